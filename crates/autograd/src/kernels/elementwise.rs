@@ -1,0 +1,153 @@
+//! Maps over strided views: output always contiguous, inner loops over slices.
+
+use std::mem::MaybeUninit;
+
+use rten_simd::SimdUnaryOp;
+
+use super::runs::for_each_run;
+use crate::Scalar;
+use crate::shape::row_major;
+
+/// A strided view of numbers: element `i` lies at `data[Σ i_axis · strides_axis]`.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a, T> {
+    pub(crate) data: &'a [T],
+    pub(crate) shape: &'a [usize],
+    pub(crate) strides: &'a [usize],
+}
+
+/// Elementary functions over whole slices, vectorised where the library has a kernel.
+pub trait Elementary: Sized {
+    /// `to[i] = exp(from[i])`.
+    fn exp_slice(from: &[Self], to: &mut [Self]);
+    /// `to[i] = tanh(from[i])`.
+    fn tanh_slice(from: &[Self], to: &mut [Self]);
+    /// `to[i] = 1 / (1 + exp(-from[i]))`.
+    fn sigmoid_slice(from: &[Self], to: &mut [Self]);
+}
+
+/// Runs a vectorised unary kernel.
+fn simd<Op: SimdUnaryOp<f32>>(op: Op, from: &[f32], to: &mut [f32]) {
+    // SAFETY: `MaybeUninit<f32>` has the layout of `f32`, and the kernel writes initialised numbers only.
+    let to = unsafe { &mut *(std::ptr::from_mut(to) as *mut [MaybeUninit<f32>]) };
+    op.map(from, to);
+}
+
+impl Elementary for f32 {
+    fn exp_slice(from: &[f32], to: &mut [f32]) {
+        simd(rten_vecmath::Exp {}, from, to);
+    }
+    fn tanh_slice(from: &[f32], to: &mut [f32]) {
+        simd(rten_vecmath::Tanh {}, from, to);
+    }
+    fn sigmoid_slice(from: &[f32], to: &mut [f32]) {
+        simd(rten_vecmath::Sigmoid {}, from, to);
+    }
+}
+
+impl Elementary for f64 {
+    fn exp_slice(from: &[f64], to: &mut [f64]) {
+        each(from, to, f64::exp);
+    }
+    fn tanh_slice(from: &[f64], to: &mut [f64]) {
+        each(from, to, f64::tanh);
+    }
+    fn sigmoid_slice(from: &[f64], to: &mut [f64]) {
+        // exp of a negative number only: no overflow on either side.
+        each(from, to, |x| if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) });
+    }
+}
+
+#[inline(always)]
+fn each<T: Copy>(from: &[T], to: &mut [T], f: impl Fn(T) -> T) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = f(from);
+    }
+}
+
+/// `to[i] = f(from[i])`, `to` contiguous in row-major order.
+#[inline]
+pub(crate) fn map<T: Scalar>(from: View<'_, T>, to: &mut [T], f: impl Fn(T) -> T) {
+    for_each_run(from.shape, [from.strides, &row_major(from.shape)], |[a, t], [sa, _], len| match sa {
+        1 => each(&from.data[a..a + len], &mut to[t..t + len], &f),
+        _ => {
+            for i in 0..len {
+                to[t + i] = f(from.data[a + i * sa]);
+            }
+        }
+    });
+}
+
+/// Like [`map`], by a function over slices.
+#[inline]
+pub(crate) fn map_slices<T: Scalar>(from: View<'_, T>, to: &mut [T], f: impl Fn(&[T], &mut [T])) {
+    let mut gathered = Vec::new();
+    for_each_run(from.shape, [from.strides, &row_major(from.shape)], |[a, t], [sa, _], len| match sa {
+        1 => f(&from.data[a..a + len], &mut to[t..t + len]),
+        _ => {
+            gathered.clear();
+            gathered.extend((0..len).map(|i| from.data[a + i * sa]));
+            f(&gathered, &mut to[t..t + len]);
+        }
+    });
+}
+
+/// `to[i] = f(a[i], b[i])` over two views of one shape, `to` contiguous.
+#[inline]
+pub(crate) fn zip<T: Scalar>(a: View<'_, T>, b: View<'_, T>, to: &mut [T], f: impl Fn(T, T) -> T) {
+    for_each_run(a.shape, [a.strides, b.strides, &row_major(a.shape)], |[x, y, t], [sx, sy, _], len| {
+        let to = &mut to[t..t + len];
+        match (sx, sy) {
+            (1, 1) => {
+                for ((to, &x), &y) in to.iter_mut().zip(&a.data[x..x + len]).zip(&b.data[y..y + len]) {
+                    *to = f(x, y);
+                }
+            }
+            (1, 0) => {
+                let y = b.data[y];
+                each(&a.data[x..x + len], to, |x| f(x, y));
+            }
+            (0, 1) => {
+                let x = a.data[x];
+                each(&b.data[y..y + len], to, |y| f(x, y));
+            }
+            _ => {
+                for (i, to) in to.iter_mut().enumerate() {
+                    *to = f(a.data[x + i * sx], b.data[y + i * sy]);
+                }
+            }
+        }
+    });
+}
+
+/// `to[i] = f(to[i], from[i])`, where `to` is strided too: the in-place half of every accumulation.
+///
+/// A stride of zero in `to` sums over that axis.
+#[inline]
+pub(crate) fn accumulate<T: Scalar>(to: &mut [T], strides: &[usize], from: View<'_, T>, f: impl Fn(T, T) -> T) {
+    for_each_run(from.shape, [strides, from.strides], |[t, a], [st, sa], len| match (st, sa) {
+        (1, 1) => {
+            for (to, &x) in to[t..t + len].iter_mut().zip(&from.data[a..a + len]) {
+                *to = f(*to, x);
+            }
+        }
+        _ => {
+            for i in 0..len {
+                let to = &mut to[t + i * st];
+                *to = f(*to, from.data[a + i * sa]);
+            }
+        }
+    });
+}
+
+/// `to[i] = from[i]` wherever `mask[i]` is not 0; the rest of `to` stays.
+pub(crate) fn accumulate_where<T: Scalar>(to: &mut [T], strides: &[usize], mask: View<'_, T>, from: View<'_, T>) {
+    let all = [strides, mask.strides, from.strides];
+    for_each_run(from.shape, all, |[t, m, a], [st, sm, sa], len| {
+        for i in 0..len {
+            if mask.data[m + i * sm] != T::ZERO {
+                to[t + i * st] = from.data[a + i * sa];
+            }
+        }
+    });
+}

@@ -1,0 +1,8 @@
+//! Loops over slices. The only home of SIMD and of `unsafe`; nothing here knows what a gradient is.
+
+#![allow(unsafe_code)]
+
+pub(crate) mod elementwise;
+pub(crate) mod matmul;
+pub(crate) mod reduce;
+pub(crate) mod runs;

@@ -1,0 +1,46 @@
+//! Tape-based reverse-mode automatic differentiation.
+//!
+//! A [`Tape`] records what is computed with [`Var`]s, in order; reading it backwards gives gradients. Rules are written
+//! once, in differentiable ops, so a gradient can be recorded and differentiated again, to any order.
+//!
+//! ```
+//! use rewind_autograd::{Tape, Tensor};
+//!
+//! let tape = Tape::new();
+//! let w = tape.leaf(Tensor::from_vec(vec![0.5, -0.25], &[2, 1]));
+//! let mut h = tape.constant(Tensor::from_vec(vec![1.0, 2.0], &[1, 2]));
+//! for _ in 0..3 {
+//!     h = h * h.matmul(w).tanh() + 0.1; // the same w at every time step
+//! }
+//! let loss = (h * h).sum();
+//! let gradient = loss.backward().get(w);
+//! assert_eq!(gradient.shape(), [2, 1]);
+//! ```
+//!
+//! - [`Op`] is the extension point: built-in ops and yours take the same route.
+//! - [`parameters!`] makes a struct of parameters that can be put on a tape, mapped, zipped, saved and trained.
+//! - [`check`] compares gradients with central differences, to second order, and names the worst entry.
+
+pub mod check;
+mod gradients;
+mod kernels;
+mod op;
+pub mod ops;
+pub mod parameters;
+mod scalar;
+pub mod shape;
+mod storage;
+mod sweep;
+mod tape;
+mod tensor;
+mod term;
+mod var;
+
+pub use gradients::Gradients;
+pub use op::{Op, Site};
+pub use parameters::{OnTape, Parameters};
+pub use scalar::Scalar;
+pub use tape::{NodeInfo, Tape};
+pub use tensor::Tensor;
+pub use term::Term;
+pub use var::Var;

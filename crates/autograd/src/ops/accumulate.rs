@@ -1,0 +1,68 @@
+//! The ops by which a recorded sweep sums terms: products that were deferred, and regions. Each is one node, however
+//! many time steps it sums over.
+
+use smallvec::SmallVec;
+
+use crate::shape::Shape;
+use crate::term::{as_rows, sum_of_products};
+use crate::{Op, Scalar, Site, Tensor, Term};
+
+/// y = Σ_k x_kᵀ·g_k. Inputs x_1, g_1, x_2, g_2, …, `[…, m]` and `[…, n]`; y `[m, n]`.
+/// x̄_k = g_k·ȳᵀ, ḡ_k = x_k·ȳ.
+#[derive(Clone, Copy, Debug)]
+pub struct SumOfProducts;
+
+impl<T: Scalar> Op<T> for SumOfProducts {
+    fn name(&self) -> &'static str {
+        "sum_of_products"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let rows: Vec<_> = inputs.iter().map(|x| as_rows(x)).collect();
+        let pairs: Vec<_> = rows.chunks_exact(2).map(|pair| (&pair[0], &pair[1])).collect();
+        let (x, g) = pairs[0];
+        Tensor::build(&[x.shape()[1], g.shape()[1]], |to| sum_of_products(&pairs, T::ZERO, to))
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        let c = at.cotangent();
+        Term::dense(match input % 2 {
+            0 => at.input(input + 1).matmul(c.transpose()),
+            _ => at.input(input - 1).matmul(c),
+        })
+    }
+}
+
+/// y = 0 with every input added at its region; each cotangent is its region of ȳ.
+#[derive(Clone, Debug)]
+pub struct Regions {
+    shape: Shape,
+    /// Axis and start of every input's region.
+    places: SmallVec<[(usize, usize); 1]>,
+}
+
+impl Regions {
+    pub(crate) fn new(shape: Shape) -> Self {
+        Regions { shape, places: SmallVec::new() }
+    }
+
+    pub(crate) fn push(&mut self, axis: usize, start: usize) {
+        self.places.push((axis, start));
+    }
+}
+
+impl<T: Scalar> Op<T> for Regions {
+    fn name(&self) -> &'static str {
+        "regions"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let mut y = Tensor::zeros(&self.shape);
+        for (piece, &(axis, start)) in inputs.iter().zip(&self.places) {
+            y.add_region(axis, start, piece);
+        }
+        y
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        let (axis, start) = self.places[input];
+        let length = at.input(input).shape()[axis];
+        Term::dense(at.cotangent().slice(axis, start..start + length))
+    }
+}

@@ -1,0 +1,88 @@
+//! Elementary functions of one variable.
+
+use super::unary_ops;
+use crate::{Op, Scalar, Site, Tensor, Term, Var};
+
+unary_ops! {
+    /// The exponential, y = e^x; x̄ = ȳ·y.
+    exp = Exp {
+        value: |x| x.map_slices(T::exp_slice),
+        vjp: |at| at.cotangent() * at.output(),
+    }
+
+    /// The natural logarithm, y = ln x; x̄ = ȳ/x.
+    ln = Ln {
+        value: |x| x.map(T::ln),
+        vjp: |at| at.cotangent() / at.input(0),
+    }
+
+    /// The square root, y = √x; x̄ = ȳ/(2y).
+    sqrt = Sqrt {
+        value: |x| x.map(T::sqrt),
+        vjp: |at| at.cotangent() / (at.output() * T::from_f64(2.0)),
+    }
+
+    /// y = 1/x; x̄ = -ȳ·y².
+    reciprocal = Reciprocal {
+        value: |x| x.map(|x| T::ONE / x),
+        vjp: |at| {
+            let y = at.output();
+            -(at.cotangent() * y * y)
+        },
+    }
+
+    /// y = sin x; x̄ = ȳ·cos x.
+    sin = Sin {
+        value: |x| x.map(T::sin),
+        vjp: |at| at.cotangent() * at.input(0).cos(),
+    }
+
+    /// y = cos x; x̄ = -ȳ·sin x.
+    cos = Cos {
+        value: |x| x.map(T::cos),
+        vjp: |at| -(at.cotangent() * at.input(0).sin()),
+    }
+
+    /// The error function, y = 2/√π ∫₀ˣ exp(-t²) dt; x̄ = ȳ · 2/√π · exp(-x²).
+    erf = Erf {
+        value: |x| x.map(T::erf),
+        vjp: |at| {
+            let x = at.input(0);
+            at.cotangent() * (-(x * x)).exp() * T::from_f64(std::f64::consts::FRAC_2_SQRT_PI)
+        },
+    }
+
+    /// y = |x|; x̄ = ȳ·sign x, and 0 at x = 0.
+    abs = Abs {
+        value: |x| x.map(T::abs),
+        vjp: |at| at.cotangent() * at.input(0).sign(),
+    }
+}
+
+/// y = x^p for a fixed real p; x̄ = ȳ·p·x^(p-1).
+#[derive(Clone, Copy, Debug)]
+pub struct Powf<T>(T);
+
+impl<T: Scalar> Op<T> for Powf<T> {
+    fn name(&self) -> &'static str {
+        "powf"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let p = self.0;
+        inputs[0].map(|x| x.powf(p))
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        if self.0 == T::ZERO {
+            return Term::zero(); // x^0 is 1 everywhere; 0·x^(-1) would be NaN at 0
+        }
+        Term::dense(at.cotangent() * at.input(0).powf(self.0 - T::ONE) * self.0)
+    }
+}
+
+impl<'t, T: Scalar> Var<'t, T> {
+    /// x^p for a fixed real p. Where x < 0 and p is no whole number, the value is NaN.
+    #[track_caller]
+    pub fn powf(self, p: T) -> Self {
+        self.tape().apply(Powf(p), &[self])
+    }
+}

@@ -1,0 +1,427 @@
+//! Ops that move numbers without changing them. Slices, transposes and broadcasts are views; their cotangents are
+//! regions and sums.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use crate::shape::{Shape, broadcast_strides, check_axis, check_range, element_count, mismatch, row_major};
+use crate::{Op, Scalar, Site, Tensor, Term, Var};
+
+/// y = the numbers of x in row-major order under another shape; x̄ = ȳ under the old one.
+#[derive(Clone, Debug)]
+pub struct Reshape {
+    shape: Shape,
+}
+
+impl<T: Scalar> Op<T> for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].reshape(&self.shape)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::dense(at.cotangent().reshape(&at.input(0).shape()))
+    }
+}
+
+/// y = x with a new axis of length 1; x̄ = ȳ without it.
+#[derive(Clone, Copy, Debug)]
+pub struct Unsqueeze {
+    axis: usize,
+}
+
+impl<T: Scalar> Op<T> for Unsqueeze {
+    fn name(&self) -> &'static str {
+        "unsqueeze"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].unsqueeze(self.axis)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::dense(at.cotangent().index(self.axis, 0))
+    }
+}
+
+/// y = x with its last two axes swapped; x̄ = ȳ with them swapped back.
+#[derive(Clone, Copy, Debug)]
+pub struct Transpose;
+
+impl<T: Scalar> Op<T> for Transpose {
+    fn name(&self) -> &'static str {
+        "transpose"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].transpose()
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::dense(at.cotangent().transpose())
+    }
+}
+
+/// y = x with its axes in another order; x̄ = ȳ in the old one.
+#[derive(Clone, Debug)]
+pub struct Permute {
+    axes: Shape,
+}
+
+impl<T: Scalar> Op<T> for Permute {
+    fn name(&self) -> &'static str {
+        "permute"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].permute(&self.axes)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        let mut back = Shape::from_elem(0, self.axes.len());
+        for (to, &from) in self.axes.iter().enumerate() {
+            back[from] = to;
+        }
+        Term::dense(at.cotangent().permute(&back))
+    }
+}
+
+/// y = x stretched to a shape; x̄ = ȳ summed down.
+#[derive(Clone, Debug)]
+pub struct BroadcastTo {
+    shape: Shape,
+}
+
+impl<T: Scalar> Op<T> for BroadcastTo {
+    fn name(&self) -> &'static str {
+        "broadcast_to"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].broadcast_to(&self.shape)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::summed(at.cotangent())
+    }
+}
+
+/// y = positions start to end of an axis of x; x̄ = ȳ there, 0 elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Slice {
+    axis: usize,
+    start: usize,
+    end: usize,
+}
+
+impl<T: Scalar> Op<T> for Slice {
+    fn name(&self) -> &'static str {
+        "slice"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].slice(self.axis, self.start..self.end)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::region(at.cotangent(), self.axis, self.start)
+    }
+}
+
+/// y = one position of an axis of x, which is gone from y; x̄ = ȳ there, 0 elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Index {
+    axis: usize,
+    at: usize,
+}
+
+impl<T: Scalar> Op<T> for Index {
+    fn name(&self) -> &'static str {
+        "index"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].index(self.axis, self.at)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::region(at.cotangent().unsqueeze(self.axis), self.axis, self.at)
+    }
+}
+
+/// y = the inputs one behind the other along an axis; each cotangent is its part of ȳ.
+#[derive(Clone, Debug)]
+pub struct Concat {
+    axis: usize,
+    /// Where each input starts, and where the last one ends.
+    starts: SmallVec<[usize; 4]>,
+}
+
+impl<T: Scalar> Op<T> for Concat {
+    fn name(&self) -> &'static str {
+        "concat"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let mut shape = Shape::from_slice(inputs[0].shape());
+        shape[self.axis] = self.starts[inputs.len()];
+        Tensor::assemble(&shape, inputs.iter().zip(&self.starts).map(|(&x, &start)| (x, self.axis, start)))
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::dense(at.cotangent().slice(self.axis, self.starts[input]..self.starts[input + 1]))
+    }
+}
+
+/// y = the inputs, all of one shape, side by side along a new axis; each cotangent is its position of ȳ.
+#[derive(Clone, Copy, Debug)]
+pub struct Stack {
+    axis: usize,
+}
+
+impl<T: Scalar> Op<T> for Stack {
+    fn name(&self) -> &'static str {
+        "stack"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let mut shape = Shape::from_slice(inputs[0].shape());
+        shape.insert(self.axis, inputs.len());
+        let pieces: Vec<_> = inputs.iter().map(|x| x.unsqueeze(self.axis)).collect();
+        Tensor::assemble(&shape, pieces.iter().enumerate().map(|(i, x)| (x, self.axis, i)))
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::dense(at.cotangent().index(self.axis, input))
+    }
+}
+
+/// y = x with an axis read backwards; x̄ = ȳ read backwards.
+#[derive(Clone, Copy, Debug)]
+pub struct Flip {
+    axis: usize,
+}
+
+impl<T: Scalar> Op<T> for Flip {
+    fn name(&self) -> &'static str {
+        "flip"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let length = inputs[0].shape()[self.axis];
+        let backwards: Vec<_> = (0..length).rev().collect();
+        inputs[0].gather(self.axis, &backwards)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::dense(at.cotangent().flip(self.axis))
+    }
+}
+
+/// y = the positions `indices` of an axis of x, in that order, repeats allowed; x̄ = ȳ added at those positions.
+#[derive(Clone, Debug)]
+pub struct IndexSelect {
+    axis: usize,
+    indices: Vec<usize>,
+}
+
+impl<T: Scalar> Op<T> for IndexSelect {
+    fn name(&self) -> &'static str {
+        "index_select"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].gather(self.axis, &self.indices)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        let length = at.input(0).shape()[self.axis];
+        let scatter = IndexAdd { axis: self.axis, indices: self.indices.clone(), length };
+        Term::dense(at.tape().apply(scatter, &[at.cotangent()]))
+    }
+}
+
+/// y = 0 with x added at the positions `indices` of an axis; x̄ = ȳ at those positions. The transpose of
+/// [`IndexSelect`].
+#[derive(Clone, Debug)]
+pub struct IndexAdd {
+    axis: usize,
+    indices: Vec<usize>,
+    length: usize,
+}
+
+impl<T: Scalar> Op<T> for IndexAdd {
+    fn name(&self) -> &'static str {
+        "index_add"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let x = inputs[0];
+        let mut shape = Shape::from_slice(x.shape());
+        shape[self.axis] = self.length;
+        let mut y = Tensor::zeros(&shape);
+        for (from, &to) in self.indices.iter().enumerate() {
+            y.add_region(self.axis, to, &x.slice(self.axis, from..from + 1));
+        }
+        y
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::dense(at.cotangent().index_select(self.axis, &self.indices))
+    }
+}
+
+impl<'t, T: Scalar> Var<'t, T> {
+    /// The same numbers in row-major order under another shape.
+    ///
+    /// # Panics
+    /// If the number of elements differs.
+    #[track_caller]
+    pub fn reshape(self, shape: &[usize]) -> Self {
+        if element_count(shape) != self.element_count() {
+            mismatch("reshape", &[&self.shape(), shape], "the same number of elements");
+        }
+        self.tape().apply(Reshape { shape: Shape::from_slice(shape) }, &[self])
+    }
+
+    /// This variable with a new axis of length 1 at `axis`.
+    ///
+    /// # Panics
+    /// If `axis` is larger than the rank.
+    #[track_caller]
+    pub fn unsqueeze(self, axis: usize) -> Self {
+        if axis > self.rank() {
+            panic!("unsqueeze: axis {axis} lies beyond shape {:?}", self.shape().as_slice());
+        }
+        self.tape().apply(Unsqueeze { axis }, &[self])
+    }
+
+    /// The last two axes swapped; a view.
+    ///
+    /// # Panics
+    /// If there are fewer than two axes.
+    #[track_caller]
+    pub fn transpose(self) -> Self {
+        if self.rank() < 2 {
+            panic!("transpose: shape {:?} has fewer than two axes", self.shape().as_slice());
+        }
+        self.tape().apply(Transpose, &[self])
+    }
+
+    /// The axes in the order `axes`: axis `k` of the result is axis `axes[k]` of this variable; a view.
+    ///
+    /// # Panics
+    /// If `axes` does not name every axis once.
+    #[track_caller]
+    pub fn permute(self, axes: &[usize]) -> Self {
+        let shape = self.shape();
+        if axes.len() != shape.len() || !(0..shape.len()).all(|axis| axes.contains(&axis)) {
+            panic!("permute: {axes:?} does not name every axis of shape {:?} once", shape.as_slice());
+        }
+        self.tape().apply(Permute { axes: Shape::from_slice(axes) }, &[self])
+    }
+
+    /// Stretched to `shape` by the rules of broadcasting; a view.
+    ///
+    /// # Panics
+    /// If this variable's shape does not stretch to `shape`.
+    #[track_caller]
+    pub fn broadcast_to(self, shape: &[usize]) -> Self {
+        let own = self.shape();
+        if broadcast_strides(&own, &row_major(&own), shape).is_none() {
+            mismatch("broadcast_to", &[&own, shape], "a length of 1 wherever they differ");
+        }
+        self.tape().apply(BroadcastTo { shape: Shape::from_slice(shape) }, &[self])
+    }
+
+    /// The part `range` of `axis`: time steps, gates; a view, and its cotangent costs its own size only.
+    ///
+    /// # Panics
+    /// If there is no such axis or the range does not lie within it.
+    #[track_caller]
+    pub fn slice(self, axis: usize, range: Range<usize>) -> Self {
+        check_range("slice", &self.shape(), axis, &range);
+        self.tape().apply(Slice { axis, start: range.start, end: range.end }, &[self])
+    }
+
+    /// Position `at` of `axis`, which is gone from the result: one time step; a view.
+    ///
+    /// # Panics
+    /// If there is no such axis or position.
+    #[track_caller]
+    pub fn index(self, axis: usize, at: usize) -> Self {
+        check_range("index", &self.shape(), axis, &(at..at + 1));
+        self.tape().apply(Index { axis, at }, &[self])
+    }
+
+    /// `axis` cut into `N` parts of one length: the gates of a cell.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let gates = tape.leaf(Tensor::from_vec((0..8).map(f64::from).collect(), &[1, 8]));
+    /// let [i, f, g, o] = gates.split(1);
+    /// assert_eq!(f.value().to_vec(), [2.0, 3.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis or its length is no multiple of `N`.
+    #[track_caller]
+    pub fn split<const N: usize>(self, axis: usize) -> [Self; N] {
+        let shape = self.shape();
+        check_axis("split", &shape, axis);
+        if N == 0 || !shape[axis].is_multiple_of(N) {
+            panic!("split: axis {axis} of shape {:?} does not fall into {N} equal parts", shape.as_slice());
+        }
+        let part = shape[axis] / N;
+        let mut parts = [self; N];
+        for (i, slot) in parts.iter_mut().enumerate() {
+            *slot = self.slice(axis, i * part..(i + 1) * part);
+        }
+        parts
+    }
+
+    /// `axis` read backwards.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    #[track_caller]
+    pub fn flip(self, axis: usize) -> Self {
+        check_axis("flip", &self.shape(), axis);
+        self.tape().apply(Flip { axis }, &[self])
+    }
+
+    /// The positions `indices` of `axis`, in that order; a position may come more than once.
+    ///
+    /// # Panics
+    /// If there is no such axis, or an index lies outside.
+    #[track_caller]
+    pub fn index_select(self, axis: usize, indices: &[usize]) -> Self {
+        let shape = self.shape();
+        check_axis("index_select", &shape, axis);
+        if let Some(outside) = indices.iter().find(|&&i| i >= shape[axis]) {
+            panic!("index_select: index {outside} does not lie in axis {axis} of shape {:?}", shape.as_slice());
+        }
+        self.tape().apply(IndexSelect { axis, indices: indices.to_vec() }, &[self])
+    }
+}
+
+/// The variables one behind the other along `axis`; all other axes have the same lengths.
+///
+/// # Panics
+/// If there is none, or the shapes do not fit.
+#[track_caller]
+pub fn concat<'t, T: Scalar>(vars: &[Var<'t, T>], axis: usize) -> Var<'t, T> {
+    let Some(first) = vars.first() else { panic!("concat: no variable given; expected one at least") };
+    let shape = first.shape();
+    check_axis("concat", &shape, axis);
+    let mut starts = SmallVec::from_slice(&[0]);
+    for v in vars {
+        let own = v.shape();
+        let fits = own.len() == shape.len() && (0..own.len()).all(|k| k == axis || own[k] == shape[k]);
+        if !fits {
+            mismatch("concat", &[&shape, &own], &format!("the same lengths on every axis but {axis}"));
+        }
+        starts.push(starts[starts.len() - 1] + own[axis]);
+    }
+    first.tape().apply(Concat { axis, starts }, vars)
+}
+
+/// The variables, all of one shape, side by side along a new axis: the outputs of all time steps.
+///
+/// # Panics
+/// If there is none, the shapes differ, or `axis` is larger than the rank.
+#[track_caller]
+pub fn stack<'t, T: Scalar>(vars: &[Var<'t, T>], axis: usize) -> Var<'t, T> {
+    let Some(first) = vars.first() else { panic!("stack: no variable given; expected one at least") };
+    let shape = first.shape();
+    if axis > shape.len() {
+        panic!("stack: axis {axis} lies beyond shape {:?}", shape.as_slice());
+    }
+    for v in vars {
+        if v.shape() != shape {
+            mismatch("stack", &[&shape, &v.shape()], "one shape for all");
+        }
+    }
+    first.tape().apply(Stack { axis }, vars)
+}

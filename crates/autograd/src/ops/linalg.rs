@@ -1,0 +1,143 @@
+//! Products of matrices, and the affine map that every gate is made of.
+
+use crate::shape::{Shape, broadcast, mismatch};
+use crate::term::as_rows;
+use crate::{Op, Scalar, Site, Tensor, Term, Var};
+
+/// y = a·b over the last two axes, leading axes broadcast; ā = ȳ·bᵀ, b̄ = aᵀ·ȳ, deferred where b is one matrix.
+#[derive(Clone, Copy, Debug)]
+pub struct MatMul;
+
+impl<T: Scalar> Op<T> for MatMul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let (a, b) = (inputs[0], inputs[1]);
+        match (a.shape(), b.rank()) {
+            ([_, _], 2) => a.matmul(b),
+            ([leading @ .., _], 2) => {
+                let mut shape = Shape::from_slice(leading);
+                shape.push(b.shape()[1]);
+                as_rows(a).matmul(b).reshape(&shape)
+            }
+            _ => a.batched_matmul(b),
+        }
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        let (a, b, g) = (at.input(0), at.input(1), at.cotangent());
+        match input {
+            0 => Term::summed(g.matmul(b.transpose())),
+            _ if b.rank() == 2 => Term::product(a, g),
+            _ => Term::summed(a.transpose().matmul(g)),
+        }
+    }
+}
+
+/// y = Σ x_k·w_k + bias in one pass; x̄_k = ȳ·w_kᵀ, w̄_k = x_kᵀ·ȳ (deferred), b̄ias = Σ ȳ over the rows.
+///
+/// Inputs x_1, w_1, x_2, w_2, …, and the bias last if there is one.
+#[derive(Clone, Copy, Debug)]
+pub struct Affine {
+    bias: bool,
+}
+
+impl<T: Scalar> Op<T> for Affine {
+    fn name(&self) -> &'static str {
+        "affine"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let (bias, products) = match inputs {
+            [products @ .., bias] if self.bias => (Some(bias), products),
+            _ => (None, inputs),
+        };
+        let width = products[1].shape()[1];
+        let mut shape = Shape::from_slice(products[0].shape());
+        *shape.last_mut().expect("affine inputs have rank 2 at least") = width;
+        Tensor::build(&shape, |to| {
+            if let Some(bias) = bias {
+                let row = bias.to_contiguous();
+                let row = row.as_slice().unwrap_or_default();
+                for to in to.chunks_exact_mut(width.max(1)) {
+                    to.copy_from_slice(row);
+                }
+            }
+            for (k, pair) in products.chunks_exact(2).enumerate() {
+                let beta = if k == 0 && bias.is_none() { T::ZERO } else { T::ONE };
+                as_rows(pair[0]).matmul_into(pair[1], beta, to);
+            }
+        })
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        let g = at.cotangent();
+        if self.bias && input + 1 == at.arity() {
+            Term::summed(g)
+        } else if input.is_multiple_of(2) {
+            Term::dense(g.matmul(at.input(input + 1).transpose()))
+        } else {
+            Term::product(at.input(input - 1), g)
+        }
+    }
+}
+
+impl<'t, T: Scalar> Var<'t, T> {
+    /// The matrix product over the last two axes, `[…, m, k]·[…, k, n] → […, m, n]`; leading axes broadcast.
+    ///
+    /// # Panics
+    /// If one of them has fewer than two axes, or the shapes do not fit.
+    #[track_caller]
+    pub fn matmul(self, other: Var<'t, T>) -> Self {
+        let (a, b) = (self.shape(), other.shape());
+        let fits =
+            matches!((&a[..], &b[..]), ([la @ .., _, k], [lb @ .., l, _]) if k == l && broadcast(la, lb).is_some());
+        if !fits {
+            mismatch("matmul", &[&a, &b], "[…, m, k] and […, k, n], leading axes equal or 1");
+        }
+        self.tape().apply(MatMul, &[self, other])
+    }
+
+    /// x·w + bias: x `[…, m]`, w `[m, n]`, bias `[n]` → `[…, n]`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    #[track_caller]
+    pub fn affine(self, w: Var<'t, T>, bias: Option<Var<'t, T>>) -> Self {
+        affine(&[(self, w)], bias)
+    }
+}
+
+/// Σ x_k·w_k + bias, several products in one pass: x_k `[…, m_k]` (the leading axes of all are the same), w_k
+/// `[m_k, n]`, bias `[n]` → `[…, n]`. The pre-activation of every gate:
+///
+/// ```
+/// use rewind_autograd::{Tape, Tensor, ops::linalg::affine};
+/// let tape = Tape::<f32>::new();
+/// let (x, h) = (tape.zeros(&[8, 3]), tape.zeros(&[8, 5]));
+/// let (w, u, b) = (tape.zeros(&[3, 20]), tape.zeros(&[5, 20]), tape.zeros(&[20]));
+/// assert_eq!(affine(&[(x, w), (h, u)], Some(b)).shape().as_slice(), [8, 20]);
+/// ```
+///
+/// # Panics
+/// If there is no product, or the shapes do not fit.
+#[track_caller]
+pub fn affine<'t, T: Scalar>(products: &[(Var<'t, T>, Var<'t, T>)], bias: Option<Var<'t, T>>) -> Var<'t, T> {
+    let Some(&(first, w)) = products.first() else {
+        panic!("affine: no product given; expected one (x, w) at least");
+    };
+    let (lead, width) = (first.shape(), *w.shape().last().unwrap_or(&0));
+    for (x, w) in products {
+        let (x, w) = (x.shape(), w.shape());
+        let fits = matches!((&x[..], &w[..]), ([lx @ .., k], [l, n]) if !lx.is_empty() && k == l && *n == width && *lx == lead[..lead.len() - 1]);
+        if !fits {
+            mismatch("affine", &[&x, &w], "x […, m] and w [m, n], the leading axes and n the same for every product");
+        }
+    }
+    if let Some(bias) = bias
+        && bias.shape().as_slice() != [width]
+    {
+        mismatch("affine", &[&bias.shape(), &[width]], "a bias of the second shape");
+    }
+    let mut inputs: smallvec::SmallVec<[Var<'t, T>; 5]> = products.iter().flat_map(|&(x, w)| [x, w]).collect();
+    inputs.extend(bias);
+    first.tape().apply(Affine { bias: bias.is_some() }, &inputs)
+}

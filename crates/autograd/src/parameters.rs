@@ -1,0 +1,357 @@
+//! Structs of parameters that are generic in their leaf: tensors at rest, variables on a tape, gradients afterwards.
+//!
+//! `Cell<Tensor<T>>` stores parameters, `Cell<Var<'t, T>>` computes with them, and `Cell<Tensor<T>>` again holds their
+//! gradients or an optimiser's moments. [`parameters!`](crate::parameters) writes the struct and its [`Parameters`]
+//! implementation from the field list alone; the field names give every leaf its dotted name.
+
+use crate::tape::Tape;
+use crate::{Scalar, Tensor, Var};
+
+/// The dotted name of the place that a walk over a module has reached, such as `layers.0.weight_ih`.
+#[derive(Clone, Debug, Default)]
+pub struct Path(String);
+
+impl Path {
+    /// Calls `f` one level deeper, under `name`.
+    pub fn at<R>(&mut self, name: &str, f: impl FnOnce(&mut Path) -> R) -> R {
+        let length = self.0.len();
+        if length > 0 {
+            self.0.push('.');
+        }
+        self.0.push_str(name);
+        let result = f(self);
+        self.0.truncate(length);
+        result
+    }
+
+    /// The name so far.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A module: a tree whose leaves are of type `P`. Implemented by [`parameters!`](crate::parameters), for vectors,
+/// options and pairs of modules, and by hand where needed.
+///
+/// ```
+/// use rewind_autograd::{parameters, Parameters};
+///
+/// parameters! {
+///     /// y = x·weight + bias; weight `[I, O]`, bias `[O]`.
+///     pub struct Dense<P> { weight: P, bias: Option<P> }
+/// }
+/// parameters! {
+///     pub struct Net<P> { layers: Vec<Dense<P>>, scale: P }
+/// }
+///
+/// let net = Net { layers: vec![Dense { weight: 1, bias: None }, Dense { weight: 2, bias: Some(3) }], scale: 4 };
+/// assert_eq!(net.names(), ["layers.0.weight", "layers.1.weight", "layers.1.bias", "scale"]);
+///
+/// let doubled = net.map(|_name, p| p * 2);
+/// let sums = net.zip(&doubled, |_name, a, b| a + b);
+/// assert_eq!(sums.leaves(), [&3, &6, &9, &12]);
+/// ```
+pub trait Parameters<P>: Sized {
+    /// The same structure with leaves of another type.
+    type With<Q>: Parameters<Q, With<P> = Self>;
+
+    /// Calls `f` with the dotted name of every leaf and the leaf, in the order of the fields.
+    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
+    where
+        P: 'a;
+
+    /// Like [`visit_at`](Parameters::visit_at), with leaves that may be changed.
+    fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P));
+
+    /// The same structure with every leaf replaced by what `f` makes of it.
+    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q>;
+
+    /// Calls `f` with the dotted name of every leaf and the leaf.
+    fn visit<'a>(&'a self, mut f: impl FnMut(&str, &'a P))
+    where
+        P: 'a,
+    {
+        self.visit_at(&mut Path::default(), &mut f);
+    }
+
+    /// Calls `f` with the dotted name of every leaf and the leaf, which may be changed.
+    fn visit_mut(&mut self, mut f: impl FnMut(&str, &mut P)) {
+        self.visit_mut_at(&mut Path::default(), &mut f);
+    }
+
+    /// The same structure with every leaf replaced by what `f` makes of its name and value.
+    fn map<Q>(&self, mut f: impl FnMut(&str, &P) -> Q) -> Self::With<Q> {
+        self.map_at(&mut Path::default(), &mut f)
+    }
+
+    /// The same structure made from the leaves of two modules of that structure.
+    ///
+    /// # Panics
+    /// If their vectors or options differ, so that the leaves do not pair up; the first name that differs is named.
+    #[track_caller]
+    fn zip<R, Q>(&self, other: &Self::With<R>, mut f: impl FnMut(&str, &P, &R) -> Q) -> Self::With<Q> {
+        let (ours, theirs) = (self.names(), other.names());
+        if ours != theirs {
+            let first = ours.iter().zip(&theirs).find(|(a, b)| a != b);
+            let (a, b) = first.map_or(("", ""), |(a, b)| (a, b));
+            panic!(
+                "zip: modules of {} and {} leaves do not pair up, first at {a:?} and {b:?}",
+                ours.len(),
+                theirs.len()
+            );
+        }
+        let mut rest = other.leaves().into_iter();
+        self.map(|name, p| f(name, p, rest.next().expect("the names have been compared")))
+    }
+
+    /// The dotted names of all leaves.
+    fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        self.visit(|name, _| names.push(name.to_owned()));
+        names
+    }
+
+    /// All leaves, in the order of their names.
+    fn leaves(&self) -> Vec<&P> {
+        let mut leaves = Vec::new();
+        self.visit(|_, leaf| leaves.push(leaf));
+        leaves
+    }
+}
+
+/// Puts modules of tensors on a tape.
+pub trait OnTape<T: Scalar>: Parameters<Tensor<T>> {
+    /// The module with every tensor a leaf of `tape` that gradients flow to. No numbers are copied.
+    fn on<'t>(&self, tape: &'t Tape<T>) -> Self::With<Var<'t, T>> {
+        self.map(|_, tensor| tape.leaf(tensor.clone()))
+    }
+
+    /// The number of numbers in all tensors.
+    fn parameter_count(&self) -> usize {
+        self.leaves().iter().map(|tensor| tensor.len()).sum()
+    }
+}
+
+impl<T: Scalar, M: Parameters<Tensor<T>>> OnTape<T> for M {}
+
+impl<P, M: Parameters<P>> Parameters<P> for Vec<M> {
+    type With<Q> = Vec<M::With<Q>>;
+
+    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
+    where
+        P: 'a,
+    {
+        for (i, module) in self.iter().enumerate() {
+            path.at(&i.to_string(), |path| module.visit_at(path, f));
+        }
+    }
+
+    fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
+        for (i, module) in self.iter_mut().enumerate() {
+            path.at(&i.to_string(), |path| module.visit_mut_at(path, f));
+        }
+    }
+
+    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
+        self.iter().enumerate().map(|(i, module)| path.at(&i.to_string(), |path| module.map_at(path, f))).collect()
+    }
+}
+
+impl<P, M: Parameters<P>> Parameters<P> for Option<M> {
+    type With<Q> = Option<M::With<Q>>;
+
+    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
+    where
+        P: 'a,
+    {
+        if let Some(module) = self {
+            module.visit_at(path, f);
+        }
+    }
+
+    fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
+        if let Some(module) = self {
+            module.visit_mut_at(path, f);
+        }
+    }
+
+    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
+        self.as_ref().map(|module| module.map_at(path, f))
+    }
+}
+
+impl<P, A: Parameters<P>, B: Parameters<P>> Parameters<P> for (A, B) {
+    type With<Q> = (A::With<Q>, B::With<Q>);
+
+    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
+    where
+        P: 'a,
+    {
+        path.at("0", |path| self.0.visit_at(path, f));
+        path.at("1", |path| self.1.visit_at(path, f));
+    }
+
+    fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
+        path.at("0", |path| self.0.visit_mut_at(path, f));
+        path.at("1", |path| self.1.visit_mut_at(path, f));
+    }
+
+    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
+        (path.at("0", |path| self.0.map_at(path, f)), path.at("1", |path| self.1.map_at(path, f)))
+    }
+}
+
+/// A module without parameters.
+impl<P> Parameters<P> for () {
+    type With<Q> = ();
+
+    fn visit_at<'a>(&'a self, _path: &mut Path, _f: &mut dyn FnMut(&str, &'a P))
+    where
+        P: 'a,
+    {
+    }
+
+    fn visit_mut_at(&mut self, _path: &mut Path, _f: &mut dyn FnMut(&str, &mut P)) {}
+
+    fn map_at<Q>(&self, _path: &mut Path, _f: &mut dyn FnMut(&str, &P) -> Q) {}
+}
+
+/// Defines a struct of parameters, generic in its leaf, and implements [`Parameters`] for it.
+///
+/// ```
+/// use rewind_autograd::{parameters, OnTape, Parameters, Tape, Tensor};
+///
+/// #[derive(Clone, Debug, PartialEq)]
+/// pub enum Kind { Plain }
+///
+/// parameters! {
+///     /// A field is a leaf (`P`), an optional leaf (`Option<P>`), or a module (`Vec<M<P>>`, `Option<M<P>>`, `M<P>`).
+///     pub struct Layer<P> {
+///         /// `[I, H]`.
+///         pub weight: P,
+///         pub bias: Option<P>,
+///         /// Not a parameter: copied as it is.
+///         #[setting]
+///         pub kind: Kind,
+///     }
+/// }
+/// parameters! {
+///     /// Generic in a module too: mark the field that holds it.
+///     pub struct Model<P, M> {
+///         #[module]
+///         pub body: M,
+///         pub head: Layer<P>,
+///     }
+/// }
+///
+/// let layer = Layer { weight: Tensor::<f32>::zeros(&[2, 3]), bias: None, kind: Kind::Plain };
+/// let model = Model { body: layer.clone(), head: layer };
+/// let tape = Tape::new();
+/// let on_tape = model.on(&tape);
+/// assert_eq!(on_tape.head.weight.shape().as_slice(), [2, 3]);
+/// assert_eq!(on_tape.names(), ["body.weight", "head.weight"]);
+/// ```
+#[macro_export]
+macro_rules! parameters {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident<$p:ident $(, $m:ident)*> { $($body:tt)* }) => {
+        $crate::parameters!(@field [$(#[$meta])* $vis struct $name $p [$($m)*]] [] [] $($body)* ,);
+    };
+
+    // Fields, one at a time: documentation first, then what kind of field it is.
+    (@field $head:tt $done:tt [$($docs:tt)*] #[doc = $doc:expr] $($rest:tt)*) => {
+        $crate::parameters!(@field $head $done [$($docs)* #[doc = $doc]] $($rest)*);
+    };
+    (@field $head:tt [$($done:tt)*] $docs:tt #[setting] $vis:vis $field:ident : $type:ty, $($rest:tt)*) => {
+        $crate::parameters!(@field $head [$($done)* [setting $docs $vis $field ($type)]] [] $($rest)*);
+    };
+    (@field $head:tt [$($done:tt)*] $docs:tt #[module] $vis:vis $field:ident : $type:ty, $($rest:tt)*) => {
+        $crate::parameters!(@field $head [$($done)* [module $docs $vis $field ($type)]] [] $($rest)*);
+    };
+    (@field $head:tt [$($done:tt)*] $docs:tt $vis:vis $field:ident : $leaf:ident, $($rest:tt)*) => {
+        $crate::parameters!(@field $head [$($done)* [leaf $docs $vis $field ($leaf)]] [] $($rest)*);
+    };
+    (@field $head:tt [$($done:tt)*] $docs:tt $vis:vis $field:ident : Option<$leaf:ident>, $($rest:tt)*) => {
+        $crate::parameters!(@field $head [$($done)* [optional $docs $vis $field (Option<$leaf>)]] [] $($rest)*);
+    };
+    (@field $head:tt [$($done:tt)*] $docs:tt $vis:vis $field:ident : $type:ty, $($rest:tt)*) => {
+        $crate::parameters!(@field $head [$($done)* [module $docs $vis $field ($type)]] [] $($rest)*);
+    };
+
+    (@field
+        [$(#[$meta:meta])* $vis:vis struct $name:ident $p:ident [$($m:ident)*]]
+        [$([$kind:ident [$($docs:tt)*] $fvis:vis $field:ident ($($type:tt)*)])*]
+        []
+        $(,)?
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        $vis struct $name<$p $(, $m)*> {
+            $($($docs)* $fvis $field: $($type)*,)*
+        }
+
+        impl<$p $(, $m: $crate::Parameters<$p>)*> $crate::Parameters<$p> for $name<$p $(, $m)*> {
+            type With<__Q> = $name<__Q $(, <$m as $crate::Parameters<$p>>::With<__Q>)*>;
+
+            #[allow(unused_variables)]
+            fn visit_at<'a>(&'a self, path: &mut $crate::parameters::Path, f: &mut dyn FnMut(&str, &'a $p))
+            where
+                $p: 'a,
+            {
+                $($crate::parameters!(@visit $kind self.$field, path, f, stringify!($field));)*
+            }
+
+            #[allow(unused_variables)]
+            fn visit_mut_at(&mut self, path: &mut $crate::parameters::Path, f: &mut dyn FnMut(&str, &mut $p)) {
+                $($crate::parameters!(@visit_mut $kind self.$field, path, f, stringify!($field));)*
+            }
+
+            #[allow(unused_variables)]
+            fn map_at<__Q>(
+                &self,
+                path: &mut $crate::parameters::Path,
+                f: &mut dyn FnMut(&str, &$p) -> __Q,
+            ) -> Self::With<__Q> {
+                $name { $($field: $crate::parameters!(@map $kind self.$field, path, f, stringify!($field)),)* }
+            }
+        }
+    };
+
+    (@visit leaf $self:ident.$field:ident, $path:ident, $f:ident, $name:expr) => {
+        $path.at($name, |path| $f(path.as_str(), &$self.$field))
+    };
+    (@visit optional $self:ident.$field:ident, $path:ident, $f:ident, $name:expr) => {
+        if let Some(leaf) = &$self.$field {
+            $path.at($name, |path| $f(path.as_str(), leaf))
+        }
+    };
+    (@visit module $self:ident.$field:ident, $path:ident, $f:ident, $name:expr) => {
+        $path.at($name, |path| $crate::Parameters::visit_at(&$self.$field, path, $f))
+    };
+    (@visit setting $($ignored:tt)*) => {};
+
+    (@visit_mut leaf $self:ident.$field:ident, $path:ident, $f:ident, $name:expr) => {
+        $path.at($name, |path| $f(path.as_str(), &mut $self.$field))
+    };
+    (@visit_mut optional $self:ident.$field:ident, $path:ident, $f:ident, $name:expr) => {
+        if let Some(leaf) = &mut $self.$field {
+            $path.at($name, |path| $f(path.as_str(), leaf))
+        }
+    };
+    (@visit_mut module $self:ident.$field:ident, $path:ident, $f:ident, $name:expr) => {
+        $path.at($name, |path| $crate::Parameters::visit_mut_at(&mut $self.$field, path, $f))
+    };
+    (@visit_mut setting $($ignored:tt)*) => {};
+
+    (@map leaf $self:ident.$field:ident, $path:ident, $f:ident, $name:expr) => {
+        $path.at($name, |path| $f(path.as_str(), &$self.$field))
+    };
+    (@map optional $self:ident.$field:ident, $path:ident, $f:ident, $name:expr) => {
+        $self.$field.as_ref().map(|leaf| $path.at($name, |path| $f(path.as_str(), leaf)))
+    };
+    (@map module $self:ident.$field:ident, $path:ident, $f:ident, $name:expr) => {
+        $path.at($name, |path| $crate::Parameters::map_at(&$self.$field, path, $f))
+    };
+    (@map setting $self:ident.$field:ident, $($ignored:tt)*) => {
+        $self.$field.clone()
+    };
+}

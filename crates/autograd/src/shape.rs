@@ -1,0 +1,129 @@
+//! Shapes and strides, broadcasting, and the wording of every message about them.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+/// The lengths of a tensor's axes, or its strides; up to four axes without an allocation.
+pub type Shape = SmallVec<[usize; 4]>;
+
+/// The number of elements: the product of the lengths (1 for a scalar, shape `[]`).
+pub fn element_count(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// Row-major strides: the last axis is contiguous.
+pub(crate) fn row_major(shape: &[usize]) -> Shape {
+    let mut strides = Shape::from_elem(1, shape.len());
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
+    strides
+}
+
+/// The shape that two shapes broadcast to, as in NumPy: aligned at the last axis, a length of 1 stretches.
+///
+/// ```
+/// use rewind_autograd::shape::broadcast;
+/// assert_eq!(broadcast(&[5, 1, 3], &[4, 1]).unwrap().as_slice(), [5, 4, 3]);
+/// assert!(broadcast(&[2], &[3]).is_none());
+/// ```
+pub fn broadcast(a: &[usize], b: &[usize]) -> Option<Shape> {
+    if a == b {
+        return Some(Shape::from_slice(a));
+    }
+    let rank = a.len().max(b.len());
+    let length =
+        |shape: &[usize], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |aligned| shape[aligned]);
+    (0..rank)
+        .map(|axis| match (length(a, axis), length(b, axis)) {
+            (x, y) if x == y => Some(x),
+            (1, y) => Some(y),
+            (x, 1) => Some(x),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Strides with which a tensor of `shape` and `strides` is read as if it had the shape `to`; `None` if it does not fit.
+pub(crate) fn broadcast_strides(shape: &[usize], strides: &[usize], to: &[usize]) -> Option<Shape> {
+    let new_axes = to.len().checked_sub(shape.len())?;
+    let mut out = Shape::from_elem(0, new_axes);
+    for ((&length, &stride), &wanted) in shape.iter().zip(strides).zip(&to[new_axes..]) {
+        match length {
+            _ if length == wanted => out.push(stride),
+            1 => out.push(0),
+            _ => return None,
+        }
+    }
+    Some(out)
+}
+
+/// Shapes as they stand in messages: `[2, 3] and [4]`.
+pub(crate) struct Listed<'a>(pub(crate) &'a [&'a [usize]]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, shape) in self.0.iter().enumerate() {
+            match i {
+                0 => {}
+                _ if i + 1 == self.0.len() => write!(f, " and ")?,
+                _ => write!(f, ", ")?,
+            }
+            write!(f, "{shape:?}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Panics at the caller's line: `op: shapes [2, 3] and [4] do not fit: expected …`.
+#[track_caller]
+#[cold]
+pub(crate) fn mismatch(op: &str, shapes: &[&[usize]], expected: &str) -> ! {
+    panic!("{op}: shapes {} do not fit: expected {expected}", Listed(shapes))
+}
+
+/// The shape both broadcast to, or a panic that names `op` and both shapes.
+#[track_caller]
+pub(crate) fn broadcast_or_panic(op: &str, a: &[usize], b: &[usize]) -> Shape {
+    match broadcast(a, b) {
+        Some(shape) => shape,
+        None => mismatch(op, &[a, b], "lengths that are equal or 1, aligned at the last axis"),
+    }
+}
+
+/// Panics unless `axis` is an axis of `shape`.
+#[track_caller]
+pub(crate) fn check_axis(op: &str, shape: &[usize], axis: usize) {
+    if axis >= shape.len() {
+        panic!("{op}: axis {axis} is not an axis of shape {shape:?}, which has {}", shape.len());
+    }
+}
+
+/// Panics unless `start..end` lies within `axis` of `shape`.
+#[track_caller]
+pub(crate) fn check_range(op: &str, shape: &[usize], axis: usize, range: &std::ops::Range<usize>) {
+    check_axis(op, shape, axis);
+    if range.start > range.end || range.end > shape[axis] {
+        panic!("{op}: range {range:?} does not lie within axis {axis} of shape {shape:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broadcasting_is_that_of_numpy() {
+        assert_eq!(broadcast(&[], &[3]).as_deref(), Some(&[3][..]));
+        assert_eq!(broadcast(&[2, 1], &[1, 0]).as_deref(), Some(&[2, 0][..]));
+        assert_eq!(broadcast(&[8, 1, 6, 1], &[7, 1, 5]).as_deref(), Some(&[8, 7, 6, 5][..]));
+        assert_eq!(broadcast(&[2, 1], &[8, 4, 3]), None);
+    }
+
+    #[test]
+    fn stretched_axes_have_stride_zero() {
+        assert_eq!(broadcast_strides(&[2, 1], &[1, 1], &[4, 2, 3]).as_deref(), Some(&[0, 1, 0][..]));
+        assert_eq!(broadcast_strides(&[2], &[1], &[3]), None);
+    }
+}

@@ -1,0 +1,248 @@
+//! Cotangents as *terms*: what a rule gives back, and how terms add up.
+//!
+//! A value that is used many times collects one term for each use. Three kinds of term need not be full-size arrays:
+//! a product xᵀ·ḡ that is not multiplied yet (a weight used at T time steps then costs one product over all of them), a
+//! region (the cotangent of a slice costs the slice's size), and a cotangent of broadcast shape (summed down in place).
+
+use smallvec::SmallVec;
+
+use crate::ops::accumulate::{Regions, SumOfProducts};
+use crate::shape::{Shape, element_count};
+use crate::tape::Tape;
+use crate::{Scalar, Tensor, Var};
+
+/// One contribution to the cotangent of an input: what [`Op::vjp`](crate::Op::vjp) gives back.
+pub struct Term<'t, T: Scalar>(Kind<Var<'t, T>>);
+
+#[derive(Clone)]
+enum Kind<V> {
+    Zero,
+    Dense(V),
+    Summed(V),
+    Product(V, V),
+    Region { piece: V, axis: usize, start: usize },
+}
+
+impl<'t, T: Scalar> Term<'t, T> {
+    /// No contribution: the output does not change with this input.
+    pub fn zero() -> Self {
+        Term(Kind::Zero)
+    }
+
+    /// A cotangent of the input's shape.
+    pub fn dense(cotangent: Var<'t, T>) -> Self {
+        Term(Kind::Dense(cotangent))
+    }
+
+    /// A cotangent of a shape that the input was broadcast to; it is summed down to the input's shape.
+    pub fn summed(cotangent: Var<'t, T>) -> Self {
+        Term(Kind::Summed(cotangent))
+    }
+
+    /// The product xᵀ·g, deferred: x `[…, m]`, g `[…, n]` with the same leading axes, for an input of shape `[m, n]`.
+    pub fn product(x: Var<'t, T>, g: Var<'t, T>) -> Self {
+        Term(Kind::Product(x, g))
+    }
+
+    /// `piece` at position `start` of `axis`, and 0 elsewhere.
+    pub fn region(piece: Var<'t, T>, axis: usize, start: usize) -> Self {
+        Term(Kind::Region { piece, axis, start })
+    }
+
+    /// Says what does not fit if this cannot be a cotangent of an input of `shape`.
+    fn misfit(&self, shape: &[usize]) -> Option<String> {
+        let of = |v: &Var<'t, T>| v.shape();
+        let (what, found) = match &self.0 {
+            Kind::Zero => return None,
+            Kind::Dense(g) => (*of(g) != *shape).then(|| ("dense", of(g)))?,
+            Kind::Summed(g) => {
+                (crate::shape::broadcast(shape, &of(g)).as_ref() != Some(&of(g))).then(|| ("summed", of(g)))?
+            }
+            Kind::Product(x, g) => {
+                let (x, g) = (of(x), of(g));
+                let fits = matches!((&x[..], &g[..]), ([lx @ .., m], [lg @ .., n]) if lx == lg && [*m, *n] == *shape);
+                (!fits).then(|| ("product", g))?
+            }
+            Kind::Region { piece, axis, start } => {
+                let piece = of(piece);
+                let fits = piece.len() == shape.len()
+                    && (0..shape.len())
+                        .all(|k| if k == *axis { start + piece[k] <= shape[k] } else { piece[k] == shape[k] });
+                (!fits).then(|| ("region", piece))?
+            }
+        };
+        Some(format!("a {what} term of shape {:?} for an input of shape {shape:?}", found.as_slice()))
+    }
+
+    /// The term as numbers, free of the tape it was computed on.
+    pub(crate) fn into_values(self) -> ValueTerm<T> {
+        ValueTerm(match self.0 {
+            Kind::Zero => Kind::Zero,
+            Kind::Dense(g) => Kind::Dense(g.value()),
+            Kind::Summed(g) => Kind::Summed(g.value()),
+            Kind::Product(x, g) => Kind::Product(x.value(), g.value()),
+            Kind::Region { piece, axis, start } => Kind::Region { piece: piece.value(), axis, start },
+        })
+    }
+
+    /// Panics if the rule of `op` gave a term that cannot belong to an input of `shape`.
+    pub(crate) fn check(&self, op: &str, input: usize, shape: &[usize]) {
+        if let Some(misfit) = self.misfit(shape) {
+            panic!("{op}: the rule for input {input} gave {misfit}");
+        }
+    }
+}
+
+/// A term of a first-order sweep.
+pub(crate) struct ValueTerm<T: Scalar>(Kind<Tensor<T>>);
+
+/// Rows of pending products after which they are multiplied: enough for full speed, and a bound on what waits.
+const PENDING_ROWS: usize = 4096;
+
+/// The cotangent of one node in a first-order sweep, summed in place as terms come in.
+pub(crate) struct ValueSum<T: Scalar> {
+    dense: Option<Tensor<T>>,
+    products: Vec<(Tensor<T>, Tensor<T>)>,
+    rows: usize,
+}
+
+impl<T: Scalar> Default for ValueSum<T> {
+    fn default() -> Self {
+        ValueSum { dense: None, products: Vec::new(), rows: 0 }
+    }
+}
+
+impl<T: Scalar> ValueSum<T> {
+    pub(crate) fn of(seed: Tensor<T>) -> Self {
+        ValueSum { dense: Some(seed), ..Self::default() }
+    }
+
+    pub(crate) fn add(&mut self, term: ValueTerm<T>, shape: &[usize]) {
+        let zeros = || Tensor::zeros(shape);
+        match term.0 {
+            Kind::Zero => {}
+            Kind::Dense(g) => match &mut self.dense {
+                None => self.dense = Some(g),
+                Some(sum) => sum.add_assign(&g),
+            },
+            Kind::Summed(g) if g.shape() == shape => self.add(ValueTerm(Kind::Dense(g)), shape),
+            Kind::Summed(g) => self.dense.get_or_insert_with(zeros).add_summed(&g),
+            Kind::Product(x, g) => {
+                let (x, g) = (as_rows(&x), as_rows(&g));
+                self.rows += x.shape()[0];
+                self.products.push((x, g));
+                if self.rows >= PENDING_ROWS {
+                    self.multiply(shape);
+                }
+            }
+            Kind::Region { piece, axis, start } => {
+                self.dense.get_or_insert_with(zeros).add_region(axis, start, &piece);
+            }
+        }
+    }
+
+    fn multiply(&mut self, shape: &[usize]) {
+        if self.products.is_empty() {
+            return;
+        }
+        let beta = if self.dense.is_some() { T::ONE } else { T::ZERO };
+        let pairs: SmallVec<[_; 64]> = self.products.iter().map(|(x, g)| (x, g)).collect();
+        match &mut self.dense {
+            Some(sum) => sum_of_products(&pairs, beta, sum.as_mut_slice()),
+            None => self.dense = Some(Tensor::build(shape, |to| sum_of_products(&pairs, beta, to))),
+        }
+        drop(pairs);
+        self.products.clear();
+        self.rows = 0;
+    }
+
+    pub(crate) fn finish(mut self, shape: &[usize]) -> Tensor<T> {
+        self.multiply(shape);
+        self.dense.unwrap_or_else(|| Tensor::zeros(shape))
+    }
+}
+
+/// `[…, n]` seen as `[rows, n]`.
+pub(crate) fn as_rows<T: Scalar>(x: &Tensor<T>) -> Tensor<T> {
+    match x.shape() {
+        [_, _] => x.clone(),
+        [leading @ .., n] => x.reshape(&[element_count(leading), *n]),
+        [] => x.reshape(&[1, 1]),
+    }
+}
+
+/// `to = Σ xᵀ·g + beta·to` by one product: the rows of all pairs are laid one below the other.
+pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(&Tensor<T>, &Tensor<T>)], beta: T, to: &mut [T]) {
+    match pairs {
+        [] => {
+            for x in to {
+                *x = if beta == T::ZERO { T::ZERO } else { *x * beta };
+            }
+        }
+        [(x, g)] => x.transposed_matmul_into(g, beta, to),
+        _ => {
+            let x = stack_rows(pairs.iter().map(|(x, _)| *x));
+            let g = stack_rows(pairs.iter().map(|(_, g)| *g));
+            x.transposed_matmul_into(&g, beta, to);
+        }
+    }
+}
+
+fn stack_rows<'a, T: Scalar>(parts: impl Iterator<Item = &'a Tensor<T>> + Clone) -> Tensor<T> {
+    let rows = parts.clone().map(|part| part.shape()[0]).sum();
+    let cols = parts.clone().next().map_or(0, |part| part.shape()[1]);
+    Tensor::build(&[rows, cols], |to| {
+        let mut rest = to;
+        for part in parts {
+            let (here, behind) = rest.split_at_mut(part.len());
+            part.copy_to(here);
+            rest = behind;
+        }
+    })
+}
+
+/// The cotangent of one node in a sweep that is recorded: terms wait, and are summed by ops when the node's turn comes.
+pub(crate) struct RecordedSum<'t, T: Scalar>(Vec<Kind<Var<'t, T>>>);
+
+impl<T: Scalar> Default for RecordedSum<'_, T> {
+    fn default() -> Self {
+        RecordedSum(Vec::new())
+    }
+}
+
+impl<'t, T: Scalar> RecordedSum<'t, T> {
+    pub(crate) fn of(seed: Var<'t, T>) -> Self {
+        RecordedSum(vec![Kind::Dense(seed)])
+    }
+
+    pub(crate) fn add(&mut self, term: Term<'t, T>) {
+        self.0.push(term.0);
+    }
+
+    pub(crate) fn finish(self, tape: &'t Tape<T>, shape: &[usize]) -> Var<'t, T> {
+        let mut products = Vec::new();
+        let mut pieces = Vec::new();
+        let mut regions = Regions::new(Shape::from_slice(shape));
+        let mut sum: Option<Var<'t, T>> = None;
+        let mut plus = |v: Var<'t, T>| sum = Some(sum.map_or(v, |s| s + v));
+        for kind in self.0 {
+            match kind {
+                Kind::Zero => {}
+                Kind::Dense(g) => plus(g),
+                Kind::Summed(g) => plus(g.sum_to(shape)),
+                Kind::Product(x, g) => products.extend([x, g]),
+                Kind::Region { piece, axis, start } => {
+                    pieces.push(piece);
+                    regions.push(axis, start);
+                }
+            }
+        }
+        if !products.is_empty() {
+            plus(tape.apply(SumOfProducts, &products));
+        }
+        if !pieces.is_empty() {
+            plus(tape.apply(regions, &pieces));
+        }
+        sum.unwrap_or_else(|| tape.zeros(shape))
+    }
+}

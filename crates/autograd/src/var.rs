@@ -1,0 +1,188 @@
+//! The handle that programs compute with, and the gradients they ask it for.
+
+use std::fmt;
+
+use crate::gradients::Gradients;
+use crate::shape::{Shape, mismatch};
+use crate::sweep::{sweep_recorded, sweep_values};
+use crate::tape::Tape;
+use crate::{Scalar, Tensor};
+
+/// A value on a tape: a tape reference and a position. `Copy`, so formulas read as formulas.
+///
+/// ```
+/// use rewind_autograd::{Tape, Tensor};
+/// let tape = Tape::new();
+/// let [f, c, i, g] = [0.5, 2.0, 0.25, 1.0].map(|x| tape.leaf(Tensor::scalar(x)));
+/// let next = f * c + i * g;
+/// assert_eq!(next.value().item(), 1.25);
+/// ```
+pub struct Var<'t, T: Scalar> {
+    tape: &'t Tape<T>,
+    index: u32,
+}
+
+impl<T: Scalar> Clone for Var<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Scalar> Copy for Var<'_, T> {}
+
+impl<'t, T: Scalar> Var<'t, T> {
+    pub(crate) fn new(tape: &'t Tape<T>, index: u32) -> Self {
+        Var { tape, index }
+    }
+
+    /// The tape that this variable lives on.
+    pub fn tape(self) -> &'t Tape<T> {
+        self.tape
+    }
+
+    /// Its position on the tape.
+    pub fn position(self) -> usize {
+        self.index as usize
+    }
+
+    pub(crate) fn id(self) -> u32 {
+        self.index
+    }
+
+    /// The value; no numbers are copied.
+    pub fn value(self) -> Tensor<T> {
+        self.tape.value_of(self.index)
+    }
+
+    /// The length of every axis.
+    pub fn shape(self) -> Shape {
+        self.tape.with_value(self.index, |value| Shape::from_slice(value.shape()))
+    }
+
+    /// The number of axes.
+    pub fn rank(self) -> usize {
+        self.tape.with_value(self.index, Tensor::rank)
+    }
+
+    /// The number of elements.
+    pub fn element_count(self) -> usize {
+        self.tape.with_value(self.index, Tensor::len)
+    }
+
+    /// Whether a gradient may flow through this variable.
+    pub fn is_tracked(self) -> bool {
+        self.tape.is_tracked(self.index)
+    }
+
+    /// The same value as a constant: no gradient flows back through it.
+    pub fn detach(self) -> Var<'t, T> {
+        self.tape.constant(self.value())
+    }
+
+    /// The gradients of this scalar with respect to every leaf.
+    ///
+    /// # Panics
+    /// If this variable holds more than one number: then [`backward_from`](Var::backward_from) needs a seed.
+    #[track_caller]
+    pub fn backward(self) -> Gradients<'t, T> {
+        self.check_scalar("backward", "backward_from");
+        self.backward_from(&Tensor::full(&self.shape(), T::ONE))
+    }
+
+    /// The vector-Jacobian product with `seed`, ∂(Σ seed·self)/∂leaf for every leaf.
+    ///
+    /// # Panics
+    /// If the seed has another shape than this variable.
+    #[track_caller]
+    pub fn backward_from(self, seed: &Tensor<T>) -> Gradients<'t, T> {
+        self.check_seed("backward_from", seed.shape());
+        let leaves: Vec<u32> = (0..=self.index).filter(|&i| self.tape.is_leaf(i)).collect();
+        let totals = sweep_values(self, seed.clone(), &leaves);
+        Gradients::new(self.tape, leaves, totals)
+    }
+
+    /// The gradients of this scalar with respect to `wrt`, which may be any variables of the tape: the hidden state at
+    /// every time step, say.
+    ///
+    /// # Panics
+    /// If this variable holds more than one number, or a variable of `wrt` lives on another tape.
+    #[track_caller]
+    pub fn backward_to(self, wrt: &[Var<'t, T>]) -> Gradients<'t, T> {
+        self.check_scalar("backward_to", "backward_from");
+        let wanted = ascending(self.positions("backward_to", wrt));
+        let totals = sweep_values(self, Tensor::full(&self.shape(), T::ONE), &wanted);
+        Gradients::new(self.tape, wanted, totals)
+    }
+
+    /// The gradients of this scalar with respect to `wrt`, recorded on the tape so that they can be differentiated
+    /// again.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::scalar(2.0));
+    /// let first = (x * x * x).grad(&[x])[0];
+    /// let second = first.grad(&[x])[0];
+    /// assert_eq!((first.value().item(), second.value().item()), (12.0, 12.0));
+    /// ```
+    ///
+    /// # Panics
+    /// If this variable holds more than one number, or a variable of `wrt` lives on another tape.
+    #[track_caller]
+    pub fn grad(self, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {
+        self.check_scalar("grad", "grad_from");
+        self.grad_from(self.tape.constant(Tensor::full(&self.shape(), T::ONE)), wrt)
+    }
+
+    /// The vector-Jacobian product with `seed`, recorded: differentiable in the inputs and in the seed.
+    ///
+    /// # Panics
+    /// If the seed has another shape than this variable, or a variable lives on another tape.
+    #[track_caller]
+    pub fn grad_from(self, seed: Var<'t, T>, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {
+        self.check_seed("grad_from", &seed.shape());
+        self.positions("grad_from", &[seed]);
+        let wanted = ascending(self.positions("grad_from", wrt));
+        let totals = sweep_recorded(self, seed, &wanted);
+        let total = |v: &Var<'t, T>| totals[wanted.binary_search(&v.index).ok()?];
+        wrt.iter().map(|v| total(v).unwrap_or_else(|| self.tape.zeros(&v.shape()))).collect()
+    }
+
+    #[track_caller]
+    fn check_scalar(self, op: &str, with_seed: &str) {
+        if self.element_count() != 1 {
+            panic!("{op}: shape {:?} is not a scalar; {with_seed} takes a seed of that shape", self.shape().as_slice());
+        }
+    }
+
+    #[track_caller]
+    fn check_seed(self, op: &str, seed: &[usize]) {
+        if seed != self.shape().as_slice() {
+            mismatch(op, &[seed, &self.shape()], "a seed of the variable's shape");
+        }
+    }
+
+    #[track_caller]
+    fn positions(self, op: &str, vars: &[Var<'t, T>]) -> Vec<u32> {
+        for (i, v) in vars.iter().enumerate() {
+            if !std::ptr::eq(v.tape, self.tape) {
+                panic!("{op}: variable {i} lives on another tape than this one");
+            }
+        }
+        vars.iter().map(|v| v.index).collect()
+    }
+}
+
+/// Positions in ascending order, each once.
+fn ascending(mut positions: Vec<u32>) -> Vec<u32> {
+    positions.sort_unstable();
+    positions.dedup();
+    positions
+}
+
+impl<T: Scalar> fmt::Debug for Var<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.tape.node(self.position());
+        write!(f, "Var #{} {} {:?}", self.index, node.name, node.value)
+    }
+}
