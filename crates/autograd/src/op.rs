@@ -33,7 +33,7 @@ use crate::{Scalar, Tensor, Var};
 /// let y = tape.apply(Square, &[x]).sum();
 /// assert_eq!(y.backward().get(x).to_vec(), [2.0, -6.0]);
 /// ```
-pub trait Op<T: Scalar>: 'static {
+pub trait Op<T: Scalar>: Send + 'static {
     /// The name of the op in messages and reports.
     fn name(&self) -> &'static str;
 

@@ -1,0 +1,107 @@
+//! The gated recurrent unit (Cho et al. 2014), in both forms of its reset gate.
+
+use rand::Rng;
+use rewind_autograd::{Scalar, Tensor, Var, parameters};
+
+use crate::cell::{Cell, first_state};
+use crate::init;
+
+/// Where the reset gate of a [`Gru`] acts. The two forms have the same parameters and are different functions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reset {
+    /// n = tanh(x·W_n + b_n + r ∘ (h·U_n + c_n)): after the recurrent product, as in cuDNN and PyTorch. One product
+    /// serves all gates.
+    #[default]
+    AfterProduct,
+    /// n = tanh(x·W_n + b_n + (r ∘ h)·U_n + c_n): before the product, as in the paper (Cho et al. 2014, version 1).
+    BeforeProduct,
+}
+
+parameters! {
+    /// The GRU (Cho et al. 2014):
+    ///
+    /// ```text
+    /// r = sigmoid(x·W_r + h·U_r + b_r)                 reset gate
+    /// z = sigmoid(x·W_z + h·U_z + b_z)                 update gate
+    /// n = tanh(x·W_n + b_n + r ∘ (h·U_n + c_n))        candidate (reset after the product: see Reset)
+    /// h' = (1 - z) ∘ n + z ∘ h
+    /// ```
+    ///
+    /// Input `[B, I]`, state h `[B, H]`. The update gate keeps the old state, as in PyTorch; in the paper its complement
+    /// does.
+    ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::{OnTape, Tape};
+    /// use rewind_rnn::{Gru, Reset, unroll};
+    ///
+    /// let mut gru = Gru::<_>::new(3, 5, &mut StdRng::seed_from_u64(1));
+    /// gru.reset = Reset::BeforeProduct;
+    /// let tape = Tape::<f32>::new();
+    /// let x = tape.zeros(&[7, 2, 3]);
+    /// assert_eq!(unroll(&gru.on(&tape), x).last.shape().as_slice(), [2, 5]);
+    /// ```
+    pub struct Gru<P> {
+        /// W_r, W_z and W_n side by side, `[I, 3H]`.
+        pub weight_ih: P,
+        /// U_r and U_z side by side, `[H, 2H]`.
+        pub weight_hh: P,
+        /// U_n, `[H, H]`: on its own, since the reset gate acts on its product or on its input.
+        pub weight_hn: P,
+        /// b_r, b_z and b_n side by side, `[3H]`.
+        pub bias: Option<P>,
+        /// c_n, `[H]`: the bias that the reset gate acts on.
+        pub bias_hn: Option<P>,
+        /// h_0, `[H]`, if it is learned; zeros otherwise.
+        pub initial: Option<P>,
+        /// Where the reset gate acts.
+        #[setting]
+        pub reset: Reset,
+    }
+}
+
+impl<T: Scalar> Gru<Tensor<T>> {
+    /// A cell with `hidden` units for `inputs` features, all parameters uniform in ±1/√H, reset after the product.
+    ///
+    /// # Panics
+    /// If `inputs` or `hidden` is 0.
+    #[track_caller]
+    pub fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
+        crate::check_sizes("Gru", inputs, hidden);
+        Gru {
+            weight_ih: init::uniform_hidden(&[inputs, 3 * hidden], hidden, rng),
+            weight_hh: init::uniform_hidden(&[hidden, 2 * hidden], hidden, rng),
+            weight_hn: init::uniform_hidden(&[hidden, hidden], hidden, rng),
+            bias: Some(init::uniform_hidden(&[3 * hidden], hidden, rng)),
+            bias_hn: Some(init::uniform_hidden(&[hidden], hidden, rng)),
+            initial: None,
+            reset: Reset::AfterProduct,
+        }
+    }
+
+    /// The same cell with a first state that is learned, zero to begin with.
+    pub fn with_learned_state(mut self) -> Self {
+        self.initial = Some(Tensor::zeros(&self.weight_hh.shape()[..1]));
+        self
+    }
+}
+
+impl<'t, T: Scalar> Cell<'t, T> for Gru<Var<'t, T>> {
+    type State = Var<'t, T>;
+
+    fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
+        let hidden = self.weight_hn.shape()[0];
+        let x = x.affine(self.weight_ih, self.bias);
+        let [r, z] = (x.slice(1, 0..2 * hidden) + h.matmul(self.weight_hh)).sigmoid().split(1);
+        let recurrent = match self.reset {
+            Reset::AfterProduct => r * h.affine(self.weight_hn, self.bias_hn),
+            Reset::BeforeProduct => (r * h).affine(self.weight_hn, self.bias_hn),
+        };
+        let n = (x.slice(1, 2 * hidden..3 * hidden) + recurrent).tanh();
+        n + z * (h - n)
+    }
+
+    fn initial(&self, batch: usize) -> Var<'t, T> {
+        first_state(self.initial, self.weight_hh, batch, self.weight_hh.shape()[0])
+    }
+}

@@ -1,0 +1,116 @@
+//! Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000).
+
+use rand::Rng;
+use rewind_autograd::ops::linalg::affine;
+use rewind_autograd::{Scalar, Tensor, Var, parameters};
+
+use crate::cell::{Cell, State, first_state};
+use crate::init;
+
+parameters! {
+    /// The LSTM (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000):
+    ///
+    /// ```text
+    /// i = sigmoid(x·W_i + h·U_i + b_i)      input gate
+    /// f = sigmoid(x·W_f + h·U_f + b_f)      forget gate
+    /// g =    tanh(x·W_g + h·U_g + b_g)      what may be written
+    /// o = sigmoid(x·W_o + h·U_o + b_o)      output gate
+    /// c' = f ∘ c + i ∘ g                    cell state
+    /// h' = o ∘ tanh c'                      hidden state
+    /// ```
+    ///
+    /// The four gates lie side by side in the weights, in the order i, f, g, o. Input `[B, I]`, h and c `[B, H]`.
+    ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::{OnTape, Tape};
+    /// use rewind_rnn::{Lstm, unroll};
+    ///
+    /// let lstm = Lstm::<_>::new(3, 5, &mut StdRng::seed_from_u64(1)).with_forget_bias(1.0);
+    /// let tape = Tape::<f32>::new();
+    /// let x = tape.zeros(&[7, 2, 3]);
+    /// assert_eq!(unroll(&lstm.on(&tape), x).last.cell.shape().as_slice(), [2, 5]);
+    /// ```
+    pub struct Lstm<P> {
+        /// W, `[I, 4H]`.
+        pub weight_ih: P,
+        /// U, `[H, 4H]`.
+        pub weight_hh: P,
+        /// b, `[4H]`.
+        pub bias: Option<P>,
+        /// h_0, `[H]`, if it is learned; zeros otherwise.
+        pub initial_hidden: Option<P>,
+        /// c_0, `[H]`, if it is learned; zeros otherwise.
+        pub initial_cell: Option<P>,
+    }
+}
+
+/// The two variables that an LSTM carries through time, `[B, H]` each.
+#[derive(Clone, Copy, Debug)]
+pub struct LstmState<'t, T: Scalar> {
+    /// h, what other layers see.
+    pub hidden: Var<'t, T>,
+    /// c, the memory.
+    pub cell: Var<'t, T>,
+}
+
+impl<'t, T: Scalar> State<'t, T> for LstmState<'t, T> {
+    fn output(&self) -> Var<'t, T> {
+        self.hidden
+    }
+    fn zip(self, other: Self, f: &mut dyn FnMut(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Self {
+        LstmState { hidden: f(self.hidden, other.hidden), cell: f(self.cell, other.cell) }
+    }
+}
+
+impl<T: Scalar> Lstm<Tensor<T>> {
+    /// A cell with `hidden` units for `inputs` features, all parameters uniform in ±1/√H.
+    ///
+    /// # Panics
+    /// If `inputs` or `hidden` is 0.
+    #[track_caller]
+    pub fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
+        crate::check_sizes("Lstm", inputs, hidden);
+        Lstm {
+            weight_ih: init::uniform_hidden(&[inputs, 4 * hidden], hidden, rng),
+            weight_hh: init::uniform_hidden(&[hidden, 4 * hidden], hidden, rng),
+            bias: Some(init::uniform_hidden(&[4 * hidden], hidden, rng)),
+            initial_hidden: None,
+            initial_cell: None,
+        }
+    }
+
+    /// The same cell with every bias of the forget gate set to `bias`: at 1, a new cell remembers rather than forgets
+    /// (Gers et al. 2000; Jozefowicz et al. 2015).
+    pub fn with_forget_bias(mut self, bias: T) -> Self {
+        let hidden = self.weight_hh.shape()[0];
+        let all = self.bias.get_or_insert_with(|| Tensor::zeros(&[4 * hidden]));
+        all.as_mut_slice()[hidden..2 * hidden].fill(bias);
+        self
+    }
+
+    /// The same cell with first states that are learned, zero to begin with.
+    pub fn with_learned_state(mut self) -> Self {
+        let zeros = Tensor::zeros(&self.weight_hh.shape()[..1]);
+        (self.initial_hidden, self.initial_cell) = (Some(zeros.clone()), Some(zeros));
+        self
+    }
+}
+
+impl<'t, T: Scalar> Cell<'t, T> for Lstm<Var<'t, T>> {
+    type State = LstmState<'t, T>;
+
+    fn step(&self, x: Var<'t, T>, LstmState { hidden, cell }: LstmState<'t, T>) -> LstmState<'t, T> {
+        let [i, f, g, o] = affine(&[(x, self.weight_ih), (hidden, self.weight_hh)], self.bias).split(1);
+        let cell = f.sigmoid() * cell + i.sigmoid() * g.tanh();
+        LstmState { hidden: o.sigmoid() * cell.tanh(), cell }
+    }
+
+    fn initial(&self, batch: usize) -> LstmState<'t, T> {
+        let hidden = self.weight_hh.shape()[0];
+        LstmState {
+            hidden: first_state(self.initial_hidden, self.weight_hh, batch, hidden),
+            cell: first_state(self.initial_cell, self.weight_hh, batch, hidden),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The batch cut into shards, each with a tape of its own, under rayon.
+//!
+//! The number of shards is part of the computation, the number of threads is not: gradients are added in the order of
+//! the shards, so any number of threads gives the same bits. Whole unrolled sequences run side by side, which uses two
+//! cores far better than cutting each small matrix product in two.
+
+use std::sync::{Mutex, PoisonError};
+
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var};
+
+/// Threads that compute gradients of shards, and the tapes that they record on, kept from step to step.
+///
+/// ```
+/// use rewind_autograd::{Tensor, parameters};
+/// use rewind_rnn::Shards;
+///
+/// parameters! { pub struct Line<P> { slope: P } }
+///
+/// let line = Line { slope: Tensor::scalar(3.0_f64) };
+/// let halves = [[1.0, 2.0], [3.0, 4.0]];
+/// let shards = Shards::new(2).expect("threads can be started");
+/// let step = shards.gradients(&line, &halves, |tape, line, half| {
+///     let x = tape.constant(Tensor::from_vec(half.to_vec(), &[2]));
+///     (x * line.slope).sum()
+/// });
+/// assert_eq!(step.losses, [9.0, 21.0]);
+/// assert_eq!(step.gradients.slope.item(), 10.0);
+/// ```
+pub struct Shards<T: Scalar> {
+    /// One thread each: the matrix kernel then computes in its caller's thread, and a thread's free list of buffers
+    /// serves the same shards in every step.
+    workers: Vec<ThreadPool>,
+    tapes: Mutex<Vec<Tape<T>>>,
+}
+
+/// What a step over shards gives.
+#[derive(Clone, Debug)]
+pub struct ShardedStep<T, M> {
+    /// The loss of every shard, in order.
+    pub losses: Vec<T>,
+    /// The sum of the gradients of all shards.
+    pub gradients: M,
+}
+
+impl<T: Scalar> Shards<T> {
+    /// Starts `threads` threads (one at least).
+    ///
+    /// # Errors
+    /// If the system starts no more threads.
+    pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
+        let worker = |_| ThreadPoolBuilder::new().num_threads(1).build();
+        let workers = (0..threads.max(1)).map(worker).collect::<Result<_, _>>()?;
+        Ok(Shards { workers, tapes: Mutex::new(Vec::new()) })
+    }
+
+    /// The losses of `data`, one item a shard, and the gradient of their sum with respect to `module`.
+    ///
+    /// `loss` gets a tape, the module on that tape and its shard, and returns a scalar. The same bits come out for any
+    /// number of threads.
+    ///
+    /// # Panics
+    /// If there is no shard, `loss` returns no scalar, or it panics.
+    #[track_caller]
+    pub fn gradients<M, D, F>(&self, module: &M, data: &[D], loss: F) -> ShardedStep<T, M>
+    where
+        M: Parameters<Tensor<T>> + Send + Sync,
+        D: Sync,
+        F: for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>, &D) -> Var<'t, T> + Sync,
+    {
+        if data.is_empty() {
+            panic!("gradients: no shard given; expected one at least");
+        }
+        let mut results = self.run(data.len(), |shard, tape| {
+            let on_tape = module.on(tape);
+            let loss = loss(tape, &on_tape, &data[shard]);
+            (loss.value().item(), loss.backward().of(&on_tape))
+        });
+        let losses = results.iter().map(|(loss, _)| *loss).collect();
+        let (_, mut gradients) = results.remove(0);
+        for (_, other) in &results {
+            let mut rest = other.leaves().into_iter();
+            gradients.visit_mut(|_, sum| sum.add_assign(rest.next().expect("shards have one structure")));
+        }
+        ShardedStep { losses, gradients }
+    }
+
+    /// What `job` gives for `0..jobs`, in order. Job i runs on thread i modulo the number of threads, on an empty tape.
+    pub fn run<R: Send>(&self, jobs: usize, job: impl Fn(usize, &Tape<T>) -> R + Sync) -> Vec<R> {
+        let results: Vec<Mutex<Option<R>>> = (0..jobs).map(|_| Mutex::new(None)).collect();
+        let one = |i: usize| {
+            let mut tape = lock(&self.tapes).pop().unwrap_or_default();
+            *lock(&results[i]) = Some(job(i, &tape));
+            tape.clear();
+            lock(&self.tapes).push(tape);
+        };
+        spread(&self.workers, &|worker| (worker..jobs).step_by(self.workers.len()).for_each(one));
+        let take = |slot: Mutex<Option<R>>| slot.into_inner().unwrap_or_else(PoisonError::into_inner);
+        results.into_iter().map(|slot| take(slot).expect("every job has run")).collect()
+    }
+}
+
+fn lock<X>(mutex: &Mutex<X>) -> std::sync::MutexGuard<'_, X> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `f(k)` on the k-th pool, all at the same time.
+fn spread(pools: &[ThreadPool], f: &(dyn Fn(usize) + Sync)) {
+    if let [first, rest @ ..] = pools {
+        let k = rest.len();
+        first.in_place_scope(|scope| {
+            scope.spawn(move |_| f(k));
+            spread(rest, f);
+        });
+    }
+}

@@ -1,0 +1,74 @@
+//! The basic recurrent network (Elman 1990): one hidden layer that reads its own last output.
+
+use rand::Rng;
+use rewind_autograd::ops::linalg::affine;
+use rewind_autograd::{Scalar, Tensor, Var, parameters};
+
+use crate::cell::{Cell, first_state};
+use crate::init;
+
+parameters! {
+    /// The tanh-RNN (Elman 1990):
+    ///
+    /// ```text
+    /// h_t = tanh(x_t·W + h_(t-1)·U + b)
+    /// ```
+    ///
+    /// The same W, U and b at every time step. Input `[B, I]`, state h `[B, H]`.
+    ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::{OnTape, Tape};
+    /// use rewind_rnn::{TanhRnn, unroll};
+    ///
+    /// let rnn = TanhRnn::<_>::new(3, 5, &mut StdRng::seed_from_u64(1));
+    /// let tape = Tape::<f32>::new();
+    /// let x = tape.zeros(&[7, 2, 3]);
+    /// assert_eq!(unroll(&rnn.on(&tape), x).last.shape().as_slice(), [2, 5]);
+    /// ```
+    pub struct TanhRnn<P> {
+        /// W, `[I, H]`.
+        pub weight_ih: P,
+        /// U, `[H, H]`.
+        pub weight_hh: P,
+        /// b, `[H]`.
+        pub bias: Option<P>,
+        /// h_0, `[H]`, if it is learned; zeros otherwise.
+        pub initial: Option<P>,
+    }
+}
+
+impl<T: Scalar> TanhRnn<Tensor<T>> {
+    /// A cell with `hidden` units for `inputs` features, all parameters uniform in ±1/√H.
+    ///
+    /// # Panics
+    /// If `inputs` or `hidden` is 0.
+    #[track_caller]
+    pub fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
+        crate::check_sizes("TanhRnn", inputs, hidden);
+        TanhRnn {
+            weight_ih: init::uniform_hidden(&[inputs, hidden], hidden, rng),
+            weight_hh: init::uniform_hidden(&[hidden, hidden], hidden, rng),
+            bias: Some(init::uniform_hidden(&[hidden], hidden, rng)),
+            initial: None,
+        }
+    }
+
+    /// The same cell with a first state that is learned, zero to begin with.
+    pub fn with_learned_state(mut self) -> Self {
+        self.initial = Some(Tensor::zeros(&self.weight_hh.shape()[..1]));
+        self
+    }
+}
+
+impl<'t, T: Scalar> Cell<'t, T> for TanhRnn<Var<'t, T>> {
+    type State = Var<'t, T>;
+
+    fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
+        affine(&[(x, self.weight_ih), (h, self.weight_hh)], self.bias).tanh()
+    }
+
+    fn initial(&self, batch: usize) -> Var<'t, T> {
+        first_state(self.initial, self.weight_hh, batch, self.weight_hh.shape()[0])
+    }
+}

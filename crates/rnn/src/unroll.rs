@@ -1,0 +1,187 @@
+//! Time: a cell applied to a sequence, step by step, on one tape.
+
+use rewind_autograd::ops::layout::stack;
+use rewind_autograd::{Scalar, Tensor, Var};
+
+use crate::cell::{Cell, State};
+
+/// Every step of `cell` over `x` `[T, B, I]`, from its own first state. Sequences of one length; see [`Unroll`] for
+/// padded batches, other first states and backward time.
+///
+/// # Panics
+/// If `x` has not three axes, or there is no time step.
+#[track_caller]
+pub fn unroll<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t, T>) -> Unrolled<'t, T, C::State> {
+    Unroll::new().run(cell, x)
+}
+
+/// How to unroll: lengths of the sequences, first state, direction of time.
+///
+/// ```
+/// use rand::{SeedableRng, rngs::StdRng};
+/// use rewind_autograd::{OnTape, Tape};
+/// use rewind_rnn::{Gru, Unroll};
+///
+/// let gru = Gru::<_>::new(3, 5, &mut StdRng::seed_from_u64(1));
+/// let tape = Tape::<f32>::new();
+/// let x = tape.zeros(&[7, 2, 3]); // two sequences, padded to 7 steps
+/// let unrolled = Unroll::new().lengths(&[7, 4]).run(&gru.on(&tape), x);
+/// assert_eq!(unrolled.states.len(), 7);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Unroll<'a, S = ()> {
+    lengths: Option<&'a [usize]>,
+    first: S,
+    backward: bool,
+}
+
+/// Where the first state comes from: the cell's own (`()`), or one that is given.
+pub trait FirstState<'t, T: Scalar, C: Cell<'t, T>> {
+    /// The state before the first step, for `batch` sequences.
+    fn first(self, cell: &C, batch: usize) -> C::State;
+}
+
+impl<'t, T: Scalar, C: Cell<'t, T>> FirstState<'t, T, C> for () {
+    fn first(self, cell: &C, batch: usize) -> C::State {
+        cell.initial(batch)
+    }
+}
+
+/// A state that was given, as opposed to the cell's own.
+#[derive(Clone, Debug)]
+pub struct Given<S>(S);
+
+impl<'t, T: Scalar, C: Cell<'t, T>> FirstState<'t, T, C> for Given<C::State> {
+    fn first(self, _cell: &C, _batch: usize) -> C::State {
+        self.0
+    }
+}
+
+impl Unroll<'_> {
+    /// Forward in time from the cell's own first state, all sequences of one length.
+    pub fn new() -> Self {
+        Unroll { lengths: None, first: (), backward: false }
+    }
+}
+
+impl Default for Unroll<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'a, S> Unroll<'a, S> {
+    /// The length of every sequence; the time steps behind it are padding. There, the state of a sequence stands still
+    /// and its output is 0, so padding changes no result and no gradient.
+    pub fn lengths(self, lengths: &'a [usize]) -> Self {
+        Unroll { lengths: Some(lengths), ..self }
+    }
+
+    /// From `state` instead of the cell's own first state.
+    pub fn from<N>(self, state: N) -> Unroll<'a, Given<N>> {
+        Unroll { lengths: self.lengths, first: Given(state), backward: self.backward }
+    }
+
+    /// From the last time step to the first: the other half of a bidirectional network. Every sequence starts at its own
+    /// last step.
+    pub fn backward(self) -> Self {
+        Unroll { backward: true, ..self }
+    }
+
+    /// Unrolls `cell` over `x` `[T, B, I]`.
+    ///
+    /// # Panics
+    /// If `x` has not three axes, there is no time step, or the lengths do not fit: one for each sequence, from 1 to T.
+    #[track_caller]
+    pub fn run<'t, T: Scalar, C: Cell<'t, T>>(self, cell: &C, x: Var<'t, T>) -> Unrolled<'t, T, C::State>
+    where
+        S: FirstState<'t, T, C>,
+    {
+        let &[steps, batch, _] = &x.shape()[..] else {
+            panic!("unroll: x has shape {:?}; expected [T, B, I]: time, batch, features", x.shape().as_slice());
+        };
+        if steps == 0 {
+            panic!("unroll: x has shape {:?}: no time step", x.shape().as_slice());
+        }
+        if let Some(lengths) = self.lengths {
+            check_lengths(lengths, steps, batch);
+        }
+        let mut state = self.first.first(cell, batch);
+        let mut states = Vec::with_capacity(steps);
+        for k in 0..steps {
+            let t = if self.backward { steps - 1 - k } else { k };
+            let next = cell.step(x.index(0, t), state.clone());
+            state = match running(self.lengths, t) {
+                Some(mask) => {
+                    let mask = x.tape().constant(mask);
+                    next.zip(state, &mut |new, old| mask.select(new, old))
+                }
+                None => next,
+            };
+            states.push(state.clone());
+        }
+        if self.backward {
+            states.reverse();
+        }
+        let lengths = self.lengths.map(<[usize]>::to_vec);
+        Unrolled { states, last: state, lengths, scalar: std::marker::PhantomData }
+    }
+}
+
+#[track_caller]
+fn check_lengths(lengths: &[usize], steps: usize, batch: usize) {
+    if lengths.len() != batch {
+        panic!("unroll: {} lengths for a batch of {batch} sequences", lengths.len());
+    }
+    for (b, &length) in lengths.iter().enumerate() {
+        if length == 0 {
+            panic!("unroll: sequence {b} is empty; expected a length from 1 to {steps}");
+        }
+        if length > steps {
+            panic!("unroll: sequence {b} has length {length}, longer than the padded batch of {steps} time steps");
+        }
+    }
+}
+
+/// `[B, 1]`: 1 for sequences that still run at step `t`, 0 for finished ones; `None` if all run.
+fn running<T: Scalar>(lengths: Option<&[usize]>, t: usize) -> Option<Tensor<T>> {
+    let lengths = lengths.filter(|lengths| lengths.iter().any(|&length| t >= length))?;
+    Some(Tensor::from_fn(&[lengths.len(), 1], |b| if t < lengths[b] { T::ONE } else { T::ZERO }))
+}
+
+/// An unrolled cell.
+#[derive(Clone, Debug)]
+pub struct Unrolled<'t, T: Scalar, S> {
+    /// The state after reading each time step, in the order of time, T of them.
+    pub states: Vec<S>,
+    /// The state after the last step that was read: of each sequence its own last one (its first, backward in time).
+    pub last: S,
+    lengths: Option<Vec<usize>>,
+    scalar: std::marker::PhantomData<Var<'t, T>>,
+}
+
+impl<'t, T: Scalar, S: State<'t, T>> Unrolled<'t, T, S> {
+    /// The outputs of all time steps, `[T, B, H]`; 0 where a sequence is over.
+    pub fn outputs(&self) -> Var<'t, T> {
+        let outputs: Vec<_> = (0..self.states.len()).map(|t| self.output(t)).collect();
+        stack(&outputs, 0)
+    }
+
+    /// The output of time step `t`, `[B, H]`; 0 where a sequence is over.
+    ///
+    /// # Panics
+    /// If there is no such step.
+    #[track_caller]
+    pub fn output(&self, t: usize) -> Var<'t, T> {
+        let h = self.states[t].output();
+        match running(self.lengths.as_deref(), t) {
+            Some(mask) => h.tape().constant(mask).select(h, h.tape().scalar(T::ZERO)),
+            None => h,
+        }
+    }
+
+    /// The output at the end of every sequence, `[B, H]`: the input of a many-to-one read-out.
+    pub fn last_output(&self) -> Var<'t, T> {
+        self.last.output()
+    }
+}
