@@ -1,0 +1,130 @@
+//! What the benches measure: one training step of a recurrent layer, at fixed shapes.
+//!
+//! A step is the whole sequence forward from a zero state, loss = mean of the squares of all outputs, and backward to
+//! all parameters, in `f32`. The batch is cut into shards, whatever the number of threads.
+
+pub mod custom;
+
+use clap::ValueEnum;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rewind_autograd::{Parameters, Tensor, Var};
+use rewind_rnn::{Cell, Gru, Lstm, Shards, TanhRnn, unroll};
+
+use custom::CustomLstm;
+
+/// Sizes of a training step.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// Time steps, T.
+    pub steps: usize,
+    /// Sequences, B.
+    pub batch: usize,
+    /// Features, I.
+    pub inputs: usize,
+    /// Units, H.
+    pub hidden: usize,
+}
+
+/// The shapes that are measured, small to large.
+pub const SHAPES: [Shape; 6] = [
+    Shape { name: "tiny", steps: 32, batch: 1, inputs: 32, hidden: 32 },
+    Shape { name: "small", steps: 64, batch: 16, inputs: 64, hidden: 128 },
+    Shape { name: "mnistrow", steps: 28, batch: 128, inputs: 28, hidden: 128 },
+    Shape { name: "medium", steps: 100, batch: 32, inputs: 128, hidden: 256 },
+    Shape { name: "zaremba", steps: 35, batch: 20, inputs: 650, hidden: 650 },
+    Shape { name: "large", steps: 50, batch: 64, inputs: 256, hidden: 512 },
+];
+
+/// The cells that are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CellKind {
+    /// [`Lstm`].
+    Lstm,
+    /// [`Gru`].
+    Gru,
+    /// [`TanhRnn`].
+    Tanh,
+    /// [`CustomLstm`]: an LSTM as a user would write it.
+    Custom,
+}
+
+impl CellKind {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            CellKind::Lstm => "lstm",
+            CellKind::Gru => "gru",
+            CellKind::Tanh => "tanh",
+            CellKind::Custom => "custom",
+        }
+    }
+
+    /// G, the number of products of `[B, I + H]` by `[I + H, H]` in a step of the cell.
+    pub fn gates(self) -> usize {
+        match self {
+            CellKind::Lstm | CellKind::Custom => 4,
+            CellKind::Gru => 3,
+            CellKind::Tanh => 1,
+        }
+    }
+}
+
+impl Shape {
+    /// The shape of that name.
+    pub fn named(name: &str) -> Option<Shape> {
+        SHAPES.into_iter().find(|shape| shape.name == name)
+    }
+
+    /// Multiplications and additions of a training step's matrix products: 6·T·B·(I + H)·G·H.
+    pub fn flops(&self, kind: CellKind) -> f64 {
+        let products = self.steps * self.batch * (self.inputs + self.hidden) * kind.gates() * self.hidden;
+        6.0 * products as f64
+    }
+
+    /// The batch `[T, B, I]` in shards along B: two where each gets eight sequences at least, and one elsewhere.
+    fn shards(&self, rng: &mut StdRng) -> Vec<Tensor<f32>> {
+        let x = Tensor::from_fn(&[self.steps, self.batch, self.inputs], |_| rng.random_range(-1.0..1.0));
+        if self.batch < 16 {
+            return vec![x];
+        }
+        let half = self.batch / 2;
+        [0..half, half..self.batch].map(|rows| x.slice(1, rows).to_contiguous()).into()
+    }
+}
+
+/// Makes a training step of `kind` at `shape` on `threads` threads; each call of what is returned runs one and gives its
+/// loss.
+///
+/// # Panics
+/// If the threads cannot be started.
+pub fn training_step(kind: CellKind, shape: Shape, threads: usize) -> Box<dyn FnMut() -> f32> {
+    let rng = &mut StdRng::seed_from_u64(1);
+    let Shape { inputs, hidden, .. } = shape;
+    match kind {
+        CellKind::Lstm => step_of(Lstm::new(inputs, hidden, rng), shape, threads),
+        CellKind::Gru => step_of(Gru::new(inputs, hidden, rng), shape, threads),
+        CellKind::Tanh => step_of(TanhRnn::new(inputs, hidden, rng), shape, threads),
+        CellKind::Custom => step_of(CustomLstm::new(inputs, hidden, rng), shape, threads),
+    }
+}
+
+fn step_of<M>(module: M, shape: Shape, threads: usize) -> Box<dyn FnMut() -> f32>
+where
+    M: Parameters<Tensor<f32>> + Send + Sync + 'static,
+    for<'t> M::With<Var<'t, f32>>: Cell<'t, f32>,
+{
+    let data = shape.shards(&mut StdRng::seed_from_u64(2));
+    let workers = Shards::<f32>::new(threads).expect("threads can be started");
+    let outputs = (shape.steps * shape.batch * shape.hidden) as f32;
+    Box::new(move || {
+        let step = workers.gradients(&module, &data, |tape, cell, x| {
+            let y = unroll(cell, tape.constant(x.clone())).outputs();
+            (y * y).sum() / outputs
+        });
+        std::hint::black_box(&step.gradients);
+        step.losses.iter().sum()
+    })
+}
