@@ -122,7 +122,7 @@ impl<T: Scalar> Tensor<T> {
 
     /// The numbers as one slice, if they are contiguous.
     pub fn as_slice(&self) -> Option<&[T]> {
-        self.is_contiguous().then(|| &self.buffer.data()[self.offset..][..self.len()])
+        self.is_contiguous().then(|| &self.view().data[..self.len()])
     }
 
     /// A copy of the numbers in row-major order.

@@ -6,6 +6,7 @@ pub mod init;
 mod lstm;
 pub mod shards;
 mod tanh;
+pub mod torch;
 mod unroll;
 
 pub use cell::{Cell, State};

@@ -106,17 +106,21 @@ impl<'a, S> Unroll<'a, S> {
         if let Some(lengths) = self.lengths {
             check_lengths(lengths, steps, batch);
         }
+        let zero = x.tape().scalar(T::ZERO);
         let mut state = self.first.first(cell, batch);
         let mut states = Vec::with_capacity(steps);
         for k in 0..steps {
             let t = if self.backward { steps - 1 - k } else { k };
-            let next = cell.step(x.index(0, t), state.clone());
+            let now = x.index(0, t);
             state = match running(self.lengths, t) {
+                // Padding is cut off on both sides of the step: what it holds (NaN, even) may reach neither the state
+                // nor, on the way back, the gradient of a weight, where it would be multiplied by 0.
                 Some(mask) => {
                     let mask = x.tape().constant(mask);
+                    let next = cell.step(mask.select(now, zero), state.clone());
                     next.zip(state, &mut |new, old| mask.select(new, old))
                 }
-                None => next,
+                None => cell.step(now, state),
             };
             states.push(state.clone());
         }

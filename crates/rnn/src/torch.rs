@@ -1,0 +1,206 @@
+//! Weights from and to PyTorch's layouts.
+//!
+//! PyTorch keeps the transposes of our weights (gates along the first axis), two biases where one would do, and the
+//! GRU's recurrent weight in one piece. The gate orders are the same: i, f, g, o and r, z, n.
+
+use rewind_autograd::{Scalar, Tensor};
+use thiserror::Error;
+
+use crate::{Gru, Lstm, Reset, TanhRnn};
+
+/// One layer, in one direction, as `torch.nn.RNN`, `LSTM` and `GRU` name and lay out its parameters; G is 1, 4 or 3.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TorchLayer<T: Scalar> {
+    /// `weight_ih_l*`, `[G·H, I]`.
+    pub weight_ih: Tensor<T>,
+    /// `weight_hh_l*`, `[G·H, H]`.
+    pub weight_hh: Tensor<T>,
+    /// `bias_ih_l*` and `bias_hh_l*`, `[G·H]` each; `None` with `bias=False`.
+    pub biases: Option<(Tensor<T>, Tensor<T>)>,
+}
+
+/// A parameter that does not have the shape that the others ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{parameter} has shape {found:?}; a {cell} with {hidden} units expects {expected}")]
+pub struct TorchShapeError {
+    parameter: &'static str,
+    cell: &'static str,
+    hidden: usize,
+    found: Vec<usize>,
+    expected: String,
+}
+
+impl<T: Scalar> TorchLayer<T> {
+    /// H, after a check that all shapes belong to a cell of `gates` gates.
+    fn check(&self, cell: &'static str, gates: usize) -> Result<usize, TorchShapeError> {
+        let hidden = self.weight_hh.shape().last().copied().unwrap_or(0);
+        let rows = gates * hidden;
+        let wrong = |parameter, found: &Tensor<T>, expected| TorchShapeError {
+            parameter,
+            cell,
+            hidden,
+            found: found.shape().to_vec(),
+            expected,
+        };
+        if hidden == 0 || self.weight_hh.shape() != [rows, hidden] {
+            return Err(wrong("weight_hh", &self.weight_hh, format!("[{gates}·H, H] with H at least 1")));
+        }
+        if !matches!(self.weight_ih.shape(), &[r, inputs] if r == rows && inputs > 0) {
+            return Err(wrong("weight_ih", &self.weight_ih, format!("[{rows}, I] with I at least 1")));
+        }
+        for (name, bias) in self.biases.iter().flat_map(|(ih, hh)| [("bias_ih", ih), ("bias_hh", hh)]) {
+            if bias.shape() != [rows] {
+                return Err(wrong(name, bias, format!("[{rows}]")));
+            }
+        }
+        Ok(hidden)
+    }
+}
+
+/// The transpose as a tensor of its own, in row-major order.
+fn transposed<T: Scalar>(weight: &Tensor<T>) -> Tensor<T> {
+    weight.transpose().to_contiguous()
+}
+
+fn sum<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
+    a.zip(b, |a, b| a + b)
+}
+
+/// The tensors one behind the other along the first axis.
+fn joined<T: Scalar>(parts: &[&Tensor<T>]) -> Tensor<T> {
+    let mut shape = parts[0].shape().to_vec();
+    shape[0] = parts.iter().map(|part| part.shape()[0]).sum();
+    Tensor::from_vec(parts.iter().flat_map(|part| part.to_vec()).collect(), &shape)
+}
+
+impl<T: Scalar> TanhRnn<Tensor<T>> {
+    /// The cell with the weights of a `torch.nn.RNN` (tanh) layer. Its two biases are added.
+    ///
+    /// # Errors
+    /// If the shapes do not belong together.
+    pub fn from_torch(layer: &TorchLayer<T>) -> Result<Self, TorchShapeError> {
+        layer.check("tanh-RNN", 1)?;
+        Ok(TanhRnn {
+            weight_ih: transposed(&layer.weight_ih),
+            weight_hh: transposed(&layer.weight_hh),
+            bias: layer.biases.as_ref().map(|(ih, hh)| sum(ih, hh)),
+            initial: None,
+        })
+    }
+
+    /// The weights as `torch.nn.RNN` keeps them; its second bias is 0. A learned first state has no place there.
+    pub fn to_torch(&self) -> TorchLayer<T> {
+        TorchLayer {
+            weight_ih: transposed(&self.weight_ih),
+            weight_hh: transposed(&self.weight_hh),
+            biases: self.bias.as_ref().map(|bias| (bias.clone(), Tensor::zeros(bias.shape()))),
+        }
+    }
+}
+
+impl<T: Scalar> Lstm<Tensor<T>> {
+    /// The cell with the weights of a `torch.nn.LSTM` layer. Its two biases are added.
+    ///
+    /// # Errors
+    /// If the shapes do not belong together.
+    pub fn from_torch(layer: &TorchLayer<T>) -> Result<Self, TorchShapeError> {
+        layer.check("LSTM", 4)?;
+        Ok(Lstm {
+            weight_ih: transposed(&layer.weight_ih),
+            weight_hh: transposed(&layer.weight_hh),
+            bias: layer.biases.as_ref().map(|(ih, hh)| sum(ih, hh)),
+            initial_hidden: None,
+            initial_cell: None,
+        })
+    }
+
+    /// The weights as `torch.nn.LSTM` keeps them; its second bias is 0. Learned first states have no place there.
+    pub fn to_torch(&self) -> TorchLayer<T> {
+        TorchLayer {
+            weight_ih: transposed(&self.weight_ih),
+            weight_hh: transposed(&self.weight_hh),
+            biases: self.bias.as_ref().map(|bias| (bias.clone(), Tensor::zeros(bias.shape()))),
+        }
+    }
+}
+
+impl<T: Scalar> Gru<Tensor<T>> {
+    /// The cell with the weights of a `torch.nn.GRU` layer, reset after the product. Of its two biases those of r and z
+    /// are added; those of n stay apart, since the reset gate acts on one of them.
+    ///
+    /// # Errors
+    /// If the shapes do not belong together.
+    pub fn from_torch(layer: &TorchLayer<T>) -> Result<Self, TorchShapeError> {
+        let hidden = layer.check("GRU", 3)?;
+        let (rz, n) = (0..2 * hidden, 2 * hidden..3 * hidden);
+        let biases = layer.biases.as_ref();
+        Ok(Gru {
+            weight_ih: transposed(&layer.weight_ih),
+            weight_hh: transposed(&layer.weight_hh.slice(0, rz.clone())),
+            weight_hn: transposed(&layer.weight_hh.slice(0, n.clone())),
+            bias: biases.map(|(ih, hh)| {
+                joined(&[&sum(&ih.slice(0, rz.clone()), &hh.slice(0, rz.clone())), &ih.slice(0, n.clone())])
+            }),
+            bias_hn: biases.map(|(_, hh)| hh.slice(0, n.clone()).to_contiguous()),
+            initial: None,
+            reset: Reset::AfterProduct,
+        })
+    }
+
+    /// The weights as `torch.nn.GRU` keeps them, with 0 for the second bias of r and z. It computes the same only with
+    /// the reset after the product; a learned first state has no place there.
+    pub fn to_torch(&self) -> TorchLayer<T> {
+        let hidden = self.weight_hn.shape()[0];
+        let zeros = |n| Tensor::zeros(&[n]);
+        let has_bias = self.bias.is_some() || self.bias_hn.is_some();
+        TorchLayer {
+            weight_ih: transposed(&self.weight_ih),
+            weight_hh: joined(&[&transposed(&self.weight_hh), &transposed(&self.weight_hn)]),
+            biases: has_bias.then(|| {
+                let bias_hn = self.bias_hn.clone().unwrap_or_else(|| zeros(hidden));
+                (self.bias.clone().unwrap_or_else(|| zeros(3 * hidden)), joined(&[&zeros(2 * hidden), &bias_hn]))
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(gates: usize, hidden: usize, inputs: usize) -> TorchLayer<f64> {
+        let rows = gates * hidden;
+        let t = |shape: &[usize], k: f64| Tensor::from_fn(shape, |i| (i as f64 * 0.7 + k).sin());
+        TorchLayer {
+            weight_ih: t(&[rows, inputs], 1.0),
+            weight_hh: t(&[rows, hidden], 2.0),
+            biases: Some((t(&[rows], 3.0), t(&[rows], 4.0))),
+        }
+    }
+
+    #[test]
+    fn there_and_back_is_the_same_function() {
+        // The split of a sum of two biases is not kept, all else is.
+        let gru = Gru::from_torch(&layer(3, 5, 2)).expect("the shapes fit");
+        let again = Gru::from_torch(&gru.to_torch()).expect("the shapes fit");
+        assert_eq!(gru.bias, again.bias);
+        assert_eq!((gru.weight_hh, gru.weight_hn, gru.bias_hn), (again.weight_hh, again.weight_hn, again.bias_hn));
+        let lstm = Lstm::from_torch(&layer(4, 5, 2)).expect("the shapes fit");
+        assert_eq!(lstm.bias, Lstm::from_torch(&lstm.to_torch()).expect("the shapes fit").bias);
+        let rnn = TanhRnn::from_torch(&layer(1, 5, 2)).expect("the shapes fit");
+        assert_eq!(rnn.weight_ih, TanhRnn::from_torch(&rnn.to_torch()).expect("the shapes fit").weight_ih);
+    }
+
+    #[test]
+    fn wrong_shapes_are_named() {
+        let lstm = Lstm::from_torch(&layer(3, 5, 2)).expect_err("three gates are no LSTM");
+        assert_eq!(
+            lstm.to_string(),
+            "weight_hh has shape [15, 5]; a LSTM with 5 units expects [4·H, H] with H at least 1"
+        );
+        let mut short = layer(3, 5, 2);
+        short.biases = Some((Tensor::zeros(&[15]), Tensor::zeros(&[5])));
+        let gru = Gru::from_torch(&short).expect_err("a bias of one gate");
+        assert_eq!(gru.to_string(), "bias_hh has shape [5]; a GRU with 5 units expects [15]");
+    }
+}

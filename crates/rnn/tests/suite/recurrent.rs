@@ -1,0 +1,256 @@
+//! Recurrent layers against PyTorch's values: outputs, last states and every gradient, for any sizes.
+//!
+//! Layers and directions are put together here from `Unroll` alone, so that what is compared is the cells and time.
+
+use rewind_autograd::ops::layout::{concat, stack};
+use rewind_autograd::{Gradients, OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
+use rewind_rnn::torch::TorchLayer;
+use rewind_rnn::{Cell, Gru, Lstm, LstmState, TanhRnn, Unroll};
+
+/// What a reference file holds, read on demand.
+pub trait Source<T: Scalar> {
+    /// The tensor of that name, if there is one.
+    fn tensor(&self, name: &str) -> Option<Tensor<T>>;
+    /// Whole numbers of that name (lengths).
+    fn integers(&self, name: &str) -> Option<Vec<usize>>;
+    /// The metadata of that name.
+    fn meta(&self, key: &str) -> String;
+    /// Compares what was computed with the tensor of that name.
+    fn compare(&mut self, name: &str, ours: &Tensor<T>);
+}
+
+/// Compares everything in a file of kind RNN, LSTM or GRU.
+pub fn compare_recurrent<T: Scalar>(file: &mut impl Source<T>) {
+    let projected = file.meta("proj").parse::<usize>().unwrap_or(0) > 0;
+    match (file.meta("kind").as_str(), file.meta("nonlinearity").as_str(), projected) {
+        ("RNN", "tanh", _) => compare::<T, TanhRnn<Tensor<T>>>(file),
+        ("RNN", "relu", _) => compare::<T, ReluRnn<Tensor<T>>>(file),
+        ("LSTM", _, false) => compare::<T, Lstm<Tensor<T>>>(file),
+        ("LSTM", _, true) => compare::<T, ProjectedLstm<Tensor<T>>>(file),
+        ("GRU", _, _) => compare::<T, Gru<Tensor<T>>>(file),
+        other => panic!("no recurrent layer is known as {other:?}"),
+    }
+}
+
+parameters! {
+    /// The basic network with a rectifier, as a user would write it: h' = max(x·w + h·u + b, 0).
+    struct ReluRnn<P> { w: P, u: P, b: P }
+}
+
+impl<'t, T: Scalar> Cell<'t, T> for ReluRnn<Var<'t, T>> {
+    type State = Var<'t, T>;
+    fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
+        (x.matmul(self.w) + h.matmul(self.u) + self.b).relu()
+    }
+    fn initial(&self, batch: usize) -> Var<'t, T> {
+        self.u.tape().zeros(&[batch, self.u.shape()[0]])
+    }
+}
+
+parameters! {
+    /// An LSTM whose hidden state is projected to fewer units (Sak et al. 2014), as a user would write it:
+    /// h' = (o ∘ tanh c')·r, r `[H, P]`.
+    struct ProjectedLstm<P> { w: P, u: P, b: P, r: P }
+}
+
+impl<'t, T: Scalar> Cell<'t, T> for ProjectedLstm<Var<'t, T>> {
+    type State = LstmState<'t, T>;
+    fn step(&self, x: Var<'t, T>, s: LstmState<'t, T>) -> LstmState<'t, T> {
+        let [i, f, g, o] = (x.matmul(self.w) + s.hidden.matmul(self.u) + self.b).split(1);
+        let cell = f.sigmoid() * s.cell + i.sigmoid() * g.tanh();
+        LstmState { hidden: (o.sigmoid() * cell.tanh()).matmul(self.r), cell }
+    }
+    fn initial(&self, batch: usize) -> LstmState<'t, T> {
+        let zeros = |units| self.u.tape().zeros(&[batch, units]);
+        LstmState { hidden: zeros(self.r.shape()[1]), cell: zeros(self.r.shape()[0]) }
+    }
+}
+
+/// A module that PyTorch has too.
+trait Known<T: Scalar>: Parameters<Tensor<T>> {
+    /// The module of layer and direction `suffix`, such as `l0_reverse`.
+    fn read(file: &impl Source<T>, suffix: &str) -> Self;
+    /// Compares its gradients, in PyTorch's layout.
+    fn compare_gradients(&self, file: &mut impl Source<T>, suffix: &str);
+}
+
+fn torch_layer<T: Scalar>(file: &impl Source<T>, suffix: &str) -> TorchLayer<T> {
+    let parameter = |name: &str| file.tensor(&format!("param.{name}_{suffix}"));
+    TorchLayer {
+        weight_ih: parameter("weight_ih").expect("a layer has weights"),
+        weight_hh: parameter("weight_hh").expect("a layer has weights"),
+        biases: parameter("bias_ih").zip(parameter("bias_hh")),
+    }
+}
+
+/// Compares gradients that are laid out as PyTorch's, except that the second bias of a [`TorchLayer`] that came from
+/// `to_torch` is 0 where both biases have the same gradient.
+fn compare_layer<T: Scalar>(file: &mut impl Source<T>, suffix: &str, layer: &TorchLayer<T>, bias_hh: Option<Tensor<T>>) {
+    file.compare(&format!("grad.weight_ih_{suffix}"), &layer.weight_ih);
+    file.compare(&format!("grad.weight_hh_{suffix}"), &layer.weight_hh);
+    if let Some((bias_ih, _)) = &layer.biases {
+        file.compare(&format!("grad.bias_ih_{suffix}"), bias_ih);
+        file.compare(&format!("grad.bias_hh_{suffix}"), &bias_hh.unwrap_or_else(|| bias_ih.clone()));
+    }
+}
+
+impl<T: Scalar> Known<T> for TanhRnn<Tensor<T>> {
+    fn read(file: &impl Source<T>, suffix: &str) -> Self {
+        TanhRnn::from_torch(&torch_layer(file, suffix)).expect("the file's shapes fit")
+    }
+    fn compare_gradients(&self, file: &mut impl Source<T>, suffix: &str) {
+        compare_layer(file, suffix, &self.to_torch(), None);
+    }
+}
+
+impl<T: Scalar> Known<T> for ReluRnn<Tensor<T>> {
+    fn read(file: &impl Source<T>, suffix: &str) -> Self {
+        let rnn = TanhRnn::read(file, suffix);
+        ReluRnn { w: rnn.weight_ih, u: rnn.weight_hh, b: rnn.bias.expect("the file has biases") }
+    }
+    fn compare_gradients(&self, file: &mut impl Source<T>, suffix: &str) {
+        let Self { w, u, b } = self.clone();
+        let rnn = TanhRnn { weight_ih: w, weight_hh: u, bias: Some(b), initial: None };
+        rnn.compare_gradients(file, suffix);
+    }
+}
+
+impl<T: Scalar> Known<T> for Lstm<Tensor<T>> {
+    fn read(file: &impl Source<T>, suffix: &str) -> Self {
+        Lstm::from_torch(&torch_layer(file, suffix)).expect("the file's shapes fit")
+    }
+    fn compare_gradients(&self, file: &mut impl Source<T>, suffix: &str) {
+        compare_layer(file, suffix, &self.to_torch(), None);
+    }
+}
+
+impl<T: Scalar> Known<T> for ProjectedLstm<Tensor<T>> {
+    fn read(file: &impl Source<T>, suffix: &str) -> Self {
+        let TorchLayer { weight_ih, weight_hh, biases } = torch_layer(file, suffix);
+        let (bias_ih, bias_hh) = biases.expect("the file has biases");
+        let projection = file.tensor(&format!("param.weight_hr_{suffix}")).expect("the file has a projection");
+        ProjectedLstm {
+            w: weight_ih.transpose(),
+            u: weight_hh.transpose(),
+            b: bias_ih.zip(&bias_hh, |a, b| a + b),
+            r: projection.transpose(),
+        }
+    }
+    fn compare_gradients(&self, file: &mut impl Source<T>, suffix: &str) {
+        let biases = Some((self.b.clone(), self.b.clone()));
+        let layer = TorchLayer { weight_ih: self.w.transpose(), weight_hh: self.u.transpose(), biases };
+        compare_layer(file, suffix, &layer, None);
+        file.compare(&format!("grad.weight_hr_{suffix}"), &self.r.transpose());
+    }
+}
+
+impl<T: Scalar> Known<T> for Gru<Tensor<T>> {
+    fn read(file: &impl Source<T>, suffix: &str) -> Self {
+        Gru::from_torch(&torch_layer(file, suffix)).expect("the file's shapes fit")
+    }
+    fn compare_gradients(&self, file: &mut impl Source<T>, suffix: &str) {
+        // Both biases of r and z have one gradient; that of the second bias of n is its own.
+        let bias_hh = self.bias.as_ref().zip(self.bias_hn.as_ref()).map(|(bias, bias_hn)| {
+            let rz = 2 * bias_hn.len();
+            let numbers = [bias.slice(0, 0..rz).to_vec(), bias_hn.to_vec()].concat();
+            Tensor::from_vec(numbers, bias.shape())
+        });
+        compare_layer(file, suffix, &self.to_torch(), bias_hh);
+    }
+}
+
+/// A state from and to its parts h and c.
+trait Parts<'t, T: Scalar>: Copy {
+    fn from_parts(h: Var<'t, T>, c: Option<Var<'t, T>>) -> Self;
+    fn parts(self) -> (Var<'t, T>, Option<Var<'t, T>>);
+}
+
+impl<'t, T: Scalar> Parts<'t, T> for Var<'t, T> {
+    fn from_parts(h: Var<'t, T>, _c: Option<Var<'t, T>>) -> Self {
+        h
+    }
+    fn parts(self) -> (Var<'t, T>, Option<Var<'t, T>>) {
+        (self, None)
+    }
+}
+
+impl<'t, T: Scalar> Parts<'t, T> for LstmState<'t, T> {
+    fn from_parts(hidden: Var<'t, T>, c: Option<Var<'t, T>>) -> Self {
+        LstmState { hidden, cell: c.expect("an LSTM file has c0") }
+    }
+    fn parts(self) -> (Var<'t, T>, Option<Var<'t, T>>) {
+        (self.hidden, Some(self.cell))
+    }
+}
+
+fn compare<T, M>(file: &mut impl Source<T>)
+where
+    T: Scalar,
+    M: Known<T>,
+    for<'t> M::With<Var<'t, T>>: Cell<'t, T, State: Parts<'t, T>>,
+{
+    let layers: usize = file.meta("layers").parse().expect("the number of layers is a number");
+    let bidirectional = file.meta("bidirectional") == "true";
+    let lengths = file.integers("in.lengths");
+    let directions: &[&str] = if bidirectional { &["", "_reverse"] } else { &[""] };
+
+    let tape = Tape::new();
+    let x = tape.leaf(file.tensor("in.x").expect("a file has x"));
+    let h0 = file.tensor("in.h0").map(|h| tape.leaf(h));
+    let c0 = file.tensor("in.c0").map(|c| tape.leaf(c));
+    let mut modules = Vec::new();
+    let (mut y, mut last_h, mut last_c) = (x, Vec::new(), Vec::new());
+    for layer in 0..layers {
+        let mut sides = Vec::new();
+        for (direction, name) in directions.iter().enumerate() {
+            let suffix = format!("l{layer}{name}");
+            let module = M::read(file, &suffix);
+            let on_tape = module.on(&tape);
+            let place = layer * directions.len() + direction;
+            let mut unroll = Unroll::new();
+            if let Some(lengths) = &lengths {
+                unroll = unroll.lengths(lengths);
+            }
+            if direction == 1 {
+                unroll = unroll.backward();
+            }
+            let unrolled = match h0 {
+                Some(h0) => {
+                    let c = c0.map(|c0| c0.index(0, place));
+                    unroll.from(Parts::from_parts(h0.index(0, place), c)).run(&on_tape, y)
+                }
+                None => unroll.run(&on_tape, y),
+            };
+            let (h, c) = unrolled.last.parts();
+            last_h.push(h);
+            last_c.extend(c);
+            sides.push(unrolled.outputs());
+            modules.push((suffix, on_tape));
+        }
+        y = concat(&sides, 2);
+    }
+    let hn = stack(&last_h, 0);
+    let cn = (!last_c.is_empty()).then(|| stack(&last_c, 0));
+    let weighted = |v: Var<'_, T>, name: &str| (v * tape.constant(file.tensor(name).expect("weights are given"))).sum();
+    let mut loss = weighted(y, "in.weight_y") + weighted(hn, "in.weight_hn");
+    if let Some(cn) = cn {
+        loss = loss + weighted(cn, "in.weight_cn");
+    }
+
+    file.compare("out.y", &y.value());
+    file.compare("out.hn", &hn.value());
+    if let Some(cn) = cn {
+        file.compare("out.cn", &cn.value());
+    }
+    file.compare("out.loss", &loss.value().reshape(&[1]));
+    let gradients: Gradients<'_, T> = loss.backward();
+    file.compare("grad.x", &gradients.get(x));
+    for (name, v) in [("grad.h0", h0), ("grad.c0", c0)] {
+        if let Some(v) = v {
+            file.compare(name, &gradients.get(v));
+        }
+    }
+    for (suffix, module) in &modules {
+        gradients.of(module).compare_gradients(file, suffix);
+    }
+}

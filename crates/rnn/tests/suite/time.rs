@@ -1,0 +1,227 @@
+//! Unrolling: padding is invisible, time runs both ways, shards and threads change no bit.
+
+use proptest::prelude::*;
+use rewind_autograd::ops::layout::stack;
+use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var};
+use rewind_rnn::{Cell, Reset, Shards, State, Unroll, unroll};
+
+use super::cells::{gru, lstm, random, tanh};
+
+/// Σ weight·output over all steps + Σ weight·last output: a loss that sees every output, and its gradients by parameter
+/// and with respect to x.
+fn gradients<M>(module: &M, x: &Tensor<f64>, weight: &Tensor<f64>, lengths: Option<&[usize]>) -> Vec<Tensor<f64>>
+where
+    M: Parameters<Tensor<f64>>,
+    for<'t> M::With<Var<'t, f64>>: Cell<'t, f64>,
+{
+    let tape = Tape::new();
+    let (cell, x) = (module.on(&tape), tape.leaf(x.clone()));
+    let mut how = Unroll::new();
+    if let Some(lengths) = lengths {
+        how = how.lengths(lengths);
+    }
+    let unrolled = how.run(&cell, x);
+    let weight = tape.constant(weight.clone());
+    let loss = (unrolled.outputs() * weight).sum() + (unrolled.last_output() * weight.index(0, 0)).sum();
+    let all = loss.backward();
+    let mut out: Vec<_> = all.of(&cell).leaves().into_iter().cloned().collect();
+    out.push(all.get(x));
+    out
+}
+
+fn assert_close(a: &Tensor<f64>, b: &Tensor<f64>, tolerance: f64) {
+    assert_eq!(a.shape(), b.shape());
+    for (x, y) in a.to_vec().into_iter().zip(b.to_vec()) {
+        assert!((x - y).abs() <= tolerance * y.abs().max(1.0), "{x} and {y}");
+    }
+}
+
+/// The gradient of a padded batch equals the sum of those of its sequences alone, to 1e-12; padding, whatever it holds,
+/// has gradient 0.
+fn assert_padding_is_invisible<M>(module: &M, lengths: &[usize], padding: f64)
+where
+    M: Parameters<Tensor<f64>>,
+    for<'t> M::With<Var<'t, f64>>: Cell<'t, f64>,
+{
+    let (steps, batch) = (lengths.iter().max().copied().unwrap_or(1), lengths.len());
+    let (inputs, hidden) = (3, 4);
+    let clean = random(&[steps, batch, inputs], 20);
+    let padded = Tensor::from_fn(&[steps, batch, inputs], |i| {
+        let (t, b) = (i / inputs / batch, i / inputs % batch);
+        if t < lengths[b] { clean.at(&[t, b, i % inputs]) } else { padding }
+    });
+    let weight = random(&[steps, batch, hidden], 21);
+    let together = gradients(module, &padded, &weight, Some(lengths));
+    let mut sums: Vec<Tensor<f64>> = together.iter().map(|g| Tensor::zeros(g.shape())).collect();
+    for (b, &length) in lengths.iter().enumerate() {
+        let own = |t: &Tensor<f64>| t.slice(0, 0..length).slice(1, b..b + 1);
+        let alone = gradients(module, &own(&padded), &own(&weight), None);
+        let (x_gradient, parameters) = alone.split_last().expect("there is a gradient of x");
+        for (sum, gradient) in sums.iter_mut().zip(parameters) {
+            sum.add_assign(gradient);
+        }
+        let in_batch = together.last().expect("there is a gradient of x").slice(1, b..b + 1);
+        assert_close(&in_batch.slice(0, 0..length), x_gradient, 1e-12);
+        assert!(in_batch.slice(0, length..steps).to_vec().iter().all(|&g| g == 0.0), "padding has a gradient");
+    }
+    for (a, b) in together.iter().zip(&sums).take(sums.len() - 1) {
+        assert_close(a, b, 1e-12);
+    }
+}
+
+#[test]
+fn padding_is_invisible_whatever_it_holds() {
+    for padding in [0.0, -7.5, 1e300, f64::NAN] {
+        assert_padding_is_invisible(&lstm(3, 4), &[6, 1, 4, 6], padding);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn padding_is_invisible(lengths in prop::collection::vec(1_usize..8, 1..6)) {
+        assert_padding_is_invisible(&tanh(3, 4), &lengths, 3.0);
+        assert_padding_is_invisible(&lstm(3, 4), &lengths, 3.0);
+        assert_padding_is_invisible(&gru(3, 4, Reset::AfterProduct), &lengths, 3.0);
+        assert_padding_is_invisible(&gru(3, 4, Reset::BeforeProduct), &lengths, 3.0);
+    }
+
+    #[test]
+    fn a_finished_sequence_stands_still(lengths in prop::collection::vec(1_usize..8, 1..5)) {
+        let steps = lengths.iter().max().copied().unwrap_or(1);
+        let tape = Tape::new();
+        let x = tape.constant(random(&[steps, lengths.len(), 3], 30));
+        let unrolled = Unroll::new().lengths(&lengths).run(&lstm(3, 4).on(&tape), x);
+        for (b, &length) in lengths.iter().enumerate() {
+            let end = |s: &rewind_rnn::LstmState<'_, f64>| (s.hidden.value().index(0, b), s.cell.value().index(0, b));
+            let last = end(&unrolled.states[length - 1]);
+            for state in &unrolled.states[length..] {
+                prop_assert_eq!(&end(state), &last);
+            }
+            prop_assert_eq!(&end(&unrolled.last), &last);
+            for t in length..steps {
+                prop_assert_eq!(unrolled.output(t).value().index(0, b).to_vec(), [0.0; 4]);
+            }
+        }
+    }
+
+    #[test]
+    fn backward_in_time_is_forward_over_the_reversed_sequence(lengths in prop::collection::vec(1_usize..6, 1..4)) {
+        let steps = lengths.iter().max().copied().unwrap_or(1);
+        let tape = Tape::new();
+        let cell = gru(3, 4, Reset::AfterProduct).on(&tape);
+        let x = tape.constant(random(&[steps, lengths.len(), 3], 31));
+        let backward = Unroll::new().lengths(&lengths).backward().run(&cell, x);
+        for (b, &length) in lengths.iter().enumerate() {
+            let own = x.slice(1, b..b + 1).slice(0, 0..length);
+            let forward = unroll(&cell, own.flip(0));
+            prop_assert_eq!(backward.last.value().index(0, b), forward.last.value().index(0, 0));
+            let outputs = backward.outputs().slice(1, b..b + 1).slice(0, 0..length);
+            assert_close(&outputs.value(), &forward.outputs().flip(0).value(), 1e-14);
+        }
+    }
+}
+
+#[test]
+fn two_layers_are_a_cell_of_pairs() {
+    // Room for stacks: a cell made of two, its state a pair.
+    struct Two<A, B>(A, B);
+    impl<'t, A: Cell<'t, f64>, B: Cell<'t, f64>> Cell<'t, f64> for Two<A, B> {
+        type State = (A::State, B::State);
+        fn step(&self, x: Var<'t, f64>, (a, b): Self::State) -> Self::State {
+            let a = self.0.step(x, a);
+            let b = self.1.step(a.output(), b);
+            (a, b)
+        }
+        fn initial(&self, batch: usize) -> Self::State {
+            (self.0.initial(batch), self.1.initial(batch))
+        }
+    }
+    let tape = Tape::new();
+    let (first, second) = (lstm(3, 4).on(&tape), tanh(4, 2).on(&tape));
+    let x = tape.constant(random(&[5, 3, 3], 40));
+    let one_by_one = unroll(&second, Unroll::new().lengths(&[5, 2, 3]).run(&first, x).outputs());
+    let together = Unroll::new().lengths(&[5, 2, 3]).run(&Two(first, second), x);
+    assert_close(&together.output(1).value(), &one_by_one.output(1).value(), 1e-15);
+    assert_eq!(together.outputs().shape().as_slice(), [5, 3, 2]);
+}
+
+#[test]
+fn shards_give_the_same_bits_on_any_number_of_threads() {
+    let module = lstm(3, 7);
+    let shards: Vec<Tensor<f64>> = (0..5).map(|k| random(&[9, 2 + k % 3, 3], 50 + k as u64)).collect();
+    let run = |threads| {
+        let workers = Shards::new(threads).expect("threads can be started");
+        let step = || {
+            workers.gradients(&module, &shards, |tape, cell, x| {
+                let y = unroll(cell, tape.constant(x.clone())).outputs();
+                (y * y).sum()
+            })
+        };
+        step(); // a second step works on recycled buffers
+        step()
+    };
+    let one = run(1);
+    for threads in [2, 3, 8] {
+        let many = run(threads);
+        assert_eq!(one.losses, many.losses);
+        assert_eq!(one.gradients.leaves(), many.gradients.leaves());
+    }
+    // And they are the gradients of the whole: that of the sum of the shards' losses.
+    let tape = Tape::new();
+    let cell = module.on(&tape);
+    let losses: Vec<_> = shards
+        .iter()
+        .map(|x| {
+            let y = unroll(&cell, tape.constant(x.clone())).outputs();
+            (y * y).sum()
+        })
+        .collect();
+    let whole = stack(&losses, 0).sum().backward().of(&cell);
+    for (a, b) in one.gradients.leaves().into_iter().zip(whole.leaves()) {
+        assert_close(a, b, 1e-12);
+    }
+}
+
+#[test]
+#[should_panic(expected = "gradients: no shard given; expected one at least")]
+fn no_shard() {
+    let workers = Shards::<f64>::new(1).expect("threads can be started");
+    let none: [Tensor<f64>; 0] = [];
+    let _ = workers.gradients(&tanh(2, 2), &none, |tape, _, _| tape.scalar(0.0));
+}
+
+fn run_with(shape: &[usize], lengths: &[usize]) {
+    let tape = Tape::new();
+    let _ = Unroll::new().lengths(lengths).run(&tanh(3, 4).on(&tape), tape.zeros(shape));
+}
+
+#[test]
+#[should_panic(expected = "unroll: sequence 1 has length 6, longer than the padded batch of 5 time steps")]
+fn a_length_beyond_the_padding() {
+    run_with(&[5, 2, 3], &[5, 6]);
+}
+
+#[test]
+#[should_panic(expected = "unroll: sequence 0 is empty; expected a length from 1 to 5")]
+fn an_empty_sequence() {
+    run_with(&[5, 2, 3], &[0, 5]);
+}
+
+#[test]
+#[should_panic(expected = "unroll: 1 lengths for a batch of 2 sequences")]
+fn a_length_missing() {
+    run_with(&[5, 2, 3], &[5]);
+}
+
+#[test]
+#[should_panic(expected = "unroll: x has shape [0, 2, 3]: no time step")]
+fn no_time_step() {
+    run_with(&[0, 2, 3], &[0, 0]);
+}
+
+#[test]
+#[should_panic(expected = "unroll: x has shape [2, 3]; expected [T, B, I]: time, batch, features")]
+fn no_time_axis() {
+    run_with(&[2, 3], &[2, 2]);
+}
