@@ -1,9 +1,15 @@
 //! Recurrent networks as graphs of differentiable ops.
 
+pub mod batch;
 mod cell;
+pub mod checkpoint;
+pub mod clip;
 mod gru;
 pub mod init;
+mod linear;
+pub mod loss;
 mod lstm;
+pub mod optim;
 pub mod shards;
 mod tanh;
 pub mod torch;
@@ -11,6 +17,7 @@ mod unroll;
 
 pub use cell::{Cell, State};
 pub use gru::{Gru, Reset};
+pub use linear::Linear;
 pub use lstm::{Lstm, LstmState};
 pub use rewind_autograd as autograd;
 pub use shards::Shards;
