@@ -19,6 +19,8 @@ mod progress;
 mod recipe;
 mod saved;
 mod score;
+#[cfg(test)]
+mod tests;
 mod train;
 
 use std::error::Error;
@@ -215,14 +217,15 @@ impl<'a> Pictures<'a> {
 
     fn draw(&self, out: &Path) -> Result<(), Box<dyn Error>> {
         if !self.curves.is_empty() {
-            let note = format!("{} test pieces", self.test.pieces.len());
+            let note = format!("{} pieces in the test part", self.test.pieces.len());
             plot::learning_curves(&out.join("learning_curves.png"), &note, &self.curves)?;
         }
-        let note = format!("{} ({})", self.piece.score.name(), self.test.classes[self.piece.class]);
+        let (name, steps) = (self.piece.score.name(), self.piece.score.steps());
+        let note = format!("{name} ({}), {steps} steps, after training", self.test.classes[self.piece.class]);
         plot::gradient_norms(&out.join("gradient_norms.png"), &note, &self.norms)?;
         for (name, confusion) in &self.confusions {
-            let note = format!("{} of {} right", confusion.right(), confusion.total());
-            plot::confusion_matrix(&out.join(format!("confusion_{name}.png")), name, &note, confusion)?;
+            let note = "pieces of the test part; a piece's class is the mean over its excerpts";
+            plot::confusion_matrix(&out.join(format!("confusion_{name}.png")), name, note, confusion)?;
         }
         eprintln!("pictures in {}", out.display());
         Ok(())
