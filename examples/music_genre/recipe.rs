@@ -43,7 +43,7 @@ impl Recipe {
     fn composed(kind: CellKind) -> Recipe {
         Recipe {
             hidden: 64,
-            epochs: 40,
+            epochs: 50,
             batch: 16,
             rate: if kind == CellKind::Tanh { 3e-3 } else { 1e-2 },
             weight_decay: 1e-2,
@@ -58,11 +58,11 @@ impl Recipe {
     fn real(kind: CellKind) -> Recipe {
         Recipe {
             hidden: 64,
-            epochs: 60,
+            epochs: 120,
             batch: 32,
             rate: if kind == CellKind::Tanh { 3e-3 } else { 1e-2 },
             weight_decay: 1e-2,
-            gain: if kind == CellKind::Tanh { 1.0 } else { 4.0 },
+            gain: 4.0,
             max_steps: 64,
             excerpts: 4,
             encoding: Encoding::Detailed,

@@ -192,6 +192,7 @@ impl Score {
     /// # Panics
     ///
     /// If `grain` is 0.
+    #[cfg(test)]
     pub(crate) fn trimmed(&self, grain: u32) -> Score {
         assert!(grain > 0, "trimmed: the grain must be at least one step");
         let Some(first) = self.notes.first() else {

@@ -98,8 +98,10 @@ pub(crate) fn train(
         let (mut loss, mut right) = (0.0, 0);
         for batch in by_length(&lengths, recipe.batch, &mut rng) {
             let rows: Vec<_> = batch.iter().map(|&i| &excerpts[i]).collect();
-            let parts = rows.chunks(rows.len().div_ceil(SHARDS));
-            let parts = parts.map(|part| Shard::new(part, classes)).collect::<Result<Vec<_>, _>>()?;
+            // Dealt like cards, since they are sorted by length: so the shards take equally long.
+            let deal = |k| rows.iter().copied().skip(k).step_by(SHARDS).collect::<Vec<_>>();
+            let parts = (0..SHARDS.min(rows.len())).map(|k| Shard::new(&deal(k), classes));
+            let parts = parts.collect::<Result<Vec<_>, _>>()?;
             let count = rows.len() as f32;
             let (mut gradients, batch_loss, batch_right) = gradients(model, &parts, count, shards);
             loss += f64::from(batch_loss * count);
