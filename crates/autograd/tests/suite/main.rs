@@ -1,3 +1,7 @@
 //! All integration tests of the crate in one binary.
 
 mod depth;
+mod gradients;
+mod naive;
+mod op_table;
+mod wrong_rules;
