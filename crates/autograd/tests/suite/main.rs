@@ -4,4 +4,5 @@ mod depth;
 mod gradients;
 mod naive;
 mod op_table;
+mod reference;
 mod wrong_rules;
