@@ -87,6 +87,11 @@ impl<'t, T: Scalar> Site<'t, T> {
         self.cotangent
     }
 
+    /// The same node with another cotangent of its output: for an op that wraps another and changes what flows back.
+    pub fn with_cotangent(&self, cotangent: Var<'t, T>) -> Site<'t, T> {
+        Site { cotangent, ..*self }
+    }
+
     fn import(&self, index: u32) -> Var<'t, T> {
         if std::ptr::eq(self.recorded, self.tape) {
             Var::new(self.tape, index)

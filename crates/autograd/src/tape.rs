@@ -10,7 +10,7 @@ use smallbox::SmallBox;
 use smallbox::space::S8;
 use smallvec::SmallVec;
 
-use crate::{Op, Scalar, Tensor, Var};
+use crate::{Op, Scalar, Site, Tensor, Term, Var};
 
 /// An op with its settings, inline in its node: recording a node allocates nothing.
 type OpBox<T> = SmallBox<dyn Op<T>, S8>;
@@ -192,6 +192,34 @@ impl<T: Scalar> Tape<T> {
         };
         let inputs = nodes.inputs(node).iter().map(|&i| i as usize).collect();
         NodeInfo { index, name, inputs, value: node.value.clone(), location: node.location }
+    }
+}
+
+/// A hook for those who test checkers.
+impl<T: Scalar> Tape<T> {
+    /// Puts what `wrap` makes of the op of node `index` in its place: how rules are made wrong on purpose. Leaves and
+    /// constants have no op and stay as they are.
+    #[doc(hidden)]
+    pub fn wrap_op<O: Op<T>>(&self, index: usize, wrap: impl FnOnce(Box<dyn Op<T>>) -> O) {
+        let mut nodes = self.nodes.borrow_mut();
+        if let Some(op) = nodes.list[index].op.take() {
+            nodes.list[index].op = Some(smallbox::smallbox!(wrap(Box::new(Unboxed(op)))));
+        }
+    }
+}
+
+/// An op that was taken out of its node.
+struct Unboxed<T: Scalar>(OpBox<T>);
+
+impl<T: Scalar> Op<T> for Unboxed<T> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        self.0.forward(inputs)
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        self.0.vjp(input, at)
     }
 }
 

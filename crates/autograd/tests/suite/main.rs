@@ -1,3 +1,8 @@
 //! All integration tests of the crate in one binary.
 
 mod depth;
+mod gradients;
+mod naive;
+mod op_table;
+mod reference;
+mod wrong_rules;
