@@ -18,7 +18,8 @@ const DECAY: f32 = 1e-2;
 
 /// The shares of the 12 pitch classes in every piece, `[N, 12]`, standardised by the mean and deviation of `reference`.
 fn features(data: &Dataset, reference: &Dataset) -> Tensor<f32> {
-    let shares = |data: &Dataset| -> Vec<[f32; 12]> { data.pieces.iter().map(|p| p.score.pitch_class_shares()).collect() };
+    let shares =
+        |data: &Dataset| -> Vec<[f32; 12]> { data.pieces.iter().map(|p| p.score.pitch_class_shares()).collect() };
     let known = shares(reference);
     let n = known.len() as f32;
     let mean: [f32; 12] = std::array::from_fn(|k| known.iter().map(|row| row[k]).sum::<f32>() / n);

@@ -34,7 +34,8 @@ impl Answers {
 
     /// The mean of -ln p of the right class, in nats.
     pub(crate) fn loss(&self) -> f64 {
-        let of = |(i, &class): (usize, &usize)| -f64::from(self.probabilities.at(&[i, class]).max(f32::MIN_POSITIVE)).ln();
+        let of =
+            |(i, &class): (usize, &usize)| -f64::from(self.probabilities.at(&[i, class]).max(f32::MIN_POSITIVE)).ln();
         self.truth.iter().enumerate().map(of).sum::<f64>() / self.truth.len() as f64
     }
 }
@@ -86,7 +87,8 @@ pub(crate) fn gradient_norms(
     let mut model = model.clone();
     // The question is how far back the error of the last answer reaches, whatever the model reads its answers from.
     model.read_out = crate::model::ReadOut::Last;
-    let (unrolled, logits) = model.on(&tape).forward(tape.constant(shard.batch.values().clone()), shard.batch.lengths());
+    let (unrolled, logits) =
+        model.on(&tape).forward(tape.constant(shard.batch.values().clone()), shard.batch.lengths());
     let hidden: Vec<_> = (0..unrolled.states.len()).map(|t| unrolled.output(t)).collect();
     let gradients = shard.targets.cross_entropy_sum(logits).backward_to(&hidden);
     Ok(hidden.iter().map(|&h| f64::from(gradients.get(h).norm())).collect())

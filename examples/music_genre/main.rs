@@ -126,7 +126,9 @@ fn scores(arguments: &Arguments) -> Result<(Dataset, Dataset), Box<dyn Error>> {
             let test = read(test)?;
             Ok((Dataset { classes: test.classes.clone(), pieces: Vec::new() }, test))
         }
-        (None, Some(_)) => Err("--test needs scores to train on: --data DIR, or a network that was saved: --load FILE".into()),
+        (None, Some(_)) => {
+            Err("--test needs scores to train on: --data DIR, or a network that was saved: --load FILE".into())
+        }
         (None, None) => {
             let all = compose::compose_dataset(COMPOSED, arguments.seed);
             if let Some(folder) = &arguments.write_midi {

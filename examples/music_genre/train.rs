@@ -148,5 +148,8 @@ fn gradients(
 /// The class with the largest number of every row of `[B, C]`, the first of equal ones.
 pub(crate) fn best_classes(rows: &Tensor<f32>) -> Vec<usize> {
     let classes = rows.shape()[1];
-    rows.to_vec().chunks_exact(classes).map(|row| (1..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best })).collect()
+    rows.to_vec()
+        .chunks_exact(classes)
+        .map(|row| (1..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best }))
+        .collect()
 }
