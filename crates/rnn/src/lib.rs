@@ -8,7 +8,7 @@
 //! - [`checkpoint`]: any module as a safetensors file.
 
 pub mod batch;
-#[allow(missing_docs)] pub mod checkpoint;
+pub mod checkpoint;
 pub mod clip;
 pub mod init;
 mod linear;

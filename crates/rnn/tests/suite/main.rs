@@ -1,0 +1,9 @@
+//! All integration tests of the crate in one binary.
+
+mod batch;
+mod checkpoint;
+mod clip;
+mod init;
+mod loss;
+mod optim;
+mod reference;
