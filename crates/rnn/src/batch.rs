@@ -1,180 +1,275 @@
-//! Sequences of varying length, side by side: padded with zeros, sorted, cut into batches of similar lengths.
+//! Padded batches of sequences of varying length.
+//!
+//! A sequence is a tensor `[L, I]`: L time steps of I features. Sequences of similar lengths are put together, so that
+//! little of a batch is padding.
+//!
+//! ```
+//! use rand::{SeedableRng, rngs::StdRng};
+//! use rewind_autograd::Tensor;
+//! use rewind_rnn::batch::{PaddedBatch, plan};
+//!
+//! let scores: Vec<Tensor<f32>> = [3, 16, 4, 15].map(|steps| Tensor::full(&[steps, 12], 1.0)).into();
+//! let lengths: Vec<usize> = scores.iter().map(|s| s.shape()[0]).collect();
+//! let mut rng = StdRng::seed_from_u64(0);
+//! for indices in plan(&lengths, 2, &mut rng)? {
+//!     let batch = PaddedBatch::gather(&scores, &indices)?;
+//!     assert_eq!(batch.data().shape(), [batch.lengths()[0], 2, 12]);
+//!     assert!(batch.padding() <= 1);
+//! }
+//! # Ok::<(), rewind_rnn::batch::BatchError>(())
+//! ```
 
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rewind_autograd::{Scalar, Tensor};
-use thiserror::Error;
 
-/// Sequences that make no batch.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+/// Why sequences make no batch.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BatchError {
-    /// No sequence.
-    #[error("a batch of no sequences; expected one at least")]
+    /// No sequence was given.
+    #[error("batch: no sequence given; expected at least one")]
     Empty,
-    /// A sequence without a time step.
-    #[error("sequence {sequence} has no time step")]
+    /// A sequence has no time step.
+    #[error("batch: sequence {sequence} has no time step; expected at least one")]
     EmptySequence {
-        /// Its position.
+        /// Its number in what was given.
         sequence: usize,
     },
-    /// A sequence that is not `[T, I]`, or has another I than the first.
-    #[error("sequence {sequence} has shape {found:?}; expected [T, {features}]")]
-    Features {
-        /// Its position.
-        sequence: usize,
-        /// Its shape.
-        found: Vec<usize>,
-        /// I of the first sequence.
-        features: usize,
+    /// A sequence or a padded batch has the wrong number of axes.
+    #[error("batch: {what} has shape {shape:?}; expected {expected}")]
+    Shape {
+        /// What has the shape.
+        what: String,
+        /// The shape.
+        shape: Vec<usize>,
+        /// What was expected.
+        expected: &'static str,
     },
-    /// A number that is infinite or NaN.
-    #[error("sequence {sequence} holds {value} at time step {step}, feature {feature}; expected a finite number")]
+    /// A sequence has another number of features than the first.
+    #[error("batch: sequence {sequence} has {found} features a step; expected {expected}, as the first has")]
+    Width {
+        /// Its number in what was given.
+        sequence: usize,
+        /// Its number of features.
+        found: usize,
+        /// That of the first sequence.
+        expected: usize,
+    },
+    /// A number is infinite or NaN.
+    #[error("batch: sequence {sequence} is {value} at step {step}, feature {feature}; expected finite numbers")]
     NonFinite {
-        /// Its position.
+        /// The number of the sequence in what was given.
         sequence: usize,
         /// The time step.
         step: usize,
         /// The feature.
         feature: usize,
-        /// The number.
-        value: String,
+        /// The number: NaN or ±∞.
+        value: f64,
     },
-    /// A length that is 0 or beyond the padding.
-    #[error("sequence {sequence} has length {length}; expected 1 to {steps}, the time steps of the padded batch")]
-    Length {
-        /// Its position.
+    /// The lengths are not as many as the sequences.
+    #[error("batch: {lengths} lengths for a padded batch of {batch} sequences; expected one each")]
+    LengthCount {
+        /// The number of lengths.
+        lengths: usize,
+        /// The number of sequences.
+        batch: usize,
+    },
+    /// A length is larger than the number of time steps.
+    #[error("batch: sequence {sequence} has length {length}, longer than the padding; expected at most {steps} steps")]
+    BeyondPadding {
+        /// Its place in the batch.
         sequence: usize,
-        /// The length.
+        /// Its length.
         length: usize,
-        /// T.
+        /// The number of time steps of the padded batch.
         steps: usize,
     },
-    /// Another number of lengths than of sequences.
-    #[error("{lengths} lengths for a padded batch of shape {shape:?}; expected [T, {lengths}, I]")]
-    Count {
-        /// How many lengths there are.
-        lengths: usize,
-        /// The shape of the padded batch.
-        shape: Vec<usize>,
+    /// Batches of 0 sequences.
+    #[error("batch: batch size 0; expected at least 1")]
+    Size,
+    /// An index is not that of a sequence.
+    #[error("batch: there is no sequence {index}; expected an index below {sequences}")]
+    Index {
+        /// The index.
+        index: usize,
+        /// The number of sequences.
+        sequences: usize,
     },
 }
 
-/// B sequences in one tensor `[T, B, I]`, each with its length; what lies behind a length is padding.
+/// Sequences side by side, `[T, B, I]`, filled up with 0 to the longest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PaddedBatch<T: Scalar> {
-    values: Tensor<T>,
+    data: Tensor<T>,
     lengths: Vec<usize>,
+    indices: Vec<usize>,
 }
 
 impl<T: Scalar> PaddedBatch<T> {
-    /// Sequences `[T_b, I]` side by side, in the order given, padded with zeros to the longest.
-    ///
-    /// ```
-    /// use rewind_autograd::Tensor;
-    /// use rewind_rnn::batch::PaddedBatch;
-    /// let long = Tensor::from_vec(vec![1.0, 2.0, 3.0], &[3, 1]);
-    /// let short = Tensor::from_vec(vec![4.0], &[1, 1]);
-    /// let batch = PaddedBatch::new(&[&long, &short]).unwrap();
-    /// assert_eq!(batch.values().to_vec(), [1.0, 4.0, 2.0, 0.0, 3.0, 0.0]);
-    /// assert_eq!(batch.lengths(), [3, 1]);
-    /// ```
+    /// All of `sequences`, each `[L, I]`, the longest first; those of one length stay in order.
     ///
     /// # Errors
-    /// If there is no sequence, one is empty or of another width, or holds a number that is not finite.
-    pub fn new(sequences: &[&Tensor<T>]) -> Result<Self, BatchError> {
-        let first = sequences.first().ok_or(BatchError::Empty)?;
-        let features = first.shape().last().copied().unwrap_or(0);
-        for (sequence, x) in sequences.iter().enumerate() {
-            match *x.shape() {
-                [0, _] => return Err(BatchError::EmptySequence { sequence }),
-                [_, width] if width == features => {}
-                _ => return Err(BatchError::Features { sequence, found: x.shape().to_vec(), features }),
-            }
-            if let Some(at) = x.to_vec().iter().position(|v| !v.is_finite()) {
-                let (step, feature) = (at / features, at % features);
-                let value = x.at(&[step, feature]).to_string();
-                return Err(BatchError::NonFinite { sequence, step, feature, value });
-            }
-        }
-        let lengths: Vec<usize> = sequences.iter().map(|x| x.shape()[0]).collect();
-        let steps = lengths.iter().copied().max().unwrap_or(0);
-        let mut values = Tensor::zeros(&[steps, sequences.len(), features]);
-        let to = values.as_mut_slice();
-        for (b, x) in sequences.iter().enumerate() {
-            for (t, row) in x.to_vec().chunks_exact(features.max(1)).enumerate() {
-                to[(t * sequences.len() + b) * features..][..features].copy_from_slice(row);
-            }
-        }
-        Ok(PaddedBatch { values, lengths })
+    /// If there is none, one is empty, they differ in width, or a number is infinite or NaN.
+    pub fn new(sequences: &[Tensor<T>]) -> Result<Self, BatchError> {
+        Self::gather(sequences, &(0..sequences.len()).collect::<Vec<_>>())
     }
 
-    /// A batch that was padded elsewhere.
+    /// Those of `sequences` that `indices` names, the longest first; those of one length in the order of `indices`.
     ///
     /// # Errors
-    /// If `values` is not `[T, B, I]` for B lengths from 1 to T.
-    pub fn from_padded(values: Tensor<T>, lengths: Vec<usize>) -> Result<Self, BatchError> {
-        let &[steps, batch, _] = values.shape() else {
-            return Err(BatchError::Count { lengths: lengths.len(), shape: values.shape().to_vec() });
-        };
-        if batch != lengths.len() {
-            return Err(BatchError::Count { lengths: lengths.len(), shape: values.shape().to_vec() });
+    /// As [`new`](PaddedBatch::new), and if an index is not that of a sequence.
+    pub fn gather(sequences: &[Tensor<T>], indices: &[usize]) -> Result<Self, BatchError> {
+        if let Some(&index) = indices.iter().find(|&&i| i >= sequences.len()) {
+            return Err(BatchError::Index { index, sequences: sequences.len() });
         }
+        let Some(&first) = indices.first() else { return Err(BatchError::Empty) };
+        let width = length_and_width(&sequences[first], first)?.1;
+        for &i in indices {
+            let (length, found) = length_and_width(&sequences[i], i)?;
+            if length == 0 {
+                return Err(BatchError::EmptySequence { sequence: i });
+            }
+            if found != width {
+                return Err(BatchError::Width { sequence: i, found, expected: width });
+            }
+            check_finite(&sequences[i], i)?;
+        }
+        let mut indices = indices.to_vec();
+        indices.sort_by_key(|&i| std::cmp::Reverse(sequences[i].shape()[0]));
+        let lengths: Vec<usize> = indices.iter().map(|&i| sequences[i].shape()[0]).collect();
+        let row = indices.len() * width;
+        let mut numbers = vec![T::ZERO; lengths[0] * row];
+        for (b, &i) in indices.iter().enumerate() {
+            let sequence = sequences[i].to_contiguous();
+            let steps = sequence.as_slice().unwrap_or_default().chunks_exact(width.max(1));
+            for (t, step) in steps.enumerate() {
+                numbers[t * row + b * width..][..width].copy_from_slice(step);
+            }
+        }
+        let data = Tensor::from_vec(numbers, &[lengths[0], indices.len(), width]);
+        Ok(PaddedBatch { data, lengths, indices })
+    }
+
+    /// A batch that is padded already: data `[T, B, I]` and B lengths, kept in their order. What stands behind a
+    /// sequence's length is set to 0.
+    ///
+    /// # Errors
+    /// If there is no sequence, a length is 0 or larger than T, or a number within a length is infinite or NaN.
+    pub fn from_padded(data: &Tensor<T>, lengths: &[usize]) -> Result<Self, BatchError> {
+        let &[steps, batch, width] = data.shape() else {
+            let (what, shape) = ("the padded batch".to_owned(), data.shape().to_vec());
+            return Err(BatchError::Shape { what, shape, expected: "[T, B, I]: steps, sequences, features" });
+        };
         if batch == 0 {
             return Err(BatchError::Empty);
         }
+        if lengths.len() != batch {
+            return Err(BatchError::LengthCount { lengths: lengths.len(), batch });
+        }
         for (sequence, &length) in lengths.iter().enumerate() {
-            if length == 0 || length > steps {
-                return Err(BatchError::Length { sequence, length, steps });
+            if length == 0 {
+                return Err(BatchError::EmptySequence { sequence });
+            }
+            if length > steps {
+                return Err(BatchError::BeyondPadding { sequence, length, steps });
+            }
+            check_finite(&data.index(1, sequence).slice(0, 0..length), sequence)?;
+        }
+        let mut data = data.clone();
+        if lengths.iter().any(|&length| length < steps) {
+            for (row, numbers) in data.as_mut_slice().chunks_exact_mut(width.max(1)).enumerate() {
+                if row / batch >= lengths[row % batch] {
+                    numbers.fill(T::ZERO);
+                }
             }
         }
-        Ok(PaddedBatch { values, lengths })
+        Ok(PaddedBatch { data, lengths: lengths.to_vec(), indices: (0..batch).collect() })
     }
 
-    /// `[T, B, I]`.
-    pub fn values(&self) -> &Tensor<T> {
-        &self.values
+    /// The numbers, `[T, B, I]`; 0 behind a sequence's length.
+    pub fn data(&self) -> &Tensor<T> {
+        &self.data
     }
 
-    /// The length of every sequence, 1 to T.
+    /// The length of every sequence, in time steps.
     pub fn lengths(&self) -> &[usize] {
         &self.lengths
     }
 
-    /// B.
-    pub fn len(&self) -> usize {
-        self.lengths.len()
+    /// Which of the sequences given stands at every place of the batch: targets must be put in this order.
+    pub fn indices(&self) -> &[usize] {
+        &self.indices
     }
 
-    /// Whether there is no sequence; a batch has one at least.
-    pub fn is_empty(&self) -> bool {
-        self.lengths.is_empty()
+    /// How many of the T·B steps are padding.
+    pub fn padding(&self) -> usize {
+        self.data.shape()[0] * self.lengths.len() - self.lengths.iter().sum::<usize>()
     }
 }
 
-/// Positions of sequences cut into batches of `size` (the last one may be smaller) of similar lengths, longest first in
-/// each; which batch comes when, and which of equally long sequences are together, is shuffled by `rng`.
+/// Cuts sequences into batches of similar lengths: sorted by length (those of one length in random order), cut every
+/// `size`, the batches in random order. Every index is in exactly one batch; the last batch may be smaller. The same
+/// lengths and seed give the same batches.
 ///
-/// Sorting keeps padding, and so wasted work, small; shuffling keeps the order of training free of length.
-///
-/// ```
-/// use rand::{SeedableRng, rngs::StdRng};
-/// let mut batches = rewind_rnn::batch::by_length(&[5, 90, 7, 80], 2, &mut StdRng::seed_from_u64(1));
-/// batches.sort();
-/// assert_eq!(batches, [[1, 3], [2, 0]]);
-/// ```
-///
-/// # Panics
-/// If `size` is 0.
-#[track_caller]
-pub fn by_length(lengths: &[usize], size: usize, rng: &mut impl Rng) -> Vec<Vec<usize>> {
+/// # Errors
+/// If there is no sequence, a length is 0, or `size` is 0.
+pub fn plan(lengths: &[usize], size: usize, rng: &mut impl Rng) -> Result<Vec<Vec<usize>>, BatchError> {
     if size == 0 {
-        panic!("by_length: batches of 0 sequences; expected one at least");
+        return Err(BatchError::Size);
+    }
+    if lengths.is_empty() {
+        return Err(BatchError::Empty);
+    }
+    if let Some(sequence) = lengths.iter().position(|&length| length == 0) {
+        return Err(BatchError::EmptySequence { sequence });
     }
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.shuffle(rng);
     order.sort_by_key(|&i| std::cmp::Reverse(lengths[i]));
-    let mut batches: Vec<Vec<usize>> = order.chunks(size).map(<[usize]>::to_vec).collect();
+    let mut batches: Vec<_> = order.chunks(size).map(<[usize]>::to_vec).collect();
     batches.shuffle(rng);
-    batches
+    Ok(batches)
+}
+
+/// All of `sequences` in padded batches of at most `size`, by [`plan`].
+///
+/// # Errors
+/// As [`plan`] and [`PaddedBatch::gather`].
+pub fn batches<T: Scalar>(
+    sequences: &[Tensor<T>],
+    size: usize,
+    rng: &mut impl Rng,
+) -> Result<Vec<PaddedBatch<T>>, BatchError> {
+    let lengths =
+        sequences.iter().enumerate().map(|(i, s)| Ok(length_and_width(s, i)?.0)).collect::<Result<Vec<_>, _>>()?;
+    let width = sequences.first().map_or(0, |s| s.shape()[1]);
+    for (sequence, s) in sequences.iter().enumerate() {
+        // Before the cut: whether widths differ must not depend on who meets whom in a batch.
+        if s.shape()[1] != width {
+            return Err(BatchError::Width { sequence, found: s.shape()[1], expected: width });
+        }
+    }
+    plan(&lengths, size, rng)?.iter().map(|indices| PaddedBatch::gather(sequences, indices)).collect()
+}
+
+fn length_and_width<T: Scalar>(sequence: &Tensor<T>, i: usize) -> Result<(usize, usize), BatchError> {
+    match *sequence.shape() {
+        [length, width] => Ok((length, width)),
+        ref shape => {
+            let what = format!("sequence {i}");
+            Err(BatchError::Shape { what, shape: shape.to_vec(), expected: "[L, I]: time steps, features" })
+        }
+    }
+}
+
+fn check_finite<T: Scalar>(sequence: &Tensor<T>, i: usize) -> Result<(), BatchError> {
+    match crate::non_finite::finite_tensor("", sequence) {
+        Ok(()) => Ok(()),
+        Err(e) => {
+            let [step, feature] = [e.index[0], e.index[1]];
+            Err(BatchError::NonFinite { sequence: i, step, feature, value: e.value })
+        }
+    }
 }

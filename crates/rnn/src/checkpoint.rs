@@ -1,178 +1,237 @@
-//! Modules on disk: safetensors files with one tensor for each dotted name.
+//! Saving and loading any module as a safetensors file, under the dotted names of its leaves.
 //!
-//! A file is written beside its place and renamed when it is whole, so a failed save loses nothing. Loading checks every
-//! name, type and shape first and says all that is wrong at once; a module is changed only if nothing is.
+//! A file is written beside its place and renamed when it is whole: a crash, a full disk or a broken module leave the
+//! old file as it was. Loading looks at every name, type, shape and number first, reports all that is wrong at once,
+//! and changes nothing unless all is right. Infinite and NaN parameters are refused both ways: a run that diverged
+//! must not replace the last good checkpoint.
+//!
+//! ```
+//! use rewind_autograd::{Tensor, parameters};
+//! use rewind_rnn::checkpoint::{self, Metadata};
+//!
+//! parameters! { struct Model<P> { weight: P, bias: P } }
+//!
+//! let path = std::env::temp_dir().join(format!("rewind-doc-{}.safetensors", std::process::id()));
+//! let trained = Model { weight: Tensor::full(&[2, 3], 0.5_f32), bias: Tensor::zeros(&[3]) };
+//! let metadata = Metadata::from([("epoch".to_owned(), "12".to_owned())]);
+//! checkpoint::save(&path, &trained, &metadata)?;
+//!
+//! let mut fresh = Model { weight: Tensor::zeros(&[2, 3]), bias: Tensor::zeros(&[3]) };
+//! assert_eq!(checkpoint::load(&path, &mut fresh)?, metadata);
+//! assert_eq!(fresh.weight, trained.weight);
+//! # std::fs::remove_file(&path).ok();
+//! # Ok::<(), checkpoint::CheckpointError>(())
+//! ```
 
-use std::collections::HashMap;
-use std::fs;
-use std::io::{self, Write};
+mod error;
+mod format;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::{fs, io};
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
-use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensors, serialize};
-use thiserror::Error;
+use safetensors::SafeTensors;
 
-/// Why a module could not be saved or loaded.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum CheckpointError {
-    /// The file system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// `"read"` or `"write"`.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the file system said.
-        source: io::Error,
-    },
-    /// The file is cut short, or no safetensors file at all.
-    #[error("{} is no whole safetensors file: {reason}", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-        /// What the reader said.
-        reason: String,
-    },
-    /// The file holds another module.
-    #[error("{} does not fit the module:\n  {}", path.display(), problems.join("\n  "))]
-    Misfit {
-        /// The file.
-        path: PathBuf,
-        /// Everything that is wrong, one line each.
-        problems: Vec<String>,
-    },
-}
+use crate::non_finite::finite_tensor;
 
-/// Text that is kept beside the tensors: settings, classes, the seed.
-pub type Metadata = HashMap<String, String>;
+pub use error::{CheckpointError, Problem};
 
-fn dtype<T: Scalar>() -> Dtype {
-    if T::NAME == "f32" { Dtype::F32 } else { Dtype::F64 }
-}
+/// What a user wants to keep beside the numbers, by key. Keys that begin with `rewind.` are taken.
+pub type Metadata = BTreeMap<String, String>;
 
-fn to_bytes<T: Scalar>(tensor: &Tensor<T>) -> Vec<u8> {
-    let numbers = tensor.to_vec().into_iter().map(T::to_f64);
-    match dtype::<T>() {
-        // The way through f64 is exact.
-        Dtype::F32 => numbers.flat_map(|x| (x as f32).to_le_bytes()).collect(),
-        _ => numbers.flat_map(f64::to_le_bytes).collect(),
-    }
-}
+/// Tensors by name, in no module.
+pub type NamedTensors<T> = Vec<(String, Tensor<T>)>;
 
-fn from_bytes<T: Scalar>(bytes: &[u8], shape: &[usize]) -> Tensor<T> {
-    let numbers = match dtype::<T>() {
-        Dtype::F32 => bytes.as_chunks().0.iter().map(|&b| T::from_f64(f32::from_le_bytes(b).into())).collect(),
-        _ => bytes.as_chunks().0.iter().map(|&b| T::from_f64(f64::from_le_bytes(b))).collect(),
-    };
-    Tensor::from_vec(numbers, shape)
-}
+/// The metadata key under which a file says that it is a checkpoint, and of which version.
+const FORMAT_KEY: &str = "rewind.format";
+const FORMAT: &str = "1";
 
-/// Writes every parameter of `module` under its dotted name to `path`, with `metadata` beside.
+/// Saves every leaf of `module` under its dotted name, with `metadata`. The same module and metadata give the same
+/// bytes.
 ///
 /// # Errors
-/// If the file cannot be written; one that was there before is still whole then.
-pub fn save<T: Scalar, M>(path: impl AsRef<Path>, module: &M, metadata: &Metadata) -> Result<(), CheckpointError>
-where
-    M: Parameters<Tensor<T>>,
-{
-    let path = path.as_ref();
+/// If a number is infinite or NaN, a metadata key begins with `rewind.`, or the file cannot be written. What was at
+/// `path` before is untouched then, and nothing else is left behind.
+pub fn save<T: Scalar, M: Parameters<Tensor<T>>>(
+    path: impl AsRef<Path>,
+    module: &M,
+    metadata: &Metadata,
+) -> Result<(), CheckpointError> {
     let mut tensors = Vec::new();
-    module.visit(|name, tensor| tensors.push((name.to_owned(), tensor.shape().to_vec(), to_bytes(tensor))));
-    let failed = |source| CheckpointError::Io { action: "write", path: path.to_owned(), source };
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| Ok((name, TensorView::new(dtype::<T>(), shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|e| failed(io::Error::other(e)))?;
-    let bytes = serialize(views, Some(metadata.clone())).map_err(|e| failed(io::Error::other(e)))?;
-    write_whole(path, &bytes).map_err(failed)
+    module.visit(|name, tensor| tensors.push((name.to_owned(), tensor.clone())));
+    save_tensors(path, &tensors, metadata)
 }
 
-/// Writes beside `path` and renames.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let Some(name) = path.file_name() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"));
-    };
-    let beside = path.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
-    let written = fs::File::create(&beside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    });
-    if written.is_err() {
-        // What is left of a failed write is of no use; that it could not be removed is not the news.
-        let _ = fs::remove_file(&beside);
-    }
-    written
-}
-
-/// Reads the parameters of `module` from `path`, and gives back the metadata.
+/// [`save`] for tensors that are in no module: an optimiser's state, say.
 ///
 /// # Errors
-/// If the file cannot be read, is cut short or foreign, or does not hold exactly the parameters of `module`: every name
-/// that is missing or unexpected, every other type or shape is listed. The module is unchanged then.
-pub fn load<T: Scalar, M>(path: impl AsRef<Path>, module: &mut M) -> Result<Metadata, CheckpointError>
-where
-    M: Parameters<Tensor<T>>,
-{
+/// As [`save`], and if a name comes twice.
+pub fn save_tensors<T: Scalar>(
+    path: impl AsRef<Path>,
+    tensors: &[(String, Tensor<T>)],
+    metadata: &Metadata,
+) -> Result<(), CheckpointError> {
+    let path = path.as_ref();
+    if let Some(key) = metadata.keys().find(|key| key.starts_with("rewind.")) {
+        return Err(CheckpointError::ReservedKey { path: path.to_owned(), key: key.clone() });
+    }
+    let mut sorted = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (name, tensor) in tensors {
+        problems.extend(finite_tensor(name, tensor).err().map(Problem::NonFinite));
+        if name == format::METADATA || sorted.insert(name.as_str(), tensor).is_some() {
+            problems.push(Problem::Name { name: name.clone() });
+        }
+    }
+    if !problems.is_empty() {
+        return Err(CheckpointError::Refused { path: path.to_owned(), problems });
+    }
+    let mut entries = metadata.clone();
+    entries.insert(FORMAT_KEY.to_owned(), FORMAT.to_owned());
+    replace(path, &format::encode(&sorted, &entries))
+        .map_err(|source| CheckpointError::Write { path: path.to_owned(), source })
+}
+
+/// Loads every leaf of `module` from `path`, and returns the metadata it was saved with.
+///
+/// # Errors
+/// If the file cannot be read, is truncated or not a safetensors file, was not written by [`save`] or by a newer one;
+/// or with all names that are missing or unexpected, wrong types and shapes, and infinite or NaN numbers. The module is
+/// unchanged then.
+pub fn load<T: Scalar, M: Parameters<Tensor<T>>>(
+    path: impl AsRef<Path>,
+    module: &mut M,
+) -> Result<Metadata, CheckpointError> {
     let path = path.as_ref();
     let bytes = read(path)?;
-    let file = parse(path, &bytes)?;
+    let (file, metadata) = parse(path, &bytes)?;
     let mut problems = Vec::new();
-    let mut found = HashMap::new();
-    module.visit(|name, parameter| match file.tensor(name) {
-        Err(_) => problems.push(format!("{name} is missing; expected shape {:?}", parameter.shape())),
-        Ok(view) if view.dtype() != dtype::<T>() => {
-            problems.push(format!("{name} has type {:?}; expected {:?}", view.dtype(), dtype::<T>()));
+    let mut loaded = Vec::new();
+    let mut known = std::collections::HashSet::new();
+    module.visit(|name, tensor| {
+        known.insert(name.to_owned());
+        let Ok(view) = file.tensor(name) else {
+            let shape = tensor.shape().to_vec();
+            return problems.push(Problem::Missing { name: name.to_owned(), shape });
+        };
+        let (found, expected) = (view.shape(), tensor.shape());
+        if found != expected {
+            let (found, expected) = (found.to_vec(), expected.to_vec());
+            problems.push(Problem::Shape { name: name.to_owned(), found, expected });
         }
-        Ok(view) if view.shape() != parameter.shape() => {
-            problems.push(format!("{name} has shape {:?}; expected {:?}", view.shape(), parameter.shape()));
-        }
-        Ok(view) => {
-            found.insert(name.to_owned(), from_bytes::<T>(view.data(), view.shape()));
+        match format::decode(&view) {
+            Ok(value) => {
+                problems.extend(finite_tensor(name, &value).err().map(Problem::NonFinite));
+                loaded.push(value);
+            }
+            Err(found) => problems.push(Problem::Type { name: name.to_owned(), found, expected: T::NAME }),
         }
     });
-    let names = module.names();
-    let mut unexpected: Vec<_> = file.names().into_iter().filter(|name| !names.iter().any(|n| n == name)).collect();
-    unexpected.sort_unstable();
-    problems.extend(unexpected.into_iter().map(|name| format!("{name} is not expected")));
+    let mut unexpected: Vec<_> = file.iter().filter(|(name, _)| !known.contains(*name)).collect();
+    unexpected.sort_by_key(|(name, _)| *name);
+    problems.extend(unexpected.iter().map(|(name, view)| {
+        let shape = view.shape().to_vec();
+        Problem::Unexpected { name: (*name).to_owned(), shape }
+    }));
     if !problems.is_empty() {
-        return Err(CheckpointError::Misfit { path: path.to_owned(), problems });
+        return Err(CheckpointError::Mismatch { path: path.to_owned(), problems });
     }
-    module.visit_mut(|name, parameter| {
-        if let Some(tensor) = found.remove(name) {
-            *parameter = tensor;
+    let mut rest = loaded.into_iter();
+    module.visit_mut(|_, tensor| {
+        if let Some(value) = rest.next() {
+            *tensor = value;
         }
     });
-    metadata_of(path, &bytes)
+    Ok(metadata)
 }
 
-/// Reads only the metadata of a checkpoint: what module to make before its parameters are loaded.
+/// All tensors of a checkpoint in the order of their names, and its metadata: what [`save_tensors`] saved.
 ///
 /// # Errors
-/// If the file cannot be read, is cut short or foreign.
+/// If the file cannot be read, is truncated or foreign; or with all tensors of another type than `T`, or with infinite
+/// or NaN numbers.
+pub fn load_tensors<T: Scalar>(path: impl AsRef<Path>) -> Result<(NamedTensors<T>, Metadata), CheckpointError> {
+    let path = path.as_ref();
+    let bytes = read(path)?;
+    let (file, metadata) = parse(path, &bytes)?;
+    let (mut problems, mut tensors) = (Vec::new(), Vec::new());
+    for (name, view) in file.iter() {
+        match format::decode(&view) {
+            Ok(value) => {
+                problems.extend(finite_tensor(name, &value).err().map(Problem::NonFinite));
+                tensors.push((name.to_owned(), value));
+            }
+            Err(found) => problems.push(Problem::Type { name: name.to_owned(), found, expected: T::NAME }),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(CheckpointError::Mismatch { path: path.to_owned(), problems });
+    }
+    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok((tensors, metadata))
+}
+
+/// The metadata alone: what module to make before its parameters are loaded.
+///
+/// # Errors
+/// If the file cannot be read, is truncated or foreign.
 pub fn metadata(path: impl AsRef<Path>) -> Result<Metadata, CheckpointError> {
     let path = path.as_ref();
     let bytes = read(path)?;
-    parse(path, &bytes)?;
-    metadata_of(path, &bytes)
+    Ok(parse(path, &bytes)?.1)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
-    fs::read(path).map_err(|source| CheckpointError::Io { action: "read", path: path.to_owned(), source })
+    fs::read(path).map_err(|source| CheckpointError::Read { path: path.to_owned(), source })
 }
 
-fn foreign(path: &Path, reason: impl ToString) -> CheckpointError {
-    CheckpointError::Foreign { path: path.to_owned(), reason: reason.to_string() }
+/// The tensors and the user's metadata of a file that [`save`] wrote.
+fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<(SafeTensors<'a>, Metadata), CheckpointError> {
+    let malformed = |e: safetensors::SafeTensorError| CheckpointError::Malformed {
+        path: path.to_owned(),
+        bytes: bytes.len(),
+        reason: e.to_string(),
+    };
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
+    let mut metadata: Metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+    match metadata.remove(FORMAT_KEY) {
+        Some(version) if version == FORMAT => {}
+        found => return Err(CheckpointError::Foreign { path: path.to_owned(), found, expected: FORMAT }),
+    }
+    Ok((SafeTensors::deserialize(bytes).map_err(malformed)?, metadata))
 }
 
-fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>, CheckpointError> {
-    SafeTensors::deserialize(bytes).map_err(|e| foreign(path, e))
+/// Writes `bytes` to a new file in the folder of `path` and renames it to `path` when it is whole and on the disk.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+
+    let (temporary, mut file) = create_beside(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    drop(file);
+    let result = written.and_then(|()| fs::rename(&temporary, path));
+    if result.is_err() {
+        // The first error is the one to report; that the file cannot be removed either adds nothing.
+        fs::remove_file(&temporary).ok();
+    }
+    result
 }
 
-fn metadata_of(path: &Path, bytes: &[u8]) -> Result<Metadata, CheckpointError> {
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| foreign(path, e))?;
-    Ok(header.metadata().clone().unwrap_or_default())
+/// A new file with a name of its own in the folder of `path`.
+fn create_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mut unique = std::ffi::OsString::from(".");
+        unique.push(name);
+        unique.push(format!(".{}-{number}.tmp", std::process::id()));
+        let temporary = path.with_file_name(unique);
+        match fs::OpenOptions::new().write(true).create_new(true).open(&temporary) {
+            Ok(file) => return Ok((temporary, file)),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+        }
+    }
 }

@@ -1,70 +1,100 @@
-//! Gradients cut to size, against explosion in time.
+//! Gradient clipping: the cure for gradients that explode through time.
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
-use thiserror::Error;
 
-/// A gradient that is infinite or NaN: no scale makes it useful.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the gradient of {parameter} holds a number that is not finite")]
-pub struct NonFinite {
-    /// The dotted name of the first such parameter.
-    pub parameter: String,
+use crate::non_finite::{NonFinite, all_finite};
+
+/// Why gradients could not be clipped. They are unchanged then.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClipError {
+    /// The limit is NaN or negative.
+    #[error("clip: {name} is {value}; expected a number >= 0")]
+    Limit {
+        /// `max_norm` or `limit`.
+        name: &'static str,
+        /// What was given.
+        value: f64,
+    },
+    /// A gradient is infinite or NaN: scaling would spread it over every parameter.
+    #[error("clip: the gradient of {0}")]
+    NonFinite(#[from] NonFinite),
 }
 
-/// The joint 2-norm of all gradients, √Σ g² over every number of every parameter.
-pub fn joint_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &M) -> T {
-    gradients.leaves().into_iter().map(|g| g.map(|x| x * x).sum()).sum::<T>().sqrt()
-}
-
-/// Scales all gradients by one number such that their joint 2-norm is `max_norm` at most (Pascanu et al. 2013), and
-/// returns the norm from before. The scale is max_norm/(norm + 1e-6) where that is below 1, as in PyTorch.
+/// Scales all gradients by min(1, max_norm / (norm + 1e-6)) and returns norm = √Σg², the joint 2-norm over every
+/// parameter before clipping (Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent neural
+/// networks"; the 1e-6 is PyTorch's).
+///
+/// The norm is summed in `f64` and does not overflow. With `max_norm` = ∞ it is only measured.
 ///
 /// ```
-/// use rewind_autograd::Tensor;
-/// use rewind_rnn::{Linear, clip};
-/// let mut g = Linear { weight: Tensor::full(&[2, 2], 3.0_f64), bias: Some(Tensor::full(&[2], 4.0)) };
-/// let before = clip::by_norm(&mut g, 1.0).unwrap();
-/// assert!((before - 68.0_f64.sqrt()).abs() < 1e-12);
-/// assert!((clip::joint_norm(&g) - 1.0).abs() < 1e-6);
+/// use rewind_autograd::{Tensor, parameters};
+/// use rewind_rnn::clip::clip_norm;
+///
+/// parameters! { struct Pair<P> { a: P, b: P } }
+///
+/// let mut g = Pair { a: Tensor::full(&[1], 30.0), b: Tensor::full(&[1], 40.0) };
+/// assert_eq!(clip_norm(&mut g, 5.0)?, 50.0);
+/// assert!((g.a.item() - 3.0_f64).abs() < 1e-6 && (g.b.item() - 4.0).abs() < 1e-6);
+/// # Ok::<(), rewind_rnn::clip::ClipError>(())
 /// ```
 ///
 /// # Errors
-/// If a gradient is not finite; nothing is changed then.
-pub fn by_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, max_norm: T) -> Result<T, NonFinite> {
-    let norm = joint_norm(gradients);
-    if !norm.is_finite() {
-        check_finite(gradients)?;
-    }
-    let scale = max_norm / (norm + T::from_f64(1e-6));
-    if scale < T::ONE {
-        gradients.visit_mut(|_, g| g.as_mut_slice().iter_mut().for_each(|x| *x *= scale));
+/// If a gradient is infinite or NaN (the first one is named), or `max_norm` is negative or NaN; nothing is changed.
+pub fn clip_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, max_norm: f64) -> Result<f64, ClipError> {
+    check_limit("max_norm", max_norm)?;
+    let norm = joint_norm(gradients)?;
+    let scale = max_norm / (norm + 1e-6);
+    if scale < 1.0 {
+        let scale = T::from_f64(scale);
+        gradients.visit_mut(|_, g| g.as_mut_slice().iter_mut().for_each(|g| *g *= scale));
     }
     Ok(norm)
 }
 
-/// Cuts every number of every gradient to ±`bound`. NaN stays NaN.
-pub fn by_value<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, bound: T) {
-    gradients.visit_mut(|_, g| {
-        for x in g.as_mut_slice() {
-            if *x > bound {
-                *x = bound;
-            } else if *x < -bound {
-                *x = -bound;
-            }
-        }
-    });
-}
-
-/// Says which parameter has a gradient that is infinite or NaN, if one has.
+/// The joint 2-norm of all leaves, √Σg², summed in `f64`.
 ///
 /// # Errors
-/// The first such parameter.
-pub fn check_finite<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &M) -> Result<(), NonFinite> {
-    let mut first = None;
-    gradients.visit(|name, g| {
-        if first.is_none() && !g.all_finite() {
-            first = Some(name.to_owned());
+/// If a number is infinite or NaN; the first one is named.
+pub fn joint_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &M) -> Result<f64, ClipError> {
+    all_finite(gradients)?;
+    let largest = fold(gradients, 0.0, |largest: f64, g| largest.max(g.abs()));
+    // Squares of numbers this large or small leave the range of f64: measure in units of the largest.
+    let unit = if largest == 0.0 || (1e-140..1e140).contains(&largest) { 1.0 } else { largest };
+    Ok(unit * fold(gradients, 0.0, |sum, g| sum + (g / unit) * (g / unit)).sqrt())
+}
+
+/// Clamps every number of every gradient to [-limit, limit].
+///
+/// # Errors
+/// If a gradient is NaN or infinite (the first one is named), or `limit` is negative or NaN; nothing is changed.
+pub fn clip_value<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, limit: f64) -> Result<(), ClipError> {
+    check_limit("limit", limit)?;
+    all_finite(gradients)?;
+    let limit = T::from_f64(limit);
+    gradients.visit_mut(|_, g| {
+        for g in g.as_mut_slice() {
+            *g = if *g > limit {
+                limit
+            } else if *g < -limit {
+                -limit
+            } else {
+                *g
+            };
         }
     });
-    first.map_or(Ok(()), |parameter| Err(NonFinite { parameter }))
+    Ok(())
+}
+
+fn check_limit(name: &'static str, value: f64) -> Result<(), ClipError> {
+    if value >= 0.0 { Ok(()) } else { Err(ClipError::Limit { name, value }) }
+}
+
+fn fold<T: Scalar, M: Parameters<Tensor<T>>>(module: &M, start: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut total = start;
+    module.visit(|_, tensor| {
+        let tensor = tensor.to_contiguous();
+        total = tensor.as_slice().unwrap_or_default().iter().fold(total, |total, g| f(total, g.to_f64()));
+    });
+    total
 }

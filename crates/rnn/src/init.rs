@@ -1,74 +1,136 @@
-//! Initial values of parameters, drawn from a generator of the caller's: the same seed, the same bits.
+//! Seeded initialisers: the same seed gives the same bits, in `f32` the rounded bits of `f64`.
+//!
+//! Weights are laid out `[inputs, outputs]`. A shape of any other rank is read as a matrix: the leading axes together
+//! are its rows (the fan-in), the last axis its columns (the fan-out); `[n]` is one row, `[]` a single number.
+//!
+//! ```
+//! use rand::{SeedableRng, rngs::StdRng};
+//! use rewind_autograd::Tensor;
+//! use rewind_rnn::init;
+//!
+//! let draw = |seed| -> Tensor<f32> { init::xavier_uniform(&[12, 64], &mut StdRng::seed_from_u64(seed)) };
+//! assert_eq!(draw(7), draw(7));
+//! assert_ne!(draw(7), draw(8));
+//! ```
 
 use rand::{Rng, RngExt};
 use rewind_autograd::{Scalar, Tensor};
 
-/// Uniform in ±bound.
+/// Rows and columns of a shape read as a matrix: leading axes together, and the last.
+fn as_matrix(shape: &[usize]) -> (usize, usize) {
+    match shape {
+        [] => (1, 1),
+        [leading @ .., last] => (leading.iter().product(), *last),
+    }
+}
+
+/// A tensor filled with 0: the usual start of a bias.
+pub fn zeros<T: Scalar>(shape: &[usize]) -> Tensor<T> {
+    Tensor::zeros(shape)
+}
+
+/// A tensor filled with `value`: a forget gate that starts open, say.
+pub fn constant<T: Scalar>(shape: &[usize], value: f64) -> Tensor<T> {
+    Tensor::full(shape, T::from_f64(value))
+}
+
+/// Every number uniform in [-bound, bound).
+///
+/// # Panics
+/// If `bound` is negative, infinite or NaN.
+#[track_caller]
 pub fn uniform<T: Scalar>(shape: &[usize], bound: f64, rng: &mut impl Rng) -> Tensor<T> {
+    if !(bound >= 0.0 && bound.is_finite()) {
+        panic!("uniform: bound {bound} is no bound; expected a finite number >= 0");
+    }
     Tensor::from_fn(shape, |_| T::from_f64(bound * (2.0 * rng.random::<f64>() - 1.0)))
 }
 
-/// Uniform in ±1/√H for a cell of `hidden` units: what PyTorch does for recurrent layers.
+/// Every number uniform in ±1/√H for H hidden units: the start of PyTorch's recurrent layers.
+///
+/// # Panics
+/// If `hidden` is 0.
+#[track_caller]
 pub fn uniform_hidden<T: Scalar>(shape: &[usize], hidden: usize, rng: &mut impl Rng) -> Tensor<T> {
+    if hidden == 0 {
+        panic!("uniform_hidden: 0 hidden units have no 1/√H; expected at least 1");
+    }
     uniform(shape, 1.0 / (hidden as f64).sqrt(), rng)
 }
 
-/// Uniform in ±√(6/(inputs + outputs)) for a weight `[inputs, outputs]`: keeps the variance of values and of gradients
-/// from layer to layer (Glorot and Bengio 2010, "Xavier").
+/// Every number uniform in ±√(6/(fan_in + fan_out)), which keeps the variance of activations and of gradients near 1
+/// (Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks").
 ///
-/// # Panics
-/// If `shape` has not two axes.
-#[track_caller]
-pub fn xavier<T: Scalar>(shape: &[usize], rng: &mut impl Rng) -> Tensor<T> {
-    let &[inputs, outputs] = shape else { panic!("xavier: shape {shape:?}; expected [inputs, outputs]") };
-    uniform(shape, (6.0 / (inputs + outputs).max(1) as f64).sqrt(), rng)
+/// `[I, O]`: fan_in = I, fan_out = O.
+pub fn xavier_uniform<T: Scalar>(shape: &[usize], rng: &mut impl Rng) -> Tensor<T> {
+    let (rows, columns) = as_matrix(shape);
+    let fans = (rows + columns).max(1);
+    uniform(shape, (6.0 / fans as f64).sqrt(), rng)
 }
 
-/// A matrix with orthonormal rows or columns, whichever are fewer: repeated products with it neither explode nor vanish
-/// (Saxe et al. 2014). Drawn evenly from all of them: the Q of a Gaussian matrix.
-///
-/// ```
-/// use rand::{SeedableRng, rngs::StdRng};
-/// use rewind_autograd::Tensor;
-/// let q: Tensor<f64> = rewind_rnn::init::orthogonal(&[4, 4], &mut StdRng::seed_from_u64(1));
-/// let identity = q.transpose().matmul(&q);
-/// assert!((identity.at(&[2, 2]) - 1.0).abs() < 1e-12 && identity.at(&[0, 3]).abs() < 1e-12);
-/// ```
+/// Every number normal, with mean 0 and the given standard deviation, by the polar method (Marsaglia and Bray 1964).
 ///
 /// # Panics
-/// If `shape` has not two axes.
+/// If `deviation` is negative, infinite or NaN.
 #[track_caller]
+pub fn normal<T: Scalar>(shape: &[usize], deviation: f64, rng: &mut impl Rng) -> Tensor<T> {
+    if !(deviation >= 0.0 && deviation.is_finite()) {
+        panic!("normal: {deviation} is no standard deviation; expected a finite number >= 0");
+    }
+    let mut spare = None;
+    Tensor::from_fn(shape, |_| T::from_f64(deviation * gaussian(&mut spare, rng)))
+}
+
+/// A uniformly distributed orthogonal matrix (Saxe, McClelland and Ganguli 2014, "Exact solutions to the nonlinear
+/// dynamics of learning in deep linear neural networks"): repeated products with it neither grow nor shrink a vector.
+///
+/// Q of the QR decomposition of a Gaussian matrix, with the diagonal of R positive, which makes Q uniform (Mezzadri
+/// 2007). `[m, n]`: QᵀQ = 1 if m >= n, QQᵀ = 1 if m <= n.
 pub fn orthogonal<T: Scalar>(shape: &[usize], rng: &mut impl Rng) -> Tensor<T> {
-    let &[rows, cols] = shape else { panic!("orthogonal: shape {shape:?}; expected two axes") };
-    let (count, length) = (rows.min(cols), rows.max(cols));
-    let mut vectors: Vec<Vec<f64>> = Vec::with_capacity(count);
-    while vectors.len() < count {
-        let mut v: Vec<f64> = (0..length).map(|_| gaussian(rng)).collect();
-        // Gram-Schmidt, twice: once leaves rounding errors of the size of the part that was removed.
-        for _ in 0..2 {
-            for other in &vectors {
-                let along = dot(&v, other);
-                v.iter_mut().zip(other).for_each(|(x, y)| *x -= along * y);
-            }
-        }
-        let norm = dot(&v, &v).sqrt();
-        // A vector that lies in the span of the others (one in 10^8, say) is drawn again.
-        if norm > 1e-8 {
-            vectors.push(v.into_iter().map(|x| x / norm).collect());
+    let (rows, columns) = as_matrix(shape);
+    let (long, short) = (rows.max(columns), rows.min(columns));
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(short);
+    let mut spare = None;
+    while basis.len() < short {
+        let drawn: Vec<f64> = (0..long).map(|_| gaussian(&mut spare, rng)).collect();
+        // A vector that lies in the span of the others by rounding has no direction left: draw another.
+        basis.extend(orthonormalised(drawn, &basis));
+    }
+    let at = |i: usize| {
+        let (row, column) = (i / columns, i % columns);
+        if rows >= columns { basis[column][row] } else { basis[row][column] }
+    };
+    Tensor::from_fn(shape, |i| T::from_f64(at(i)))
+}
+
+/// `v` without its parts along `basis`, of length 1. Gram and Schmidt's projection is done twice, which is as exact as
+/// rounding allows (Giraud et al. 2005). Dividing by the positive norm is what makes the diagonal of R positive.
+fn orthonormalised(mut v: Vec<f64>, basis: &[Vec<f64>]) -> Option<Vec<f64>> {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let before = dot(&v, &v).sqrt();
+    for _ in 0..2 {
+        for q in basis {
+            let along = dot(q, &v);
+            v.iter_mut().zip(q).for_each(|(v, q)| *v -= along * q);
         }
     }
-    Tensor::from_fn(shape, |i| {
-        let (r, c) = (i / cols, i % cols);
-        T::from_f64(if rows <= cols { vectors[r][c] } else { vectors[c][r] })
-    })
+    let norm = dot(&v, &v).sqrt();
+    v.iter_mut().for_each(|v| *v /= norm);
+    (norm > 1e-8 * before).then_some(v)
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
-}
-
-/// A standard normal number (Box and Muller 1958).
-fn gaussian(rng: &mut impl Rng) -> f64 {
-    let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
-    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+/// A normal number of mean 0 and variance 1; every draw of the polar method gives two, the second is kept in `spare`.
+fn gaussian(spare: &mut Option<f64>, rng: &mut impl Rng) -> f64 {
+    if let Some(x) = spare.take() {
+        return x;
+    }
+    loop {
+        let (x, y) = (2.0 * rng.random::<f64>() - 1.0, 2.0 * rng.random::<f64>() - 1.0);
+        let s: f64 = x * x + y * y;
+        if s > 0.0 && s < 1.0 {
+            let scale = (-2.0 * s.ln() / s).sqrt();
+            *spare = Some(y * scale);
+            return x * scale;
+        }
+    }
 }

@@ -1,4 +1,38 @@
-//! Recurrent networks as graphs of differentiable ops.
+//! Recurrent networks as plain graphs of differentiable ops, on the tape of [`rewind_autograd`].
+//!
+//! A cell is a struct of parameters and one step written with ops; [`unroll`] applies it to a sequence, and reading the
+//! tape backwards is backpropagation through time. The built-in cells are written just as yours would be.
+//!
+//! ```
+//! use rand::{SeedableRng, rngs::StdRng};
+//! use rewind_autograd::{OnTape, Tape, Tensor};
+//! use rewind_rnn::optim::{Adam, Optimizer};
+//! use rewind_rnn::{Lstm, clip, unroll};
+//!
+//! let mut lstm = Lstm::<_>::new(3, 5, &mut StdRng::seed_from_u64(1));
+//! let mut adam = Adam::new(0.01);
+//! let x = Tensor::<f32>::full(&[7, 2, 3], 0.5); // 7 time steps, 2 sequences, 3 features
+//! let mut tape = Tape::new();
+//! for _ in 0..3 {
+//!     let mut gradients = {
+//!         let cell = lstm.on(&tape);
+//!         let outputs = unroll(&cell, tape.constant(x.clone())).outputs();
+//!         (outputs * outputs).mean().backward().of(&cell)
+//!     };
+//!     tape.clear();
+//!     clip::clip_norm(&mut gradients, 1.0)?;
+//!     adam.step(&mut lstm, &gradients)?;
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! - [`Cell`], [`State`]: the protocol of a cell; [`TanhRnn`], [`Lstm`], [`Gru`]: those that are built in.
+//! - [`unroll`], [`Unroll`]: time; padded batches, first states, both directions.
+//! - [`batch`]: sequences of varying length as padded batches of similar lengths.
+//! - [`loss`]: losses per time step, at the last step, and their sum; [`Linear`]: the read-out.
+//! - [`optim`], [`clip`], [`init`]: optimisers, gradient clipping, seeded initial values.
+//! - [`Shards`]: a batch on several threads, with the same bits on any number of them.
+//! - [`checkpoint`], [`torch`]: modules as safetensors files; weights from and to PyTorch's layouts.
 
 pub mod batch;
 mod cell;
@@ -9,6 +43,7 @@ pub mod init;
 mod linear;
 pub mod loss;
 mod lstm;
+mod non_finite;
 pub mod optim;
 pub mod shards;
 mod tanh;
@@ -19,6 +54,7 @@ pub use cell::{Cell, State};
 pub use gru::{Gru, Reset};
 pub use linear::Linear;
 pub use lstm::{Lstm, LstmState};
+pub use non_finite::NonFinite;
 pub use rewind_autograd as autograd;
 pub use shards::Shards;
 pub use tanh::TanhRnn;

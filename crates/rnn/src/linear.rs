@@ -1,4 +1,4 @@
-//! The read-out: an affine map from the hidden state to what is asked for.
+//! The read-out: an affine map of the hidden state.
 
 use rand::Rng;
 use rewind_autograd::{Scalar, Tensor, Var, parameters};
@@ -6,17 +6,18 @@ use rewind_autograd::{Scalar, Tensor, Var, parameters};
 use crate::init;
 
 parameters! {
-    /// y = x·weight + bias: x `[…, I]` → `[…, O]`.
+    /// y = x·weight + bias: x `[…, I]`, y `[…, O]`.
     ///
     /// ```
     /// use rand::{SeedableRng, rngs::StdRng};
-    /// use rewind_autograd::{OnTape, Tape};
+    /// use rewind_autograd::{OnTape, Tape, Tensor};
     /// use rewind_rnn::Linear;
     ///
-    /// let readout = Linear::<_>::new(5, 3, &mut StdRng::seed_from_u64(1));
-    /// let tape = Tape::<f32>::new();
-    /// let hidden = tape.zeros(&[7, 2, 5]);
-    /// assert_eq!(readout.on(&tape).forward(hidden).shape().as_slice(), [7, 2, 3]);
+    /// let read_out = Linear::<Tensor<f32>>::new(8, 3, &mut StdRng::seed_from_u64(1));
+    /// let tape = Tape::new();
+    /// let hidden = tape.constant(Tensor::full(&[5, 8], 0.1));
+    /// let logits = read_out.on(&tape).forward(hidden);
+    /// assert_eq!(logits.shape().as_slice(), [5, 3]);
     /// ```
     pub struct Linear<P> {
         /// `[I, O]`.
@@ -27,27 +28,22 @@ parameters! {
 }
 
 impl<T: Scalar> Linear<Tensor<T>> {
-    /// Weight and bias uniform in ±1/√I.
-    ///
-    /// # Panics
-    /// If `inputs` or `outputs` is 0.
-    #[track_caller]
+    /// A map from `inputs` to `outputs` numbers: weight by [`init::xavier_uniform`], bias 0.
     pub fn new(inputs: usize, outputs: usize, rng: &mut impl Rng) -> Self {
-        if inputs == 0 || outputs == 0 {
-            panic!("Linear: {inputs} inputs and {outputs} outputs; expected at least one of each");
-        }
-        Linear {
-            weight: init::uniform_hidden(&[inputs, outputs], inputs, rng),
-            bias: Some(init::uniform_hidden(&[outputs], inputs, rng)),
-        }
+        Linear { bias: Some(init::zeros(&[outputs])), ..Self::without_bias(inputs, outputs, rng) }
+    }
+
+    /// As [`new`](Linear::new), without a bias: y = x·weight.
+    pub fn without_bias(inputs: usize, outputs: usize, rng: &mut impl Rng) -> Self {
+        Linear { weight: init::xavier_uniform(&[inputs, outputs], rng), bias: None }
     }
 }
 
 impl<'t, T: Scalar> Linear<Var<'t, T>> {
-    /// x·weight + bias.
+    /// x·weight + bias: x `[…, I]` → `[…, O]`; every time step and sequence of `[T, B, I]` at once.
     ///
     /// # Panics
-    /// If the last axis of `x` is not I long.
+    /// If the last axis of `x` is not I, or `x` has fewer than two axes.
     #[track_caller]
     pub fn forward(&self, x: Var<'t, T>) -> Var<'t, T> {
         x.affine(self.weight, self.bias)

@@ -1,165 +1,243 @@
-//! Losses of a batch: targets with gaps, smoothing, per time step and in all.
+//! Losses, in their numerically safe forms.
+//!
+//! Each comes in two forms: over rows, for a read-out of the last step (see [`last_step`]), and over the steps of
+//! unrolled outputs `[T, B, C]`, where E = Σ_t E_t is the global loss and steps behind a sequence's length do not
+//! count. With [`Reduction::Mean`], sums are divided by the number of all rows (cross-entropy) or numbers (the others)
+//! that count, over all steps together; so E is their mean, and still Σ_t E_t.
+//!
+//! ```
+//! use rewind_autograd::{Tape, Tensor};
+//! use rewind_rnn::loss::{self, CrossEntropy};
+//!
+//! let tape = Tape::new();
+//! let logits = tape.leaf(Tensor::<f64>::zeros(&[3, 2, 4])); // T = 3, B = 2, C = 4
+//! let targets = [0, 1, 2, 3, 0, 0]; // step by step; the second sequence has one step only
+//! let loss = loss::cross_entropy_steps(logits, &targets, &[3, 1], CrossEntropy::default())?;
+//! assert_eq!(loss.per_step.shape().as_slice(), [3]);
+//! assert!((loss.total.value().item() - 4.0_f64.ln()).abs() < 1e-12);
+//! # Ok::<(), rewind_rnn::loss::LossError>(())
+//! ```
 
-use rewind_autograd::{Scalar, Tape, Tensor, Var};
-use thiserror::Error;
+mod classes;
+mod steps;
 
-/// Targets that do not fit what was computed.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+use rewind_autograd::{Scalar, Tensor, Var};
+
+pub use classes::{ClassTarget, CrossEntropy, cross_entropy, cross_entropy_steps};
+pub use steps::{StepLosses, last_step};
+
+/// Whether losses are averaged over what counts or summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reduction {
+    /// The sum, divided by the number of rows (cross-entropy) or numbers (the others) that count.
+    #[default]
+    Mean,
+    /// The sum: the loss of a batch is then the sum of the losses of its sequences.
+    Sum,
+}
+
+impl Reduction {
+    /// What a sum over `counted` rows or numbers is multiplied by.
+    fn factor(self, counted: usize) -> f64 {
+        match self {
+            Reduction::Mean => 1.0 / counted as f64,
+            Reduction::Sum => 1.0,
+        }
+    }
+}
+
+/// Why a loss could not be computed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum TargetError {
-    /// Another number of targets than of rows.
-    #[error("{targets} targets for logits of shape {shape:?}; expected {expected}, one a row")]
-    Count {
-        /// How many targets there are.
-        targets: usize,
-        /// How many there should be.
-        expected: usize,
-        /// The shape of the logits.
-        shape: Vec<usize>,
-    },
-    /// A class that does not exist.
-    #[error("target {row} is class {class}; expected 0 to {}", classes.saturating_sub(1))]
+pub enum LossError {
+    /// A class index is not one of the classes.
+    #[error(
+        "{loss}: target of row {row} is class {class}; expected a class below {classes}, the last axis of the logits"
+    )]
     Class {
-        /// The position of the target.
+        /// Which loss.
+        loss: &'static str,
+        /// The row of the logits, leading axes counted in row-major order.
         row: usize,
-        /// The class.
+        /// The target.
         class: usize,
-        /// C.
+        /// The number of classes.
         classes: usize,
     },
-    /// Every target is ignored, so there is nothing to average over.
-    #[error("every target is ignored; expected one at least")]
-    NothingCounts,
-    /// A label smoothing that is no share.
-    #[error("label smoothing of {0}; expected at least 0 and less than 1")]
-    Smoothing(String),
+    /// There are more or fewer targets than rows.
+    #[error("{loss}: {targets} targets for outputs of shape {shape:?}; expected {rows}, one a row")]
+    Count {
+        /// Which loss.
+        loss: &'static str,
+        /// The number of targets.
+        targets: usize,
+        /// The shape of the outputs.
+        shape: Vec<usize>,
+        /// The number of rows of the outputs.
+        rows: usize,
+    },
+    /// Outputs or target have a shape that does not fit.
+    #[error("{loss}: {what} of shape {found:?}; expected {expected}")]
+    Shape {
+        /// Which loss.
+        loss: &'static str,
+        /// What has the shape.
+        what: &'static str,
+        /// The shape.
+        found: Vec<usize>,
+        /// What was expected.
+        expected: String,
+    },
+    /// There is nothing to average or sum: every row is ignored, or there is none.
+    #[error("{loss}: none of {rows} rows counts; expected at least one target that is not ignored")]
+    NothingCounts {
+        /// Which loss.
+        loss: &'static str,
+        /// The number of rows.
+        rows: usize,
+    },
+    /// A target is infinite or NaN, or no probability where one is needed.
+    #[error("{loss}: target at {index:?} is {value}; expected {expected}")]
+    Target {
+        /// Which loss.
+        loss: &'static str,
+        /// The place in the target.
+        index: Vec<usize>,
+        /// The number.
+        value: f64,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// Label smoothing outside [0, 1).
+    #[error("{loss}: label smoothing is {smoothing}; expected a number in [0, 1)")]
+    Smoothing {
+        /// Which loss.
+        loss: &'static str,
+        /// The setting.
+        smoothing: f64,
+    },
+    /// The lengths are not those of the batch.
+    #[error("{loss}: {lengths} lengths for outputs of shape {shape:?}; expected one for each of {batch} sequences")]
+    LengthCount {
+        /// Which loss.
+        loss: &'static str,
+        /// The number of lengths.
+        lengths: usize,
+        /// The shape of the outputs.
+        shape: Vec<usize>,
+        /// The number of sequences.
+        batch: usize,
+    },
+    /// A length is 0 or larger than the number of time steps.
+    #[error("{loss}: sequence {sequence} has length {length}; expected 1 to {steps}, the steps of the outputs")]
+    Length {
+        /// Which loss.
+        loss: &'static str,
+        /// The sequence's place in the batch.
+        sequence: usize,
+        /// Its length.
+        length: usize,
+        /// The number of time steps.
+        steps: usize,
+    },
 }
 
-/// What a classifier is asked for: a class a row, or none where a row does not count.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Targets<T: Scalar> {
-    /// `[…, C]`: the distribution that each row should have; zeros where it does not count.
-    distribution: Tensor<T>,
-    counted: usize,
-}
+const SQUARED: &str = "mean_squared_error";
+const BINARY: &str = "binary_cross_entropy";
 
-impl<T: Scalar> Targets<T> {
-    /// One class for each row of logits of `shape` `[…, C]`, in row-major order; `None` is ignored. With label smoothing
-    /// ε (Szegedy et al. 2016) the right class should get 1 - ε + ε/C and every other one ε/C.
-    ///
-    /// # Errors
-    /// If the number of targets is not that of the rows, a class does not exist, or ε does not lie in 0 ≤ ε < 1.
-    pub fn classes(targets: &[Option<usize>], shape: &[usize], smoothing: f64) -> Result<Self, TargetError> {
-        let (classes, rows) = match shape {
-            [rows @ .., classes] => (*classes, rows.iter().product()),
-            [] => (0, 0),
-        };
-        if targets.len() != rows {
-            return Err(TargetError::Count { targets: targets.len(), expected: rows, shape: shape.to_vec() });
-        }
-        if !(0.0..1.0).contains(&smoothing) {
-            return Err(TargetError::Smoothing(smoothing.to_string()));
-        }
-        if let Some((row, class)) =
-            targets.iter().enumerate().find_map(|(row, target)| Some((row, target.filter(|&c| c >= classes)?)))
-        {
-            return Err(TargetError::Class { row, class, classes });
-        }
-        let everywhere = smoothing / classes.max(1) as f64;
-        let distribution = Tensor::from_fn(shape, |i| match targets[i / classes] {
-            None => T::ZERO,
-            Some(class) => T::from_f64(everywhere + if i % classes == class { 1.0 - smoothing } else { 0.0 }),
-        });
-        Ok(Targets { distribution, counted: targets.iter().flatten().count() })
-    }
-
-    /// How many rows count.
-    pub fn counted(&self) -> usize {
-        self.counted
-    }
-
-    /// The sum of the softmax cross-entropies of all rows that count: -Σ_c q_c·ln softmax(logits)_c each, in nats.
-    ///
-    /// # Panics
-    /// If the logits have another shape than the targets were made for.
-    #[track_caller]
-    pub fn cross_entropy_sum<'t>(&self, logits: Var<'t, T>) -> Var<'t, T> {
-        logits.cross_entropy(logits.tape().constant(self.distribution.clone())).sum()
-    }
-
-    /// The mean over the rows that count.
-    ///
-    /// # Errors
-    /// If no row counts.
-    ///
-    /// # Panics
-    /// If the logits have another shape than the targets were made for.
-    #[track_caller]
-    pub fn cross_entropy_mean<'t>(&self, logits: Var<'t, T>) -> Result<Var<'t, T>, TargetError> {
-        match self.counted {
-            0 => Err(TargetError::NothingCounts),
-            counted => Ok(self.cross_entropy_sum(logits) / T::from_f64(counted as f64)),
-        }
-    }
-
-    /// The losses of all time steps of logits `[T, …, C]`, each the sum over its rows that count, as `[T]`: E_1 to E_T.
-    /// The global loss is their sum.
-    ///
-    /// ```
-    /// use rewind_autograd::{Tape, Tensor};
-    /// use rewind_rnn::loss::Targets;
-    /// let tape = Tape::new();
-    /// let logits = tape.leaf(Tensor::<f64>::zeros(&[3, 1, 2])); // three steps, one sequence, two classes
-    /// let targets = Targets::classes(&[Some(0), None, Some(1)], &[3, 1, 2], 0.0).unwrap();
-    /// let per_step = targets.cross_entropy_per_step(logits);
-    /// assert_eq!(per_step.value().to_vec(), [2_f64.ln(), 0.0, 2_f64.ln()]);
-    /// let global = per_step.sum();
-    /// ```
-    ///
-    /// # Panics
-    /// If the logits have another shape than the targets were made for.
-    #[track_caller]
-    pub fn cross_entropy_per_step<'t>(&self, logits: Var<'t, T>) -> Var<'t, T> {
-        per_step(logits.cross_entropy(logits.tape().constant(self.distribution.clone())))
-    }
-}
-
-/// Losses `[T, …]` summed within every time step: `[T]`.
+/// Σ (prediction - target)², divided by the number of numbers if averaged: a scalar. Both of the same shape.
 ///
-/// # Panics
-/// If there is no axis of time.
+/// # Errors
+/// If the shapes differ, there is no number, or a target is infinite or NaN.
 #[track_caller]
-pub fn per_step<T: Scalar>(losses: Var<'_, T>) -> Var<'_, T> {
-    let shape = losses.shape();
-    let Some(&steps) = shape.first() else { panic!("per_step: a scalar has no axis of time") };
-    let rest = shape[1..].iter().product();
-    losses.reshape(&[steps, rest]).sum_axis(1)
+pub fn mean_squared_error<'t, T: Scalar>(
+    prediction: Var<'t, T>,
+    target: &Tensor<T>,
+    reduction: Reduction,
+) -> Result<Var<'t, T>, LossError> {
+    let target = whole(SQUARED, prediction, target, |_| true, "a finite number")?;
+    let factor = T::from_f64(reduction.factor(prediction.element_count()));
+    Ok(prediction.squared_error(target).sum() * factor)
 }
 
-/// (1/N) Σ (x - target)² over all N numbers.
+/// [`mean_squared_error`] of every step of `[T, B, C]`; numbers behind a sequence's length do not count, whatever the
+/// target holds there.
 ///
-/// # Panics
-/// If the shapes differ.
+/// # Errors
+/// As [`mean_squared_error`], and if the lengths do not fit.
 #[track_caller]
-pub fn mean_squared_error<'t, T: Scalar>(x: Var<'t, T>, target: Var<'t, T>) -> Var<'t, T> {
-    x.squared_error(target).mean()
+pub fn mean_squared_error_steps<'t, T: Scalar>(
+    prediction: Var<'t, T>,
+    target: &Tensor<T>,
+    lengths: &[usize],
+    reduction: Reduction,
+) -> Result<StepLosses<'t, T>, LossError> {
+    steps::elementwise(SQUARED, prediction, target, lengths, reduction, |target, lengths| {
+        let target = steps::without_padding(target, lengths);
+        Ok(prediction.squared_error(whole(SQUARED, prediction, &target, |_| true, "a finite number")?))
+    })
 }
 
-/// The mean binary cross-entropy of logits against targets in 0..=1 (any number between them is a probability).
+/// Σ -target·ln p - (1 - target)·ln(1 - p) with p = sigmoid(logits), divided by the number of numbers if averaged: a
+/// scalar. Both of the same shape, targets in [0, 1]. Computed as softplus(x) - x·target: safe for logits of hundreds.
 ///
-/// # Panics
-/// If the shapes differ.
+/// # Errors
+/// If the shapes differ, there is no number, or a target is not in [0, 1].
 #[track_caller]
-pub fn binary_cross_entropy<'t, T: Scalar>(logits: Var<'t, T>, target: Var<'t, T>) -> Var<'t, T> {
-    logits.binary_cross_entropy(target).mean()
+pub fn binary_cross_entropy<'t, T: Scalar>(
+    logits: Var<'t, T>,
+    target: &Tensor<T>,
+    reduction: Reduction,
+) -> Result<Var<'t, T>, LossError> {
+    let target = whole(BINARY, logits, target, is_probability, "a number in [0, 1]")?;
+    let factor = T::from_f64(reduction.factor(logits.element_count()));
+    Ok(logits.binary_cross_entropy(target).sum() * factor)
 }
 
-/// `[T, B, 1]`: 1 for the time steps that a sequence has, 0 for padding. Multiplied with elementwise losses of regression
-/// it leaves out the padding.
-pub fn step_mask<'t, T: Scalar>(tape: &'t Tape<T>, lengths: &[usize], steps: usize) -> Var<'t, T> {
-    let batch = lengths.len();
-    tape.constant(Tensor::from_fn(
-        &[steps, batch, 1],
-        |i| if i / batch < lengths[i % batch] { T::ONE } else { T::ZERO },
-    ))
+/// [`binary_cross_entropy`] of every step of `[T, B, C]`; numbers behind a sequence's length do not count, whatever the
+/// target holds there.
+///
+/// # Errors
+/// As [`binary_cross_entropy`], and if the lengths do not fit.
+#[track_caller]
+pub fn binary_cross_entropy_steps<'t, T: Scalar>(
+    logits: Var<'t, T>,
+    target: &Tensor<T>,
+    lengths: &[usize],
+    reduction: Reduction,
+) -> Result<StepLosses<'t, T>, LossError> {
+    steps::elementwise(BINARY, logits, target, lengths, reduction, |target, lengths| {
+        let target = steps::without_padding(target, lengths);
+        let target = whole(BINARY, logits, &target, is_probability, "a number in [0, 1]")?;
+        Ok(logits.binary_cross_entropy(target))
+    })
+}
+
+fn is_probability<T: Scalar>(x: T) -> bool {
+    x >= T::ZERO && x <= T::ONE
+}
+
+/// The target as a constant on the tape, if it has the shape of the outputs and its numbers are as expected.
+#[track_caller]
+fn whole<'t, T: Scalar>(
+    loss: &'static str,
+    outputs: Var<'t, T>,
+    target: &Tensor<T>,
+    good: impl Fn(T) -> bool,
+    expected: &'static str,
+) -> Result<Var<'t, T>, LossError> {
+    let shape = outputs.shape();
+    if shape.as_slice() != target.shape() {
+        let expected = format!("{:?}, the shape of the outputs", shape.as_slice());
+        return Err(LossError::Shape { loss, what: "target", found: target.shape().to_vec(), expected });
+    }
+    if target.is_empty() {
+        return Err(LossError::NothingCounts { loss, rows: 0 });
+    }
+    let numbers = target.to_vec();
+    if let Some(at) = numbers.iter().position(|&x| !(x.is_finite() && good(x))) {
+        let index = crate::non_finite::unravel(at, &shape);
+        return Err(LossError::Target { loss, index, value: numbers[at].to_f64(), expected });
+    }
+    Ok(outputs.tape().constant(target.clone()))
 }

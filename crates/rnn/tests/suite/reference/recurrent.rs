@@ -2,34 +2,52 @@
 //!
 //! Layers and directions are put together here from `Unroll` alone, so that what is compared is the cells and time.
 
+use std::marker::PhantomData;
+
 use rewind_autograd::ops::layout::{concat, stack};
 use rewind_autograd::{Gradients, OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
 use rewind_rnn::torch::TorchLayer;
 use rewind_rnn::{Cell, Gru, Lstm, LstmState, TanhRnn, Unroll};
 
-/// What a reference file holds, read on demand.
-pub trait Source<T: Scalar> {
+use super::{Case, Found};
+
+/// A reference file, and the first thing in it that differs.
+struct Source<'a, T> {
+    case: &'a Case,
+    found: Found,
+    scalar: PhantomData<T>,
+}
+
+impl<T: Scalar> Source<'_, T> {
     /// The tensor of that name, if there is one.
-    fn tensor(&self, name: &str) -> Option<Tensor<T>>;
-    /// Whole numbers of that name (lengths).
-    fn integers(&self, name: &str) -> Option<Vec<usize>>;
+    fn tensor(&self, name: &str) -> Option<Tensor<T>> {
+        self.case.tensor(name).ok()
+    }
     /// The metadata of that name.
-    fn meta(&self, key: &str) -> String;
+    fn meta(&self, key: &str) -> &str {
+        self.case.text(key).unwrap_or_default()
+    }
     /// Compares what was computed with the tensor of that name.
-    fn compare(&mut self, name: &str, ours: &Tensor<T>);
+    fn compare(&mut self, name: &str, ours: &Tensor<T>) {
+        if self.found.is_ok() {
+            self.found = self.case.compare(name, ours);
+        }
+    }
 }
 
 /// Compares everything in a file of kind RNN, LSTM or GRU.
-pub fn compare_recurrent<T: Scalar>(file: &mut impl Source<T>) {
-    let projected = file.meta("proj").parse::<usize>().unwrap_or(0) > 0;
-    match (file.meta("kind").as_str(), file.meta("nonlinearity").as_str(), projected) {
-        ("RNN", "tanh", _) => compare::<T, TanhRnn<Tensor<T>>>(file),
-        ("RNN", "relu", _) => compare::<T, ReluRnn<Tensor<T>>>(file),
-        ("LSTM", _, false) => compare::<T, Lstm<Tensor<T>>>(file),
-        ("LSTM", _, true) => compare::<T, ProjectedLstm<Tensor<T>>>(file),
-        ("GRU", _, _) => compare::<T, Gru<Tensor<T>>>(file),
-        other => panic!("no recurrent layer is known as {other:?}"),
+pub(crate) fn compare_recurrent<T: Scalar>(case: &Case) -> Found {
+    let mut file = Source { case, found: Ok(()), scalar: PhantomData };
+    let projected = case.number("proj")?.unwrap_or(0.0) > 0.0;
+    match (file.meta("kind"), file.meta("nonlinearity"), projected) {
+        ("RNN", "tanh", _) => compare::<T, TanhRnn<Tensor<T>>>(&mut file),
+        ("RNN", "relu", _) => compare::<T, ReluRnn<Tensor<T>>>(&mut file),
+        ("LSTM", _, false) => compare::<T, Lstm<Tensor<T>>>(&mut file),
+        ("LSTM", _, true) => compare::<T, ProjectedLstm<Tensor<T>>>(&mut file),
+        ("GRU", _, _) => compare::<T, Gru<Tensor<T>>>(&mut file),
+        other => return Err(format!("no recurrent layer is known as {other:?}")),
     }
+    file.found
 }
 
 parameters! {
@@ -69,12 +87,12 @@ impl<'t, T: Scalar> Cell<'t, T> for ProjectedLstm<Var<'t, T>> {
 /// A module that PyTorch has too.
 trait Known<T: Scalar>: Parameters<Tensor<T>> {
     /// The module of layer and direction `suffix`, such as `l0_reverse`.
-    fn read(file: &impl Source<T>, suffix: &str) -> Self;
+    fn read(file: &Source<'_, T>, suffix: &str) -> Self;
     /// Compares its gradients, in PyTorch's layout.
-    fn compare_gradients(&self, file: &mut impl Source<T>, suffix: &str);
+    fn compare_gradients(&self, file: &mut Source<'_, T>, suffix: &str);
 }
 
-fn torch_layer<T: Scalar>(file: &impl Source<T>, suffix: &str) -> TorchLayer<T> {
+fn torch_layer<T: Scalar>(file: &Source<'_, T>, suffix: &str) -> TorchLayer<T> {
     let parameter = |name: &str| file.tensor(&format!("param.{name}_{suffix}"));
     TorchLayer {
         weight_ih: parameter("weight_ih").expect("a layer has weights"),
@@ -85,7 +103,7 @@ fn torch_layer<T: Scalar>(file: &impl Source<T>, suffix: &str) -> TorchLayer<T> 
 
 /// Compares gradients that are laid out as PyTorch's, except that the second bias of a [`TorchLayer`] that came from
 /// `to_torch` is 0 where both biases have the same gradient.
-fn compare_layer<T: Scalar>(file: &mut impl Source<T>, suffix: &str, layer: &TorchLayer<T>, bias_hh: Option<Tensor<T>>) {
+fn compare_layer<T: Scalar>(file: &mut Source<'_, T>, suffix: &str, layer: &TorchLayer<T>, bias_hh: Option<Tensor<T>>) {
     file.compare(&format!("grad.weight_ih_{suffix}"), &layer.weight_ih);
     file.compare(&format!("grad.weight_hh_{suffix}"), &layer.weight_hh);
     if let Some((bias_ih, _)) = &layer.biases {
@@ -95,20 +113,20 @@ fn compare_layer<T: Scalar>(file: &mut impl Source<T>, suffix: &str, layer: &Tor
 }
 
 impl<T: Scalar> Known<T> for TanhRnn<Tensor<T>> {
-    fn read(file: &impl Source<T>, suffix: &str) -> Self {
+    fn read(file: &Source<'_, T>, suffix: &str) -> Self {
         TanhRnn::from_torch(&torch_layer(file, suffix)).expect("the file's shapes fit")
     }
-    fn compare_gradients(&self, file: &mut impl Source<T>, suffix: &str) {
+    fn compare_gradients(&self, file: &mut Source<'_, T>, suffix: &str) {
         compare_layer(file, suffix, &self.to_torch(), None);
     }
 }
 
 impl<T: Scalar> Known<T> for ReluRnn<Tensor<T>> {
-    fn read(file: &impl Source<T>, suffix: &str) -> Self {
+    fn read(file: &Source<'_, T>, suffix: &str) -> Self {
         let rnn = TanhRnn::read(file, suffix);
         ReluRnn { w: rnn.weight_ih, u: rnn.weight_hh, b: rnn.bias.expect("the file has biases") }
     }
-    fn compare_gradients(&self, file: &mut impl Source<T>, suffix: &str) {
+    fn compare_gradients(&self, file: &mut Source<'_, T>, suffix: &str) {
         let Self { w, u, b } = self.clone();
         let rnn = TanhRnn { weight_ih: w, weight_hh: u, bias: Some(b), initial: None };
         rnn.compare_gradients(file, suffix);
@@ -116,16 +134,16 @@ impl<T: Scalar> Known<T> for ReluRnn<Tensor<T>> {
 }
 
 impl<T: Scalar> Known<T> for Lstm<Tensor<T>> {
-    fn read(file: &impl Source<T>, suffix: &str) -> Self {
+    fn read(file: &Source<'_, T>, suffix: &str) -> Self {
         Lstm::from_torch(&torch_layer(file, suffix)).expect("the file's shapes fit")
     }
-    fn compare_gradients(&self, file: &mut impl Source<T>, suffix: &str) {
+    fn compare_gradients(&self, file: &mut Source<'_, T>, suffix: &str) {
         compare_layer(file, suffix, &self.to_torch(), None);
     }
 }
 
 impl<T: Scalar> Known<T> for ProjectedLstm<Tensor<T>> {
-    fn read(file: &impl Source<T>, suffix: &str) -> Self {
+    fn read(file: &Source<'_, T>, suffix: &str) -> Self {
         let TorchLayer { weight_ih, weight_hh, biases } = torch_layer(file, suffix);
         let (bias_ih, bias_hh) = biases.expect("the file has biases");
         let projection = file.tensor(&format!("param.weight_hr_{suffix}")).expect("the file has a projection");
@@ -136,7 +154,7 @@ impl<T: Scalar> Known<T> for ProjectedLstm<Tensor<T>> {
             r: projection.transpose(),
         }
     }
-    fn compare_gradients(&self, file: &mut impl Source<T>, suffix: &str) {
+    fn compare_gradients(&self, file: &mut Source<'_, T>, suffix: &str) {
         let biases = Some((self.b.clone(), self.b.clone()));
         let layer = TorchLayer { weight_ih: self.w.transpose(), weight_hh: self.u.transpose(), biases };
         compare_layer(file, suffix, &layer, None);
@@ -145,10 +163,10 @@ impl<T: Scalar> Known<T> for ProjectedLstm<Tensor<T>> {
 }
 
 impl<T: Scalar> Known<T> for Gru<Tensor<T>> {
-    fn read(file: &impl Source<T>, suffix: &str) -> Self {
+    fn read(file: &Source<'_, T>, suffix: &str) -> Self {
         Gru::from_torch(&torch_layer(file, suffix)).expect("the file's shapes fit")
     }
-    fn compare_gradients(&self, file: &mut impl Source<T>, suffix: &str) {
+    fn compare_gradients(&self, file: &mut Source<'_, T>, suffix: &str) {
         // Both biases of r and z have one gradient; that of the second bias of n is its own.
         let bias_hh = self.bias.as_ref().zip(self.bias_hn.as_ref()).map(|(bias, bias_hn)| {
             let rz = 2 * bias_hn.len();
@@ -183,7 +201,12 @@ impl<'t, T: Scalar> Parts<'t, T> for LstmState<'t, T> {
     }
 }
 
-fn compare<T, M>(file: &mut impl Source<T>)
+/// Σ weight·v with the weights of that name.
+fn weighted<'t, T: Scalar>(file: &Source<'_, T>, v: Var<'t, T>, name: &str) -> Var<'t, T> {
+    (v * v.tape().constant(file.tensor(name).expect("weights are given"))).sum()
+}
+
+fn compare<T, M>(file: &mut Source<'_, T>)
 where
     T: Scalar,
     M: Known<T>,
@@ -191,7 +214,9 @@ where
 {
     let layers: usize = file.meta("layers").parse().expect("the number of layers is a number");
     let bidirectional = file.meta("bidirectional") == "true";
-    let lengths = file.integers("in.lengths");
+    let lengths = file.case.integers("in.lengths").ok();
+    let lengths: Option<Vec<usize>> =
+        lengths.map(|all| all.into_iter().map(|l| usize::try_from(l).expect("a length is not negative")).collect());
     let directions: &[&str] = if bidirectional { &["", "_reverse"] } else { &[""] };
 
     let tape = Tape::new();
@@ -231,10 +256,9 @@ where
     }
     let hn = stack(&last_h, 0);
     let cn = (!last_c.is_empty()).then(|| stack(&last_c, 0));
-    let weighted = |v: Var<'_, T>, name: &str| (v * tape.constant(file.tensor(name).expect("weights are given"))).sum();
-    let mut loss = weighted(y, "in.weight_y") + weighted(hn, "in.weight_hn");
+    let mut loss = weighted(file, y, "in.weight_y") + weighted(file, hn, "in.weight_hn");
     if let Some(cn) = cn {
-        loss = loss + weighted(cn, "in.weight_cn");
+        loss = loss + weighted(file, cn, "in.weight_cn");
     }
 
     file.compare("out.y", &y.value());

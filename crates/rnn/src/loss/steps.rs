@@ -1,0 +1,105 @@
+//! Losses over the steps of unrolled outputs.
+
+use rewind_autograd::{Scalar, Tensor, Var};
+
+use super::{LossError, Reduction};
+
+/// The losses of all time steps and their sum.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct StepLosses<'t, T: Scalar> {
+    /// E_t for every step, `[T]`: the sum over the batch at step t (divided by the number of all that counts, if
+    /// averaged); 0 at a step where nothing counts.
+    pub per_step: Var<'t, T>,
+    /// E = Σ_t E_t, of shape `[]`: what gradients are taken of.
+    pub total: Var<'t, T>,
+}
+
+/// The output of every sequence's own last step: outputs `[T, B, C]`, row b of the result `[B, C]` is
+/// outputs[lengths[b] - 1, b].
+///
+/// ```
+/// use rewind_autograd::{Tape, Tensor};
+/// let tape = Tape::new();
+/// let outputs = tape.leaf(Tensor::from_vec(vec![0.0, 1.0, 10.0, 11.0, 20.0, 21.0], &[3, 2, 1]));
+/// let last = rewind_rnn::loss::last_step(outputs, &[3, 1])?;
+/// assert_eq!(last.value().to_vec(), [20.0, 1.0]);
+/// # Ok::<(), rewind_rnn::loss::LossError>(())
+/// ```
+///
+/// # Errors
+/// If the outputs do not have three axes, or the lengths do not fit them.
+#[track_caller]
+pub fn last_step<'t, T: Scalar>(outputs: Var<'t, T>, lengths: &[usize]) -> Result<Var<'t, T>, LossError> {
+    let [steps, batch, width] = check_lengths("last_step", outputs, lengths)?;
+    if lengths.iter().all(|&length| length == steps) {
+        return Ok(outputs.index(0, steps - 1));
+    }
+    let rows: Vec<_> = lengths.iter().enumerate().map(|(b, &length)| (length - 1) * batch + b).collect();
+    Ok(outputs.reshape(&[steps * batch, width]).index_select(0, &rows))
+}
+
+/// The shape `[T, B, C]` of the outputs, if the lengths fit it.
+pub(super) fn check_lengths<T: Scalar>(
+    loss: &'static str,
+    outputs: Var<'_, T>,
+    lengths: &[usize],
+) -> Result<[usize; 3], LossError> {
+    let shape = outputs.shape();
+    let &[steps, batch, width] = shape.as_slice() else {
+        let expected = "[T, B, C]: time steps, sequences, numbers".to_owned();
+        return Err(LossError::Shape { loss, what: "outputs", found: shape.to_vec(), expected });
+    };
+    if lengths.len() != batch {
+        return Err(LossError::LengthCount { loss, lengths: lengths.len(), shape: shape.to_vec(), batch });
+    }
+    if let Some(sequence) = lengths.iter().position(|length| !(1..=steps).contains(length)) {
+        return Err(LossError::Length { loss, sequence, length: lengths[sequence], steps });
+    }
+    if batch == 0 {
+        return Err(LossError::NothingCounts { loss, rows: 0 });
+    }
+    Ok([steps, batch, width])
+}
+
+/// Losses of rows `[T, B]`, which are 0 where they do not count, summed over the batch and then over time.
+#[track_caller]
+pub(super) fn over_steps<'t, T: Scalar>(rows: Var<'t, T>, factor: f64) -> StepLosses<'t, T> {
+    let per_step = rows.sum_axis(1) * T::from_f64(factor);
+    StepLosses { per_step, total: per_step.sum() }
+}
+
+/// A loss that is a number for every number of the outputs: those behind a sequence's length are masked out.
+#[track_caller]
+pub(super) fn elementwise<'t, T: Scalar>(
+    loss: &'static str,
+    outputs: Var<'t, T>,
+    target: &Tensor<T>,
+    lengths: &[usize],
+    reduction: Reduction,
+    each: impl FnOnce(&Tensor<T>, &[usize]) -> Result<Var<'t, T>, LossError>,
+) -> Result<StepLosses<'t, T>, LossError> {
+    let [steps, batch, width] = check_lengths(loss, outputs, lengths)?;
+    let losses = each(target, lengths)?;
+    let counted = lengths.iter().sum::<usize>() * width;
+    let inside = |row: usize| if row / batch < lengths[row % batch] { T::ONE } else { T::ZERO };
+    let mask = outputs.tape().constant(Tensor::from_fn(&[steps, batch, 1], inside));
+    let losses = mask.select(losses, outputs.tape().scalar(T::ZERO));
+    Ok(over_steps(losses.sum_axis(2), reduction.factor(counted)))
+}
+
+/// The target with 0 behind every sequence's length, so that nothing odd can stand there; as it is if its shape does
+/// not fit, which is refused elsewhere.
+pub(super) fn without_padding<T: Scalar>(target: &Tensor<T>, lengths: &[usize]) -> Tensor<T> {
+    let &[steps, batch, width] = target.shape() else { return target.clone() };
+    if batch != lengths.len() || lengths.iter().all(|&length| length == steps) {
+        return target.clone();
+    }
+    let mut target = target.clone();
+    for (row, numbers) in target.as_mut_slice().chunks_exact_mut(width.max(1)).enumerate() {
+        if row / batch >= lengths[row % batch] {
+            numbers.fill(T::ZERO);
+        }
+    }
+    target
+}

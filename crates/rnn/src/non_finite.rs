@@ -1,0 +1,56 @@
+//! Where an infinite or NaN number stands in a module.
+
+use std::fmt;
+
+use rewind_autograd::{Parameters, Scalar, Tensor};
+
+/// The first number of a module that is infinite or NaN.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct NonFinite {
+    /// The dotted name of the parameter.
+    pub name: String,
+    /// The place within it, one position per axis.
+    pub index: Vec<usize>,
+    /// The number: NaN or ±∞.
+    pub value: f64,
+}
+
+impl fmt::Display for NonFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is {} at {:?}; expected finite numbers", self.name, self.value, self.index)
+    }
+}
+
+impl std::error::Error for NonFinite {}
+
+/// Looks at every number of `module`, in the order of its leaves.
+pub(crate) fn all_finite<T: Scalar, M: Parameters<Tensor<T>>>(module: &M) -> Result<(), NonFinite> {
+    let mut first = None;
+    module.visit(|name, tensor| {
+        if first.is_none() {
+            first = finite_tensor(name, tensor).err();
+        }
+    });
+    first.map_or(Ok(()), Err)
+}
+
+/// Looks at every number of one tensor.
+pub(crate) fn finite_tensor<T: Scalar>(name: &str, tensor: &Tensor<T>) -> Result<(), NonFinite> {
+    if tensor.all_finite() {
+        return Ok(());
+    }
+    let numbers = tensor.to_vec();
+    let at = numbers.iter().position(|x| !x.is_finite()).unwrap_or(0);
+    Err(NonFinite { name: name.to_owned(), index: unravel(at, tensor.shape()), value: numbers[at].to_f64() })
+}
+
+/// The index, one position per axis, of element `at` in row-major order.
+pub(crate) fn unravel(mut at: usize, shape: &[usize]) -> Vec<usize> {
+    let mut index = vec![0; shape.len()];
+    for axis in (0..shape.len()).rev() {
+        index[axis] = at % shape[axis];
+        at /= shape[axis];
+    }
+    index
+}

@@ -1,0 +1,127 @@
+//! Adam and AdamW: one rule, two ways to decay.
+
+use rewind_autograd::{Parameters, Scalar, Tensor};
+
+use super::rules::quotient;
+use super::{Memory, OptimError, Optimizer, fraction, not_negative, state_methods};
+
+/// Where the weight decay goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Decay {
+    /// Into the gradient, and so through the moments: L2.
+    Gradient,
+    /// Straight to the weight: decoupled.
+    Weight,
+}
+
+/// The settings and the rule that both share.
+#[derive(Clone, Debug)]
+struct Rule {
+    betas: [f64; 2],
+    eps: f64,
+    weight_decay: f64,
+    decay: Decay,
+}
+
+fn moments<T: Scalar>() -> Memory<T, 2> {
+    Memory::new(["exp_avg", "exp_avg_sq"])
+}
+
+impl Rule {
+    fn step<T: Scalar, M: Parameters<Tensor<T>>>(
+        &self,
+        learning_rate: f64,
+        memory: &mut Memory<T, 2>,
+        parameters: &mut M,
+        gradients: &M,
+    ) -> Result<(), OptimError> {
+        not_negative("the learning rate", learning_rate)?;
+        not_negative("the weight decay", self.weight_decay)?;
+        not_negative("eps", self.eps)?;
+        let [beta1, beta2] = self.betas;
+        fraction("beta1", beta1)?;
+        fraction("beta2", beta2)?;
+        let power = i32::try_from(memory.steps() + 1).unwrap_or(i32::MAX);
+        // 1 - β^t: how much of the running mean from 0 is filled by now.
+        let [filled1, filled2] = [beta1, beta2].map(|beta| 1.0 - beta.powi(power));
+        let [b1, rest1, b2, rest2] = [beta1, 1.0 - beta1, beta2, 1.0 - beta2].map(T::from_f64);
+        let [rate, root, eps] = [learning_rate / filled1, filled2.sqrt(), self.eps].map(T::from_f64);
+        let (l2, shrink) = match self.decay {
+            Decay::Gradient => (self.weight_decay, 1.0),
+            Decay::Weight => (0.0, 1.0 - learning_rate * self.weight_decay),
+        };
+        let [l2, shrink] = [l2, shrink].map(T::from_f64);
+        memory.step(parameters, gradients, |_, w, g, [m, s]| {
+            let g = g + l2 * w;
+            let m = b1 * m + rest1 * g;
+            let s = b2 * s + rest2 * g * g;
+            (shrink * w - rate * quotient(m, s.sqrt() / root + eps), [m, s])
+        })
+    }
+}
+
+macro_rules! adam {
+    ($(#[$doc:meta])* $name:ident, $decay:expr, $weight_decay:literal, $new:literal, $decayed:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name<T: Scalar> {
+            learning_rate: f64,
+            rule: Rule,
+            memory: Memory<T, 2>,
+        }
+
+        impl<T: Scalar> $name<T> {
+            #[doc = $new]
+            pub fn new(learning_rate: f64) -> Self {
+                let rule = Rule { betas: [0.9, 0.999], eps: 1e-8, weight_decay: $weight_decay, decay: $decay };
+                $name { learning_rate, rule, memory: moments() }
+            }
+
+            /// With other factors of the running means of g and of g², each in [0, 1).
+            pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+                self.rule.betas = [beta1, beta2];
+                self
+            }
+
+            /// With another eps, added to the root.
+            pub fn eps(mut self, eps: f64) -> Self {
+                self.rule.eps = eps;
+                self
+            }
+
+            #[doc = $decayed]
+            pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+                self.rule.weight_decay = weight_decay;
+                self
+            }
+        }
+
+        impl<T: Scalar> Optimizer<T> for $name<T> {
+            fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<(), OptimError> {
+                self.rule.step(self.learning_rate, &mut self.memory, parameters, gradients)
+            }
+
+            state_methods!(T);
+        }
+    };
+}
+
+adam! {
+    /// Adam (Kingma and Ba 2015), with L2 decay λ; t counts the steps from 1:
+    ///
+    /// g ← g + λ·w; m ← β1·m + (1 - β1)·g; s ← β2·s + (1 - β2)·g²;
+    /// w ← w - rate · m/(1 - β1^t) / (√(s/(1 - β2^t)) + eps).
+    Adam, Decay::Gradient, 0.0,
+    "With β1 = 0.9, β2 = 0.999, eps = 1e-8 and no decay.",
+    "With L2 decay λ, added to the gradient."
+}
+
+adam! {
+    /// Adam with decoupled decay λ (Loshchilov and Hutter 2019); t counts the steps from 1:
+    ///
+    /// m ← β1·m + (1 - β1)·g; s ← β2·s + (1 - β2)·g²;
+    /// w ← (1 - rate·λ)·w - rate · m/(1 - β1^t) / (√(s/(1 - β2^t)) + eps).
+    AdamW, Decay::Weight, 0.01,
+    "With β1 = 0.9, β2 = 0.999, eps = 1e-8 and λ = 0.01.",
+    "With decoupled decay λ."
+}

@@ -1,0 +1,235 @@
+//! What an optimiser remembers between steps.
+
+use rewind_autograd::shape::Shape;
+use rewind_autograd::{Parameters, Scalar, Tensor};
+
+use super::OptimError;
+use crate::non_finite::{all_finite, finite_tensor};
+
+/// What is saved of an optimiser: the number of steps taken, and its moments under `parameter.moment`, such as
+/// `cell.weight_ih.exp_avg`. Settings are not part of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State<T: Scalar> {
+    /// How many steps were taken.
+    pub steps: u64,
+    /// The moments by name, in the order of the leaves when they come from an optimiser, in any order when loaded.
+    pub tensors: Vec<(String, Tensor<T>)>,
+}
+
+#[derive(Clone, Debug)]
+struct Leaf<T: Scalar, const N: usize> {
+    name: String,
+    moments: [Tensor<T>; N],
+}
+
+/// `N` moments for every leaf of a module, made at the first step: what an optimiser is built on.
+///
+/// ```
+/// use rewind_autograd::{Parameters, Scalar, Tensor};
+/// use rewind_rnn::optim::{Memory, OptimError};
+///
+/// /// w ← w - rate·sign(m), m ← β·m + (1 - β)·g (Bernstein et al. 2018, "signSGD").
+/// struct Signum<T: Scalar> { rate: f64, beta: f64, memory: Memory<T, 1> }
+///
+/// impl<T: Scalar> Signum<T> {
+///     fn step<M: Parameters<Tensor<T>>>(&mut self, w: &mut M, g: &M) -> Result<(), OptimError> {
+///         let (rate, beta) = (T::from_f64(self.rate), T::from_f64(self.beta));
+///         self.memory.step(w, g, |_step, w, g, [m]| {
+///             m = beta * m + (T::ONE - beta) * g;
+///             (if m > T::ZERO { w - rate } else if m < T::ZERO { w + rate } else { w }, [m])
+///         })
+///     }
+/// }
+/// let mut signum = Signum { rate: 0.1, beta: 0.9, memory: Memory::new(["momentum"]) };
+/// let (mut w, g) = (Some(Tensor::full(&[2], 1.0)), Some(Tensor::full(&[2], 3.0)));
+/// # rewind_autograd::parameters! { struct One<P> { w: Option<P> } }
+/// # let (mut w, g) = (One { w }, One { w: g });
+/// signum.step(&mut w, &g)?;
+/// assert_eq!(w.leaves()[0].to_vec(), [0.9, 0.9]);
+/// # Ok::<(), OptimError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Memory<T: Scalar, const N: usize> {
+    kinds: [&'static str; N],
+    steps: u64,
+    /// `None` before the first step.
+    leaves: Option<Vec<Leaf<T, N>>>,
+}
+
+const PARAMETERS: &str = "the parameters";
+const GRADIENTS: &str = "the gradients";
+
+impl<T: Scalar, const N: usize> Memory<T, N> {
+    /// An empty memory for moments of these names.
+    pub fn new(kinds: [&'static str; N]) -> Self {
+        Memory { kinds, steps: 0, leaves: None }
+    }
+
+    /// How many steps were taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Takes a step: for every number w with gradient g and moments m, which are 0 at first, sets
+    /// (w, m) ← `update(step, w, g, m)`. The first step is number 1.
+    ///
+    /// # Errors
+    /// As [`Optimizer::step`](super::Optimizer::step), and nothing is changed then.
+    pub fn step<M: Parameters<Tensor<T>>>(
+        &mut self,
+        parameters: &mut M,
+        gradients: &M,
+        update: impl Fn(u64, T, T, [T; N]) -> (T, [T; N]),
+    ) -> Result<(), OptimError> {
+        let gradients = self.checked(parameters, gradients)?;
+        self.remember(parameters)?;
+        self.steps += 1;
+        let steps = self.steps;
+        let leaves = self.leaves.iter_mut().flatten();
+        let mut rest = gradients.into_iter().zip(leaves);
+        parameters.visit_mut(|_, w| {
+            let Some((g, leaf)) = rest.next() else { return };
+            let g = g.to_contiguous();
+            let g = g.as_slice().unwrap_or_default();
+            let w = w.as_mut_slice();
+            // Slices of one length, so that the loop needs no bounds checks and is vectorised.
+            let (count, g) = (w.len(), &g[..w.len()]);
+            let mut moments = leaf.moments.each_mut().map(|m| &mut m.as_mut_slice()[..count]);
+            for i in 0..count {
+                let (next, moved) = update(steps, w[i], g[i], moments.each_ref().map(|m| m[i]));
+                w[i] = next;
+                for (slot, m) in moments.iter_mut().zip(moved) {
+                    slot[i] = m;
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// The gradients in the order of the leaves, if they fit the parameters and are finite.
+    fn checked<'g, M: Parameters<Tensor<T>>>(
+        &self,
+        parameters: &M,
+        gradients: &'g M,
+    ) -> Result<Vec<&'g Tensor<T>>, OptimError> {
+        same_leaves(&described(parameters), PARAMETERS, &described(gradients), GRADIENTS)?;
+        all_finite(gradients)?;
+        Ok(gradients.leaves())
+    }
+
+    /// Makes the moments, or brings loaded ones into the order of the leaves; later only looks whether they fit.
+    fn remember<M: Parameters<Tensor<T>>>(&mut self, parameters: &M) -> Result<(), OptimError> {
+        let wanted = described(parameters);
+        let Some(leaves) = &mut self.leaves else {
+            let fresh =
+                |(name, shape): (String, Shape)| Leaf { name, moments: std::array::from_fn(|_| Tensor::zeros(&shape)) };
+            self.leaves = Some(wanted.into_iter().map(fresh).collect());
+            return Ok(());
+        };
+        let place = |name: &str| wanted.iter().position(|(wanted, _)| wanted == name);
+        if !leaves.iter().map(|leaf| &leaf.name).eq(wanted.iter().map(|(name, _)| name)) {
+            // The sort changes no moment: a state whose names do not fit is refused below.
+            leaves.sort_by_key(|leaf| place(&leaf.name).unwrap_or(usize::MAX));
+        }
+        let shape = |leaf: &Leaf<T, N>| leaf.moments.first().map(|m| Shape::from_slice(m.shape()));
+        let remembered: Vec<_> = leaves
+            .iter()
+            .map(|leaf| {
+                // Without a moment there is no shape to hold on to.
+                let unknown = || place(&leaf.name).map(|at| wanted[at].1.clone()).unwrap_or_default();
+                (leaf.name.clone(), shape(leaf).unwrap_or_else(unknown))
+            })
+            .collect();
+        same_leaves(&remembered, "the optimiser's memory", &wanted, PARAMETERS)
+    }
+
+    /// The number of steps and the moments by name. An optimiser that has no moments has no tensors.
+    pub fn state(&self) -> State<T> {
+        let mut tensors = Vec::new();
+        for leaf in self.leaves.iter().flatten() {
+            for (kind, moment) in self.kinds.iter().zip(&leaf.moments) {
+                tensors.push((format!("{}.{kind}", leaf.name), moment.clone()));
+            }
+        }
+        State { steps: self.steps, tensors }
+    }
+
+    /// Goes on from a saved state, whose tensors may come in any order.
+    ///
+    /// # Errors
+    /// As [`Optimizer::load_state`](super::Optimizer::load_state), and nothing is changed then.
+    pub fn load(&mut self, state: &State<T>) -> Result<(), OptimError> {
+        let mut found: Vec<(String, [Option<Tensor<T>>; N])> = Vec::new();
+        for (full, tensor) in &state.tensors {
+            let split = full.rsplit_once('.');
+            let Some((name, kind)) = split.and_then(|(name, kind)| Some((name, self.kind(kind)?))) else {
+                let expected = self.kinds.map(|kind| format!("`.{kind}`")).join(" or ");
+                let expected = if N == 0 { "no tensors".to_owned() } else { format!("names that end in {expected}") };
+                return Err(OptimError::State(format!("holds `{full}`; expected {expected}")));
+            };
+            finite_tensor(full, tensor).map_err(|e| OptimError::State(format!("is damaged: {e}")))?;
+            let at = found.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+                found.push((name.to_owned(), std::array::from_fn(|_| None)));
+                found.len() - 1
+            });
+            if found[at].1[kind].replace(tensor.clone()).is_some() {
+                return Err(OptimError::State(format!("holds `{full}` twice; expected it once")));
+            }
+        }
+        let mut leaves = Vec::with_capacity(found.len());
+        for (name, moments) in found {
+            if let Some(missing) = moments.iter().position(Option::is_none) {
+                let kind = self.kinds[missing];
+                return Err(OptimError::State(format!("lacks `{name}.{kind}`; expected all moments of `{name}`")));
+            }
+            let moments = moments.map(|m| m.expect("none is missing"));
+            if let Some(other) = moments.iter().find(|m| m.shape() != moments[0].shape()) {
+                let (a, b) = (moments[0].shape(), other.shape());
+                return Err(OptimError::State(format!("has moments of shapes {a:?} and {b:?} for `{name}`")));
+            }
+            leaves.push(Leaf { name, moments });
+        }
+        // No tensor says nothing about the leaves: the next step makes them.
+        let empty = leaves.is_empty();
+        if empty && N > 0 && state.steps > 0 {
+            return Err(OptimError::State(format!("has taken {} steps and holds no moments", state.steps)));
+        }
+        *self = Memory { kinds: self.kinds, steps: state.steps, leaves: (!empty).then_some(leaves) };
+        Ok(())
+    }
+
+    fn kind(&self, name: &str) -> Option<usize> {
+        self.kinds.iter().position(|&kind| kind == name)
+    }
+}
+
+fn described<T: Scalar, M: Parameters<Tensor<T>>>(module: &M) -> Vec<(String, Shape)> {
+    let mut leaves = Vec::new();
+    module.visit(|name, tensor| leaves.push((name.to_owned(), Shape::from_slice(tensor.shape()))));
+    leaves
+}
+
+/// Names first, then shapes, each in order.
+fn same_leaves(
+    wanted: &[(String, Shape)],
+    expected: &'static str,
+    found: &[(String, Shape)],
+    other: &'static str,
+) -> Result<(), OptimError> {
+    let name = |leaves: &[(String, Shape)], at: usize| {
+        leaves.get(at).map_or_else(|| "none".to_owned(), |(name, _)| format!("`{name}`"))
+    };
+    for at in 0..wanted.len().max(found.len()) {
+        let (w, f) = (name(wanted, at), name(found, at));
+        if w != f {
+            return Err(OptimError::Names { at, wanted: w, expected, found: f, other });
+        }
+    }
+    for ((name, wanted), (_, found)) in wanted.iter().zip(found) {
+        if wanted != found {
+            let (name, wanted, found) = (name.clone(), wanted.to_vec(), found.to_vec());
+            return Err(OptimError::Shape { name, wanted, expected, found, other });
+        }
+    }
+    Ok(())
+}
