@@ -16,7 +16,7 @@ pub struct StepLosses<'t, T: Scalar> {
 }
 
 /// The output of every sequence's own last step: outputs `[T, B, C]`, row b of the result `[B, C]` is
-/// outputs[lengths[b] - 1, b].
+/// `outputs[lengths[b] - 1, b]`.
 ///
 /// ```
 /// use rewind_autograd::{Tape, Tensor};

@@ -25,7 +25,7 @@ struct Leaf<T: Scalar, const N: usize> {
 /// `N` moments for every leaf of a module, made at the first step: what an optimiser is built on.
 ///
 /// ```
-/// use rewind_autograd::{Parameters, Scalar, Tensor};
+/// use rewind_autograd::{Parameters, Scalar, Tensor, parameters};
 /// use rewind_rnn::optim::{Memory, OptimError};
 ///
 /// /// w ← w - rate·sign(m), m ← β·m + (1 - β)·g (Bernstein et al. 2018, "signSGD").
@@ -35,17 +35,18 @@ struct Leaf<T: Scalar, const N: usize> {
 ///     fn step<M: Parameters<Tensor<T>>>(&mut self, w: &mut M, g: &M) -> Result<(), OptimError> {
 ///         let (rate, beta) = (T::from_f64(self.rate), T::from_f64(self.beta));
 ///         self.memory.step(w, g, |_step, w, g, [m]| {
-///             m = beta * m + (T::ONE - beta) * g;
+///             let m = beta * m + (T::ONE - beta) * g;
 ///             (if m > T::ZERO { w - rate } else if m < T::ZERO { w + rate } else { w }, [m])
 ///         })
 ///     }
 /// }
 /// let mut signum = Signum { rate: 0.1, beta: 0.9, memory: Memory::new(["momentum"]) };
-/// let (mut w, g) = (Some(Tensor::full(&[2], 1.0)), Some(Tensor::full(&[2], 3.0)));
-/// # rewind_autograd::parameters! { struct One<P> { w: Option<P> } }
-/// # let (mut w, g) = (One { w }, One { w: g });
+///
+/// parameters! { struct One<P> { w: P } }
+///
+/// let (mut w, g) = (One { w: Tensor::full(&[2], 1.0) }, One { w: Tensor::full(&[2], 3.0) });
 /// signum.step(&mut w, &g)?;
-/// assert_eq!(w.leaves()[0].to_vec(), [0.9, 0.9]);
+/// assert_eq!(w.w.to_vec(), [0.9, 0.9]);
 /// # Ok::<(), OptimError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -127,9 +128,10 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
             return Ok(());
         };
         let place = |name: &str| wanted.iter().position(|(wanted, _)| wanted == name);
-        if !leaves.iter().map(|leaf| &leaf.name).eq(wanted.iter().map(|(name, _)| name)) {
-            // The sort changes no moment: a state whose names do not fit is refused below.
-            leaves.sort_by_key(|leaf| place(&leaf.name).unwrap_or(usize::MAX));
+        let in_order = leaves.iter().map(|leaf| &leaf.name).eq(wanted.iter().map(|(name, _)| name));
+        if !in_order && leaves.len() == wanted.len() && leaves.iter().all(|leaf| place(&leaf.name).is_some()) {
+            // Loaded in another order. What does not fit at all stays as it is, and is refused below.
+            leaves.sort_by_key(|leaf| place(&leaf.name));
         }
         let shape = |leaf: &Leaf<T, N>| leaf.moments.first().map(|m| Shape::from_slice(m.shape()));
         let remembered: Vec<_> = leaves

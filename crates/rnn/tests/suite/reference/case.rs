@@ -131,12 +131,12 @@ impl Case {
         match values {
             Values::F64(xs) => {
                 if let Some(x) = xs.iter_mut().max_by(|a, b| a.abs().total_cmp(&b.abs())) {
-                    *x *= 1.0 + by;
+                    *x = if *x == 0.0 { by } else { *x * (1.0 + by) };
                 }
             }
             Values::F32(xs) => {
                 if let Some(x) = xs.iter_mut().max_by(|a, b| a.abs().total_cmp(&b.abs())) {
-                    *x *= 1.0 + by as f32;
+                    *x = if *x == 0.0 { by as f32 } else { *x * (1.0 + by as f32) };
                 }
             }
             Values::I64(_) => panic!("tensor {name} holds whole numbers"),
