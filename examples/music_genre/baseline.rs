@@ -4,17 +4,17 @@ use std::error::Error;
 
 use rewind_autograd::{OnTape, Tape, Tensor};
 use rewind_rnn::Linear;
-use rewind_rnn::loss::Targets;
-use rewind_rnn::optim::{Adam, Optimizer};
+use rewind_rnn::loss::{CrossEntropy, cross_entropy};
+use rewind_rnn::optim::{AdamW, Optimizer};
 
 use crate::dataset::Dataset;
 use crate::evaluate::Answers;
 
 /// Full-batch steps: enough to converge.
 const STEPS: usize = 1000;
-const RATE: f32 = 0.05;
+const RATE: f64 = 0.05;
 /// The decay of AdamW.
-const DECAY: f32 = 1e-2;
+const DECAY: f64 = 1e-2;
 
 /// The shares of the 12 pitch classes in every piece, `[N, 12]`, standardised by the mean and deviation of `reference`.
 fn features(data: &Dataset, reference: &Dataset) -> Tensor<f32> {
@@ -33,22 +33,22 @@ fn features(data: &Dataset, reference: &Dataset) -> Tensor<f32> {
 
 /// Trains on `train` and answers for `test`.
 pub(crate) fn baseline(train: &Dataset, test: &Dataset) -> Result<Answers, Box<dyn Error>> {
-    let (classes, count) = (train.classes.len(), train.pieces.len());
+    let classes = train.classes.len();
     let x = features(train, train);
-    let wanted: Vec<_> = train.pieces.iter().map(|piece| Some(piece.class)).collect();
-    let targets = Targets::classes(&wanted, &[count, classes], 0.0)?;
+    let wanted: Vec<_> = train.pieces.iter().map(|piece| piece.class).collect();
     // The problem is convex: where it starts does not matter.
     let mut model = Linear { weight: Tensor::zeros(&[12, classes]), bias: Some(Tensor::zeros(&[classes])) };
-    let mut optimizer = Optimizer::new(RATE, Adam::with_decay(DECAY));
+    let mut optimizer = AdamW::new(RATE).weight_decay(DECAY);
     let mut tape = Tape::new();
     for step in 0..STEPS {
         let gradients = {
             let on_tape = model.on(&tape);
-            let loss = targets.cross_entropy_mean(on_tape.forward(tape.constant(x.clone())))?;
+            let logits = on_tape.forward(tape.constant(x.clone()));
+            let loss = cross_entropy(logits, &wanted, CrossEntropy::default())?;
             loss.backward().of(&on_tape)
         };
         tape.clear();
-        optimizer.rate = RATE * (1.0 - step as f32 / STEPS as f32);
+        optimizer.set_learning_rate(RATE * (1.0 - step as f64 / STEPS as f64));
         optimizer.step(&mut model, &gradients)?;
     }
     let quiet = Tape::quiet();

@@ -2,11 +2,12 @@
 
 use rewind_autograd::{OnTape, Tape, Tensor};
 use rewind_rnn::Shards;
+use rewind_rnn::batch::BatchError;
 
 use crate::dataset::{Dataset, mean_over_excerpts};
 use crate::model::Classifier;
 use crate::score::{Encoding, Score};
-use crate::train::{Shard, ShardError, best_classes, encoded};
+use crate::train::{Shard, best_classes, encoded, summed_loss};
 
 /// Excerpts that are tested at once.
 const BATCH: usize = 64;
@@ -47,25 +48,25 @@ pub(crate) fn answer(
     max_steps: usize,
     encoding: Encoding,
     shards: &Shards<f32>,
-) -> Result<Answers, ShardError> {
+) -> Result<Answers, BatchError> {
     let excerpts = data.excerpts(max_steps);
     let classes = data.classes.len();
-    let rows: Vec<_> = excerpts.iter().map(|e| (encoded(&e.score, encoding), e.class)).collect();
+    let rows: Vec<_> = excerpts.iter().map(|e| encoded(&e.score, encoding)).collect();
+    let labels: Vec<_> = excerpts.iter().map(|e| e.class).collect();
     let pieces: Vec<_> = excerpts.iter().map(|e| e.piece).collect();
     let mut order: Vec<_> = (0..rows.len()).collect();
-    order.sort_by_key(|&i| std::cmp::Reverse(rows[i].0.shape()[0]));
-    let batches = order
-        .chunks(BATCH)
-        .map(|batch| Shard::new(&batch.iter().map(|&i| &rows[i]).collect::<Vec<_>>(), classes))
-        .collect::<Result<Vec<_>, _>>()?;
+    order.sort_by_key(|&i| std::cmp::Reverse(rows[i].shape()[0]));
+    let batches =
+        order.chunks(BATCH).map(|places| Shard::new(&rows, &labels, places)).collect::<Result<Vec<_>, _>>()?;
     let said = shards.run(batches.len(), |i, _| {
         let quiet = Tape::quiet();
-        let x = quiet.constant(batches[i].batch.values().clone());
+        let x = quiet.constant(batches[i].batch.data().clone());
         let (_, logits) = model.on(&quiet).forward(x, batches[i].batch.lengths());
         logits.softmax(1).value().to_vec()
     });
     let mut probabilities = vec![0.0; rows.len() * classes];
-    for (row, &place) in said.concat().chunks_exact(classes).zip(&order) {
+    let places = batches.iter().flat_map(|shard| shard.batch.indices());
+    for (row, &place) in said.concat().chunks_exact(classes).zip(places) {
         probabilities[place * classes..][..classes].copy_from_slice(row);
     }
     let means = mean_over_excerpts(&probabilities, &pieces, data.pieces.len(), classes);
@@ -80,16 +81,14 @@ pub(crate) fn gradient_norms(
     score: &Score,
     class: usize,
     encoding: Encoding,
-) -> Result<Vec<f64>, ShardError> {
-    let classes = model.readout.weight.shape()[1];
-    let shard = Shard::new(&[&(encoded(score, encoding), class)], classes)?;
+) -> Result<Vec<f64>, BatchError> {
+    let shard = Shard::new(&[encoded(score, encoding)], &[class], &[0])?;
     let tape = Tape::new();
     let mut model = model.clone();
     // The question is how far back the error of the last answer reaches, whatever the model reads its answers from.
     model.read_out = crate::model::ReadOut::Last;
-    let (unrolled, logits) =
-        model.on(&tape).forward(tape.constant(shard.batch.values().clone()), shard.batch.lengths());
+    let (unrolled, logits) = model.on(&tape).forward(tape.constant(shard.batch.data().clone()), shard.batch.lengths());
     let hidden: Vec<_> = (0..unrolled.states.len()).map(|t| unrolled.output(t)).collect();
-    let gradients = shard.targets.cross_entropy_sum(logits).backward_to(&hidden);
+    let gradients = summed_loss(logits, &shard.classes).backward_to(&hidden);
     Ok(hidden.iter().map(|&h| f64::from(gradients.get(h).norm())).collect())
 }

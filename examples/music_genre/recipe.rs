@@ -13,9 +13,9 @@ pub(crate) struct Recipe {
     /// Excerpts in a batch.
     pub(crate) batch: usize,
     /// The highest learning rate; it rises to it over the first steps and falls to 0 along half a cosine.
-    pub(crate) rate: f32,
+    pub(crate) rate: f64,
     /// The decay of AdamW.
-    pub(crate) weight_decay: f32,
+    pub(crate) weight_decay: f64,
     /// What input weights are multiplied with at the start.
     pub(crate) gain: f32,
     /// The longest excerpt, in steps.
@@ -71,10 +71,10 @@ impl Recipe {
     }
 
     /// The learning rate of step `step` of `steps`.
-    pub(crate) fn rate_at(&self, step: usize, steps: usize) -> f32 {
+    pub(crate) fn rate_at(&self, step: usize, steps: usize) -> f64 {
         const WARM_UP: usize = 20;
-        let rising = ((step + 1) as f32 / WARM_UP as f32).min(1.0);
-        let falling = 0.5 * (1.0 + (std::f32::consts::PI * step as f32 / steps.max(1) as f32).cos());
+        let rising = ((step + 1) as f64 / WARM_UP as f64).min(1.0);
+        let falling = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps.max(1) as f64).cos());
         self.rate * rising * falling
     }
 }

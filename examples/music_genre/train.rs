@@ -4,10 +4,10 @@ use std::error::Error;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use rewind_autograd::Tensor;
-use rewind_rnn::batch::{BatchError, PaddedBatch, by_length};
-use rewind_rnn::loss::{TargetError, Targets};
-use rewind_rnn::optim::{Adam, Optimizer};
+use rewind_autograd::{Tensor, Var};
+use rewind_rnn::batch::{BatchError, PaddedBatch, plan};
+use rewind_rnn::loss::{CrossEntropy, Reduction, cross_entropy};
+use rewind_rnn::optim::{AdamW, Optimizer};
 use rewind_rnn::{Shards, clip};
 
 use crate::dataset::Dataset;
@@ -22,36 +22,22 @@ use crate::score::{Encoding, Score};
 const SHARDS: usize = 2;
 
 /// The joint norm that gradients are clipped to.
-const CLIP: f32 = 1.0;
+const CLIP: f64 = 1.0;
 
 /// A part of a batch as the network reads it.
 pub(crate) struct Shard {
     pub(crate) batch: PaddedBatch<f32>,
-    pub(crate) targets: Targets<f32>,
+    /// The class of every sequence of the batch.
     pub(crate) classes: Vec<usize>,
 }
 
 impl Shard {
-    /// Excerpts `[T, I]` with their classes.
-    pub(crate) fn new(excerpts: &[&(Tensor<f32>, usize)], class_count: usize) -> Result<Shard, ShardError> {
-        let sequences: Vec<_> = excerpts.iter().map(|(x, _)| x).collect();
-        let classes: Vec<_> = excerpts.iter().map(|(_, class)| *class).collect();
-        let wanted: Vec<_> = classes.iter().map(|&class| Some(class)).collect();
-        Ok(Shard {
-            batch: PaddedBatch::new(&sequences)?,
-            targets: Targets::classes(&wanted, &[classes.len(), class_count], 0.0)?,
-            classes,
-        })
+    /// The excerpts `[T, I]` at `places`, with their classes.
+    pub(crate) fn new(excerpts: &[Tensor<f32>], classes: &[usize], places: &[usize]) -> Result<Shard, BatchError> {
+        let batch = PaddedBatch::gather(excerpts, places)?;
+        let classes = batch.indices().iter().map(|&i| classes[i]).collect();
+        Ok(Shard { batch, classes })
     }
-}
-
-/// Excerpts that make no batch.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ShardError {
-    #[error(transparent)]
-    Batch(#[from] BatchError),
-    #[error(transparent)]
-    Target(#[from] TargetError),
 }
 
 /// A score as a network reads it, `[T, I]`.
@@ -61,18 +47,19 @@ pub(crate) fn encoded(score: &Score, encoding: Encoding) -> Tensor<f32> {
 
 /// The excerpts of one epoch: from every score `recipe.excerpts` windows at random places (the whole score where it is
 /// no longer than one), each moved to a random key.
-fn draw(data: &Dataset, recipe: &Recipe, rng: &mut ChaCha8Rng) -> Vec<(Tensor<f32>, usize)> {
-    let mut drawn = Vec::new();
+fn draw(data: &Dataset, recipe: &Recipe, rng: &mut ChaCha8Rng) -> (Vec<Tensor<f32>>, Vec<usize>) {
+    let (mut excerpts, mut classes) = (Vec::new(), Vec::new());
     for piece in &data.pieces {
         let spare = piece.score.steps().saturating_sub(recipe.max_steps);
         let count = if spare == 0 { 1 } else { recipe.excerpts };
         for _ in 0..count {
             let window = piece.score.window(rng.random_range(0..=spare), recipe.max_steps);
             let moved = window.transposed(rng.random_range(-5..=6));
-            drawn.push((encoded(&moved, recipe.encoding), piece.class));
+            excerpts.push(encoded(&moved, recipe.encoding));
+            classes.push(piece.class);
         }
     }
-    drawn
+    (excerpts, classes)
 }
 
 /// Trains `model` on `train`, and tests it on `test` after every epoch, for the learning curves; nothing is chosen by
@@ -86,28 +73,26 @@ pub(crate) fn train(
     shards: &Shards<f32>,
 ) -> Result<(LearningCurve, Answers), Box<dyn Error>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut optimizer = Optimizer::new(recipe.rate, Adam::with_decay(recipe.weight_decay));
+    let mut optimizer = AdamW::new(0.0).weight_decay(recipe.weight_decay);
     let mut curve = LearningCurve { name: name.to_owned(), ..LearningCurve::default() };
-    let classes = train.classes.len();
-    let mut excerpts = draw(train, recipe, &mut rng);
+    let (mut excerpts, mut classes) = draw(train, recipe, &mut rng);
     let batches_an_epoch = excerpts.len().div_ceil(recipe.batch);
     let mut progress = Progress::new(name, recipe.epochs as u64, batches_an_epoch as u64);
     let mut step = 0;
     for epoch in 1..=recipe.epochs {
-        let lengths: Vec<_> = excerpts.iter().map(|(x, _)| x.shape()[0]).collect();
+        let lengths: Vec<_> = excerpts.iter().map(|x| x.shape()[0]).collect();
         let (mut loss, mut right) = (0.0, 0);
-        for batch in by_length(&lengths, recipe.batch, &mut rng) {
-            let rows: Vec<_> = batch.iter().map(|&i| &excerpts[i]).collect();
+        for batch in plan(&lengths, recipe.batch, &mut rng)? {
             // Dealt like cards, since they are sorted by length: so the shards take equally long.
-            let deal = |k| rows.iter().copied().skip(k).step_by(SHARDS).collect::<Vec<_>>();
-            let parts = (0..SHARDS.min(rows.len())).map(|k| Shard::new(&deal(k), classes));
+            let deal = |k| batch.iter().copied().skip(k).step_by(SHARDS).collect::<Vec<_>>();
+            let parts = (0..SHARDS.min(batch.len())).map(|k| Shard::new(&excerpts, &classes, &deal(k)));
             let parts = parts.collect::<Result<Vec<_>, _>>()?;
-            let count = rows.len() as f32;
+            let count = batch.len() as f32;
             let (mut gradients, batch_loss, batch_right) = gradients(model, &parts, count, shards);
             loss += f64::from(batch_loss * count);
             right += batch_right;
-            clip::by_norm(&mut gradients, CLIP)?;
-            optimizer.rate = recipe.rate_at(step, recipe.epochs * batches_an_epoch);
+            clip::clip_norm(&mut gradients, CLIP)?;
+            optimizer.set_learning_rate(recipe.rate_at(step, recipe.epochs * batches_an_epoch));
             optimizer.step(model, &gradients)?;
             step += 1;
             progress.batch();
@@ -123,7 +108,7 @@ pub(crate) fn train(
             progress.finish();
             return Ok((curve, answers));
         }
-        excerpts = draw(train, recipe, &mut rng);
+        (excerpts, classes) = draw(train, recipe, &mut rng);
     }
     unreachable!("there is one epoch at least")
 }
@@ -137,12 +122,18 @@ fn gradients(
 ) -> (Classifier<Tensor<f32>>, f32, usize) {
     let right = std::sync::atomic::AtomicUsize::new(0);
     let step = shards.gradients(model, parts, |tape, model, shard| {
-        let (_, logits) = model.forward(tape.constant(shard.batch.values().clone()), shard.batch.lengths());
+        let (_, logits) = model.forward(tape.constant(shard.batch.data().clone()), shard.batch.lengths());
         let hits = best_classes(&logits.value()).into_iter().zip(&shard.classes).filter(|(a, b)| a == *b).count();
         right.fetch_add(hits, std::sync::atomic::Ordering::Relaxed);
-        shard.targets.cross_entropy_sum(logits) / count
+        summed_loss(logits, &shard.classes) / count
     });
     (step.gradients, step.losses.iter().sum(), right.into_inner())
+}
+
+/// The sum of the cross-entropies of all sequences.
+pub(crate) fn summed_loss<'t>(logits: Var<'t, f32>, classes: &[usize]) -> Var<'t, f32> {
+    let settings = CrossEntropy { reduction: Reduction::Sum, ..CrossEntropy::default() };
+    cross_entropy(logits, classes, settings).expect("every class is one of the data set's")
 }
 
 /// The class with the largest number of every row of `[B, C]`, the first of equal ones.

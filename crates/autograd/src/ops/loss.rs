@@ -19,7 +19,9 @@ impl<'t, T: Scalar> Var<'t, T> {
             mismatch("cross_entropy", &[&shape, &wanted], "logits […, C] and a target of the same shape");
         }
         let axis = shape.len() - 1;
-        -(self.log_softmax(axis) * target).sum_axis(axis)
+        // Where the target is 0 the product is chosen to be 0, since ln softmax may be -∞ there.
+        let counted = target.sign().select(self.log_softmax(axis) * target, self.tape().scalar(T::ZERO));
+        -counted.sum_axis(axis)
     }
 
     /// Binary cross-entropy of logits against `target` in 0..=1, elementwise: softplus(x) - x·target.
