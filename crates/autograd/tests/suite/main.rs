@@ -2,6 +2,7 @@
 
 mod depth;
 mod gradients;
+mod misuse;
 mod naive;
 mod op_table;
 mod reference;
