@@ -158,5 +158,8 @@ pub fn binary_cross_entropy<'t, T: Scalar>(logits: Var<'t, T>, target: Var<'t, T
 /// it leaves out the padding.
 pub fn step_mask<'t, T: Scalar>(tape: &'t Tape<T>, lengths: &[usize], steps: usize) -> Var<'t, T> {
     let batch = lengths.len();
-    tape.constant(Tensor::from_fn(&[steps, batch, 1], |i| if i / batch < lengths[i % batch] { T::ONE } else { T::ZERO }))
+    tape.constant(Tensor::from_fn(
+        &[steps, batch, 1],
+        |i| if i / batch < lengths[i % batch] { T::ONE } else { T::ZERO },
+    ))
 }

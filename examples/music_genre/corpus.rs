@@ -1,0 +1,260 @@
+//! Reading real scores: one folder, in it one folder a class, in each the class's MIDI files.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::dataset::{Dataset, Piece};
+use crate::midi::{self, MidiError};
+
+/// The endings of the files that are tried, whatever their case.
+const ENDINGS: [&str; 5] = ["mid", "midi", "smf", "kar", "rmi"];
+
+/// How many reasons an error message gives before it says "and so on".
+const REASONS_TOLD: usize = 3;
+
+/// A file that was left out, and why. Displays as `path reason`.
+#[derive(Debug)]
+pub(crate) struct BrokenFile {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// What is wrong with it.
+    pub(crate) reason: MidiError,
+}
+
+impl fmt::Display for BrokenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.path.display(), self.reason)
+    }
+}
+
+/// What a folder holds.
+#[derive(Debug)]
+pub(crate) struct Corpus {
+    /// The scores that could be read, class by class, sorted by file name within a class.
+    pub(crate) dataset: Dataset,
+    /// The files that could not.
+    pub(crate) broken: Vec<BrokenFile>,
+}
+
+/// Why a folder is no corpus.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CorpusError {
+    /// A folder that cannot be listed.
+    #[error("cannot list the folder {}: {source}", folder.display())]
+    Unlistable {
+        /// The folder.
+        folder: PathBuf,
+        /// What the file system answered.
+        source: io::Error,
+    },
+    /// The folder has no folder in it that could be a class.
+    #[error("{} holds no folders: expected one folder of MIDI files for each class", folder.display())]
+    NoClasses {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A class was asked for that is not there.
+    #[error("{} has no folder for the class \"{class}\"; the folders there are: {}", folder.display(), list(found))]
+    MissingClass {
+        /// The folder.
+        folder: PathBuf,
+        /// The class that was asked for.
+        class: String,
+        /// The folders that exist.
+        found: Vec<String>,
+    },
+    /// A class was asked for twice.
+    #[error("the class \"{class}\" is asked for twice")]
+    RepeatedClass {
+        /// The class.
+        class: String,
+    },
+    /// Not one file of a class could be read.
+    #[error("{} has no readable score: {}", folder.display(), reasons(broken))]
+    NothingReadable {
+        /// The folder of the class.
+        folder: PathBuf,
+        /// The files that were tried.
+        broken: Vec<BrokenFile>,
+    },
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+fn reasons(broken: &[BrokenFile]) -> String {
+    if broken.is_empty() {
+        return format!("no file in it ends in one of .{}", ENDINGS.join(", ."));
+    }
+    let told: Vec<String> = broken.iter().take(REASONS_TOLD).map(ToString::to_string).collect();
+    let more = if broken.len() > REASONS_TOLD { "; and so on" } else { "" };
+    format!("{} tried; {}{more}", broken.len(), told.join("; "))
+}
+
+/// Reads a folder of class folders.
+///
+/// `classes` names the folders to read, and their order is the order of the classes; `None` reads all folders, sorted
+/// by name (hidden ones left out). Within a class, files with a MIDI ending are read in the order of their names, and
+/// other files and folders are passed over. A broken file is named in [`Corpus::broken`] and reading goes on.
+///
+/// # Errors
+///
+/// A folder that cannot be listed, a class that is not there, and a class without a single readable score.
+pub(crate) fn read_folder(root: &Path, classes: Option<&[String]>) -> Result<Corpus, CorpusError> {
+    let found: Vec<String> = sorted_entries(root)?
+        .into_iter()
+        .filter(|path| path.is_dir())
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    if found.is_empty() {
+        return Err(CorpusError::NoClasses { folder: root.to_owned() });
+    }
+    let classes = classes.map_or_else(|| found.clone(), <[String]>::to_vec);
+    for (index, class) in classes.iter().enumerate() {
+        if !found.contains(class) {
+            return Err(CorpusError::MissingClass { folder: root.to_owned(), class: class.clone(), found });
+        }
+        if classes[..index].contains(class) {
+            return Err(CorpusError::RepeatedClass { class: class.clone() });
+        }
+    }
+    let mut corpus = Corpus { dataset: Dataset { classes, pieces: Vec::new() }, broken: Vec::new() };
+    for (class, name) in corpus.dataset.classes.iter().enumerate() {
+        let folder = root.join(name);
+        let (pieces, broken) = read_class(&folder, class)?;
+        if pieces.is_empty() {
+            return Err(CorpusError::NothingReadable { folder, broken });
+        }
+        corpus.dataset.pieces.extend(pieces);
+        corpus.broken.extend(broken);
+    }
+    Ok(corpus)
+}
+
+fn read_class(folder: &Path, class: usize) -> Result<(Vec<Piece>, Vec<BrokenFile>), CorpusError> {
+    let (mut pieces, mut broken) = (Vec::new(), Vec::new());
+    for path in sorted_entries(folder)? {
+        let is_midi =
+            path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)));
+        if !is_midi || path.is_dir() {
+            continue;
+        }
+        match midi::read_file(&path) {
+            Ok(score) => pieces.push(Piece { score, class }),
+            Err(reason) => broken.push(BrokenFile { path, reason }),
+        }
+    }
+    Ok((pieces, broken))
+}
+
+/// What a folder holds, sorted by name: the order in which a file system lists it differs from machine to machine.
+fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, CorpusError> {
+    let list = || -> io::Result<Vec<PathBuf>> {
+        let mut paths: Vec<PathBuf> =
+            fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+        paths.sort();
+        Ok(paths)
+    };
+    list().map_err(|source| CorpusError::Unlistable { folder: folder.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::score::{Note, Score};
+
+    /// A folder with the given files; those whose contents are `None` are good scores.
+    fn folder(files: &[(&str, Option<&str>)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let note = Note { onset: 0, pitch: 60, duration: 1, velocity: 64 };
+        let good = Score::new("", 1, vec![note]).to_midi(120).unwrap();
+        for (name, contents) in files {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, contents.map_or(&good[..], str::as_bytes)).unwrap();
+        }
+        root
+    }
+
+    fn message(root: &Path, classes: Option<&[&str]>) -> String {
+        let classes = classes.map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let text = read_folder(root, classes.as_deref()).unwrap_err().to_string();
+        text.replace(&root.display().to_string(), "ROOT").replace('\\', "/")
+    }
+
+    #[test]
+    fn reads_in_order_of_names_and_names_what_is_broken() {
+        let root = folder(&[
+            ("rock/b.MID", None),
+            ("rock/a.mid", None),
+            ("rock/notes.txt", Some("not tried")),
+            ("blues/x.mid", Some("lyrics")),
+            ("blues/y.midi", None),
+            (".hidden/z.mid", None),
+            ("README.md", Some("passed over")),
+        ]);
+        let corpus = read_folder(root.path(), None).unwrap();
+        assert_eq!(corpus.dataset.classes, ["blues", "rock"]);
+        let read: Vec<(&str, usize)> =
+            corpus.dataset.pieces.iter().map(|piece| (piece.score.name(), piece.class)).collect();
+        assert_eq!(read, [("y", 0), ("a", 1), ("b", 1)]);
+        assert_eq!(corpus.broken.len(), 1);
+        assert!(
+            corpus.broken[0]
+                .to_string()
+                .ends_with("x.mid is not a MIDI file: expected it to begin with \"MThd\", found \"lyrics\"")
+        );
+    }
+
+    #[test]
+    fn classes_are_read_in_the_order_asked_for() {
+        let root = folder(&[("a/1.mid", None), ("b/1.mid", None), ("c/1.mid", Some(""))]);
+        let corpus = read_folder(root.path(), Some(&["b".to_owned(), "a".to_owned()])).unwrap();
+        assert_eq!(corpus.dataset.classes, ["b", "a"]);
+        assert!(corpus.broken.is_empty());
+    }
+
+    #[test]
+    fn a_missing_class_names_the_folders_there_are() {
+        let root = folder(&[("rock/1.mid", None), ("jazz/1.mid", None)]);
+        assert_eq!(
+            message(root.path(), Some(&["rock", "blues"])),
+            "ROOT has no folder for the class \"blues\"; the folders there are: jazz, rock"
+        );
+        assert_eq!(message(root.path(), Some(&["rock", "rock"])), "the class \"rock\" is asked for twice");
+    }
+
+    #[test]
+    fn a_class_without_a_readable_score_gives_the_first_reasons() {
+        let names = ["rock/1.mid", "rock/2.mid", "rock/3.mid", "rock/4.mid"];
+        let root = folder(&names.map(|name| (name, Some(""))));
+        let reason = "is not a MIDI file: expected it to begin with \"MThd\", found nothing";
+        assert_eq!(
+            message(root.path(), None),
+            format!(
+                "ROOT/rock has no readable score: 4 tried; ROOT/rock/1.mid {reason}; ROOT/rock/2.mid {reason}; \
+                 ROOT/rock/3.mid {reason}; and so on"
+            )
+        );
+        let root = folder(&[("rock/readme.txt", Some("no music"))]);
+        assert_eq!(
+            message(root.path(), None),
+            "ROOT/rock has no readable score: no file in it ends in one of .mid, .midi, .smf, .kar, .rmi"
+        );
+    }
+
+    #[test]
+    fn folders_that_are_none() {
+        let root = folder(&[("a.mid", None)]);
+        assert_eq!(
+            message(root.path(), None),
+            "ROOT holds no folders: expected one folder of MIDI files for each class"
+        );
+        let none = message(&root.path().join("none"), None);
+        assert!(none.starts_with("cannot list the folder ROOT: "), "{none}");
+    }
+}

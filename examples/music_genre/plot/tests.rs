@@ -1,0 +1,121 @@
+//! Pictures of ordinary and of awkward data. Set the variable `PICTURES` to a folder to look at them.
+
+use super::*;
+
+/// A folder to draw into, kept if the variable `PICTURES` names one.
+fn folder() -> (PathBuf, Option<tempfile::TempDir>) {
+    match std::env::var_os("PICTURES") {
+        Some(kept) => (PathBuf::from(kept), None),
+        None => {
+            let folder = tempfile::tempdir().unwrap();
+            (folder.path().to_owned(), Some(folder))
+        }
+    }
+}
+
+/// The size of a PNG file, which must be one.
+fn size(path: &Path) -> (u32, u32) {
+    let reader = png::Decoder::new(io::BufReader::new(std::fs::File::open(path).unwrap())).read_info().unwrap();
+    (reader.info().width, reader.info().height)
+}
+
+fn curve(name: &str, speed: f64, epochs: u32) -> LearningCurve {
+    let wobble = |e: u32, at: f64| 0.03 * (f64::from(e) * at).sin();
+    let series = |f: &dyn Fn(f64, u32) -> f64| (1..=epochs).map(|e| f((-f64::from(e) / speed).exp(), e)).collect();
+    LearningCurve {
+        name: name.to_owned(),
+        train_loss: series(&|x, e| 1.1 * x + 0.05 + wobble(e, 1.7).abs()),
+        test_loss: series(&|x, e| 0.95 * x + 0.18 + wobble(e, 2.3)),
+        train_accuracy: series(&|x, e| 1.0 - 0.66 * x - wobble(e, 3.1).abs()),
+        test_accuracy: series(&|x, e| 0.94 - 0.6 * x + wobble(e, 1.1)),
+    }
+}
+
+#[test]
+fn learning_curves_are_drawn() {
+    let (folder, _kept) = folder();
+    let path = folder.join("learning_curves.png");
+    let curves = [curve("tanh", 30.0, 40), curve("lstm", 9.0, 40), curve("gru", 5.0, 40)];
+    learning_curves(&path, "400 composed scores for training, 100 for testing, seed 1", &curves).unwrap();
+    assert_eq!(size(&path), (1200, 620));
+}
+
+#[test]
+fn learning_curves_cope_with_gaps_single_epochs_and_nothing() {
+    let (folder, _kept) = folder();
+    let mut diverged = curve("tanh", 10.0, 12);
+    diverged.train_loss[5] = f64::NAN;
+    diverged.train_loss[8] = f64::MAX;
+    diverged.test_loss[4..].fill(f64::INFINITY);
+    learning_curves(&folder.join("curves_gaps.png"), "", &[diverged, curve("lstm", 3.0, 1)]).unwrap();
+    learning_curves(&folder.join("curves_single.png"), "one epoch", &[curve("lstm", 3.0, 1)]).unwrap();
+    learning_curves(&folder.join("curves_none.png"), "no model", &[]).unwrap();
+    learning_curves(&folder.join("curves_empty.png"), "no epoch", &[curve("gru", 1.0, 0)]).unwrap();
+}
+
+#[test]
+fn gradient_norms_are_drawn() {
+    let (folder, _kept) = folder();
+    let path = folder.join("gradient_norms.png");
+    let model = |name: &str, rate: f64| GradientNorms {
+        name: name.to_owned(),
+        norms: (0..180).map(|t| 0.4 * 10f64.powf(-rate * f64::from(179 - t)) * (1.3 + f64::from(t).sin())).collect(),
+    };
+    let models = [model("tanh", 0.055), model("lstm", 0.012), model("gru", 0.02)];
+    gradient_norms(&path, "\"blues 042\", 180 steps, gradient of the loss at the last step", &models).unwrap();
+    assert_eq!(size(&path), (1200, 680));
+}
+
+#[test]
+fn gradient_norms_cope_with_zeros_and_what_is_not_finite() {
+    let (folder, _kept) = folder();
+    let norms: Vec<f64> = (0..60)
+        .map(|t| match t {
+            0..20 => 0.0,
+            30..34 => f64::NAN,
+            50 => f64::INFINITY,
+            _ => 10f64.powi(t - 60),
+        })
+        .collect();
+    let models = [
+        GradientNorms { name: "tanh".to_owned(), norms },
+        GradientNorms { name: "lstm".to_owned(), norms: vec![0.5; 60] },
+    ];
+    gradient_norms(&folder.join("gradients_odd.png"), "zeros and gaps", &models).unwrap();
+    let zeros = GradientNorms { name: "gru".to_owned(), norms: vec![0.0; 9] };
+    gradient_norms(&folder.join("gradients_zero.png"), "only zeros", &[zeros]).unwrap();
+    let one = GradientNorms { name: "gru".to_owned(), norms: vec![0.1] };
+    gradient_norms(&folder.join("gradients_one.png"), "one step", &[one]).unwrap();
+    gradient_norms(&folder.join("gradients_none.png"), "no model", &[]).unwrap();
+}
+
+#[test]
+fn confusion_matrices_are_drawn() {
+    let (folder, _kept) = folder();
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let three =
+        Confusion { classes: names(&["blues", "rock", "classical"]), counts: vec![31, 2, 1, 3, 29, 1, 0, 2, 31] };
+    let path = folder.join("confusion_matrix.png");
+    confusion_matrix(&path, "lstm", "test part: 100 composed scores, seed 1", &three).unwrap();
+    assert_eq!(size(&path), (1200, 676));
+
+    let long = "a very long name of a class that would not fit";
+    let many: Vec<&str> = std::iter::once(long).chain(["b"; 11]).collect();
+    let twelve = Confusion { classes: names(&many), counts: (0..144).collect() };
+    confusion_matrix(&folder.join("confusion_twelve.png"), "gru", "", &twelve).unwrap();
+    let empty = Confusion { classes: names(&["a", "b"]), counts: vec![0; 4] };
+    confusion_matrix(&folder.join("confusion_empty.png"), "gru", "nothing was tested", &empty).unwrap();
+    confusion_matrix(&folder.join("confusion_none.png"), "gru", "", &Confusion::default()).unwrap();
+}
+
+#[test]
+fn an_unwritable_folder_is_named_and_keeps_what_it_has() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("a file");
+    std::fs::write(&folder, "not a folder").unwrap();
+    let error = learning_curves(&folder.join("curves.png"), "", &[]).unwrap_err().to_string();
+    let expected = format!("cannot write a picture into the folder {}: ", folder.display());
+    assert!(error.starts_with(&expected), "{error}");
+    assert!(error.ends_with("(the picture was to be curves.png)"), "{error}");
+    assert_eq!(std::fs::read_to_string(&folder).unwrap(), "not a folder");
+}

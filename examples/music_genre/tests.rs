@@ -1,0 +1,131 @@
+//! The whole program, at a size that tests can afford, and everything that a user can do wrong.
+
+use std::fs;
+
+use clap::Parser;
+use rewind_autograd::Parameters;
+use rewind_rnn::Shards;
+
+use crate::arguments::Arguments;
+use crate::compose::compose_dataset;
+use crate::dataset::Dataset;
+use crate::model::{CellKind, Classifier};
+use crate::saved::Saved;
+use crate::{run, train_one};
+
+fn arguments(more: &[&str]) -> Arguments {
+    let program = ["music_genre"];
+    Arguments::try_parse_from(program.iter().chain(more)).expect("the arguments are right")
+}
+
+fn refused(more: &[&str]) -> String {
+    let program = ["music_genre"];
+    Arguments::try_parse_from(program.iter().chain(more)).expect_err("the arguments are wrong").to_string()
+}
+
+fn error(more: &[&str]) -> String {
+    run(&arguments(more)).expect_err("the program must refuse").to_string()
+}
+
+/// 24 composed scores, a third of them for testing.
+fn small() -> (Dataset, Dataset) {
+    compose_dataset(24, 3).split(8, 3)
+}
+
+fn trained(kind: CellKind, threads: usize) -> (Saved, Vec<f64>) {
+    let (train, test) = small();
+    let shards = Shards::new(threads).expect("threads can be started");
+    let given = arguments(&["--epochs", "2", "--hidden", "7", "--max-steps", "40"]);
+    let (saved, curve, _) = train_one(kind, &given, [&train, &test], &shards).expect("training goes well");
+    (saved, [curve.train_loss, curve.test_loss, curve.test_accuracy].concat())
+}
+
+fn numbers(saved: &Saved) -> Vec<f32> {
+    saved.model.leaves().into_iter().flat_map(|tensor| tensor.to_vec()).collect()
+}
+
+#[test]
+fn a_seed_gives_the_same_figures_whatever_the_threads() {
+    for kind in [CellKind::Tanh, CellKind::Lstm, CellKind::Gru] {
+        let (one, curve) = trained(kind, 1);
+        let (three, same_curve) = trained(kind, 3);
+        assert_eq!(numbers(&one), numbers(&three));
+        assert_eq!(curve, same_curve);
+    }
+}
+
+#[test]
+fn a_saved_network_answers_as_before() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = folder.path().join("gru.safetensors");
+    let (_, test) = small();
+    let (saved, _) = trained(CellKind::Gru, 1);
+    saved.save(&path, &test.classes).expect("the folder can be written");
+    let loaded = Saved::load(&path, &test.classes).expect("the file is whole");
+    assert_eq!(numbers(&saved), numbers(&loaded));
+    assert_eq!((loaded.kind, loaded.encoding, loaded.max_steps), (saved.kind, saved.encoding, saved.max_steps));
+    assert_eq!(loaded.model.read_out, saved.model.read_out);
+
+    let others = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+    let message = Saved::load(&path, &others).expect_err("other classes").to_string();
+    assert!(message.ends_with("gru.safetensors tells blues,rock,classical apart; the scores are a,b,c"), "{message}");
+
+    let whole = fs::read(&path).expect("it was just written");
+    fs::write(&path, &whole[..whole.len() / 2]).expect("the folder can be written");
+    let message = Saved::load(&path, &test.classes).expect_err("half a file").to_string();
+    assert!(message.contains("gru.safetensors"), "{message}");
+}
+
+#[test]
+fn the_program_reads_folders_of_midi_files_and_draws() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (train, _) = small();
+    for piece in &train.pieces {
+        let class = folder.path().join("scores").join(&train.classes[piece.class]);
+        fs::create_dir_all(&class).expect("the folder can be written");
+        piece.score.write_midi(&class.join(format!("{}.mid", piece.score.name()))).expect("a score can be written");
+    }
+    fs::write(folder.path().join("scores/blues/text.mid"), "not music").expect("the folder can be written");
+    let scores = at("scores");
+    let common = ["--data", &scores, "--cell", "gru", "--epochs", "1", "--out", &at("out"), "--save", &at("net")];
+    run(&arguments(&common)).expect("one broken file is left out");
+    for picture in ["learning_curves.png", "gradient_norms.png", "confusion_gru.png"] {
+        let bytes = fs::read(folder.path().join("out").join(picture)).expect("the picture was drawn");
+        assert_eq!(&bytes[1..4], b"PNG", "{picture}");
+    }
+    run(&arguments(&["--test", &scores, "--load", &at("net"), "--out", &at("out")])).expect("the network was saved");
+}
+
+#[test]
+fn wrong_input_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(folder.path().join("file"), "no folder").expect("the folder can be written");
+    let out = at("out");
+
+    assert!(error(&["--out", &at("file/out")]).starts_with(&format!("cannot write to the folder {}", at("file/out"))));
+    assert!(error(&["--data", &at("nowhere"), "--out", &out]).contains("nowhere"));
+    assert!(error(&["--test", &at("nowhere"), "--out", &out]).starts_with("--test needs scores to train on"));
+    assert!(error(&["--load", &at("file"), "--out", &out]).contains("no whole safetensors file"));
+    assert!(error(&["--load", &at("absent"), "--out", &out]).starts_with("cannot read"));
+
+    for class in ["a", "b"] {
+        fs::create_dir_all(folder.path().join("scores").join(class)).expect("the folder can be written");
+        fs::write(folder.path().join("scores").join(class).join("x.mid"), "text").expect("the folder can be written");
+    }
+    let message = error(&["--data", &at("scores"), "--out", &out]);
+    assert!(message.contains("has no readable score: 1 tried;") && message.contains("x.mid"), "{message}");
+
+    assert!(refused(&["--hidden", "0"]).contains("'--hidden <N>'"));
+    assert!(refused(&["--threads", "0"]).contains("'--threads <N>'"));
+    assert!(refused(&["--save", "x"]).contains("--cell"));
+    assert!(refused(&["--cell", "transformer"]).contains("[possible values: tanh, lstm, gru]"));
+}
+
+#[test]
+fn the_checkpoint_names_every_parameter() {
+    let (saved, _) = trained(CellKind::Tanh, 1);
+    let names = ["cell.weight_ih", "cell.weight_hh", "cell.bias", "readout.weight", "readout.bias"];
+    assert_eq!(Classifier::names(&saved.model), names);
+}

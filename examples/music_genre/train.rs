@@ -1,0 +1,155 @@
+//! Training: excerpts drawn and transposed at random, batches of similar lengths, shards on threads, clipped AdamW.
+
+use std::error::Error;
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use rewind_autograd::Tensor;
+use rewind_rnn::batch::{BatchError, PaddedBatch, by_length};
+use rewind_rnn::loss::{TargetError, Targets};
+use rewind_rnn::optim::{Adam, Optimizer};
+use rewind_rnn::{Shards, clip};
+
+use crate::dataset::Dataset;
+use crate::evaluate::{Answers, answer};
+use crate::model::Classifier;
+use crate::plot::LearningCurve;
+use crate::progress::Progress;
+use crate::recipe::Recipe;
+use crate::score::{Encoding, Score};
+
+/// Parts of a batch that are computed side by side. Fixed, so that the number of threads changes no figure.
+const SHARDS: usize = 2;
+
+/// The joint norm that gradients are clipped to.
+const CLIP: f32 = 1.0;
+
+/// A part of a batch as the network reads it.
+pub(crate) struct Shard {
+    pub(crate) batch: PaddedBatch<f32>,
+    pub(crate) targets: Targets<f32>,
+    pub(crate) classes: Vec<usize>,
+}
+
+impl Shard {
+    /// Excerpts `[T, I]` with their classes.
+    pub(crate) fn new(excerpts: &[&(Tensor<f32>, usize)], class_count: usize) -> Result<Shard, ShardError> {
+        let sequences: Vec<_> = excerpts.iter().map(|(x, _)| x).collect();
+        let classes: Vec<_> = excerpts.iter().map(|(_, class)| *class).collect();
+        let wanted: Vec<_> = classes.iter().map(|&class| Some(class)).collect();
+        Ok(Shard {
+            batch: PaddedBatch::new(&sequences)?,
+            targets: Targets::classes(&wanted, &[classes.len(), class_count], 0.0)?,
+            classes,
+        })
+    }
+}
+
+/// Excerpts that make no batch.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ShardError {
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
+}
+
+/// A score as a network reads it, `[T, I]`.
+pub(crate) fn encoded(score: &Score, encoding: Encoding) -> Tensor<f32> {
+    Tensor::from_vec(score.encode(encoding), &[score.steps(), encoding.width()])
+}
+
+/// The excerpts of one epoch: from every score `recipe.excerpts` windows at random places (the whole score where it is
+/// no longer than one), each moved to a random key.
+fn draw(data: &Dataset, recipe: &Recipe, rng: &mut ChaCha8Rng) -> Vec<(Tensor<f32>, usize)> {
+    let mut drawn = Vec::new();
+    for piece in &data.pieces {
+        let spare = piece.score.steps().saturating_sub(recipe.max_steps);
+        let count = if spare == 0 { 1 } else { recipe.excerpts };
+        for _ in 0..count {
+            let window = piece.score.window(rng.random_range(0..=spare), recipe.max_steps);
+            let moved = window.transposed(rng.random_range(-5..=6));
+            drawn.push((encoded(&moved, recipe.encoding), piece.class));
+        }
+    }
+    drawn
+}
+
+/// Trains `model` on `train`, and tests it on `test` after every epoch, for the learning curves; nothing is chosen by
+/// what the test says.
+pub(crate) fn train(
+    name: &str,
+    model: &mut Classifier<Tensor<f32>>,
+    [train, test]: [&Dataset; 2],
+    recipe: &Recipe,
+    seed: u64,
+    shards: &Shards<f32>,
+) -> Result<(LearningCurve, Answers), Box<dyn Error>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut optimizer = Optimizer::new(recipe.rate, Adam::with_decay(recipe.weight_decay));
+    let mut curve = LearningCurve { name: name.to_owned(), ..LearningCurve::default() };
+    let classes = train.classes.len();
+    let mut excerpts = draw(train, recipe, &mut rng);
+    let batches_an_epoch = excerpts.len().div_ceil(recipe.batch);
+    let mut progress = Progress::new(name, recipe.epochs as u64, batches_an_epoch as u64);
+    let mut step = 0;
+    for epoch in 1..=recipe.epochs {
+        let lengths: Vec<_> = excerpts.iter().map(|(x, _)| x.shape()[0]).collect();
+        let (mut loss, mut right) = (0.0, 0);
+        for batch in by_length(&lengths, recipe.batch, &mut rng) {
+            let rows: Vec<_> = batch.iter().map(|&i| &excerpts[i]).collect();
+            // Dealt like cards, since they are sorted by length: so the shards take equally long.
+            let deal = |k| rows.iter().copied().skip(k).step_by(SHARDS).collect::<Vec<_>>();
+            let parts = (0..SHARDS.min(rows.len())).map(|k| Shard::new(&deal(k), classes));
+            let parts = parts.collect::<Result<Vec<_>, _>>()?;
+            let count = rows.len() as f32;
+            let (mut gradients, batch_loss, batch_right) = gradients(model, &parts, count, shards);
+            loss += f64::from(batch_loss * count);
+            right += batch_right;
+            clip::by_norm(&mut gradients, CLIP)?;
+            optimizer.rate = recipe.rate_at(step, recipe.epochs * batches_an_epoch);
+            optimizer.step(model, &gradients)?;
+            step += 1;
+            progress.batch();
+        }
+        let (loss, accuracy) = (loss / excerpts.len() as f64, right as f64 / excerpts.len() as f64);
+        let answers = answer(model, test, recipe.max_steps, recipe.encoding, shards)?;
+        curve.train_loss.push(loss);
+        curve.train_accuracy.push(accuracy);
+        curve.test_loss.push(answers.loss());
+        curve.test_accuracy.push(answers.accuracy());
+        progress.epoch(epoch as u64, loss, accuracy);
+        if epoch == recipe.epochs {
+            progress.finish();
+            return Ok((curve, answers));
+        }
+        excerpts = draw(train, recipe, &mut rng);
+    }
+    unreachable!("there is one epoch at least")
+}
+
+/// The gradients of a batch's mean loss, the loss, and how many answers were right.
+fn gradients(
+    model: &Classifier<Tensor<f32>>,
+    parts: &[Shard],
+    count: f32,
+    shards: &Shards<f32>,
+) -> (Classifier<Tensor<f32>>, f32, usize) {
+    let right = std::sync::atomic::AtomicUsize::new(0);
+    let step = shards.gradients(model, parts, |tape, model, shard| {
+        let (_, logits) = model.forward(tape.constant(shard.batch.values().clone()), shard.batch.lengths());
+        let hits = best_classes(&logits.value()).into_iter().zip(&shard.classes).filter(|(a, b)| a == *b).count();
+        right.fetch_add(hits, std::sync::atomic::Ordering::Relaxed);
+        shard.targets.cross_entropy_sum(logits) / count
+    });
+    (step.gradients, step.losses.iter().sum(), right.into_inner())
+}
+
+/// The class with the largest number of every row of `[B, C]`, the first of equal ones.
+pub(crate) fn best_classes(rows: &Tensor<f32>) -> Vec<usize> {
+    let classes = rows.shape()[1];
+    rows.to_vec()
+        .chunks_exact(classes)
+        .map(|row| (1..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best }))
+        .collect()
+}
