@@ -6,4 +6,6 @@ mod misuse;
 mod naive;
 mod op_table;
 mod reference;
+mod shapes;
+mod terms;
 mod wrong_rules;
