@@ -49,10 +49,13 @@ fn tolerance<T: Scalar>() -> f64 {
     if T::NAME == "f32" { 1e-6 } else { 1e-14 }
 }
 
+/// An op of two numbers.
+type Plain = fn(f64, f64) -> f64;
+
 fn broadcasting<T: Scalar>(a: &Array, b: &Array, strided: bool) {
     let tape = Tape::<T>::new();
     let (x, y) = (tape.leaf(tensor(a, strided)), tape.leaf(tensor(b, strided)));
-    let pairs: [(&str, Var<'_, T>, fn(f64, f64) -> f64); 5] = [
+    let pairs: [(&str, Var<'_, T>, Plain); 5] = [
         ("add", x + y, |a, b| a + b),
         ("sub", x - y, |a, b| a - b),
         ("mul", x * y, |a, b| a * b),

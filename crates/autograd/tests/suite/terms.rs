@@ -205,6 +205,8 @@ proptest! {
 
 type Elementwise = for<'t> fn(Var<'t, f64>) -> Var<'t, f64>;
 
+type Formula = Box<dyn Fn(f64) -> f64>;
+
 #[test]
 fn third_derivatives_are_those_of_the_tables() {
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
@@ -221,7 +223,7 @@ fn third_derivatives_are_those_of_the_tables() {
         (1.0 - y * y) * (6.0 * y * y - 2.0)
     };
     let third_of_erf = |x: f64| std::f64::consts::FRAC_2_SQRT_PI * (4.0 * x * x - 2.0) * (-x * x).exp();
-    let table: Vec<(&str, Elementwise, Box<dyn Fn(f64) -> f64>)> = vec![
+    let table: Vec<(&str, Elementwise, Formula)> = vec![
         ("exp", |x| x.exp(), Box::new(f64::exp)),
         ("ln", |x| x.ln(), Box::new(|x| 2.0 / x.powi(3))),
         ("sqrt", |x| x.sqrt(), Box::new(|x| 0.375 * x.powf(-2.5))),
