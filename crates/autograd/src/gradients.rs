@@ -12,12 +12,18 @@ pub struct Gradients<'t, T: Scalar> {
     /// Positions on the tape, ascending.
     wanted: Vec<u32>,
     totals: Vec<Option<Tensor<T>>>,
+    /// Whether every leaf that the result may depend on is among the wanted.
+    all_leaves: bool,
     lifetime: PhantomData<Var<'t, T>>,
 }
 
 impl<'t, T: Scalar> Gradients<'t, T> {
-    pub(crate) fn new(tape: &'t Tape<T>, wanted: Vec<u32>, totals: Vec<Option<Tensor<T>>>) -> Self {
-        Gradients { tape, wanted, totals, lifetime: PhantomData }
+    pub(crate) fn of_leaves(tape: &'t Tape<T>, leaves: Vec<u32>, totals: Vec<Option<Tensor<T>>>) -> Self {
+        Gradients { tape, wanted: leaves, totals, all_leaves: true, lifetime: PhantomData }
+    }
+
+    pub(crate) fn of_some(tape: &'t Tape<T>, wanted: Vec<u32>, totals: Vec<Option<Tensor<T>>>) -> Self {
+        Gradients { tape, wanted, totals, all_leaves: false, lifetime: PhantomData }
     }
 
     /// The gradient with respect to `v`, of its shape; 0 where the result does not depend on it.
@@ -32,7 +38,8 @@ impl<'t, T: Scalar> Gradients<'t, T> {
         match self.wanted.binary_search(&v.id()) {
             Ok(place) => self.totals[place].clone().unwrap_or_else(|| Tensor::zeros(&v.shape())),
             // A leaf recorded after the result cannot have influenced it.
-            Err(_) if self.tape.is_leaf(v.id()) => Tensor::zeros(&v.shape()),
+            Err(_) if self.all_leaves && self.tape.is_leaf(v.id()) => Tensor::zeros(&v.shape()),
+            Err(_) if self.tape.is_leaf(v.id()) => panic!("gradients: {v:?} was not asked for; name it in backward_to"),
             Err(_) => panic!("gradients: {v:?} is no leaf; ask for it by name with backward_to"),
         }
     }
@@ -43,6 +50,12 @@ impl<'t, T: Scalar> Gradients<'t, T> {
     /// As [`get`](Gradients::get).
     #[track_caller]
     pub fn of<M: Parameters<Var<'t, T>>>(&self, module: &M) -> M::With<Tensor<T>> {
-        module.map(|_, v| self.get(*v))
+        // Not in the closure below, which would take the blame for a variable of another tape.
+        let mut gradients = Vec::new();
+        for v in module.leaves() {
+            gradients.push(self.get(*v));
+        }
+        let mut rest = gradients.into_iter();
+        module.map(|_, _| rest.next().expect("one gradient per leaf"))
     }
 }

@@ -1,7 +1,7 @@
 //! Structs of parameters that are generic in their leaf: tensors at rest, variables on a tape, gradients afterwards.
 //!
 //! `Cell<Tensor<T>>` stores parameters, `Cell<Var<'t, T>>` computes with them, and `Cell<Tensor<T>>` again holds their
-//! gradients or an optimiser's moments. [`parameters!`](crate::parameters) writes the struct and its [`Parameters`]
+//! gradients or an optimiser's moments. [`parameters!`](crate::parameters!) writes the struct and its [`Parameters`]
 //! implementation from the field list alone; the field names give every leaf its dotted name.
 
 use crate::tape::Tape;
@@ -30,7 +30,7 @@ impl Path {
     }
 }
 
-/// A module: a tree whose leaves are of type `P`. Implemented by [`parameters!`](crate::parameters), for vectors,
+/// A module: a tree whose leaves are of type `P`. Implemented by [`parameters!`](crate::parameters!), for vectors,
 /// options and pairs of modules, and by hand where needed.
 ///
 /// ```

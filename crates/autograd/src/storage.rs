@@ -48,7 +48,7 @@ fn class_len(class: usize) -> usize {
     if class <= 4 {
         return class;
     }
-    let (power, quarter) = ((class + 3) / 4, (class + 3) % 4 + 4);
+    let (power, quarter) = (class.div_ceil(4), (class + 3) % 4 + 4);
     (quarter + 1) << (power - 2)
 }
 

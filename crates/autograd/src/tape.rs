@@ -153,7 +153,15 @@ impl<T: Scalar> Tape<T> {
 
     /// Forgets everything, and keeps the memory for the next recording.
     ///
-    /// Variables borrow their tape, so none can be left over.
+    /// Variables borrow their tape, so none can be left over:
+    ///
+    /// ```compile_fail,E0502
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let mut tape = Tape::new();
+    /// let x = tape.leaf(Tensor::scalar(1.0));
+    /// tape.clear();
+    /// x.value();
+    /// ```
     pub fn clear(&mut self) {
         self.reset();
     }
@@ -237,6 +245,10 @@ impl<T: Scalar> Tape<T> {
 
     pub(crate) fn with_value<R>(&self, index: u32, f: impl FnOnce(&Tensor<T>) -> R) -> R {
         f(&self.nodes.borrow().list[index as usize].value)
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     pub(crate) fn is_tracked(&self, index: u32) -> bool {

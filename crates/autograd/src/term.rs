@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use crate::ops::accumulate::{Regions, SumOfProducts};
-use crate::shape::{Shape, element_count};
+use crate::shape::{Shape, broadcast, element_count};
 use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
 
@@ -49,29 +49,37 @@ impl<'t, T: Scalar> Term<'t, T> {
         Term(Kind::Region { piece, axis, start })
     }
 
-    /// Says what does not fit if this cannot be a cotangent of an input of `shape`.
-    fn misfit(&self, shape: &[usize]) -> Option<String> {
-        let of = |v: &Var<'t, T>| v.shape();
-        let (what, found) = match &self.0 {
-            Kind::Zero => return None,
-            Kind::Dense(g) => (*of(g) != *shape).then(|| ("dense", of(g)))?,
+    /// Whether this can be a cotangent of an input of `shape`.
+    fn fits(&self, shape: &[usize]) -> bool {
+        match &self.0 {
+            Kind::Zero => true,
+            Kind::Dense(g) => *g.shape() == *shape,
             Kind::Summed(g) => {
-                (crate::shape::broadcast(shape, &of(g)).as_ref() != Some(&of(g))).then(|| ("summed", of(g)))?
+                let g = g.shape();
+                broadcast(shape, &g).as_ref() == Some(&g)
             }
             Kind::Product(x, g) => {
-                let (x, g) = (of(x), of(g));
-                let fits = matches!((&x[..], &g[..]), ([lx @ .., m], [lg @ .., n]) if lx == lg && [*m, *n] == *shape);
-                (!fits).then(|| ("product", g))?
+                let (x, g) = (x.shape(), g.shape());
+                matches!((&x[..], &g[..]), ([lx @ .., m], [lg @ .., n]) if lx == lg && [*m, *n] == *shape)
             }
             Kind::Region { piece, axis, start } => {
-                let piece = of(piece);
-                let fits = piece.len() == shape.len()
-                    && (0..shape.len())
-                        .all(|k| if k == *axis { start + piece[k] <= shape[k] } else { piece[k] == shape[k] });
-                (!fits).then(|| ("region", piece))?
+                let piece = piece.shape();
+                let inside = |k: usize| if k == *axis { start + piece[k] <= shape[k] } else { piece[k] == shape[k] };
+                piece.len() == shape.len() && *axis < shape.len() && (0..shape.len()).all(inside)
             }
-        };
-        Some(format!("a {what} term of shape {:?} for an input of shape {shape:?}", found.as_slice()))
+        }
+    }
+
+    fn describe(&self) -> String {
+        match &self.0 {
+            Kind::Zero => "no term".to_owned(),
+            Kind::Dense(g) => format!("a dense term of shape {:?}", g.shape()),
+            Kind::Summed(g) => format!("a summed term of shape {:?}", g.shape()),
+            Kind::Product(x, g) => format!("a product term of shapes {:?} and {:?}", x.shape(), g.shape()),
+            Kind::Region { piece, axis, start } => {
+                format!("a region term of shape {:?} at {start} of axis {axis}", piece.shape())
+            }
+        }
     }
 
     /// The term as numbers, free of the tape it was computed on.
@@ -87,8 +95,8 @@ impl<'t, T: Scalar> Term<'t, T> {
 
     /// Panics if the rule of `op` gave a term that cannot belong to an input of `shape`.
     pub(crate) fn check(&self, op: &str, input: usize, shape: &[usize]) {
-        if let Some(misfit) = self.misfit(shape) {
-            panic!("{op}: the rule for input {input} gave {misfit}");
+        if !self.fits(shape) {
+            panic!("{op}: the rule for input {input} gave {} for an input of shape {shape:?}", self.describe());
         }
     }
 }

@@ -10,6 +10,17 @@ use crate::{Scalar, Tensor};
 
 /// A value on a tape: a tape reference and a position. `Copy`, so formulas read as formulas.
 ///
+/// A variable cannot outlive its tape:
+///
+/// ```compile_fail,E0597
+/// use rewind_autograd::{Tape, Tensor};
+/// let x = {
+///     let tape = Tape::new();
+///     tape.leaf(Tensor::scalar(1.0))
+/// };
+/// x.value();
+/// ```
+///
 /// ```
 /// use rewind_autograd::{Tape, Tensor};
 /// let tape = Tape::new();
@@ -82,7 +93,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// The gradients of this scalar with respect to every leaf.
     ///
     /// # Panics
-    /// If this variable holds more than one number: then [`backward_from`](Var::backward_from) needs a seed.
+    /// If this variable holds more than one number: then [`backward_from`](Var::backward_from) needs a seed. If the tape
+    /// is [quiet](Tape::quiet).
     #[track_caller]
     pub fn backward(self) -> Gradients<'t, T> {
         self.check_scalar("backward", "backward_from");
@@ -92,26 +104,26 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// The vector-Jacobian product with `seed`, ∂(Σ seed·self)/∂leaf for every leaf.
     ///
     /// # Panics
-    /// If the seed has another shape than this variable.
+    /// If the seed has another shape than this variable, or the tape is quiet.
     #[track_caller]
     pub fn backward_from(self, seed: &Tensor<T>) -> Gradients<'t, T> {
         self.check_seed("backward_from", seed.shape());
         let leaves: Vec<u32> = (0..=self.index).filter(|&i| self.tape.is_leaf(i)).collect();
         let totals = sweep_values(self, seed.clone(), &leaves);
-        Gradients::new(self.tape, leaves, totals)
+        Gradients::of_leaves(self.tape, leaves, totals)
     }
 
     /// The gradients of this scalar with respect to `wrt`, which may be any variables of the tape: the hidden state at
     /// every time step, say.
     ///
     /// # Panics
-    /// If this variable holds more than one number, or a variable of `wrt` lives on another tape.
+    /// If this variable holds more than one number, a variable of `wrt` lives on another tape, or the tape is quiet.
     #[track_caller]
     pub fn backward_to(self, wrt: &[Var<'t, T>]) -> Gradients<'t, T> {
         self.check_scalar("backward_to", "backward_from");
         let wanted = ascending(self.positions("backward_to", wrt));
         let totals = sweep_values(self, Tensor::full(&self.shape(), T::ONE), &wanted);
-        Gradients::new(self.tape, wanted, totals)
+        Gradients::of_some(self.tape, wanted, totals)
     }
 
     /// The gradients of this scalar with respect to `wrt`, recorded on the tape so that they can be differentiated
@@ -127,29 +139,41 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// ```
     ///
     /// # Panics
-    /// If this variable holds more than one number, or a variable of `wrt` lives on another tape.
+    /// If this variable holds more than one number, a variable of `wrt` lives on another tape, or the tape is quiet.
     #[track_caller]
     pub fn grad(self, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {
         self.check_scalar("grad", "grad_from");
+        self.positions("grad", wrt);
         self.grad_from(self.tape.constant(Tensor::full(&self.shape(), T::ONE)), wrt)
     }
 
     /// The vector-Jacobian product with `seed`, recorded: differentiable in the inputs and in the seed.
     ///
     /// # Panics
-    /// If the seed has another shape than this variable, or a variable lives on another tape.
+    /// If the seed has another shape than this variable, a variable lives on another tape, or the tape is quiet.
     #[track_caller]
     pub fn grad_from(self, seed: Var<'t, T>, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {
         self.check_seed("grad_from", &seed.shape());
-        self.positions("grad_from", &[seed]);
+        if !std::ptr::eq(seed.tape, self.tape) {
+            panic!("grad_from: the seed lives on another tape than this one");
+        }
         let wanted = ascending(self.positions("grad_from", wrt));
         let totals = sweep_recorded(self, seed, &wanted);
         let total = |v: &Var<'t, T>| totals[wanted.binary_search(&v.index).ok()?];
         wrt.iter().map(|v| total(v).unwrap_or_else(|| self.tape.zeros(&v.shape()))).collect()
     }
 
+    /// A quiet tape would answer 0 to everything.
+    #[track_caller]
+    fn check_recorded(self, op: &str) {
+        if self.tape.is_quiet() {
+            panic!("{op}: the tape is quiet and keeps no record to read backwards");
+        }
+    }
+
     #[track_caller]
     fn check_scalar(self, op: &str, with_seed: &str) {
+        self.check_recorded(op);
         if self.element_count() != 1 {
             panic!("{op}: shape {:?} is not a scalar; {with_seed} takes a seed of that shape", self.shape().as_slice());
         }
@@ -157,6 +181,7 @@ impl<'t, T: Scalar> Var<'t, T> {
 
     #[track_caller]
     fn check_seed(self, op: &str, seed: &[usize]) {
+        self.check_recorded(op);
         if seed != self.shape().as_slice() {
             mismatch(op, &[seed, &self.shape()], "a seed of the variable's shape");
         }

@@ -113,7 +113,9 @@ impl Gemm for f64 {
 type PackKey = [usize; 5];
 
 /// The packed forms of the matrices that lie in one buffer (a weight and its transpose, as a rule).
-pub(crate) struct PackCache<T: Gemm>(Mutex<SmallVec<[(PackKey, Arc<T::Packed>); 2]>>);
+pub(crate) struct PackCache<T: Gemm>(Mutex<Packs<T>>);
+
+type Packs<T> = SmallVec<[(PackKey, Arc<<T as Gemm>::Packed>); 2]>;
 
 impl<T: Gemm> Default for PackCache<T> {
     fn default() -> Self {
@@ -131,9 +133,7 @@ impl<T: Gemm> PackCache<T> {
     /// Two threads may make it at the same time, and one result is dropped: waiting inside a thread pool would be worse.
     pub(crate) fn get_or_pack(&self, offset: usize, b: Matrix<'_, T>) -> Option<Arc<T::Packed>> {
         let key = [offset, b.rows, b.cols, b.row_stride, b.col_stride];
-        let find = |entries: &SmallVec<[(PackKey, Arc<T::Packed>); 2]>| {
-            entries.iter().find(|(k, _)| *k == key).map(|(_, packed)| Arc::clone(packed))
-        };
+        let find = |entries: &Packs<T>| entries.iter().find(|(k, _)| *k == key).map(|(_, packed)| Arc::clone(packed));
         if let Some(packed) = find(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Some(packed);
         }

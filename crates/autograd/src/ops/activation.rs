@@ -1,7 +1,7 @@
 //! Activations: the functions that gates and hidden states pass through, and softmax in its safe forms.
 
 use super::unary_ops;
-use crate::shape::check_axis;
+use crate::shape::{broadcast, check_axis, mismatch};
 use crate::{Op, Scalar, Site, Tensor, Term, Var};
 
 unary_ops! {
@@ -163,6 +163,10 @@ impl<'t, T: Scalar> Var<'t, T> {
             0 => panic!("layer_norm: shape [] has no axis to normalise over"),
             rank => rank - 1,
         };
+        let stretches = |v: Var<'t, T>| broadcast(&v.shape(), &shape).is_some_and(|both| both == shape);
+        if !stretches(gain) || !stretches(bias) {
+            mismatch("layer_norm", &[&shape, &gain.shape(), &bias.shape()], "gain and bias that stretch to x");
+        }
         let centred = self - self.mean_axis(axis).unsqueeze(axis);
         let variance = (centred * centred).mean_axis(axis).unsqueeze(axis);
         centred / (variance + eps).sqrt() * gain + bias

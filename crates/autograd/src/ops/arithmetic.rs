@@ -225,7 +225,7 @@ macro_rules! number_on_the_left {
             type Output = Var<'t, $t>;
             #[track_caller]
             fn div(self, v: Var<'t, $t>) -> Var<'t, $t> {
-                v.reciprocal() * self
+                v.reciprocal().scale_shift(self, 0.0)
             }
         }
     )*};

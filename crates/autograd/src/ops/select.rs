@@ -153,7 +153,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If `lo > hi` or one of them is NaN.
     #[track_caller]
     pub fn clamp(self, lo: T, hi: T) -> Self {
-        if !(lo <= hi) {
+        if lo > hi || lo.is_nan() || hi.is_nan() {
             panic!("clamp: {lo} to {hi} is no range");
         }
         self.tape().apply(Clamp { lo, hi }, &[self])

@@ -2,7 +2,10 @@
 
 mod depth;
 mod gradients;
+mod misuse;
 mod naive;
 mod op_table;
 mod reference;
+mod shapes;
+mod terms;
 mod wrong_rules;

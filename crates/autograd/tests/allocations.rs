@@ -1,0 +1,38 @@
+//! What a sweep asks the allocator for, counted: it grows with the number of steps and not with its square.
+//!
+//! A binary of its own, because the counter replaces the allocator.
+
+use allocation_counter::{AllocationInfo, measure};
+use rewind_autograd::{Tape, Tensor};
+
+const WIDTH: usize = 64;
+
+/// What `backward` allocates over `steps` slices of one `[steps, WIDTH]` tensor and products with one weight.
+fn backward(steps: usize) -> AllocationInfo {
+    // A new thread: its free list of buffers is empty, so that everything is seen once.
+    let counted = std::thread::spawn(move || {
+        let tape = Tape::new();
+        let x = tape.leaf(Tensor::full(&[steps, WIDTH], 0.25));
+        let w = tape.leaf(Tensor::full(&[WIDTH, WIDTH], 0.01));
+        let mut h = tape.zeros(&[1, WIDTH]);
+        for t in 0..steps {
+            h = (x.slice(0, t..t + 1) + h.matmul(w)).tanh();
+        }
+        let loss = h.sum();
+        measure(|| drop(loss.backward()))
+    });
+    counted.join().expect("the sweep ends well")
+}
+
+#[test]
+fn a_sweep_over_slices_grows_linearly() {
+    let (few, many) = (backward(500), backward(2000));
+    assert!(few.bytes_total > (500 * WIDTH * 8) as u64, "the gradient of x alone is larger: the count is wrong");
+    let grown = many.bytes_total as f64 / few.bytes_total as f64;
+    assert!(grown < 5.0, "four times the steps, {grown:.1} times the bytes");
+    let peak = many.bytes_max as f64 / few.bytes_max as f64;
+    assert!(peak < 5.0, "four times the steps, {peak:.1} times the bytes at the peak");
+    // The gradient of x, what waits of the products, and little else: a full-size tensor a slice would be 2000 of them.
+    let sizes_of_x = many.bytes_max as f64 / (2000 * WIDTH * 8) as f64;
+    assert!(sizes_of_x < 6.0, "the sweep holds {sizes_of_x:.1} times the tensor that is sliced");
+}
