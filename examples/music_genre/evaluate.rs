@@ -1,4 +1,4 @@
-//! Testing: a piece's class is the mean of what is said about its excerpts; and how the gradient fares in time.
+//! Testing: a piece's class is that of the mean log-probability over its excerpts; and how the gradient fares in time.
 
 use rewind_autograd::{OnTape, Tape, Tensor};
 use rewind_rnn::Shards;
@@ -41,7 +41,8 @@ impl Answers {
     }
 }
 
-/// What `model` says about the pieces of `data`, cut into excerpts of at most `max_steps`.
+/// What `model` says about the pieces of `data`, cut into excerpts of at most `max_steps`: a piece's probabilities are the
+/// geometric mean of those of its excerpts (the mean of their logarithms), normalised.
 pub(crate) fn answer(
     model: &Classifier<Tensor<f32>>,
     data: &Dataset,
@@ -62,16 +63,18 @@ pub(crate) fn answer(
         let quiet = Tape::quiet();
         let x = quiet.constant(batches[i].batch.data().clone());
         let (_, logits) = model.on(&quiet).forward(x, batches[i].batch.lengths());
-        logits.softmax(1).value().to_vec()
+        logits.log_softmax(1).value().to_vec()
     });
-    let mut probabilities = vec![0.0; rows.len() * classes];
+    let mut log_probabilities = vec![0.0; rows.len() * classes];
     let places = batches.iter().flat_map(|shard| shard.batch.indices());
     for (row, &place) in said.concat().chunks_exact(classes).zip(places) {
-        probabilities[place * classes..][..classes].copy_from_slice(row);
+        log_probabilities[place * classes..][..classes].copy_from_slice(row);
     }
-    let means = mean_over_excerpts(&probabilities, &pieces, data.pieces.len(), classes);
+    let means = mean_over_excerpts(&log_probabilities, &pieces, data.pieces.len(), classes);
     let truth = data.pieces.iter().map(|piece| piece.class).collect();
-    Ok(Answers { probabilities: Tensor::from_vec(means, &[data.pieces.len(), classes]), truth })
+    let quiet = Tape::quiet();
+    let means = quiet.constant(Tensor::from_vec(means, &[data.pieces.len(), classes]));
+    Ok(Answers { probabilities: means.softmax(1).value(), truth })
 }
 
 /// ‖∂E/∂h_t‖ for every time step t of one piece, where E is the loss of the answer at the last step: what is left of the
