@@ -44,3 +44,7 @@ pub use tape::{NodeInfo, Tape};
 pub use tensor::Tensor;
 pub use term::Term;
 pub use var::Var;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

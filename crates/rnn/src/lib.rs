@@ -67,3 +67,7 @@ fn check_sizes(cell: &str, inputs: usize, hidden: usize) {
         panic!("{cell}: {inputs} inputs and {hidden} hidden units; expected at least one of each");
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
