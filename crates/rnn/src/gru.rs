@@ -35,7 +35,7 @@ parameters! {
     /// use rewind_autograd::{OnTape, Tape};
     /// use rewind_rnn::{Gru, Reset, unroll};
     ///
-    /// let mut gru = Gru::<_>::new(3, 5, &mut StdRng::seed_from_u64(1));
+    /// let mut gru = Gru::new(3, 5, &mut StdRng::seed_from_u64(1));
     /// gru.reset = Reset::BeforeProduct;
     /// let tape = Tape::<f32>::new();
     /// let x = tape.zeros(&[7, 2, 3]);

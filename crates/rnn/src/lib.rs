@@ -9,7 +9,7 @@
 //! use rewind_rnn::optim::{Adam, Optimizer};
 //! use rewind_rnn::{Lstm, clip, unroll};
 //!
-//! let mut lstm = Lstm::<_>::new(3, 5, &mut StdRng::seed_from_u64(1));
+//! let mut lstm = Lstm::new(3, 5, &mut StdRng::seed_from_u64(1));
 //! let mut adam = Adam::new(0.01);
 //! let x = Tensor::<f32>::full(&[7, 2, 3], 0.5); // 7 time steps, 2 sequences, 3 features
 //! let mut tape = Tape::new();

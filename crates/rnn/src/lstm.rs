@@ -26,7 +26,7 @@ parameters! {
     /// use rewind_autograd::{OnTape, Tape};
     /// use rewind_rnn::{Lstm, unroll};
     ///
-    /// let lstm = Lstm::<_>::new(3, 5, &mut StdRng::seed_from_u64(1)).with_forget_bias(1.0);
+    /// let lstm = Lstm::new(3, 5, &mut StdRng::seed_from_u64(1)).with_forget_bias(1.0);
     /// let tape = Tape::<f32>::new();
     /// let x = tape.zeros(&[7, 2, 3]);
     /// assert_eq!(unroll(&lstm.on(&tape), x).last.cell.shape().as_slice(), [2, 5]);

@@ -21,7 +21,7 @@ parameters! {
     /// use rewind_autograd::{OnTape, Tape};
     /// use rewind_rnn::{TanhRnn, unroll};
     ///
-    /// let rnn = TanhRnn::<_>::new(3, 5, &mut StdRng::seed_from_u64(1));
+    /// let rnn = TanhRnn::new(3, 5, &mut StdRng::seed_from_u64(1));
     /// let tape = Tape::<f32>::new();
     /// let x = tape.zeros(&[7, 2, 3]);
     /// assert_eq!(unroll(&rnn.on(&tape), x).last.shape().as_slice(), [2, 5]);

@@ -22,7 +22,7 @@ pub fn unroll<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t, T>) -> Unrolle
 /// use rewind_autograd::{OnTape, Tape};
 /// use rewind_rnn::{Gru, Unroll};
 ///
-/// let gru = Gru::<_>::new(3, 5, &mut StdRng::seed_from_u64(1));
+/// let gru = Gru::new(3, 5, &mut StdRng::seed_from_u64(1));
 /// let tape = Tape::<f32>::new();
 /// let x = tape.zeros(&[7, 2, 3]); // two sequences, padded to 7 steps
 /// let unrolled = Unroll::new().lengths(&[7, 4]).run(&gru.on(&tape), x);
