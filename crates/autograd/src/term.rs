@@ -7,8 +7,9 @@
 use smallvec::SmallVec;
 
 use crate::ops::accumulate::{Regions, SumOfProducts};
-use crate::shape::{Shape, broadcast, element_count};
+use crate::shape::{Shape, broadcast};
 use crate::tape::Tape;
+use crate::tensor::{as_rows, sum_of_products};
 use crate::{Scalar, Tensor, Var};
 
 /// One contribution to the cotangent of an input: what [`Op::vjp`](crate::Op::vjp) gives back.
@@ -168,45 +169,6 @@ impl<T: Scalar> ValueSum<T> {
         self.multiply(shape);
         self.dense.unwrap_or_else(|| Tensor::zeros(shape))
     }
-}
-
-/// `[…, n]` seen as `[rows, n]`.
-pub(crate) fn as_rows<T: Scalar>(x: &Tensor<T>) -> Tensor<T> {
-    match x.shape() {
-        [_, _] => x.clone(),
-        [leading @ .., n] => x.reshape(&[element_count(leading), *n]),
-        [] => x.reshape(&[1, 1]),
-    }
-}
-
-/// `to = Σ xᵀ·g + beta·to` by one product: the rows of all pairs are laid one below the other.
-pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(&Tensor<T>, &Tensor<T>)], beta: T, to: &mut [T]) {
-    match pairs {
-        [] => {
-            for x in to {
-                *x = if beta == T::ZERO { T::ZERO } else { *x * beta };
-            }
-        }
-        [(x, g)] => x.transposed_matmul_into(g, beta, to),
-        _ => {
-            let x = stack_rows(pairs.iter().map(|(x, _)| *x));
-            let g = stack_rows(pairs.iter().map(|(_, g)| *g));
-            x.transposed_matmul_into(&g, beta, to);
-        }
-    }
-}
-
-fn stack_rows<'a, T: Scalar>(parts: impl Iterator<Item = &'a Tensor<T>> + Clone) -> Tensor<T> {
-    let rows = parts.clone().map(|part| part.shape()[0]).sum();
-    let cols = parts.clone().next().map_or(0, |part| part.shape()[1]);
-    Tensor::build(&[rows, cols], |to| {
-        let mut rest = to;
-        for part in parts {
-            let (here, behind) = rest.split_at_mut(part.len());
-            part.copy_to(here);
-            rest = behind;
-        }
-    })
 }
 
 /// The cotangent of one node in a sweep that is recorded: terms wait, and are summed by ops when the node's turn comes.

@@ -4,7 +4,7 @@
 use smallvec::SmallVec;
 
 use crate::shape::Shape;
-use crate::term::{as_rows, sum_of_products};
+use crate::tensor::{as_rows, sum_of_products};
 use crate::{Op, Scalar, Site, Tensor, Term};
 
 /// y = Σ_k x_kᵀ·g_k. Inputs x_1, g_1, x_2, g_2, …, `[…, m]` and `[…, n]`; y `[m, n]`.

@@ -1,7 +1,7 @@
 //! Products of matrices, and the affine map that every gate is made of.
 
 use crate::shape::{Shape, broadcast, mismatch};
-use crate::term::as_rows;
+use crate::tensor::as_rows;
 use crate::{Op, Scalar, Site, Tensor, Term, Var};
 
 /// y = a·b over the last two axes, leading axes broadcast; ā = ȳ·bᵀ, b̄ = aᵀ·ȳ, deferred where b is one matrix.

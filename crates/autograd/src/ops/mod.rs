@@ -6,6 +6,7 @@ pub mod accumulate;
 pub mod activation;
 pub mod arithmetic;
 pub mod elementary;
+pub mod gather;
 pub mod layout;
 pub mod linalg;
 pub mod loss;

@@ -1,0 +1,69 @@
+//! Ops that pick positions of an axis by index, and their transpose: embeddings, reorderings of a batch.
+
+use crate::shape::{Shape, check_axis};
+use crate::{Op, Scalar, Site, Tensor, Term, Var};
+
+/// y = the positions `indices` of an axis of x, in that order, repeats allowed; x̄ = ȳ added at those positions.
+#[derive(Clone, Debug)]
+pub struct IndexSelect {
+    axis: usize,
+    indices: Vec<usize>,
+}
+
+impl<T: Scalar> Op<T> for IndexSelect {
+    fn name(&self) -> &'static str {
+        "index_select"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].gather(self.axis, &self.indices)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        let length = at.input(0).shape()[self.axis];
+        let scatter = IndexAdd { axis: self.axis, indices: self.indices.clone(), length };
+        Term::dense(at.tape().apply(scatter, &[at.cotangent()]))
+    }
+}
+
+/// y = 0 with x added at the positions `indices` of an axis; x̄ = ȳ at those positions. The transpose of
+/// [`IndexSelect`].
+#[derive(Clone, Debug)]
+pub struct IndexAdd {
+    axis: usize,
+    indices: Vec<usize>,
+    length: usize,
+}
+
+impl<T: Scalar> Op<T> for IndexAdd {
+    fn name(&self) -> &'static str {
+        "index_add"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let x = inputs[0];
+        let mut shape = Shape::from_slice(x.shape());
+        shape[self.axis] = self.length;
+        let mut y = Tensor::zeros(&shape);
+        for (from, &to) in self.indices.iter().enumerate() {
+            y.add_region(self.axis, to, &x.slice(self.axis, from..from + 1));
+        }
+        y
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::dense(at.cotangent().index_select(self.axis, &self.indices))
+    }
+}
+
+impl<'t, T: Scalar> Var<'t, T> {
+    /// The positions `indices` of `axis`, in that order; a position may come more than once.
+    ///
+    /// # Panics
+    /// If there is no such axis, or an index lies outside.
+    #[track_caller]
+    pub fn index_select(self, axis: usize, indices: &[usize]) -> Self {
+        let shape = self.shape();
+        check_axis("index_select", &shape, axis);
+        if let Some(outside) = indices.iter().find(|&&i| i >= shape[axis]) {
+            panic!("index_select: index {outside} does not lie in axis {axis} of shape {:?}", shape.as_slice());
+        }
+        self.tape().apply(IndexSelect { axis, indices: indices.to_vec() }, &[self])
+    }
+}

@@ -1,0 +1,152 @@
+//! Arithmetic on values: maps, sums, and pieces put together.
+
+use super::Tensor;
+use crate::Scalar;
+use crate::kernels::{elementwise, reduce};
+use crate::shape::{self, broadcast_or_panic, broadcast_strides, check_axis, row_major};
+
+/// Arithmetic, as ops and optimisers need it. Differentiable arithmetic is that of [`Var`](crate::Var).
+impl<T: Scalar> Tensor<T> {
+    /// `f` of every element.
+    pub fn map(&self, f: impl Fn(T) -> T) -> Self {
+        Self::build(&self.shape, |to| elementwise::map(self.view(), to, f))
+    }
+
+    /// `f(from, to)` over slices: for functions that have a vectorised form.
+    pub(crate) fn map_slices(&self, f: impl Fn(&[T], &mut [T])) -> Self {
+        Self::build(&self.shape, |to| elementwise::map_slices(self.view(), to, f))
+    }
+
+    /// `f` of every pair of elements, with broadcasting.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast.
+    #[track_caller]
+    pub fn zip(&self, other: &Self, f: impl Fn(T, T) -> T) -> Self {
+        if self.shape == other.shape {
+            return Self::build(&self.shape, |to| elementwise::zip(self.view(), other.view(), to, f));
+        }
+        let shape = broadcast_or_panic("zip", &self.shape, &other.shape);
+        let (a, b) = (self.broadcast_to(&shape), other.broadcast_to(&shape));
+        Self::build(&shape, |to| elementwise::zip(a.view(), b.view(), to, f))
+    }
+
+    /// The numbers for writing. If another tensor shares them, or they are not contiguous, they are copied first.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        if !self.buffer.is_unique() || !self.is_contiguous() {
+            *self = self.map(|x| x);
+        }
+        let (offset, len) = (self.offset, self.len());
+        &mut self.buffer.data_mut().expect("the numbers have one owner now")[offset..offset + len]
+    }
+
+    /// Adds `other`, which is stretched if need be, in place.
+    ///
+    /// # Panics
+    /// If `other` does not stretch to this tensor's shape.
+    #[track_caller]
+    pub fn add_assign(&mut self, other: &Self) {
+        let other = other.broadcast_to(&self.shape);
+        let strides = row_major(&self.shape);
+        elementwise::accumulate(self.as_mut_slice(), &strides, other.view(), |x, y| x + y);
+    }
+
+    /// Adds `piece` to the part of this tensor that starts at `start` of `axis`; everything else stays.
+    pub(crate) fn add_region(&mut self, axis: usize, start: usize, piece: &Self) {
+        let strides = row_major(&self.shape);
+        let first = start * strides[axis];
+        if !piece.is_empty() {
+            elementwise::accumulate(&mut self.as_mut_slice()[first..], &strides, piece.view(), |x, y| x + y);
+        }
+    }
+
+    /// Adds `wide`, summed down to this tensor's shape (the transpose of broadcasting), in place.
+    pub(crate) fn add_summed(&mut self, wide: &Self) {
+        let own = row_major(&self.shape);
+        let strides = broadcast_strides(&self.shape, &own, wide.shape()).expect("a wide cotangent fits its input");
+        elementwise::accumulate(self.as_mut_slice(), &strides, wide.view(), |x, y| x + y);
+    }
+
+    /// Sums down to `shape`: the transpose of [`broadcast_to`](Tensor::broadcast_to).
+    ///
+    /// # Panics
+    /// If `shape` does not stretch to this tensor's shape.
+    #[track_caller]
+    pub fn sum_to(&self, shape: &[usize]) -> Self {
+        if self.shape() == shape {
+            return self.clone();
+        }
+        if broadcast_strides(shape, &row_major(shape), &self.shape).is_none() {
+            shape::mismatch("sum_to", &[self.shape(), shape], "a length of 1 wherever they differ");
+        }
+        let mut out = Self::zeros(shape);
+        out.add_summed(self);
+        out
+    }
+
+    /// The sum of all elements, added pairwise.
+    pub fn sum(&self) -> T {
+        reduce::sum_slice(self.to_contiguous().as_slice().expect("contiguous by construction"))
+    }
+
+    /// The sum along `axis`, which is gone from the result.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    #[track_caller]
+    pub fn sum_axis(&self, axis: usize) -> Self {
+        check_axis("sum_axis", &self.shape, axis);
+        let mut shape = self.shape.clone();
+        shape.remove(axis);
+        Self::build(&shape, |to| reduce::sum_axis(self.view(), axis, to))
+    }
+
+    /// Folds `axis` by `f` from `start`; the axis is gone from the result.
+    pub(crate) fn fold_axis(&self, axis: usize, start: T, f: impl Fn(T, T) -> T) -> Self {
+        let mut shape = self.shape.clone();
+        shape.remove(axis);
+        Self::build(&shape, |to| {
+            to.fill(start);
+            reduce::fold_axis(self.view(), axis, to, f);
+        })
+    }
+
+    /// Pieces laid at `(axis, start)` of a tensor of `shape` that they cover without a gap.
+    pub(crate) fn assemble<'a>(shape: &[usize], pieces: impl Iterator<Item = (&'a Self, usize, usize)>) -> Self {
+        let strides = row_major(shape);
+        Self::build(shape, |to| {
+            for (piece, axis, start) in pieces.filter(|(piece, ..)| !piece.is_empty()) {
+                elementwise::accumulate(&mut to[start * strides[axis]..], &strides, piece.view(), |_, x| x);
+            }
+        })
+    }
+
+    /// The positions `indices` of `axis`, in that order.
+    pub(crate) fn gather(&self, axis: usize, indices: &[usize]) -> Self {
+        let mut shape = self.shape.clone();
+        shape[axis] = indices.len();
+        let pieces: Vec<_> = indices.iter().map(|&i| self.slice(axis, i..i + 1)).collect();
+        Self::assemble(&shape, pieces.iter().enumerate().map(|(to, piece)| (piece, axis, to)))
+    }
+
+    /// `a` where `mask` is not 0, `b` elsewhere, with broadcasting.
+    pub(crate) fn choose(mask: &Self, a: &Self, b: &Self) -> Self {
+        let shape = broadcast_or_panic("select", &broadcast_or_panic("select", a.shape(), b.shape()), mask.shape());
+        let [mask, a, b] = [mask, a, b].map(|x| x.broadcast_to(&shape));
+        Self::build(&shape, |to| {
+            b.copy_to(to);
+            let strides = row_major(&shape);
+            elementwise::accumulate_where(to, &strides, mask.view(), a.view());
+        })
+    }
+
+    /// Whether no element is infinite or NaN.
+    pub fn all_finite(&self) -> bool {
+        self.to_contiguous().as_slice().is_some_and(|xs| xs.iter().all(|x| x.is_finite()))
+    }
+
+    /// The 2-norm of all elements, √Σx².
+    pub fn norm(&self) -> T {
+        self.map(|x| x * x).sum().sqrt()
+    }
+}

@@ -1,0 +1,115 @@
+//! Views: other orders, shapes and parts of the same numbers.
+
+use std::ops::Range;
+
+use super::Tensor;
+use crate::Scalar;
+use crate::shape::{self, Shape, broadcast_strides, check_range, element_count, row_major};
+
+/// Views: the same numbers seen in another order, shape or part.
+impl<T: Scalar> Tensor<T> {
+    fn with_layout(&self, offset: usize, shape: Shape, strides: Shape) -> Self {
+        Tensor { buffer: self.buffer.clone(), offset, shape, strides }
+    }
+
+    /// The part `range` of `axis`.
+    ///
+    /// # Panics
+    /// If there is no such axis or the range does not lie within it.
+    #[track_caller]
+    pub fn slice(&self, axis: usize, range: Range<usize>) -> Self {
+        check_range("slice", &self.shape, axis, &range);
+        let mut shape = self.shape.clone();
+        shape[axis] = range.len();
+        self.with_layout(self.offset + range.start * self.strides[axis], shape, self.strides.clone())
+    }
+
+    /// Position `at` of `axis`; the axis is gone.
+    ///
+    /// # Panics
+    /// If there is no such axis or position.
+    #[track_caller]
+    pub fn index(&self, axis: usize, at: usize) -> Self {
+        check_range("index", &self.shape, axis, &(at..at + 1));
+        let (mut shape, mut strides) = (self.shape.clone(), self.strides.clone());
+        shape.remove(axis);
+        let stride = strides.remove(axis);
+        self.with_layout(self.offset + at * stride, shape, strides)
+    }
+
+    /// The axes in the order `axes`: axis `k` of the result is axis `axes[k]` of this tensor.
+    ///
+    /// # Panics
+    /// If `axes` does not name every axis once.
+    #[track_caller]
+    pub fn permute(&self, axes: &[usize]) -> Self {
+        let once = (0..self.rank()).all(|axis| axes.contains(&axis));
+        if axes.len() != self.rank() || !once {
+            panic!("permute: {axes:?} does not name every axis of shape {:?} once", self.shape());
+        }
+        let shape = axes.iter().map(|&a| self.shape[a]).collect();
+        let strides = axes.iter().map(|&a| self.strides[a]).collect();
+        self.with_layout(self.offset, shape, strides)
+    }
+
+    /// The last two axes swapped.
+    ///
+    /// # Panics
+    /// If there are fewer than two axes.
+    #[track_caller]
+    pub fn transpose(&self) -> Self {
+        let rank = self.rank();
+        if rank < 2 {
+            panic!("transpose: shape {:?} has fewer than two axes", self.shape());
+        }
+        let (mut shape, mut strides) = (self.shape.clone(), self.strides.clone());
+        shape.swap(rank - 2, rank - 1);
+        strides.swap(rank - 2, rank - 1);
+        self.with_layout(self.offset, shape, strides)
+    }
+
+    /// The tensor stretched to `shape` by the rules of broadcasting; nothing is copied.
+    ///
+    /// # Panics
+    /// If this tensor's shape does not stretch to `shape`.
+    #[track_caller]
+    pub fn broadcast_to(&self, shape: &[usize]) -> Self {
+        match broadcast_strides(&self.shape, &self.strides, shape) {
+            Some(strides) => self.with_layout(self.offset, Shape::from_slice(shape), strides),
+            None => shape::mismatch("broadcast_to", &[self.shape(), shape], "a length of 1 wherever they differ"),
+        }
+    }
+
+    /// The same numbers in row-major order under another shape; copied only if they are not contiguous.
+    ///
+    /// # Panics
+    /// If the number of elements differs.
+    #[track_caller]
+    pub fn reshape(&self, shape: &[usize]) -> Self {
+        if element_count(shape) != self.len() {
+            shape::mismatch("reshape", &[self.shape(), shape], "the same number of elements");
+        }
+        let whole = self.to_contiguous();
+        whole.with_layout(whole.offset, Shape::from_slice(shape), row_major(shape))
+    }
+
+    /// This tensor with a new axis of length 1 at `axis`; nothing is copied.
+    ///
+    /// # Panics
+    /// If `axis` is larger than the rank.
+    #[track_caller]
+    pub fn unsqueeze(&self, axis: usize) -> Self {
+        if axis > self.rank() {
+            panic!("unsqueeze: axis {axis} lies beyond shape {:?}", self.shape());
+        }
+        let (mut shape, mut strides) = (self.shape.clone(), self.strides.clone());
+        shape.insert(axis, 1);
+        strides.insert(axis, 0);
+        self.with_layout(self.offset, shape, strides)
+    }
+
+    /// The same tensor with its numbers in row-major order without gaps; copied only if they are not.
+    pub fn to_contiguous(&self) -> Self {
+        if self.is_contiguous() { self.clone() } else { self.map(|x| x) }
+    }
+}
