@@ -62,6 +62,9 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     // What would stop the program after minutes of training stops it now.
     prepare_folder(&arguments.out)?;
+    if let Some(folder) = arguments.save.as_deref().and_then(Path::parent) {
+        prepare_folder(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?;
+    }
     let shards = Shards::new(arguments.threads)?;
     let (train, test) = scores(arguments)?;
     describe(&train, &test);

@@ -105,6 +105,8 @@ fn wrong_input_is_named() {
     let out = at("out");
 
     assert!(error(&["--out", &at("file/out")]).starts_with(&format!("cannot write to the folder {}", at("file/out"))));
+    let message = error(&["--cell", "gru", "--save", &at("file/net"), "--out", &out]);
+    assert!(message.starts_with(&format!("cannot write to the folder {}", at("file"))), "{message}");
     assert!(error(&["--data", &at("nowhere"), "--out", &out]).contains("nowhere"));
     assert!(error(&["--test", &at("nowhere"), "--out", &out]).starts_with("--test needs scores to train on"));
     assert!(error(&["--load", &at("file"), "--out", &out]).contains("no whole safetensors file"));
