@@ -88,6 +88,11 @@ impl<T: Scalar> Buffer<T> {
         Buffer(Some(recycled.unwrap_or_else(|| Storage::new(vec![T::ZERO; class_len(class)]))))
     }
 
+    /// No buffer: what is left where one was taken out.
+    pub(crate) fn none() -> Self {
+        Buffer(None)
+    }
+
     /// Takes over the numbers of `data` without a copy.
     pub(crate) fn from_vec(data: Vec<T>) -> Self {
         Buffer(Some(Storage::new(data)))

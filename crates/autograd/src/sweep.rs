@@ -1,7 +1,5 @@
 //! The reverse pass: one loop from the result down to the first variable that a gradient is wanted for.
 
-use smallvec::SmallVec;
-
 use crate::op::Site;
 use crate::shape::Shape;
 use crate::tape::Tape;
@@ -10,6 +8,8 @@ use crate::{Scalar, Tensor, Var};
 
 /// The two kinds of sweep: numbers out, or variables that can be differentiated again. The rules are the same.
 trait Sweep<'t, T: Scalar> {
+    /// Whether rules record on the tape that is swept.
+    const RECORDS: bool;
     /// A finished cotangent.
     type Total: Clone;
     /// A cotangent that is still being summed.
@@ -34,6 +34,7 @@ struct Values<'t, T: Scalar> {
 }
 
 impl<'t, T: Scalar> Sweep<'t, T> for Values<'t, T> {
+    const RECORDS: bool = false;
     type Total = Tensor<T>;
     type Sum = ValueSum<T>;
     type Term = ValueTerm<T>;
@@ -47,10 +48,11 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'t, T> {
     fn start(&self, seed: Tensor<T>) -> ValueSum<T> {
         ValueSum::of(seed)
     }
+    /// Terms leave the scratch tape: so sums own their numbers and add in place. The cotangent itself, which is the first
+    /// node there, may be a term of several inputs and is shared.
     fn keep(&self, term: Term<'t, T>) -> ValueTerm<T> {
-        term.into_values()
+        term.into_values(|v| if v.id() == 0 { v.value() } else { self.scratch.take_value(v.id()) })
     }
-    /// Terms have left the scratch tape by now, and are added after: so sums own their numbers and add in place.
     fn end_of_node(&self) {
         self.scratch.reset();
     }
@@ -68,6 +70,7 @@ struct Recorded<'t, T: Scalar> {
 }
 
 impl<'t, T: Scalar> Sweep<'t, T> for Recorded<'t, T> {
+    const RECORDS: bool = true;
     type Total = Var<'t, T>;
     type Sum = RecordedSum<'t, T>;
     type Term = Term<'t, T>;
@@ -129,22 +132,18 @@ fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
         if let Ok(place) = wanted.binary_search(&node) {
             totals[place] = Some(total.clone());
         }
-        let mut terms = SmallVec::<[(u32, S::Term); 6]>::new();
-        recorded.with_op(node, |op| {
+        recorded.with_op(node, S::RECORDS, |op| {
             let site = Site::new(recorded, kind.tape(), node, kind.cotangent(total));
             for i in 0..recorded.arity(node) {
                 let input = recorded.input_of(node, i);
                 if reached[input as usize] {
-                    let term = op.vjp(i, &site);
-                    term.check(op.name(), i, &shape_of(recorded, input));
-                    terms.push((input, kind.keep(term)));
+                    let (term, shape) = (op.vjp(i, &site), shape_of(recorded, input));
+                    term.check(op.name(), i, &shape);
+                    kind.add(slots.entry(input), kind.keep(term), &shape);
                 }
             }
         });
         kind.end_of_node();
-        for (input, term) in terms {
-            kind.add(slots.entry(input), term, &shape_of(recorded, input));
-        }
     }
     totals
 }

@@ -269,12 +269,26 @@ impl<T: Scalar> Tape<T> {
         nodes.inputs(&nodes.list[index as usize])[input]
     }
 
-    /// Calls `f` with the op of a node, if it has one, while the tape stays free for recording.
-    pub(crate) fn with_op<R>(&self, index: u32, f: impl FnOnce(&dyn Op<T>) -> R) -> Option<R> {
-        // The op is taken out of its node for the call: a rule that records on this very tape may make it grow.
+    /// Calls `f` with the op of a node, if it has one; `recording` says whether `f` records on this very tape.
+    pub(crate) fn with_op<R>(&self, index: u32, recording: bool, f: impl FnOnce(&dyn Op<T>) -> R) -> Option<R> {
+        if !recording {
+            return self.nodes.borrow().list[index as usize].op.as_deref().map(f);
+        }
+        // The tape may grow under the op, so it is taken out of its node for the call.
         let op = self.nodes.borrow_mut().list[index as usize].op.take()?;
         let result = f(&*op);
         self.nodes.borrow_mut().list[index as usize].op = Some(op);
         Some(result)
+    }
+
+    /// Takes a value out of a tape that is about to be emptied.
+    pub(crate) fn take_value(&self, index: u32) -> Tensor<T> {
+        std::mem::replace(&mut self.nodes.borrow_mut().list[index as usize].value, Tensor::taken())
+    }
+
+    /// Whether two values have the same shape.
+    pub(crate) fn same_shape(&self, a: u32, b: u32) -> bool {
+        let nodes = self.nodes.borrow();
+        nodes.list[a as usize].value.shape() == nodes.list[b as usize].value.shape()
     }
 }

@@ -21,7 +21,6 @@ pub(crate) use products::{as_rows, sum_of_products};
 /// assert_eq!(x.transpose().shape(), [3, 2]);
 /// assert_eq!(x.slice(1, 1..3).to_vec(), [2.0, 3.0, 5.0, 6.0]);
 /// ```
-#[derive(Clone)]
 pub struct Tensor<T: Scalar> {
     buffer: Buffer<T>,
     offset: usize,
@@ -74,6 +73,11 @@ impl<T: Scalar> Tensor<T> {
         let mut buffer = Buffer::dirty(len);
         fill(&mut buffer.data_mut().expect("a new buffer has one owner")[..len]);
         Self::contiguous(buffer, shape)
+    }
+
+    /// Stands where a tensor was taken out; holds nothing and is never read.
+    pub(crate) fn taken() -> Self {
+        Tensor { buffer: Buffer::none(), offset: 0, shape: Shape::new(), strides: Shape::new() }
     }
 
     fn contiguous(buffer: Buffer<T>, shape: &[usize]) -> Self {
@@ -174,6 +178,14 @@ impl<T: Scalar> Tensor<T> {
         // An empty view may start behind the end of its buffer (a slice at the end of an axis, say).
         let data = self.buffer.data().get(self.offset..).unwrap_or_default();
         View { data, shape: &self.shape, strides: &self.strides }
+    }
+}
+
+impl<T: Scalar> Clone for Tensor<T> {
+    fn clone(&self) -> Self {
+        // `from_slice` copies the axes at once; `clone` would go one by one.
+        let (shape, strides) = (Shape::from_slice(&self.shape), Shape::from_slice(&self.strides));
+        Tensor { buffer: self.buffer.clone(), offset: self.offset, shape, strides }
     }
 }
 

@@ -83,14 +83,18 @@ impl<'t, T: Scalar> Term<'t, T> {
         }
     }
 
-    /// The term as numbers, free of the tape it was computed on.
-    pub(crate) fn into_values(self) -> ValueTerm<T> {
+    /// The term as numbers, each variable by `value`. A variable that comes twice is asked for once.
+    pub(crate) fn into_values(self, value: impl Fn(Var<'t, T>) -> Tensor<T>) -> ValueTerm<T> {
         ValueTerm(match self.0 {
             Kind::Zero => Kind::Zero,
-            Kind::Dense(g) => Kind::Dense(g.value()),
-            Kind::Summed(g) => Kind::Summed(g.value()),
-            Kind::Product(x, g) => Kind::Product(x.value(), g.value()),
-            Kind::Region { piece, axis, start } => Kind::Region { piece: piece.value(), axis, start },
+            Kind::Dense(g) => Kind::Dense(value(g)),
+            Kind::Summed(g) => Kind::Summed(value(g)),
+            Kind::Product(x, g) if x.id() == g.id() => {
+                let x = value(x);
+                Kind::Product(x.clone(), x)
+            }
+            Kind::Product(x, g) => Kind::Product(value(x), value(g)),
+            Kind::Region { piece, axis, start } => Kind::Region { piece: value(piece), axis, start },
         })
     }
 

@@ -58,10 +58,19 @@ impl Elementary for f64 {
     }
 }
 
+/// `to[i] = f(from[i])` over slices.
 #[inline(always)]
-fn each<T: Copy>(from: &[T], to: &mut [T], f: impl Fn(T) -> T) {
+pub(crate) fn each<T: Copy>(from: &[T], to: &mut [T], f: impl Fn(T) -> T) {
     for (to, &from) in to.iter_mut().zip(from) {
         *to = f(from);
+    }
+}
+
+/// `to[i] = f(a[i], b[i])` over slices.
+#[inline(always)]
+pub(crate) fn each_pair<T: Copy>(a: &[T], b: &[T], to: &mut [T], f: impl Fn(T, T) -> T) {
+    for ((to, &a), &b) in to.iter_mut().zip(a).zip(b) {
+        *to = f(a, b);
     }
 }
 
@@ -98,11 +107,7 @@ pub(crate) fn zip<T: Scalar>(a: View<'_, T>, b: View<'_, T>, to: &mut [T], f: im
     for_each_run(a.shape, [a.strides, b.strides, &row_major(a.shape)], |[x, y, t], [sx, sy, _], len| {
         let to = &mut to[t..t + len];
         match (sx, sy) {
-            (1, 1) => {
-                for ((to, &x), &y) in to.iter_mut().zip(&a.data[x..x + len]).zip(&b.data[y..y + len]) {
-                    *to = f(x, y);
-                }
-            }
+            (1, 1) => each_pair(&a.data[x..x + len], &b.data[y..y + len], to, &f),
             (1, 0) => {
                 let y = b.data[y];
                 each(&a.data[x..x + len], to, |x| f(x, y));

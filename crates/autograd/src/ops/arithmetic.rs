@@ -143,7 +143,8 @@ macro_rules! operator {
             /// If the shapes do not broadcast, or the variables live on two tapes.
             #[track_caller]
             fn $method(self, other: Var<'t, T>) -> Var<'t, T> {
-                if std::ptr::eq(self.tape(), other.tape()) {
+                // Two tapes are refused by `apply`.
+                if std::ptr::eq(self.tape(), other.tape()) && !self.tape().same_shape(self.id(), other.id()) {
                     broadcast_or_panic($name, &self.shape(), &other.shape());
                 }
                 self.tape().apply($op, &[self, other])

@@ -9,12 +9,18 @@ use crate::shape::{self, broadcast_or_panic, broadcast_strides, check_axis, row_
 impl<T: Scalar> Tensor<T> {
     /// `f` of every element.
     pub fn map(&self, f: impl Fn(T) -> T) -> Self {
-        Self::build(&self.shape, |to| elementwise::map(self.view(), to, f))
+        match self.as_slice() {
+            Some(from) => Self::build(&self.shape, |to| elementwise::each(from, to, f)),
+            None => Self::build(&self.shape, |to| elementwise::map(self.view(), to, f)),
+        }
     }
 
     /// `f(from, to)` over slices: for functions that have a vectorised form.
     pub(crate) fn map_slices(&self, f: impl Fn(&[T], &mut [T])) -> Self {
-        Self::build(&self.shape, |to| elementwise::map_slices(self.view(), to, f))
+        match self.as_slice() {
+            Some(from) => Self::build(&self.shape, |to| f(from, to)),
+            None => Self::build(&self.shape, |to| elementwise::map_slices(self.view(), to, f)),
+        }
     }
 
     /// `f` of every pair of elements, with broadcasting.
@@ -24,7 +30,10 @@ impl<T: Scalar> Tensor<T> {
     #[track_caller]
     pub fn zip(&self, other: &Self, f: impl Fn(T, T) -> T) -> Self {
         if self.shape == other.shape {
-            return Self::build(&self.shape, |to| elementwise::zip(self.view(), other.view(), to, f));
+            return Self::build(&self.shape, |to| match (self.as_slice(), other.as_slice()) {
+                (Some(a), Some(b)) => elementwise::each_pair(a, b, to, f),
+                _ => elementwise::zip(self.view(), other.view(), to, f),
+            });
         }
         let shape = broadcast_or_panic("zip", &self.shape, &other.shape);
         let (a, b) = (self.broadcast_to(&shape), other.broadcast_to(&shape));
@@ -46,6 +55,12 @@ impl<T: Scalar> Tensor<T> {
     /// If `other` does not stretch to this tensor's shape.
     #[track_caller]
     pub fn add_assign(&mut self, other: &Self) {
+        if self.shape == other.shape
+            && let Some(from) = other.as_slice()
+        {
+            let to = self.as_mut_slice();
+            return to.iter_mut().zip(from).for_each(|(to, &x)| *to += x);
+        }
         let other = other.broadcast_to(&self.shape);
         let strides = row_major(&self.shape);
         elementwise::accumulate(self.as_mut_slice(), &strides, other.view(), |x, y| x + y);

@@ -19,9 +19,9 @@ impl<T: Scalar> Tensor<T> {
     #[track_caller]
     pub fn slice(&self, axis: usize, range: Range<usize>) -> Self {
         check_range("slice", &self.shape, axis, &range);
-        let mut shape = self.shape.clone();
+        let mut shape = Shape::from_slice(&self.shape);
         shape[axis] = range.len();
-        self.with_layout(self.offset + range.start * self.strides[axis], shape, self.strides.clone())
+        self.with_layout(self.offset + range.start * self.strides[axis], shape, Shape::from_slice(&self.strides))
     }
 
     /// Position `at` of `axis`; the axis is gone.
@@ -31,7 +31,7 @@ impl<T: Scalar> Tensor<T> {
     #[track_caller]
     pub fn index(&self, axis: usize, at: usize) -> Self {
         check_range("index", &self.shape, axis, &(at..at + 1));
-        let (mut shape, mut strides) = (self.shape.clone(), self.strides.clone());
+        let (mut shape, mut strides) = (Shape::from_slice(&self.shape), Shape::from_slice(&self.strides));
         shape.remove(axis);
         let stride = strides.remove(axis);
         self.with_layout(self.offset + at * stride, shape, strides)
@@ -62,7 +62,7 @@ impl<T: Scalar> Tensor<T> {
         if rank < 2 {
             panic!("transpose: shape {:?} has fewer than two axes", self.shape());
         }
-        let (mut shape, mut strides) = (self.shape.clone(), self.strides.clone());
+        let (mut shape, mut strides) = (Shape::from_slice(&self.shape), Shape::from_slice(&self.strides));
         shape.swap(rank - 2, rank - 1);
         strides.swap(rank - 2, rank - 1);
         self.with_layout(self.offset, shape, strides)
@@ -102,7 +102,7 @@ impl<T: Scalar> Tensor<T> {
         if axis > self.rank() {
             panic!("unsqueeze: axis {axis} lies beyond shape {:?}", self.shape());
         }
-        let (mut shape, mut strides) = (self.shape.clone(), self.strides.clone());
+        let (mut shape, mut strides) = (Shape::from_slice(&self.shape), Shape::from_slice(&self.strides));
         shape.insert(axis, 1);
         strides.insert(axis, 0);
         self.with_layout(self.offset, shape, strides)
