@@ -7,13 +7,13 @@ use std::cell::RefCell;
 use std::panic::Location;
 
 use smallbox::SmallBox;
-use smallbox::space::S8;
+use smallbox::space::S4;
 use smallvec::SmallVec;
 
 use crate::{Op, Scalar, Site, Tensor, Term, Var};
 
-/// An op with its settings, inline in its node: recording a node allocates nothing.
-type OpBox<T> = SmallBox<dyn Op<T>, S8>;
+/// An op with its settings, inline in its node if they are small: recording most nodes allocates nothing.
+type OpBox<T> = SmallBox<dyn Op<T>, S4>;
 
 /// Values of inputs, as `Op::forward` takes them.
 type Values<'a, T> = SmallVec<[&'a Tensor<T>; 8]>;

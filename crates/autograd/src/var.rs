@@ -70,6 +70,10 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.tape.with_value(self.index, |value| Shape::from_slice(value.shape()))
     }
 
+    pub(crate) fn has_shape(self, shape: &[usize]) -> bool {
+        self.tape.with_value(self.index, |value| value.shape() == shape)
+    }
+
     /// The number of axes.
     pub fn rank(self) -> usize {
         self.tape.with_value(self.index, Tensor::rank)
