@@ -13,7 +13,9 @@ use crate::kernels::matmul::PackCache;
 pub(crate) struct Storage<T: Scalar> {
     data: Vec<T>,
     packs: PackCache<T>,
-    home: usize,
+    /// The thread whose free list it goes back to; `None` for a buffer that no free list handed out. Taking back more than
+    /// was handed out would let the lists grow without end.
+    home: Option<usize>,
 }
 
 /// Buffers waiting to be used again, by size class.
@@ -85,7 +87,8 @@ impl<T: Scalar> Buffer<T> {
         let recycled = T::with_free_list(|list| list.take(class))
             .flatten()
             .or_else(|| T::shared_free_list().lock().unwrap_or_else(PoisonError::into_inner).take(class));
-        Buffer(Some(recycled.unwrap_or_else(|| Storage::new(vec![T::ZERO; class_len(class)]))))
+        let new = || Storage::new(vec![T::ZERO; class_len(class)], Some(this_thread()));
+        Buffer(Some(recycled.unwrap_or_else(new)))
     }
 
     /// No buffer: what is left where one was taken out.
@@ -95,7 +98,7 @@ impl<T: Scalar> Buffer<T> {
 
     /// Takes over the numbers of `data` without a copy.
     pub(crate) fn from_vec(data: Vec<T>) -> Self {
-        Buffer(Some(Storage::new(data)))
+        Buffer(Some(Storage::new(data, None)))
     }
 
     fn storage(&self) -> &Arc<Storage<T>> {
@@ -123,8 +126,8 @@ impl<T: Scalar> Buffer<T> {
 }
 
 impl<T: Scalar> Storage<T> {
-    fn new(data: Vec<T>) -> Arc<Self> {
-        Arc::new(Storage { data, packs: PackCache::default(), home: this_thread() })
+    fn new(data: Vec<T>, home: Option<usize>) -> Arc<Self> {
+        Arc::new(Storage { data, packs: PackCache::default(), home })
     }
 }
 
@@ -141,12 +144,9 @@ impl<T: Scalar> Drop for Buffer<T> {
         let Some(last) = (Arc::strong_count(&storage) == 1).then(|| Arc::get_mut(&mut storage)).flatten() else {
             return;
         };
+        let Some(home) = last.home else { return };
         let class = class_of(last.data.len());
-        if class_len(class) != last.data.len() {
-            return; // came from a Vec of the user's: not a size that a free list hands out
-        }
         last.packs.clear();
-        let home = last.home;
         if home == this_thread() {
             T::with_free_list(|list| list.put(class, storage));
         } else {
@@ -178,6 +178,17 @@ mod tests {
         let address = first.data().as_ptr();
         drop(first);
         assert_eq!(Buffer::<f64>::dirty(990).data().as_ptr(), address);
+    }
+
+    #[test]
+    fn buffers_that_no_list_handed_out_do_not_pile_up() {
+        // A length that is also that of a class: data of the user's comes in ever new vectors of such lengths.
+        let waiting = || f64::with_free_list(|list| list.classes.iter().map(Vec::len).sum::<usize>());
+        let before = waiting();
+        for _ in 0..10 {
+            drop(Buffer::from_vec(vec![0.0_f64; 4096]));
+        }
+        assert_eq!(waiting(), before);
     }
 
     #[test]
