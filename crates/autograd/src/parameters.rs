@@ -292,6 +292,7 @@ macro_rules! parameters {
         impl<$p $(, $m: $crate::Parameters<$p>)*> $crate::Parameters<$p> for $name<$p $(, $m)*> {
             type With<__Q> = $name<__Q $(, <$m as $crate::Parameters<$p>>::With<__Q>)*>;
 
+            // A struct of settings alone uses neither argument; so below.
             #[allow(unused_variables)]
             fn visit_at<'a>(&'a self, path: &mut $crate::parameters::Path, f: &mut dyn FnMut(&str, &'a $p))
             where
