@@ -51,7 +51,8 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'t, T> {
     /// Terms leave the scratch tape: so sums own their numbers and add in place. The cotangent itself, which is the first
     /// node there, may be a term of several inputs and is shared.
     fn keep(&self, term: Term<'t, T>) -> ValueTerm<T> {
-        term.into_values(|v| if v.id() == 0 { v.value() } else { self.scratch.take_value(v.id()) })
+        let own = |v: Var<'t, T>| std::ptr::eq(v.tape(), self.scratch) && v.id() != 0;
+        term.into_values(|v| if own(v) { self.scratch.take_value(v.id()) } else { v.value() })
     }
     fn end_of_node(&self) {
         self.scratch.reset();

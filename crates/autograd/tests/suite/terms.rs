@@ -264,3 +264,29 @@ fn powers_of_zero_stay_finite() {
     }
     assert_eq!(derivatives, [0.0, 2.0, 0.0, 0.0]);
 }
+
+/// y = Σ (aᵀ·a) ∘ w; its rule for w gives the product of one variable with itself, for a cotangent of 1.
+struct Gram;
+
+impl Op<f64> for Gram {
+    fn name(&self) -> &'static str {
+        "gram"
+    }
+    fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+        let gram = inputs[0].transpose().matmul(inputs[0]);
+        Tensor::scalar(gram.zip(inputs[1], |g, w| g * w).sum())
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
+        let a = at.input(0);
+        Term::product(a, a)
+    }
+}
+
+#[test]
+fn a_product_of_a_variable_with_itself_is_whole() {
+    let tape = Tape::new();
+    let a = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[3, 2]);
+    let (x, w) = (tape.constant(a.clone()), tape.leaf(Tensor::zeros(&[2, 2])));
+    let gradient = tape.apply(Gram, &[x, w]).backward().get(w);
+    assert_eq!(gradient, a.transpose().matmul(&a));
+}
