@@ -1,246 +1,199 @@
-//! Gradients against central differences, in `f64`, at orders one and two.
+//! Gradients against differences: the check that says what is wrong, and where.
 //!
 //! For y = f(x) the check draws a fixed weight for every element of y and looks at L(x) = Σ weight·y. First order: the
-//! tape's ∇L against (L(x + h) - L(x - h)) / 2h for every entry of every input. Second order: with a fixed direction v
-//! it looks at S(x) = Σ v·∇L(x) in the same way, so the rules are checked as differentiable functions too.
+//! tape's ∇L against (L(x + h) - L(x - h)) / 2h for every entry of every input. Second order: with fixed directions v
+//! it looks at S(x) = Σ v·∇L(x) in the same way, so the rules are checked as differentiable functions too; and so on.
 //!
 //! ```
 //! use rewind_autograd::{Tensor, check};
 //! let x = Tensor::from_vec(vec![0.3, -0.8, 1.1], &[3]);
 //! check::function(&[x], |_tape, x| (x[0].tanh() * x[0]).sum()).assert();
 //! ```
+//!
+//! The answer is a [`Report`] with a [`Verdict`]: right, wrong, cannot tell (and why), or invalid. Entries that disagree at
+//! the first step are looked at again at many steps: the error of a wrong rule does not move with h, truncation falls with
+//! h², rounding rises as h falls, and at a kink the derivatives from both sides stay apart. If something is wrong, every
+//! node of the tape is checked alone, and the report names the first op at fault with the line that recorded it.
+//!
+//! [`full`] and [`fast`] start a [`Check`] with other settings:
+//!
+//! ```
+//! use rewind_autograd::{Tensor, check};
+//! let x = Tensor::from_vec(vec![0.3_f32, -0.8, 1.1], &[3]);
+//! check::fast().orders(1).seed(7).function(&[x], |_tape, x| x[0].softmax(0)).assert();
+//! ```
 
-use std::fmt;
+mod culprit;
+mod differences;
+mod display;
+mod objective;
+mod pattern;
+mod report;
+mod run;
+mod shrink;
+mod steps;
+#[cfg(feature = "proptest")]
+pub mod strategies;
 
 use crate::parameters::Parameters;
 use crate::tape::Tape;
-use crate::{Tensor, Var};
+use crate::{Op, Scalar, Tensor, Var};
+use objective::Function;
+use run::{Run, catch};
 
-/// The relative error that central differences in `f64` may be expected to stay below, with room to spare: truncation
-/// and rounding are near 1e-10 each at the step used here.
-const TOLERANCE: f64 = 1e-6;
+pub use pattern::Pattern;
+pub use report::{Culprit, Doubt, Entry, Invalid, Mode, OffTape, Report, StepError, Suspect, Verdict};
 
-/// The step for an entry of size 1: the cube root of the rounding unit, where truncation and rounding balance.
-const STEP: f64 = 6.055e-6;
-
-/// One entry of a gradient, as the tape and as differences have it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// 1 for the gradient, 2 for the gradient of a projection of the gradient.
-    pub order: u8,
-    /// The input: its number, or its dotted name in a module.
-    pub input: String,
-    /// The place within the input, one position per axis.
-    pub index: Vec<usize>,
-    /// What the tape says.
-    pub analytic: f64,
-    /// What central differences say.
-    pub numeric: f64,
+/// Settings of a check: every entry or random directions, up to which order, and the seed of what is random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check {
+    mode: Mode,
+    orders: usize,
+    seed: u64,
 }
 
-impl Entry {
-    /// |analytic - numeric| / max(1, |analytic|, |numeric|); infinite if one of them is not finite.
-    pub fn error(&self) -> f64 {
-        let (a, n) = (self.analytic, self.numeric);
-        let error = (a - n).abs() / a.abs().max(n.abs()).max(1.0);
-        if error.is_nan() { f64::INFINITY } else { error }
-    }
+/// Every entry of every input, at orders one and two: 2·n evaluations of the function for n entries, and as many of its
+/// gradient.
+pub fn full() -> Check {
+    Check { mode: Mode::Full, orders: 2, seed: 0 }
 }
 
-/// What a check found.
-#[derive(Clone, Debug, PartialEq)]
-#[must_use = "a check that nobody looks at checks nothing"]
-pub struct Report {
-    /// How many entries were compared, both orders together.
-    pub entries: usize,
-    /// The entry with the largest error, of the first order if that one is wrong; `None` if there was nothing to
-    /// compare.
-    pub worst: Option<Entry>,
+/// Random directions through all inputs at once, at order one: a few evaluations in all, however large the inputs. Every
+/// direction has entries of both signs, and weights of its own for the outputs. What it cannot see is an error that is
+/// small beside the whole gradient: below about 1e-6 of its norm in `f64`. If a direction disagrees, every entry is
+/// compared, to say which.
+pub fn fast() -> Check {
+    Check { mode: Mode::Fast { projections: 3 }, orders: 1, seed: 0 }
 }
 
-impl Report {
-    /// Whether every entry is within the tolerance. A check that compared nothing has not passed.
-    pub fn passed(&self) -> bool {
-        self.worst.as_ref().is_some_and(|worst| worst.error() <= TOLERANCE)
-    }
-
-    /// Panics with the report unless the check passed.
-    ///
-    /// # Panics
-    /// If an entry is off, or nothing was compared.
-    #[track_caller]
-    pub fn assert(&self) {
-        if !self.passed() {
-            panic!("{self}");
-        }
-    }
-
-    fn add(&mut self, entry: Entry) {
-        self.entries += 1;
-        // Differences of wrong gradients mislead: what is wrong at the first order is not hidden by the second.
-        let worse = |worst: &Entry| {
-            let settled = worst.error() > TOLERANCE && entry.order > worst.order;
-            !settled && entry.error() > worst.error()
-        };
-        if self.worst.as_ref().is_none_or(worse) {
-            self.worst = Some(entry);
-        }
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(worst) = &self.worst else {
-            return write!(f, "gradient check: nothing was compared: no input has an element");
-        };
-        let verdict = if self.passed() { "right" } else { "WRONG" };
-        let Entry { order, input, index, analytic, numeric } = worst;
-        writeln!(f, "gradient check: {verdict}, {} entries compared; the worst:", self.entries)?;
-        writeln!(f, "  order {order}, input {input}, index {index:?}")?;
-        writeln!(f, "  tape        {analytic:+.12e}")?;
-        writeln!(f, "  differences {numeric:+.12e}")?;
-        write!(f, "  relative error {:.1e} (tolerance {TOLERANCE:.0e})", worst.error())
-    }
-}
-
-/// Checks `f` of `inputs`, at both orders.
+/// Checks `f` of `inputs`, every entry, at both orders.
 ///
-/// `f` gets a tape for constants and one variable per input. It must compute the same thing at every call.
-#[track_caller]
+/// `f` gets a tape for constants and one variable per input. It must compute the same thing at every call. In `f64`, where differences
+/// tell most; [`Check::function`] takes either precision.
 pub fn function<F>(inputs: &[Tensor<f64>], f: F) -> Report
 where
     F: for<'t> Fn(&'t Tape<f64>, &[Var<'t, f64>]) -> Var<'t, f64>,
 {
-    let names = (0..inputs.len()).map(|i| i.to_string()).collect::<Vec<_>>();
-    compare(&names, inputs, &f)
+    full().function(inputs, f)
 }
 
-/// Checks `f` of all parameters of `module`, at both orders; the report names the parameter.
-#[track_caller]
+/// Checks `f` of all parameters of `module`, every entry, at both orders; the report names the parameter.
 pub fn module<M, F>(module: &M, f: F) -> Report
 where
     M: Parameters<Tensor<f64>>,
     F: for<'t> Fn(&'t Tape<f64>, &M::With<Var<'t, f64>>) -> Var<'t, f64>,
 {
-    let inputs: Vec<_> = module.leaves().into_iter().cloned().collect();
-    compare(&module.names(), &inputs, &|tape, vars| {
-        let mut rest = vars.iter();
-        f(tape, &module.map(|_, _| *rest.next().expect("one variable per leaf")))
-    })
+    full().module(module, f)
 }
 
-/// Numbers in ±[0.5, 1.5) that follow no pattern: weights of a projection. Never near 0, so that nothing is hidden.
-fn direction(shape: &[usize], stream: u64) -> Tensor<f64> {
-    let mut state = stream.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03;
-    Tensor::from_fn(shape, |_| {
-        // splitmix64 (Steele et al. 2014): a check must not depend on anybody's generator.
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^= z >> 31;
-        let size = 0.5 + (z >> 11) as f64 / (1_u64 << 53) as f64;
-        if z & 1 == 0 { size } else { -size }
-    })
+/// Checks one op at `inputs`, every entry, at both orders.
+///
+/// ```
+/// use rewind_autograd::{Tensor, check, ops::activation::Tanh};
+/// check::op(Tanh, &[check::sample(&[2, 3], 1)]).assert();
+/// ```
+pub fn op<O: Op<f64> + Clone>(op: O, inputs: &[Tensor<f64>]) -> Report {
+    full().op(op, inputs)
 }
 
-fn compare<F>(names: &[String], inputs: &[Tensor<f64>], f: &F) -> Report
-where
-    F: for<'t> Fn(&'t Tape<f64>, &[Var<'t, f64>]) -> Var<'t, f64>,
-{
-    let mut report = Report { entries: 0, worst: None };
-    let mut add = |order, input: usize, at, analytic: &[Tensor<f64>], numeric| {
-        let index = unravel(at, inputs[input].shape());
-        let analytic = analytic[input].at(&index);
-        report.add(Entry { order, input: names[input].clone(), index, analytic, numeric });
-    };
-    let first = gradient(inputs, f);
-    differences(inputs, |x| objective(x, f), |input, at, numeric| add(1, input, at, &first, numeric));
-    let second = gradient_of_projection(inputs, f);
-    differences(inputs, |x| projection(x, f), |input, at, numeric| add(2, input, at, &second, numeric));
-    report
+/// Numbers in ±[0.5, 1.5) without a pattern, the same for the same seed: a point to check at, away from kinks at 0.
+pub fn sample<T: Scalar>(shape: &[usize], seed: u64) -> Tensor<T> {
+    objective::direction(shape, seed, 1 << 56)
 }
 
-fn leaves<'t>(tape: &'t Tape<f64>, inputs: &[Tensor<f64>]) -> Vec<Var<'t, f64>> {
-    inputs.iter().map(|x| tape.leaf(x.clone())).collect()
-}
-
-/// L = Σ weight·f(x).
-fn weighted<'t>(y: Var<'t, f64>) -> Var<'t, f64> {
-    (y * y.tape().constant(direction(&y.shape(), 0))).sum()
-}
-
-fn objective<F>(inputs: &[Tensor<f64>], f: &F) -> f64
-where
-    F: for<'t> Fn(&'t Tape<f64>, &[Var<'t, f64>]) -> Var<'t, f64>,
-{
-    // Not a quiet tape: f may ask for gradients itself (a penalty on a gradient, say).
-    let tape = Tape::new();
-    weighted(f(&tape, &leaves(&tape, inputs))).value().item()
-}
-
-fn gradient<F>(inputs: &[Tensor<f64>], f: &F) -> Vec<Tensor<f64>>
-where
-    F: for<'t> Fn(&'t Tape<f64>, &[Var<'t, f64>]) -> Var<'t, f64>,
-{
-    let tape = Tape::new();
-    let x = leaves(&tape, inputs);
-    let gradients = weighted(f(&tape, &x)).backward();
-    x.iter().map(|&x| gradients.get(x)).collect()
-}
-
-/// S = Σ v·∇L(x), by a first-order sweep.
-fn projection<F>(inputs: &[Tensor<f64>], f: &F) -> f64
-where
-    F: for<'t> Fn(&'t Tape<f64>, &[Var<'t, f64>]) -> Var<'t, f64>,
-{
-    let gradients = gradient(inputs, f);
-    gradients.iter().enumerate().map(|(i, g)| g.zip(&direction(g.shape(), i as u64 + 1), |g, v| g * v).sum()).sum()
-}
-
-/// ∇S, by a sweep over a recorded sweep.
-fn gradient_of_projection<F>(inputs: &[Tensor<f64>], f: &F) -> Vec<Tensor<f64>>
-where
-    F: for<'t> Fn(&'t Tape<f64>, &[Var<'t, f64>]) -> Var<'t, f64>,
-{
-    let tape = Tape::new();
-    let x = leaves(&tape, inputs);
-    let gradients = weighted(f(&tape, &x)).grad(&x);
-    let mut projected = tape.scalar(0.0);
-    for (i, &g) in gradients.iter().enumerate() {
-        projected = projected + (g * tape.constant(direction(&g.shape(), i as u64 + 1))).sum();
+impl Check {
+    /// Compares derivatives up to this order: 1 for gradients, 2 for gradients of gradients, and so on.
+    ///
+    /// # Panics
+    /// If it is 0.
+    #[track_caller]
+    pub fn orders(self, orders: usize) -> Self {
+        assert!(orders > 0, "orders: 0 compares nothing; expected 1 at least");
+        Check { orders, ..self }
     }
-    let second = projected.backward();
-    x.iter().map(|&x| second.get(x)).collect()
-}
 
-/// Calls `each(input, element, difference quotient)` for every element of every input.
-fn differences(inputs: &[Tensor<f64>], f: impl Fn(&[Tensor<f64>]) -> f64, mut each: impl FnMut(usize, usize, f64)) {
-    let mut moved = inputs.to_vec();
-    for input in 0..inputs.len() {
-        let start = inputs[input].to_vec();
-        for (at, &x) in start.iter().enumerate() {
-            let step = STEP * x.abs().max(1.0);
-            let mut value_at = |x: f64| {
-                let mut numbers = start.clone();
-                numbers[at] = x;
-                moved[input] = Tensor::from_vec(numbers, inputs[input].shape());
-                f(&moved)
-            };
-            // The step that was really taken: x ± step is rounded.
-            let (right, left) = (x + step, x - step);
-            let quotient = (value_at(right) - value_at(left)) / (right - left);
-            each(input, at, quotient);
+    /// Another seed for weights and directions.
+    pub fn seed(self, seed: u64) -> Self {
+        Check { seed, ..self }
+    }
+
+    /// So many random directions instead of every entry.
+    ///
+    /// # Panics
+    /// If there are none.
+    #[track_caller]
+    pub fn projections(self, projections: usize) -> Self {
+        assert!(projections > 0, "projections: 0 compare nothing; expected 1 at least");
+        Check { mode: Mode::Fast { projections }, ..self }
+    }
+
+    /// Checks `f` of `inputs`; see [`function()`].
+    pub fn function<T: Scalar, F>(&self, inputs: &[Tensor<T>], f: F) -> Report
+    where
+        F: for<'t> Fn(&'t Tape<T>, &[Var<'t, T>]) -> Var<'t, T>,
+    {
+        let names = (0..inputs.len()).map(|i| i.to_string()).collect::<Vec<_>>();
+        self.run(&names, &[], inputs, &f)
+    }
+
+    /// Checks `f` of all parameters of `module`; see [`module()`].
+    pub fn module<T: Scalar, M, F>(&self, module: &M, f: F) -> Report
+    where
+        M: Parameters<Tensor<T>>,
+        F: for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>,
+    {
+        let inputs: Vec<_> = module.leaves().into_iter().cloned().collect();
+        let names = module.names();
+        self.run(&names, &names, &inputs, &|tape, vars| {
+            let mut rest = vars.iter();
+            f(tape, &module.map(|_, _| *rest.next().expect("one variable per leaf")))
+        })
+    }
+
+    /// Checks one op at `inputs`; see [`op()`].
+    pub fn op<T: Scalar, O: Op<T> + Clone>(&self, op: O, inputs: &[Tensor<T>]) -> Report {
+        self.function(inputs, |tape, x| tape.apply(op.clone(), x))
+    }
+
+    fn run<T: Scalar>(
+        &self,
+        names: &[String],
+        parameters: &[String],
+        inputs: &[Tensor<T>],
+        f: &Function<'_, T>,
+    ) -> Report {
+        let mut report = Report {
+            verdict: Verdict::Right,
+            entries: 0,
+            checked: 0,
+            disagreeing: 0,
+            mode: self.mode,
+            orders: self.orders,
+            precision: T::NAME,
+            resolution: 0.0,
+            seed: self.seed,
+            shapes: inputs.iter().map(|x| x.shape().to_vec()).collect(),
+            sizes: None,
+            worst: None,
+            steps: Vec::new(),
+            culprit: None,
+        };
+        if inputs.iter().all(Tensor::is_empty) {
+            report.verdict = Verdict::CannotTell(Doubt::Nothing);
+            return report;
         }
-        moved[input] = inputs[input].clone();
+        for order in 1..=self.orders {
+            let run = Run { check: *self, names, parameters, inputs, f, order };
+            match catch(|| run.compare(&mut report)) {
+                Ok(Ok(())) => {}
+                Ok(Err(invalid)) => report.verdict = Verdict::Invalid(invalid),
+                Err(message) => report.verdict = Verdict::Invalid(Invalid::Panicked(message)),
+            }
+            // Differences of wrong gradients mislead: what is wrong at one order is not compared at the next.
+            if matches!(report.verdict, Verdict::Wrong | Verdict::Invalid(_)) {
+                break;
+            }
+        }
+        report
     }
-}
-
-fn unravel(mut at: usize, shape: &[usize]) -> Vec<usize> {
-    let mut index = vec![0; shape.len()];
-    for axis in (0..shape.len()).rev() {
-        index[axis] = at % shape[axis];
-        at /= shape[axis];
-    }
-    index
 }

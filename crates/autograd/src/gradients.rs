@@ -3,27 +3,26 @@
 use std::marker::PhantomData;
 
 use crate::parameters::Parameters;
+use crate::sweep::Totals;
 use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
 
 /// Gradients by variable: of every leaf, or of the variables that were asked for.
 pub struct Gradients<'t, T: Scalar> {
     tape: &'t Tape<T>,
-    /// Positions on the tape, ascending.
-    wanted: Vec<u32>,
-    totals: Vec<Option<Tensor<T>>>,
-    /// Whether every leaf that the result may depend on is among the wanted.
-    all_leaves: bool,
+    totals: Totals<Tensor<T>>,
+    /// Positions that were asked for, ascending; `None` for every leaf.
+    wanted: Option<Vec<u32>>,
     lifetime: PhantomData<Var<'t, T>>,
 }
 
 impl<'t, T: Scalar> Gradients<'t, T> {
-    pub(crate) fn of_leaves(tape: &'t Tape<T>, leaves: Vec<u32>, totals: Vec<Option<Tensor<T>>>) -> Self {
-        Gradients { tape, wanted: leaves, totals, all_leaves: true, lifetime: PhantomData }
+    pub(crate) fn of_leaves(tape: &'t Tape<T>, totals: Totals<Tensor<T>>) -> Self {
+        Gradients { tape, totals, wanted: None, lifetime: PhantomData }
     }
 
-    pub(crate) fn of_some(tape: &'t Tape<T>, wanted: Vec<u32>, totals: Vec<Option<Tensor<T>>>) -> Self {
-        Gradients { tape, wanted, totals, all_leaves: false, lifetime: PhantomData }
+    pub(crate) fn of_some(tape: &'t Tape<T>, wanted: Vec<u32>, totals: Totals<Tensor<T>>) -> Self {
+        Gradients { tape, totals, wanted: Some(wanted), lifetime: PhantomData }
     }
 
     /// The gradient with respect to `v`, of its shape; 0 where the result does not depend on it.
@@ -35,12 +34,16 @@ impl<'t, T: Scalar> Gradients<'t, T> {
         if !std::ptr::eq(v.tape(), self.tape) {
             panic!("gradients: the variable lives on another tape than these gradients");
         }
-        match self.wanted.binary_search(&v.id()) {
-            Ok(place) => self.totals[place].clone().unwrap_or_else(|| Tensor::zeros(&v.shape())),
-            // A leaf recorded after the result cannot have influenced it.
-            Err(_) if self.all_leaves && self.tape.is_leaf(v.id()) => Tensor::zeros(&v.shape()),
-            Err(_) if self.tape.is_leaf(v.id()) => panic!("gradients: {v:?} was not asked for; name it in backward_to"),
-            Err(_) => panic!("gradients: {v:?} is no leaf; ask for it by name with backward_to"),
+        if let Ok(place) = self.totals.binary_search_by_key(&v.id(), |(node, _)| *node) {
+            return self.totals[place].1.clone();
+        }
+        let is_leaf = self.tape.is_leaf(v.id());
+        match &self.wanted {
+            Some(wanted) if wanted.binary_search(&v.id()).is_ok() => Tensor::zeros(&v.shape()),
+            Some(_) if is_leaf => panic!("gradients: {v:?} was not asked for; name it in backward_to"),
+            // Nothing flows to it, or it was recorded after the result.
+            None if is_leaf => Tensor::zeros(&v.shape()),
+            _ => panic!("gradients: {v:?} is no leaf; ask for it by name with backward_to"),
         }
     }
 

@@ -20,14 +20,20 @@
 //! - [`Op`] is the extension point: built-in ops and yours take the same route.
 //! - [`parameters!`] makes a struct of parameters that can be put on a tape, mapped, zipped, saved and trained.
 //! - [`check`] compares gradients with central differences, to second order, and names the worst entry.
+//! - [`mod@derive`] gives Jacobians, Hessians, their products with vectors, and gradients per sample.
+//! - [`nonfinite`] finds the op that made a NaN or an infinity.
 
 pub mod check;
+mod checkpoint;
+pub mod derive;
 mod gradients;
 mod kernels;
+pub mod nonfinite;
 mod op;
 pub mod ops;
 pub mod parameters;
 mod scalar;
+mod scope;
 pub mod shape;
 mod storage;
 mod sweep;
@@ -36,10 +42,14 @@ mod tensor;
 mod term;
 mod var;
 
+#[doc(hidden)]
+pub use checkpoint::Region;
+pub use checkpoint::checkpoint;
 pub use gradients::Gradients;
-pub use op::{Op, Site};
+pub use op::{Op, Reads, Site};
 pub use parameters::{OnTape, Parameters};
 pub use scalar::Scalar;
+pub use scope::Scope;
 pub use tape::{NodeInfo, Tape};
 pub use tensor::Tensor;
 pub use term::Term;

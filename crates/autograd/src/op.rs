@@ -1,5 +1,6 @@
 //! The extension point: what an op is, and what its rule gives back.
 
+use crate::checkpoint::Region;
 use crate::tape::Tape;
 use crate::term::Term;
 use crate::{Scalar, Tensor, Var};
@@ -7,7 +8,7 @@ use crate::{Scalar, Tensor, Var};
 /// A differentiable operation: a value from values, and one vector-Jacobian product per input.
 ///
 /// Built-in ops and yours take the same route. The rule is written once, with [`Var`]s, and serves every order: for
-/// first-order gradients it runs on a quiet scratch tape, for higher orders on the recording tape.
+/// first-order gradients its values are forgotten after use, for higher orders they are recorded.
 ///
 /// ```
 /// use rewind_autograd::{Op, Scalar, Site, Tape, Tensor, Term, Var};
@@ -45,44 +46,92 @@ pub trait Op<T: Scalar>: Send + 'static {
     /// Called once for each input that a gradient flows to. Write it with the methods of [`Var`], never with numbers
     /// taken out of them: what is computed outside the tape has no second derivative.
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T>;
+
+    /// Which values the rules read, besides the cotangent. An op that says less than everything lets the tape give memory
+    /// back (see [`Tape::release_unread`]); shapes can always be read.
+    fn reads(&self) -> Reads {
+        Reads::ALL
+    }
+
+    /// The function that a checkpoint runs again.
+    #[doc(hidden)]
+    fn region(&self) -> Option<&dyn Region<T>> {
+        None
+    }
+}
+
+/// Which values the rules of an op read: what [`Op::reads`] gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reads {
+    /// Bit k for input k; all bits for all inputs, however many there are.
+    inputs: u32,
+    output: bool,
+}
+
+impl Reads {
+    /// Inputs and output.
+    pub const ALL: Reads = Reads { inputs: !0, output: true };
+    /// The inputs alone, as those of a product.
+    pub const INPUTS: Reads = Reads { inputs: !0, output: false };
+    /// The output alone, as that of tanh.
+    pub const OUTPUT: Reads = Reads { inputs: 0, output: true };
+    /// Neither, as those of a sum or a slice.
+    pub const NOTHING: Reads = Reads { inputs: 0, output: false };
+
+    /// Input number `k` alone, one of the first 32: as the mask of a choice.
+    pub const fn input(k: u32) -> Reads {
+        Reads { inputs: 1 << k, output: false }
+    }
+
+    /// Whether input number `k` is read.
+    pub fn reads_input(self, k: usize) -> bool {
+        self.inputs == !0 || (k < 32 && self.inputs >> k & 1 == 1)
+    }
+
+    /// Whether the output is read.
+    pub fn reads_output(self) -> bool {
+        self.output
+    }
 }
 
 /// The node that a rule is asked about: its inputs, its output and the cotangent of its output.
 pub struct Site<'t, T: Scalar> {
-    /// The tape that holds the node.
-    recorded: &'t Tape<T>,
-    /// The tape that the rule computes on: the same one for higher orders, a scratch tape for the first.
     tape: &'t Tape<T>,
     node: u32,
     cotangent: Var<'t, T>,
 }
 
 impl<'t, T: Scalar> Site<'t, T> {
-    pub(crate) fn new(recorded: &'t Tape<T>, tape: &'t Tape<T>, node: u32, cotangent: Var<'t, T>) -> Self {
-        Site { recorded, tape, node, cotangent }
+    #[inline]
+    pub(crate) fn new(tape: &'t Tape<T>, node: u32, cotangent: Var<'t, T>) -> Self {
+        Site { tape, node, cotangent }
     }
 
     /// The tape to compute on, for constants.
+    #[inline]
     pub fn tape(&self) -> &'t Tape<T> {
         self.tape
     }
 
     /// How many inputs the node has.
     pub fn arity(&self) -> usize {
-        self.recorded.arity(self.node)
+        self.tape.arity(self.node)
     }
 
     /// Input number `i`.
+    #[inline]
     pub fn input(&self, i: usize) -> Var<'t, T> {
-        self.import(self.recorded.input_of(self.node, i))
+        Var::new(self.tape, self.tape.input_of(self.node, i))
     }
 
     /// The output of the node.
+    #[inline]
     pub fn output(&self) -> Var<'t, T> {
-        self.import(self.node)
+        Var::new(self.tape, self.node)
     }
 
     /// The cotangent of the output, ḡ: of the output's shape.
+    #[inline]
     pub fn cotangent(&self) -> Var<'t, T> {
         self.cotangent
     }
@@ -90,13 +139,5 @@ impl<'t, T: Scalar> Site<'t, T> {
     /// The same node with another cotangent of its output: for an op that wraps another and changes what flows back.
     pub fn with_cotangent(&self, cotangent: Var<'t, T>) -> Site<'t, T> {
         Site { cotangent, ..*self }
-    }
-
-    fn import(&self, index: u32) -> Var<'t, T> {
-        if std::ptr::eq(self.recorded, self.tape) {
-            Var::new(self.tape, index)
-        } else {
-            self.tape.constant(self.recorded.value_of(index))
-        }
     }
 }

@@ -31,7 +31,7 @@ impl Path {
 }
 
 /// A module: a tree whose leaves are of type `P`. Implemented by [`parameters!`](crate::parameters!), for vectors,
-/// options and pairs of modules, and by hand where needed.
+/// options and pairs of modules, for arrays of leaves, and by hand where needed.
 ///
 /// ```
 /// use rewind_autograd::{parameters, Parameters};
@@ -121,9 +121,10 @@ pub trait Parameters<P>: Sized {
 
 /// Puts modules of tensors on a tape.
 pub trait OnTape<T: Scalar>: Parameters<Tensor<T>> {
-    /// The module with every tensor a leaf of `tape` that gradients flow to. No numbers are copied.
+    /// The module with every tensor a leaf of `tape` that gradients flow to, named by its dotted name. No numbers are
+    /// copied.
     fn on<'t>(&self, tape: &'t Tape<T>) -> Self::With<Var<'t, T>> {
-        self.map(|_, tensor| tape.leaf(tensor.clone()))
+        self.map(|name, tensor| tape.parameter(name, tensor.clone()))
     }
 
     /// The number of numbers in all tensors.
@@ -177,6 +178,30 @@ impl<P, M: Parameters<P>> Parameters<P> for Option<M> {
 
     fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
         self.as_ref().map(|module| module.map_at(path, f))
+    }
+}
+
+/// Leaves by number: a module for functions of a few tensors.
+impl<P, const N: usize> Parameters<P> for [P; N] {
+    type With<Q> = [Q; N];
+
+    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
+    where
+        P: 'a,
+    {
+        for (i, leaf) in self.iter().enumerate() {
+            path.at(&i.to_string(), |path| f(path.as_str(), leaf));
+        }
+    }
+
+    fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
+        for (i, leaf) in self.iter_mut().enumerate() {
+            path.at(&i.to_string(), |path| f(path.as_str(), leaf));
+        }
+    }
+
+    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
+        std::array::from_fn(|i| path.at(&i.to_string(), |path| f(path.as_str(), &self[i])))
     }
 }
 

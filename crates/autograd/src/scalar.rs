@@ -157,6 +157,7 @@ macro_rules! scalar {
         }
 
         impl storage::Pooled for $t {
+            #[inline]
             fn with_free_list<R>(f: impl FnOnce(&mut FreeList<$t>) -> R) -> Option<R> {
                 thread_local! {
                     static FREE: std::cell::RefCell<FreeList<$t>> = const { std::cell::RefCell::new(FreeList::new()) };

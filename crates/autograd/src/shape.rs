@@ -7,9 +7,44 @@ use smallvec::SmallVec;
 /// The lengths of a tensor's axes, or its strides; up to four axes without an allocation.
 pub type Shape = SmallVec<[usize; 4]>;
 
+/// A shape from a slice. Copying the few lengths one by one beats a call to the memory routine of the platform.
+#[inline]
+pub(crate) fn copied(shape: &[usize]) -> Shape {
+    if shape.len() > 4 {
+        return Shape::from_slice(shape);
+    }
+    let mut lengths = [0; 4];
+    for (to, &length) in lengths.iter_mut().zip(shape) {
+        *to = length;
+    }
+    Shape::from_buf_and_len(lengths, shape.len())
+}
+
+/// Whether two shapes are equal; inline, as [`copied`].
+#[inline]
+pub(crate) fn same(a: &[usize], b: &[usize]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b)
+}
+
 /// The number of elements: the product of the lengths (1 for a scalar, shape `[]`).
+#[inline]
 pub fn element_count(shape: &[usize]) -> usize {
     shape.iter().product()
+}
+
+/// The index, one position per axis, of element `at` in row-major order.
+///
+/// ```
+/// use rewind_autograd::shape::unravel;
+/// assert_eq!(unravel(7, &[2, 4]), [1, 3]);
+/// ```
+pub fn unravel(mut at: usize, shape: &[usize]) -> Vec<usize> {
+    let mut index = vec![0; shape.len()];
+    for (place, &length) in index.iter_mut().zip(shape).rev() {
+        *place = at % length;
+        at /= length;
+    }
+    index
 }
 
 /// Row-major strides: the last axis is contiguous.
@@ -19,6 +54,18 @@ pub(crate) fn row_major(shape: &[usize]) -> Shape {
         strides[axis - 1] = strides[axis] * shape[axis];
     }
     strides
+}
+
+/// Whether elements of `shape` at `strides` lie in row-major order without gaps. The stride of a length of 1 says nothing.
+pub(crate) fn is_row_major(shape: &[usize], strides: &[usize]) -> bool {
+    let mut expected = 1;
+    for (&length, &stride) in shape.iter().zip(strides).rev() {
+        if length != 1 && stride != expected {
+            return shape.contains(&0);
+        }
+        expected *= length;
+    }
+    true
 }
 
 /// The shape that two shapes broadcast to, as in NumPy: aligned at the last axis, a length of 1 stretches.
@@ -100,11 +147,17 @@ pub(crate) fn check_axis(op: &str, shape: &[usize], axis: usize) {
     }
 }
 
+/// Whether `range` lies within `axis` of `shape`.
+#[inline]
+pub(crate) fn holds(shape: &[usize], axis: usize, range: &std::ops::Range<usize>) -> bool {
+    range.start <= range.end && shape.get(axis).is_some_and(|&length| range.end <= length)
+}
+
 /// Panics unless `start..end` lies within `axis` of `shape`.
 #[track_caller]
 pub(crate) fn check_range(op: &str, shape: &[usize], axis: usize, range: &std::ops::Range<usize>) {
     check_axis(op, shape, axis);
-    if range.start > range.end || range.end > shape[axis] {
+    if !holds(shape, axis, range) {
         panic!("{op}: range {range:?} does not lie within axis {axis} of shape {shape:?}");
     }
 }

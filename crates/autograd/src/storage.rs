@@ -3,24 +3,34 @@
 //! A training step asks for the same sizes again and again. Fresh memory costs a page fault for every 4 KiB touched,
 //! which is more than most elementwise ops cost, so buffers are kept, by size, on the thread that made them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use triomphe::{Arc, UniqueArc};
 
 use crate::Scalar;
 use crate::kernels::matmul::PackCache;
+use crate::tensor::Ahead;
 
 /// One buffer, and the packed forms that the matrix kernel made of it.
 pub(crate) struct Storage<T: Scalar> {
     data: Vec<T>,
+    /// How many of the numbers belong to the tensor that the buffer was made for.
+    used: usize,
+    /// Tells these contents from all others; 0 until somebody wants to know.
+    version: AtomicU64,
     packs: PackCache<T>,
-    /// The thread whose free list it goes back to; `None` for a buffer that no free list handed out. Taking back more than
-    /// was handed out would let the lists grow without end.
+    ahead: Mutex<Vec<Ahead<T>>>,
+    /// The free list it goes back to; `None` for a buffer that no free list handed out. Taking back more than was handed
+    /// out would let the lists grow without end.
     home: Option<usize>,
 }
 
 /// Buffers waiting to be used again, by size class.
 pub struct FreeList<T: Scalar> {
-    classes: Vec<Vec<Arc<Storage<T>>>>,
+    /// Tells the lists of different threads apart; 0 until the first buffer is made.
+    id: usize,
+    classes: Vec<Vec<UniqueArc<Storage<T>>>>,
 }
 
 /// The free lists of a number type. Implemented for the two scalars.
@@ -37,6 +47,7 @@ pub trait Pooled: Sized {
 }
 
 /// Size classes: four steps to every power of two, so at most a fifth of a buffer is unused (and untouched).
+#[inline]
 fn class_of(len: usize) -> usize {
     if len <= 4 {
         return len;
@@ -56,14 +67,25 @@ fn class_len(class: usize) -> usize {
 
 impl<T: Scalar> FreeList<T> {
     pub(crate) const fn new() -> Self {
-        FreeList { classes: Vec::new() }
+        FreeList { id: 0, classes: Vec::new() }
     }
 
-    fn take(&mut self, class: usize) -> Option<Arc<Storage<T>>> {
+    fn id(&mut self) -> usize {
+        static LAST: AtomicUsize = AtomicUsize::new(0);
+        if self.id == 0 {
+            self.id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        }
+        self.id
+    }
+
+    #[inline]
+    fn take(&mut self, class: usize) -> Option<UniqueArc<Storage<T>>> {
         self.classes.get_mut(class)?.pop()
     }
 
-    fn put(&mut self, class: usize, storage: Arc<Storage<T>>) {
+    #[inline]
+    fn put(&mut self, storage: UniqueArc<Storage<T>>) {
+        let class = class_of(storage.data.len());
         if self.classes.len() <= class {
             self.classes.resize_with(class + 1, Vec::new);
         }
@@ -71,24 +93,30 @@ impl<T: Scalar> FreeList<T> {
     }
 }
 
-fn this_thread() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local!(static ID: usize = NEXT.fetch_add(1, Ordering::Relaxed));
-    ID.try_with(|id| *id).unwrap_or(usize::MAX)
+fn lock_shared<T: Scalar>() -> std::sync::MutexGuard<'static, FreeList<T>> {
+    T::shared_free_list().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A shared handle on a [`Storage`] that gives the buffer back to the free list when the last handle is dropped.
 pub(crate) struct Buffer<T: Scalar>(Option<Arc<Storage<T>>>);
 
 impl<T: Scalar> Buffer<T> {
-    /// A buffer of at least `len` numbers whose content is whatever was there before: the caller writes all of it.
-    pub(crate) fn dirty(len: usize) -> Self {
+    /// A buffer of at least `len` numbers, of which `fill` gets the first `len`. They are whatever was there before: it
+    /// writes all of them.
+    #[inline]
+    pub(crate) fn filled(len: usize, fill: impl FnOnce(&mut [T])) -> Self {
         let class = class_of(len);
-        let recycled = T::with_free_list(|list| list.take(class))
-            .flatten()
-            .or_else(|| T::shared_free_list().lock().unwrap_or_else(PoisonError::into_inner).take(class));
-        let new = || Storage::new(vec![T::ZERO; class_len(class)], Some(this_thread()));
-        Buffer(Some(recycled.unwrap_or_else(new)))
+        let mut storage = T::with_free_list(|list| list.take(class)).flatten().unwrap_or_else(|| Self::fresh(class));
+        storage.used = len;
+        fill(&mut storage.data[..len]);
+        Buffer(Some(storage.shareable()))
+    }
+
+    #[cold]
+    fn fresh(class: usize) -> UniqueArc<Storage<T>> {
+        lock_shared()
+            .take(class)
+            .unwrap_or_else(|| Storage::new(vec![T::ZERO; class_len(class)], T::with_free_list(FreeList::id)))
     }
 
     /// No buffer: what is left where one was taken out.
@@ -98,13 +126,20 @@ impl<T: Scalar> Buffer<T> {
 
     /// Takes over the numbers of `data` without a copy.
     pub(crate) fn from_vec(data: Vec<T>) -> Self {
-        Buffer(Some(Storage::new(data, None)))
+        Buffer(Some(Storage::new(data, None).shareable()))
     }
 
+    #[inline]
+    pub(crate) fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    #[inline]
     fn storage(&self) -> &Arc<Storage<T>> {
-        self.0.as_ref().expect("a buffer holds its storage until it is dropped")
+        self.0.as_ref().expect("numbers are only taken out of a tensor that is not read any more")
     }
 
+    #[inline]
     pub(crate) fn data(&self) -> &[T] {
         &self.storage().data
     }
@@ -112,45 +147,83 @@ impl<T: Scalar> Buffer<T> {
     /// The numbers, if nobody else holds them. Packed forms are forgotten, since the numbers are about to change.
     pub(crate) fn data_mut(&mut self) -> Option<&mut [T]> {
         let storage = Arc::get_mut(self.0.as_mut()?)?;
-        storage.packs.clear();
+        storage.changes();
         Some(&mut storage.data)
     }
 
+    #[inline]
     pub(crate) fn is_unique(&self) -> bool {
-        Arc::strong_count(self.storage()) == 1
+        self.storage().is_unique()
     }
 
     pub(crate) fn packs(&self) -> &PackCache<T> {
         &self.storage().packs
     }
+
+    /// Products computed ahead with this buffer as the weight.
+    pub(crate) fn ahead(&self) -> &Mutex<Vec<Ahead<T>>> {
+        &self.storage().ahead
+    }
+
+    /// How many of the numbers are a tensor's.
+    pub(crate) fn used(&self) -> usize {
+        self.storage().used
+    }
+
+    /// A number that tells these contents from all others.
+    pub(crate) fn version(&self) -> u64 {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let own = &self.storage().version;
+        match own.load(Ordering::Relaxed) {
+            0 => {
+                let new = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+                own.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed).map_or_else(|other| other, |_| new)
+            }
+            known => known,
+        }
+    }
 }
 
 impl<T: Scalar> Storage<T> {
-    fn new(data: Vec<T>, home: Option<usize>) -> Arc<Self> {
-        Arc::new(Storage { data, packs: PackCache::default(), home })
+    fn new(data: Vec<T>, home: Option<usize>) -> UniqueArc<Self> {
+        let (used, version) = (data.len(), AtomicU64::new(0));
+        let (packs, ahead) = (PackCache::default(), Mutex::new(Vec::new()));
+        UniqueArc::new(Storage { data, used, version, packs, ahead, home })
+    }
+
+    /// The numbers are about to change: nothing that was made of them holds any more.
+    #[inline]
+    fn changes(&mut self) {
+        *self.version.get_mut() = 0;
+        self.packs.clear();
+        self.ahead.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
 impl<T: Scalar> Clone for Buffer<T> {
+    #[inline]
     fn clone(&self) -> Self {
         Buffer(self.0.clone())
     }
 }
 
 impl<T: Scalar> Drop for Buffer<T> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(mut storage) = self.0.take() else { return };
-        // A count of one cannot rise again: nobody else holds a handle to clone.
-        let Some(last) = (Arc::strong_count(&storage) == 1).then(|| Arc::get_mut(&mut storage)).flatten() else {
-            return;
-        };
-        let Some(home) = last.home else { return };
-        let class = class_of(last.data.len());
-        last.packs.clear();
-        if home == this_thread() {
-            T::with_free_list(|list| list.put(class, storage));
-        } else {
-            T::shared_free_list().lock().unwrap_or_else(PoisonError::into_inner).put(class, storage);
+        // Nobody else holds a handle to clone, or the last of them does all this.
+        let Some(Ok(mut storage)) = self.0.take().map(Arc::try_unique) else { return };
+        let Some(home) = storage.home else { return };
+        storage.changes();
+        let mut storage = Some(storage);
+        T::with_free_list(|list| {
+            if list.id == home
+                && let Some(storage) = storage.take()
+            {
+                list.put(storage);
+            }
+        });
+        if let Some(storage) = storage {
+            lock_shared().put(storage);
         }
     }
 }
@@ -174,10 +247,10 @@ mod tests {
 
     #[test]
     fn a_dropped_buffer_is_used_again() {
-        let first = Buffer::<f64>::dirty(1000);
+        let first = Buffer::<f64>::filled(1000, |_| ());
         let address = first.data().as_ptr();
         drop(first);
-        assert_eq!(Buffer::<f64>::dirty(990).data().as_ptr(), address);
+        assert_eq!(Buffer::<f64>::filled(990, |_| ()).data().as_ptr(), address);
     }
 
     #[test]
@@ -194,10 +267,10 @@ mod tests {
     #[test]
     fn buffers_that_cross_threads_do_not_pile_up() {
         // Dropped here, made there: the next allocation of the other thread must find it in the shared list.
-        let there = std::thread::spawn(|| Buffer::<f64>::dirty(77_777)).join().expect("the thread ends well");
+        let there = std::thread::spawn(|| Buffer::<f64>::filled(77_777, |_| ())).join().expect("the thread ends well");
         let address = there.data().as_ptr() as usize;
         drop(there);
-        let again = std::thread::spawn(|| Buffer::<f64>::dirty(77_777).data().as_ptr() as usize);
+        let again = std::thread::spawn(|| Buffer::<f64>::filled(77_777, |_| ()).data().as_ptr() as usize);
         assert_eq!(again.join().expect("the thread ends well"), address);
     }
 }

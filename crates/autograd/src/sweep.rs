@@ -1,203 +1,342 @@
 //! The reverse pass: one loop from the result down to the first variable that a gradient is wanted for.
 
+mod slots;
+
+use std::cell::{Ref, RefCell};
+
+use smallvec::SmallVec;
+
+use crate::checkpoint::{Region, alias};
 use crate::op::Site;
-use crate::shape::Shape;
-use crate::tape::Tape;
-use crate::term::{RecordedSum, Term, ValueSum, ValueTerm};
-use crate::{Scalar, Tensor, Var};
+use crate::tape::{OpBox, Sweeping, Tape};
+use crate::term::{RecordedSum, Source, Term, ValueSum};
+use crate::{Op, Scalar, Tensor, Var};
+
+use slots::{Reach, Slots};
+
+/// The variables that gradients are wanted for.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanted<'a> {
+    /// Every leaf of the tape.
+    Leaves,
+    /// Those at these positions, ascending, each once.
+    These(&'a [u32]),
+}
+
+/// Gradients by position, ascending; those that nothing flows to are missing.
+pub(crate) type Totals<X> = Vec<(u32, X)>;
 
 /// The two kinds of sweep: numbers out, or variables that can be differentiated again. The rules are the same.
 trait Sweep<'t, T: Scalar> {
-    /// Whether rules record on the tape that is swept.
-    const RECORDS: bool;
     /// A finished cotangent.
     type Total: Clone;
     /// A cotangent that is still being summed.
     type Sum: Default;
-    /// A term, in the form in which it may outlive its node's turn.
-    type Term;
 
-    /// The tape that rules compute on.
-    fn tape(&self) -> &'t Tape<T>;
-    /// A finished cotangent as a variable of that tape.
+    /// Adds a finished cotangent.
+    fn seed(&self, sum: &mut Self::Sum, total: Self::Total);
+    /// Adds a rule's term to the cotangent of `input`. Nobody reads the term or, if `last`, the output's cotangent after it.
+    fn add(&self, sum: &mut Self::Sum, term: Term<'t, T>, input: Var<'t, T>, cotangent: Var<'t, T>, last: bool);
+    fn finish(&self, sum: Self::Sum, node: Var<'t, T>) -> Self::Total;
+    /// A finished cotangent as a variable, for the rules.
     fn cotangent(&self, total: Self::Total) -> Var<'t, T>;
-    fn start(&self, seed: Self::Total) -> Self::Sum;
-    fn keep(&self, term: Term<'t, T>) -> Self::Term;
-    fn end_of_node(&self);
-    fn add(&self, sum: &mut Self::Sum, term: Self::Term, shape: &[usize]);
-    fn finish(&self, sum: Self::Sum, shape: &[usize]) -> Self::Total;
+    /// Calls `f` with the op of a node, if it has one.
+    fn ask(&self, node: u32, f: impl FnOnce(&dyn Op<T>));
+    /// A node's turn has come.
+    fn turn(&self, node: u32);
+    /// Whether somebody wants to see every finished cotangent.
+    fn is_watched(&self) -> bool;
+    /// Shows a finished cotangent.
+    fn watch(&self, node: u32, total: &Self::Total);
+    /// Runs the region of a checkpoint again and sweeps it, into the sums of its `inputs`.
+    fn replay(
+        &self,
+        region: &dyn Region<T>,
+        cotangent: Var<'t, T>,
+        inputs: &Inputs<'_, 't, T>,
+        sums: &mut Slots<Self::Sum>,
+    );
 }
 
-/// First order: rules run on a scratch tape that is emptied after every node, and terms are added in place.
-struct Values<'t, T: Scalar> {
-    scratch: &'t Tape<T>,
+/// The inputs of a region.
+struct Inputs<'a, 't, T: Scalar> {
+    vars: SmallVec<[Var<'t, T>; 8]>,
+    reach: &'a Reach,
 }
 
-impl<'t, T: Scalar> Sweep<'t, T> for Values<'t, T> {
-    const RECORDS: bool = false;
+impl<'t, T: Scalar> Inputs<'_, 't, T> {
+    /// One variable for each input, made by `wanted` or `other`; those that stand in several places are one.
+    fn each<'s>(
+        &self,
+        wanted: impl Fn(Var<'t, T>) -> Var<'s, T>,
+        other: impl Fn(Var<'t, T>) -> Var<'s, T>,
+    ) -> SmallVec<[Var<'s, T>; 8]> {
+        let mut made: SmallVec<[Var<'s, T>; 8]> = SmallVec::new();
+        for (k, &input) in self.vars.iter().enumerate() {
+            made.push(match self.vars[..k].iter().position(|earlier| earlier.id() == input.id()) {
+                Some(earlier) => made[earlier],
+                None if self.reach.contains(input.tape(), input.id()) => wanted(input),
+                None => other(input),
+            });
+        }
+        made
+    }
+}
+
+/// Who sees every finished cotangent.
+type Watch<'w, T> = &'w mut dyn FnMut(u32, &Tensor<T>);
+
+/// First order: what rules compute is forgotten after every node, and terms are added in place.
+struct Values<'t, 'w, T: Scalar> {
+    tape: &'t Tape<T>,
+    watch: Option<RefCell<Watch<'w, T>>>,
+    ops: Ref<'t, [Option<OpBox<T>>]>,
+    sweeping: Sweeping<'t, T>,
+}
+
+impl<'t, T: Scalar> Sweep<'t, T> for Values<'t, '_, T> {
     type Total = Tensor<T>;
     type Sum = ValueSum<T>;
-    type Term = ValueTerm<T>;
 
-    fn tape(&self) -> &'t Tape<T> {
-        self.scratch
+    fn seed(&self, sum: &mut ValueSum<T>, total: Tensor<T>) {
+        sum.add_dense(total);
+    }
+    fn add(&self, sum: &mut ValueSum<T>, term: Term<'t, T>, input: Var<'t, T>, cotangent: Var<'t, T>, last: bool) {
+        sum.add(
+            term,
+            input,
+            &Passing {
+                tape: self.tape,
+                sweeping: &self.sweeping,
+                kept: if last { None } else { Some(cotangent.id()) },
+            },
+        );
+    }
+    fn finish(&self, sum: ValueSum<T>, node: Var<'t, T>) -> Tensor<T> {
+        sum.finish(node)
     }
     fn cotangent(&self, total: Tensor<T>) -> Var<'t, T> {
-        self.scratch.constant(total)
+        self.tape.constant(total)
     }
-    fn start(&self, seed: Tensor<T>) -> ValueSum<T> {
-        ValueSum::of(seed)
+    fn ask(&self, node: u32, f: impl FnOnce(&dyn Op<T>)) {
+        if let Some(op) = &self.ops[node as usize] {
+            f(&**op);
+            self.sweeping.forget();
+        }
     }
-    /// Terms leave the scratch tape: so sums own their numbers and add in place. The cotangent itself, which is the first
-    /// node there, may be a term of several inputs and is shared.
-    fn keep(&self, term: Term<'t, T>) -> ValueTerm<T> {
-        let own = |v: Var<'t, T>| std::ptr::eq(v.tape(), self.scratch) && v.id() != 0;
-        term.into_values(|v| if own(v) { self.scratch.take_value(v.id()) } else { v.value() })
+    fn turn(&self, _: u32) {}
+    fn is_watched(&self) -> bool {
+        self.watch.is_some()
     }
-    fn end_of_node(&self) {
-        self.scratch.reset();
+    fn watch(&self, node: u32, total: &Tensor<T>) {
+        if let Some(watch) = &self.watch {
+            (watch.borrow_mut())(node, total);
+        }
     }
-    fn add(&self, sum: &mut ValueSum<T>, term: ValueTerm<T>, shape: &[usize]) {
-        sum.add(term, shape);
-    }
-    fn finish(&self, sum: ValueSum<T>, shape: &[usize]) -> Tensor<T> {
-        sum.finish(shape)
+    /// On a tape of its own. The sums go on from where they are, so that the same numbers are added in the same order as if
+    /// the region had been recorded.
+    fn replay(
+        &self,
+        region: &dyn Region<T>,
+        cotangent: Var<'t, T>,
+        inputs: &Inputs<'_, 't, T>,
+        sums: &mut Slots<ValueSum<T>>,
+    ) {
+        self.tape.with_inner(|tape| {
+            let vars = inputs.each(|v| tape.leaf(v.value()), |v| tape.constant(v.value()));
+            let y = region.run(tape, &vars);
+            let mut inner = Slots::new(y.id() as usize + 1);
+            for (v, own) in inputs.vars.iter().zip(&vars) {
+                if let Some(sum) = sums.take(v.id()) {
+                    *inner.entry(own.id()) = sum;
+                }
+            }
+            for (leaf, sum) in sweep(&Values::of(tape), y, cotangent.value(), Wanted::Leaves, inner) {
+                let place = vars.iter().position(|own| own.id() == leaf).expect("the leaves are the inputs");
+                *sums.entry(inputs.vars[place].id()) = sum;
+            }
+        });
     }
 }
 
-/// Any order: rules run on the recording tape itself.
+/// What a rule has computed is taken, not shared: so sums own their numbers and add in place.
+struct Passing<'a, 't, T: Scalar> {
+    tape: &'t Tape<T>,
+    sweeping: &'a Sweeping<'t, T>,
+    /// A value that will be read again.
+    kept: Option<u32>,
+}
+
+impl<'t, T: Scalar> Source<'t, T> for Passing<'_, 't, T> {
+    #[inline]
+    fn take(&self, v: Var<'t, T>) -> Tensor<T> {
+        let own = std::ptr::eq(v.tape(), self.tape) && self.sweeping.owns(v.id());
+        if own && self.kept != Some(v.id()) { self.sweeping.take(v.id()) } else { v.value() }
+    }
+    #[inline]
+    fn read(&self, v: Var<'t, T>, f: impl FnOnce(&Tensor<T>)) {
+        v.tape().with_value(v.id(), f);
+    }
+}
+
+impl<'t, T: Scalar> Values<'t, '_, T> {
+    fn of(tape: &'t Tape<T>) -> Self {
+        Values { tape, ops: tape.ops(), sweeping: tape.sweeping(), watch: None }
+    }
+}
+
+/// Any order: what rules compute is recorded.
 struct Recorded<'t, T: Scalar> {
     tape: &'t Tape<T>,
 }
 
 impl<'t, T: Scalar> Sweep<'t, T> for Recorded<'t, T> {
-    const RECORDS: bool = true;
     type Total = Var<'t, T>;
     type Sum = RecordedSum<'t, T>;
-    type Term = Term<'t, T>;
 
-    fn tape(&self) -> &'t Tape<T> {
-        self.tape
+    fn seed(&self, sum: &mut RecordedSum<'t, T>, total: Var<'t, T>) {
+        sum.add(Term::dense(total));
+    }
+    fn add(&self, sum: &mut RecordedSum<'t, T>, term: Term<'t, T>, _: Var<'t, T>, _: Var<'t, T>, _: bool) {
+        sum.add(term);
+    }
+    fn finish(&self, sum: RecordedSum<'t, T>, node: Var<'t, T>) -> Var<'t, T> {
+        sum.finish(node)
     }
     fn cotangent(&self, total: Var<'t, T>) -> Var<'t, T> {
         total
     }
-    fn start(&self, seed: Var<'t, T>) -> RecordedSum<'t, T> {
-        RecordedSum::of(seed)
+    fn ask(&self, node: u32, f: impl FnOnce(&dyn Op<T>)) {
+        self.tape.with_op_taken(node, f);
     }
-    fn keep(&self, term: Term<'t, T>) -> Term<'t, T> {
-        term
+    /// What a rule records belongs where the node does that it differentiates.
+    fn turn(&self, node: u32) {
+        self.tape.set_scope(self.tape.scope_id(node));
     }
-    fn end_of_node(&self) {}
-    fn add(&self, sum: &mut RecordedSum<'t, T>, term: Term<'t, T>, _shape: &[usize]) {
-        sum.add(term);
+    fn is_watched(&self) -> bool {
+        false
     }
-    fn finish(&self, sum: RecordedSum<'t, T>, shape: &[usize]) -> Var<'t, T> {
-        sum.finish(self.tape, shape)
+    fn watch(&self, _: u32, _: &Var<'t, T>) {}
+    /// On the tape itself, from aliases of the inputs on, at which the sweep of the region ends.
+    fn replay(
+        &self,
+        region: &dyn Region<T>,
+        cotangent: Var<'t, T>,
+        inputs: &Inputs<'_, 't, T>,
+        sums: &mut Slots<RecordedSum<'t, T>>,
+    ) {
+        let vars = inputs.each(alias, |v| v);
+        let y = region.run(self.tape, &vars);
+        let mut wanted: SmallVec<[u32; 8]> =
+            vars.iter().map(|v| v.id()).filter(|&id| !inputs.vars.iter().any(|v| v.id() == id)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        for (alias, total) in sweep_recorded(y, cotangent, Wanted::These(&wanted)) {
+            let place = vars.iter().position(|own| own.id() == alias).expect("what is wanted are the inputs");
+            sums.entry(inputs.vars[place].id()).add(Term::dense(total));
+        }
     }
 }
 
-/// The gradients of `wanted` (ascending positions, each once) as numbers; `None` where nothing flows.
-pub(crate) fn sweep_values<T: Scalar>(from: Var<'_, T>, seed: Tensor<T>, wanted: &[u32]) -> Vec<Option<Tensor<T>>> {
-    let scratch = Tape::quiet();
-    sweep(&Values { scratch: &scratch }, from.tape(), from.id(), seed, wanted)
+/// The gradients as numbers.
+pub(crate) fn sweep_values<T: Scalar>(from: Var<'_, T>, seed: Tensor<T>, wanted: Wanted<'_>) -> Totals<Tensor<T>> {
+    finished(&Values::of(from.tape()), from, seed, wanted)
 }
 
-/// The gradients of `wanted` (ascending positions, each once) as variables of the tape; `None` where nothing flows.
+/// [`sweep_values`], with `watch` called for every cotangent when it is complete.
+pub(crate) fn sweep_watched<T: Scalar>(
+    from: Var<'_, T>,
+    seed: Tensor<T>,
+    wanted: Wanted<'_>,
+    mut watch: impl FnMut(u32, &Tensor<T>),
+) -> Totals<Tensor<T>> {
+    finished(&Values { watch: Some(RefCell::new(&mut watch)), ..Values::of(from.tape()) }, from, seed, wanted)
+}
+
+/// What the rule of a node gives for input number `number`, if the node's cotangent is `cotangent`.
+pub(crate) fn term_value<T: Scalar>(tape: &Tape<T>, node: u32, number: usize, cotangent: Tensor<T>) -> Tensor<T> {
+    let sweep = Values::of(tape);
+    let input = Var::new(tape, tape.input_of(node, number));
+    let mut sum = ValueSum::default();
+    sweep.ask(node, |op| {
+        let cotangent = tape.constant(cotangent);
+        let term = op.vjp(number, &Site::new(tape, node, cotangent)).checked(op, number, input);
+        sweep.add(&mut sum, term, input, cotangent, true);
+    });
+    sum.finish(input)
+}
+
+/// The gradients as variables of the tape.
 pub(crate) fn sweep_recorded<'t, T: Scalar>(
     from: Var<'t, T>,
     seed: Var<'t, T>,
-    wanted: &[u32],
-) -> Vec<Option<Var<'t, T>>> {
-    sweep(&Recorded { tape: from.tape() }, from.tape(), from.id(), seed, wanted)
+    wanted: Wanted<'_>,
+) -> Totals<Var<'t, T>> {
+    let tape = from.tape();
+    let _scope = tape.current_scope();
+    finished(&Recorded { tape }, from, seed, wanted)
 }
 
+fn finished<'t, T: Scalar, S: Sweep<'t, T>>(
+    kind: &S,
+    from: Var<'t, T>,
+    seed: S::Total,
+    wanted: Wanted<'_>,
+) -> Totals<S::Total> {
+    let sums = sweep(kind, from, seed, wanted, Slots::new(from.id() as usize + 1));
+    sums.into_iter().rev().map(|(node, sum)| (node, kind.finish(sum, Var::new(from.tape(), node)))).collect()
+}
+
+/// Sweeps from `from` down, and gives the sums of what is wanted, in descending order. `slots` may hold sums to go on from.
 fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
     kind: &S,
-    recorded: &'t Tape<T>,
-    from: u32,
+    from: Var<'t, T>,
     seed: S::Total,
-    wanted: &[u32],
-) -> Vec<Option<S::Total>> {
-    let mut totals = vec![None; wanted.len()];
-    let reached = reach(recorded, wanted, from);
-    if !reached[from as usize] {
-        return totals;
+    wanted: Wanted<'_>,
+    mut slots: Slots<S::Sum>,
+) -> Vec<(u32, S::Sum)> {
+    let tape = from.tape();
+    let mut found = Vec::new();
+    let reach = Reach::new(tape, wanted, from.id());
+    if reach.contains(tape, from.id()) {
+        kind.seed(slots.entry(from.id()), seed);
     }
-    let mut slots = Slots::<S::Sum>::new(reached.len());
-    *slots.entry(from) = kind.start(seed);
-    let first = wanted.first().copied().unwrap_or(0);
-    for node in (first..=from).rev() {
+    for node in (reach.first..=from.id()).rev() {
         let Some(sum) = slots.take(node) else { continue };
-        let total = kind.finish(sum, &shape_of(recorded, node));
-        if let Ok(place) = wanted.binary_search(&node) {
-            totals[place] = Some(total.clone());
+        let is_wanted = match wanted {
+            Wanted::Leaves => tape.is_leaf(node),
+            Wanted::These(wanted) => wanted.binary_search(&node).is_ok(),
+        };
+        if is_wanted && matches!(wanted, Wanted::Leaves) && !kind.is_watched() {
+            // Not finished: the sum of a region's input goes on outside.
+            found.push((node, sum));
+            continue;
         }
-        recorded.with_op(node, S::RECORDS, |op| {
-            let site = Site::new(recorded, kind.tape(), node, kind.cotangent(total));
-            for i in 0..recorded.arity(node) {
-                let input = recorded.input_of(node, i);
-                if reached[input as usize] {
-                    let (term, shape) = (op.vjp(i, &site), shape_of(recorded, input));
-                    term.check(op.name(), i, &shape);
-                    kind.add(slots.entry(input), kind.keep(term), &shape);
-                }
+        kind.turn(node);
+        let total = kind.finish(sum, Var::new(tape, node));
+        kind.watch(node, &total);
+        if is_wanted {
+            let mut sum = S::Sum::default();
+            kind.seed(&mut sum, total.clone());
+            found.push((node, sum));
+        }
+        let mut total = Some(total);
+        kind.ask(node, |op| {
+            let cotangent = kind.cotangent(total.take().expect("a node is asked once"));
+            let arity = tape.arity(node);
+            if let Some(region) = op.region() {
+                let vars = (0..arity).map(|i| Var::new(tape, tape.input_of(node, i))).collect();
+                return kind.replay(region, cotangent, &Inputs { vars, reach: &reach }, &mut slots);
+            }
+            let site = Site::new(tape, node, cotangent);
+            let reached = |i: usize| reach.contains(tape, tape.input_of(node, i));
+            let last = (0..arity).rfind(|&i| reached(i));
+            for i in (0..=last.unwrap_or(0)).filter(|&i| reached(i)) {
+                let input = Var::new(tape, tape.input_of(node, i));
+                let term = op.vjp(i, &site).checked(op, i, input);
+                kind.add(slots.entry(input.id()), term, input, cotangent, Some(i) == last);
             }
         });
-        kind.end_of_node();
     }
-    totals
-}
-
-/// Which nodes up to `last` depend on a wanted one: the only ones that a cotangent is worth computing for.
-fn reach<T: Scalar>(tape: &Tape<T>, wanted: &[u32], last: u32) -> Vec<bool> {
-    let mut reached = vec![false; last as usize + 1];
-    for &w in wanted.iter().filter(|&&w| w <= last) {
-        reached[w as usize] = tape.is_tracked(w);
-    }
-    for node in wanted.first().copied().unwrap_or(0)..=last {
-        if !reached[node as usize] && tape.is_tracked(node) {
-            reached[node as usize] = (0..tape.arity(node)).any(|i| reached[tape.input_of(node, i) as usize]);
-        }
-    }
-    reached
-}
-
-fn shape_of<T: Scalar>(tape: &Tape<T>, node: u32) -> Shape {
-    Var::new(tape, node).shape()
-}
-
-/// The cotangents that are being summed, by node. Few nodes wait at any time, however long the tape.
-struct Slots<S> {
-    /// Place in `sums` plus one, or 0.
-    place: Vec<u32>,
-    sums: Vec<Option<S>>,
-    free: Vec<u32>,
-}
-
-impl<S: Default> Slots<S> {
-    fn new(nodes: usize) -> Self {
-        Slots { place: vec![0; nodes], sums: Vec::new(), free: Vec::new() }
-    }
-
-    fn entry(&mut self, node: u32) -> &mut S {
-        let place = &mut self.place[node as usize];
-        if *place == 0 {
-            *place = self.free.pop().unwrap_or_else(|| {
-                self.sums.push(None);
-                self.sums.len() as u32
-            });
-        }
-        self.sums[*place as usize - 1].get_or_insert_default()
-    }
-
-    fn take(&mut self, node: u32) -> Option<S> {
-        match std::mem::take(&mut self.place[node as usize]) {
-            0 => None,
-            place => {
-                self.free.push(place);
-                self.sums[place as usize - 1].take()
-            }
-        }
-    }
+    found
 }

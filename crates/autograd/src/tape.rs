@@ -3,37 +3,70 @@
 //! That order is topological by construction, so the reverse pass is a loop over indices and nothing ever recurses over
 //! the graph: a tape of a million nodes is swept, and dropped, in constant stack.
 
-use std::cell::RefCell;
+mod access;
+mod isolate;
+mod release;
+mod wrap;
+
+use std::cell::{Cell, RefCell};
 use std::panic::Location;
 
 use smallbox::SmallBox;
 use smallbox::space::S4;
 use smallvec::SmallVec;
 
-use crate::{Op, Scalar, Site, Tensor, Term, Var};
+use crate::scope::Scopes;
+use crate::{Op, Reads, Scalar, Tensor, Var};
+
+pub(crate) use access::Sweeping;
 
 /// An op with its settings, inline in its node if they are small: recording most nodes allocates nothing.
-type OpBox<T> = SmallBox<dyn Op<T>, S4>;
+pub(crate) type OpBox<T> = SmallBox<dyn Op<T>, S4>;
 
 /// Values of inputs, as `Op::forward` takes them.
-type Values<'a, T> = SmallVec<[&'a Tensor<T>; 8]>;
+type Inputs<'a, T> = SmallVec<[&'a Tensor<T>; 8]>;
 
-struct Node<T: Scalar> {
-    value: Tensor<T>,
-    /// `None` for leaves and constants, and for values that no gradient flows to.
-    op: Option<OpBox<T>>,
+/// What is remembered of a node besides its value and its op.
+#[derive(Clone, Copy)]
+struct Record {
     /// The inputs are `edges[first_edge..][..arity]` of the tape.
     first_edge: u32,
     arity: u32,
     /// Whether a gradient may flow to this node.
     tracked: bool,
+    /// Whether it is a variable that gradients are wanted for.
+    leaf: bool,
+    /// Where in the program's structure it was recorded: a place in `Nodes::scopes`.
+    scope: u32,
+    /// What rules read of the values here; the output of what has no op, which cannot be computed again.
+    reads: Reads,
     /// The line of the user's code that recorded the node.
     location: &'static Location<'static>,
 }
 
+impl Record {
+    fn of_constant(location: &'static Location<'static>) -> Self {
+        Record { first_edge: 0, arity: 0, tracked: false, leaf: false, reads: Reads::OUTPUT, scope: 0, location }
+    }
+}
+
 struct Nodes<T: Scalar> {
-    list: Vec<Node<T>>,
+    /// The values of all nodes and, behind them, what the rule computes that a sweep is asking at the moment.
+    values: Vec<Tensor<T>>,
+    records: Vec<Record>,
     edges: Vec<u32>,
+    scopes: Scopes,
+}
+
+/// What becomes of the results of ops.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Nodes, which a sweep can read backwards.
+    Recording,
+    /// Nodes without ops: no gradient flows through them.
+    Quiet,
+    /// Values that last until a rule has been asked: a first-order sweep is under way.
+    Sweeping,
 }
 
 /// A record of a computation, to be read backwards.
@@ -47,8 +80,13 @@ struct Nodes<T: Scalar> {
 /// ```
 pub struct Tape<T: Scalar> {
     nodes: RefCell<Nodes<T>>,
-    /// A quiet tape computes but remembers no ops: rules of a first-order sweep run on one.
-    quiet: bool,
+    /// The op of every node; `None` for leaves and constants, and for values that no gradient flows to. Apart from the
+    /// nodes, so that a sweep can hold them while rules compute.
+    ops: RefCell<Vec<Option<OpBox<T>>>>,
+    mode: Cell<Mode>,
+    recomputed: Cell<usize>,
+    /// An empty tape for running a checkpointed region again, kept for its memory.
+    inner: RefCell<Option<Box<Tape<T>>>>,
 }
 
 impl<T: Scalar> Default for Tape<T> {
@@ -68,6 +106,11 @@ pub struct NodeInfo<T: Scalar> {
     pub inputs: Vec<usize>,
     /// The value.
     pub value: Tensor<T>,
+    /// Its layer, time step and gate, as far as they are known: `encoder/t=3/f`; the dotted name if it is a parameter.
+    /// See [`Tape::scope`].
+    pub scope: String,
+    /// The dotted names of the parameters among the inputs: what tells one `affine` from another.
+    pub parameters: Vec<String>,
     /// The line of the program that recorded it.
     pub location: &'static Location<'static>,
 }
@@ -75,30 +118,37 @@ pub struct NodeInfo<T: Scalar> {
 impl<T: Scalar> Tape<T> {
     /// An empty tape.
     pub fn new() -> Self {
-        Self::with_mode(false)
+        Self::with_mode(Mode::Recording)
     }
 
-    /// A tape that computes values but keeps no record: for inference, and for the rules of a first-order sweep.
+    /// A tape that computes values but keeps no record: for inference.
     ///
     /// Every value stays readable until [`clear`](Tape::clear), but no gradient flows through it.
     pub fn quiet() -> Self {
-        Self::with_mode(true)
+        Self::with_mode(Mode::Quiet)
     }
 
-    fn with_mode(quiet: bool) -> Self {
-        Tape { nodes: RefCell::new(Nodes { list: Vec::new(), edges: Vec::new() }), quiet }
+    fn with_mode(mode: Mode) -> Self {
+        let nodes = Nodes { values: Vec::new(), records: Vec::new(), edges: Vec::new(), scopes: Scopes::default() };
+        Tape {
+            nodes: RefCell::new(nodes),
+            ops: RefCell::new(Vec::new()),
+            mode: Cell::new(mode),
+            recomputed: Cell::new(0),
+            inner: RefCell::new(None),
+        }
     }
 
     /// A variable that gradients are wanted for: an input or a parameter.
     #[track_caller]
     pub fn leaf(&self, value: Tensor<T>) -> Var<'_, T> {
-        self.push(value, None, &[], !self.quiet)
+        if self.mode.get() == Mode::Recording { self.push(value, None, &[], true) } else { self.constant(value) }
     }
 
     /// A value that no gradient flows to: data, a mask, a target.
     #[track_caller]
     pub fn constant(&self, value: Tensor<T>) -> Var<'_, T> {
-        self.push(value, None, &[], false)
+        if self.mode.get() == Mode::Sweeping { self.push_value(value) } else { self.push(value, None, &[], false) }
     }
 
     /// A constant of shape `[]`.
@@ -121,33 +171,54 @@ impl<T: Scalar> Tape<T> {
     pub fn apply<'t, O: Op<T>>(&'t self, op: O, inputs: &[Var<'t, T>]) -> Var<'t, T> {
         let mut tracked = false;
         let value = {
-            let nodes = self.nodes.borrow();
-            let mut values = Values::new();
+            let mut released = false;
+            let mut nodes = self.nodes.borrow();
             for (i, input) in inputs.iter().enumerate() {
                 if !std::ptr::eq(input.tape(), self) {
                     panic!("{}: input {i} lives on another tape than this one", op.name());
                 }
-                let node = &nodes.list[input.id() as usize];
-                tracked |= node.tracked;
-                values.push(&node.value);
+                tracked |= nodes.is_tracked(input.id());
+                released |= nodes.is_released(input.id());
             }
-            op.forward(&values)
+            if released {
+                drop(nodes);
+                inputs.iter().for_each(|input| self.restore(input.id()));
+                nodes = self.nodes.borrow();
+            }
+            let value = |v: &Var<'t, T>| &nodes.values[v.id() as usize];
+            match inputs {
+                [x] => op.forward(&[value(x)]),
+                [x, y] => op.forward(&[value(x), value(y)]),
+                _ => op.forward(&inputs.iter().map(value).collect::<Inputs<'_, T>>()),
+            }
         };
-        if tracked {
-            self.push(value, Some(smallbox::smallbox!(op)), inputs, true)
-        } else {
-            self.push(value, None, &[], false)
+        match self.mode.get() {
+            Mode::Sweeping => self.push_value(value),
+            Mode::Recording if tracked => self.push(value, Some(smallbox::smallbox!(op)), inputs, true),
+            _ => self.push(value, None, &[], false),
         }
     }
 
     #[track_caller]
     fn push(&self, value: Tensor<T>, op: Option<OpBox<T>>, inputs: &[Var<'_, T>], tracked: bool) -> Var<'_, T> {
-        let nodes = &mut *self.nodes.borrow_mut();
-        let index = u32::try_from(nodes.list.len()).expect("a tape holds fewer than 2^32 nodes");
-        let first_edge = u32::try_from(nodes.edges.len()).expect("a tape holds fewer than 2^32 edges");
-        nodes.edges.extend(inputs.iter().map(|v| v.id()));
-        let arity = inputs.len() as u32;
-        nodes.list.push(Node { value, op, first_edge, arity, tracked, location: Location::caller() });
+        {
+            let nodes = &mut *self.nodes.borrow_mut();
+            let first_edge = u32::try_from(nodes.edges.len()).expect("a tape holds fewer than 2^32 edges");
+            nodes.edges.extend(inputs.iter().map(|v| v.id()));
+            let (arity, leaf) = (inputs.len() as u32, tracked && op.is_none());
+            let reads = op.as_ref().map_or(Reads::OUTPUT, |op| op.reads());
+            let (scope, location) = (nodes.scopes.current(), Location::caller());
+            nodes.records.push(Record { first_edge, arity, tracked, leaf, scope, reads, location });
+            self.ops.borrow_mut().push(op);
+        }
+        self.push_value(value)
+    }
+
+    #[inline]
+    fn push_value(&self, value: Tensor<T>) -> Var<'_, T> {
+        let values = &mut self.nodes.borrow_mut().values;
+        let index = u32::try_from(values.len()).expect("a tape holds fewer than 2^32 nodes");
+        values.push(value);
         Var::new(self, index)
     }
 
@@ -163,19 +234,17 @@ impl<T: Scalar> Tape<T> {
     /// x.value();
     /// ```
     pub fn clear(&mut self) {
-        self.reset();
-    }
-
-    /// [`clear`](Tape::clear) for the sweep, which knows that it holds no variable of its scratch tape any more.
-    pub(crate) fn reset(&self) {
-        let mut nodes = self.nodes.borrow_mut();
-        nodes.list.clear();
+        let nodes = self.nodes.get_mut();
+        nodes.values.clear();
+        nodes.records.clear();
         nodes.edges.clear();
+        nodes.scopes.clear();
+        self.ops.get_mut().clear();
     }
 
-    /// How many nodes are recorded.
+    /// How many nodes are recorded; in a rule, with the values that last until it has been asked.
     pub fn len(&self) -> usize {
-        self.nodes.borrow().list.len()
+        self.nodes.borrow().values.len()
     }
 
     /// Whether nothing is recorded.
@@ -190,105 +259,42 @@ impl<T: Scalar> Tape<T> {
     #[track_caller]
     pub fn node(&self, index: usize) -> NodeInfo<T> {
         let nodes = self.nodes.borrow();
-        let Some(node) = nodes.list.get(index) else {
-            panic!("node: there is no node {index} on a tape of {}", nodes.list.len());
+        let passing = Record::of_constant(Location::caller());
+        let record = match nodes.records.get(index) {
+            Some(record) => record,
+            None if index < nodes.values.len() => &passing,
+            None => panic!("node: there is no node {index} on a tape of {}", nodes.values.len()),
         };
-        let name = match &node.op {
+        let name = match self.ops.borrow().get(index).and_then(Option::as_ref) {
             Some(op) => op.name(),
-            None if node.tracked => "leaf",
+            None if record.tracked => "leaf",
             None => "constant",
         };
-        let inputs = nodes.inputs(node).iter().map(|&i| i as usize).collect();
-        NodeInfo { index, name, inputs, value: node.value.clone(), location: node.location }
-    }
-}
-
-/// A hook for those who test checkers.
-impl<T: Scalar> Tape<T> {
-    /// Puts what `wrap` makes of the op of node `index` in its place: how rules are made wrong on purpose. Leaves and
-    /// constants have no op and stay as they are.
-    #[doc(hidden)]
-    pub fn wrap_op<O: Op<T>>(&self, index: usize, wrap: impl FnOnce(Box<dyn Op<T>>) -> O) {
-        let mut nodes = self.nodes.borrow_mut();
-        if let Some(op) = nodes.list[index].op.take() {
-            nodes.list[index].op = Some(smallbox::smallbox!(wrap(Box::new(Unboxed(op)))));
-        }
-    }
-}
-
-/// An op that was taken out of its node.
-struct Unboxed<T: Scalar>(OpBox<T>);
-
-impl<T: Scalar> Op<T> for Unboxed<T> {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        self.0.forward(inputs)
-    }
-    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        self.0.vjp(input, at)
+        let inputs = nodes.edges[record.first_edge as usize..][..record.arity as usize].iter();
+        let inputs = inputs.map(|&i| i as usize).collect();
+        let location = record.location;
+        drop(nodes);
+        let node = index as u32;
+        let (value, scope, parameters) = (self.value_of(node), self.scope_of(node), self.parameters_of(node));
+        NodeInfo { index, name, inputs, value, scope, parameters, location }
     }
 }
 
 impl<T: Scalar> Nodes<T> {
-    fn inputs(&self, node: &Node<T>) -> &[u32] {
-        &self.edges[node.first_edge as usize..][..node.arity as usize]
-    }
-}
-
-/// What the sweep and the handles read.
-impl<T: Scalar> Tape<T> {
-    pub(crate) fn value_of(&self, index: u32) -> Tensor<T> {
-        self.nodes.borrow().list[index as usize].value.clone()
+    #[inline]
+    fn inputs(&self, node: u32) -> &[u32] {
+        // What is no node has no inputs.
+        let record = self.records.get(node as usize);
+        record.map_or(&[], |record| &self.edges[record.first_edge as usize..][..record.arity as usize])
     }
 
-    pub(crate) fn with_value<R>(&self, index: u32, f: impl FnOnce(&Tensor<T>) -> R) -> R {
-        f(&self.nodes.borrow().list[index as usize].value)
+    #[inline]
+    fn is_tracked(&self, node: u32) -> bool {
+        self.records.get(node as usize).is_some_and(|record| record.tracked)
     }
 
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
-    pub(crate) fn is_tracked(&self, index: u32) -> bool {
-        self.nodes.borrow().list[index as usize].tracked
-    }
-
-    pub(crate) fn is_leaf(&self, index: u32) -> bool {
-        let node = &self.nodes.borrow().list[index as usize];
-        node.tracked && node.op.is_none()
-    }
-
-    pub(crate) fn arity(&self, index: u32) -> usize {
-        self.nodes.borrow().list[index as usize].arity as usize
-    }
-
-    pub(crate) fn input_of(&self, index: u32, input: usize) -> u32 {
-        let nodes = self.nodes.borrow();
-        nodes.inputs(&nodes.list[index as usize])[input]
-    }
-
-    /// Calls `f` with the op of a node, if it has one; `recording` says whether `f` records on this very tape.
-    pub(crate) fn with_op<R>(&self, index: u32, recording: bool, f: impl FnOnce(&dyn Op<T>) -> R) -> Option<R> {
-        if !recording {
-            return self.nodes.borrow().list[index as usize].op.as_deref().map(f);
-        }
-        // The tape may grow under the op, so it is taken out of its node for the call.
-        let op = self.nodes.borrow_mut().list[index as usize].op.take()?;
-        let result = f(&*op);
-        self.nodes.borrow_mut().list[index as usize].op = Some(op);
-        Some(result)
-    }
-
-    /// Takes a value out of a tape that is about to be emptied.
-    pub(crate) fn take_value(&self, index: u32) -> Tensor<T> {
-        std::mem::replace(&mut self.nodes.borrow_mut().list[index as usize].value, Tensor::taken())
-    }
-
-    /// Whether two values have the same shape.
-    pub(crate) fn same_shape(&self, a: u32, b: u32) -> bool {
-        let nodes = self.nodes.borrow();
-        nodes.list[a as usize].value.shape() == nodes.list[b as usize].value.shape()
+    #[inline]
+    fn is_released(&self, node: u32) -> bool {
+        self.values[node as usize].is_released()
     }
 }

@@ -1,5 +1,6 @@
 //! The value: a dense array with any number of axes, in row-major order, with strided views.
 
+mod ahead;
 mod arithmetic;
 mod products;
 mod views;
@@ -8,10 +9,11 @@ use std::fmt;
 
 use crate::Scalar;
 use crate::kernels::elementwise::{self, View};
-use crate::shape::{Shape, element_count, row_major};
+use crate::shape::{Shape, copied, element_count, row_major};
 use crate::storage::Buffer;
 
-pub(crate) use products::{as_rows, sum_of_products};
+pub(crate) use ahead::Ahead;
+pub(crate) use products::{ROWS_AT_ONCE, as_rows, sum_of_products};
 
 /// A dense array of any rank. Cloning, slicing, transposing and broadcasting copy no numbers.
 ///
@@ -24,7 +26,10 @@ pub(crate) use products::{as_rows, sum_of_products};
 pub struct Tensor<T: Scalar> {
     buffer: Buffer<T>,
     offset: usize,
+    /// The product of the lengths: asked for more often than anything else.
+    len: usize,
     shape: Shape,
+    /// Empty where the numbers lie in row-major order without gaps: most tensors never write strides down.
     strides: Shape,
 }
 
@@ -40,7 +45,7 @@ impl<T: Scalar> Tensor<T> {
         if data.len() != wanted {
             panic!("from_vec: {} numbers do not fill shape {shape:?}, which holds {wanted}", data.len());
         }
-        Self::contiguous(Buffer::from_vec(data), shape)
+        Self::contiguous(Buffer::from_vec(data), wanted, shape)
     }
 
     /// A tensor whose element at index `i` of the row-major order is `f(i)`.
@@ -68,33 +73,47 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// A tensor that `fill` writes. The slice holds old numbers before: `fill` must write every one.
+    #[inline]
     pub(crate) fn build(shape: &[usize], fill: impl FnOnce(&mut [T])) -> Self {
         let len = element_count(shape);
-        let mut buffer = Buffer::dirty(len);
-        fill(&mut buffer.data_mut().expect("a new buffer has one owner")[..len]);
-        Self::contiguous(buffer, shape)
+        Self::contiguous(Buffer::filled(len, fill), len, shape)
     }
 
     /// Stands where a tensor was taken out; holds nothing and is never read.
+    #[inline]
     pub(crate) fn taken() -> Self {
-        Tensor { buffer: Buffer::none(), offset: 0, shape: Shape::new(), strides: Shape::new() }
+        Tensor { buffer: Buffer::none(), offset: 0, len: 0, shape: Shape::new(), strides: Shape::new() }
     }
 
-    fn contiguous(buffer: Buffer<T>, shape: &[usize]) -> Self {
-        Tensor { buffer, offset: 0, strides: row_major(shape), shape: Shape::from_slice(shape) }
+    /// Lets go of the numbers and keeps the shape.
+    #[inline]
+    pub(crate) fn release(&mut self) {
+        self.buffer = Buffer::none();
+    }
+
+    /// Whether the numbers were let go of.
+    #[inline]
+    pub(crate) fn is_released(&self) -> bool {
+        self.buffer.is_none()
+    }
+
+    #[inline]
+    fn contiguous(buffer: Buffer<T>, len: usize, shape: &[usize]) -> Self {
+        Tensor { buffer, offset: 0, len, strides: Shape::new(), shape: copied(shape) }
     }
 }
 
 /// Looking at tensors.
 impl<T: Scalar> Tensor<T> {
     /// The length of every axis; `[]` for a scalar.
+    #[inline]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// How far apart neighbours along every axis lie in memory, in numbers; 0 along a broadcast axis.
-    pub fn strides(&self) -> &[usize] {
-        &self.strides
+    pub fn strides(&self) -> Shape {
+        if self.strides.is_empty() { row_major(&self.shape) } else { copied(&self.strides) }
     }
 
     /// The number of axes.
@@ -103,30 +122,26 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// The number of elements.
+    #[inline]
     pub fn len(&self) -> usize {
-        element_count(&self.shape)
+        self.len
     }
 
     /// Whether there is no element: some axis has length 0.
     pub fn is_empty(&self) -> bool {
-        self.shape.contains(&0)
+        self.len == 0
     }
 
     /// Whether the elements lie in memory in row-major order without gaps.
+    #[inline]
     pub fn is_contiguous(&self) -> bool {
-        let mut expected = 1;
-        for (&length, &stride) in self.shape.iter().zip(&self.strides).rev() {
-            if length != 1 && stride != expected {
-                return self.is_empty();
-            }
-            expected *= length;
-        }
-        true
+        self.strides.is_empty()
     }
 
     /// The numbers as one slice, if they are contiguous.
+    #[inline]
     pub fn as_slice(&self) -> Option<&[T]> {
-        self.is_contiguous().then(|| &self.view().data[..self.len()])
+        self.is_contiguous().then(|| &self.buffer.data()[self.offset..][..self.len])
     }
 
     /// A copy of the numbers in row-major order.
@@ -158,7 +173,7 @@ impl<T: Scalar> Tensor<T> {
         if index.len() != self.rank() || index.iter().zip(&self.shape).any(|(i, n)| i >= n) {
             panic!("at: index {index:?} does not lie in shape {:?}", self.shape());
         }
-        let place: usize = index.iter().zip(&self.strides).map(|(i, s)| i * s).sum();
+        let place: usize = index.iter().zip(self.strides()).map(|(i, s)| i * s).sum();
         self.buffer.data()[self.offset + place]
     }
 
@@ -177,15 +192,15 @@ impl<T: Scalar> Tensor<T> {
     pub(crate) fn view(&self) -> View<'_, T> {
         // An empty view may start behind the end of its buffer (a slice at the end of an axis, say).
         let data = self.buffer.data().get(self.offset..).unwrap_or_default();
-        View { data, shape: &self.shape, strides: &self.strides }
+        View { data, shape: &self.shape, strides: self.strides() }
     }
 }
 
 impl<T: Scalar> Clone for Tensor<T> {
+    #[inline]
     fn clone(&self) -> Self {
-        // `from_slice` copies the axes at once; `clone` would go one by one.
-        let (shape, strides) = (Shape::from_slice(&self.shape), Shape::from_slice(&self.strides));
-        Tensor { buffer: self.buffer.clone(), offset: self.offset, shape, strides }
+        let (shape, strides) = (copied(&self.shape), copied(&self.strides));
+        Tensor { buffer: self.buffer.clone(), offset: self.offset, len: self.len, shape, strides }
     }
 }
 

@@ -7,10 +7,9 @@
 use smallvec::SmallVec;
 
 use crate::ops::accumulate::{Regions, SumOfProducts};
-use crate::shape::{Shape, broadcast};
-use crate::tape::Tape;
-use crate::tensor::{as_rows, sum_of_products};
-use crate::{Scalar, Tensor, Var};
+use crate::shape::broadcast;
+use crate::tensor::{ROWS_AT_ONCE, as_rows, sum_of_products};
+use crate::{Op, Scalar, Tensor, Var};
 
 /// One contribution to the cotangent of an input: what [`Op::vjp`](crate::Op::vjp) gives back.
 pub struct Term<'t, T: Scalar>(Kind<Var<'t, T>>);
@@ -26,46 +25,51 @@ enum Kind<V> {
 
 impl<'t, T: Scalar> Term<'t, T> {
     /// No contribution: the output does not change with this input.
+    #[inline]
     pub fn zero() -> Self {
         Term(Kind::Zero)
     }
 
     /// A cotangent of the input's shape.
+    #[inline]
     pub fn dense(cotangent: Var<'t, T>) -> Self {
         Term(Kind::Dense(cotangent))
     }
 
     /// A cotangent of a shape that the input was broadcast to; it is summed down to the input's shape.
+    #[inline]
     pub fn summed(cotangent: Var<'t, T>) -> Self {
         Term(Kind::Summed(cotangent))
     }
 
     /// The product xᵀ·g, deferred: x `[…, m]`, g `[…, n]` with the same leading axes, for an input of shape `[m, n]`.
+    #[inline]
     pub fn product(x: Var<'t, T>, g: Var<'t, T>) -> Self {
         Term(Kind::Product(x, g))
     }
 
     /// `piece` at position `start` of `axis`, and 0 elsewhere.
+    #[inline]
     pub fn region(piece: Var<'t, T>, axis: usize, start: usize) -> Self {
         Term(Kind::Region { piece, axis, start })
     }
 
-    /// Whether this can be a cotangent of an input of `shape`.
-    fn fits(&self, shape: &[usize]) -> bool {
+    /// Whether this can be a cotangent of `input`.
+    #[inline]
+    fn fits(&self, input: Var<'t, T>) -> bool {
         match &self.0 {
             Kind::Zero => true,
-            Kind::Dense(g) => g.has_shape(shape),
-            Kind::Summed(g) if g.has_shape(shape) => true,
+            Kind::Dense(g) => same_shape(*g, input),
             Kind::Summed(g) => {
                 let g = g.shape();
-                broadcast(shape, &g).as_ref() == Some(&g)
+                broadcast(&input.shape(), &g).as_ref() == Some(&g)
             }
             Kind::Product(x, g) => {
-                let (x, g) = (x.shape(), g.shape());
-                matches!((&x[..], &g[..]), ([lx @ .., m], [lg @ .., n]) if lx == lg && [*m, *n] == *shape)
+                let (x, g, shape) = (x.shape(), g.shape(), input.shape());
+                matches!((&x[..], &g[..]), ([lx @ .., m], [lg @ .., n]) if lx == lg && [*m, *n] == shape[..])
             }
             Kind::Region { piece, axis, start } => {
-                let piece = piece.shape();
+                let (piece, shape) = (piece.shape(), input.shape());
                 let inside = |k: usize| if k == *axis { start + piece[k] <= shape[k] } else { piece[k] == shape[k] };
                 piece.len() == shape.len() && *axis < shape.len() && (0..shape.len()).all(inside)
             }
@@ -84,95 +88,125 @@ impl<'t, T: Scalar> Term<'t, T> {
         }
     }
 
-    /// The term as numbers, each variable by `value`. A variable that comes twice is asked for once.
-    pub(crate) fn into_values(self, value: impl Fn(Var<'t, T>) -> Tensor<T>) -> ValueTerm<T> {
-        ValueTerm(match self.0 {
-            Kind::Zero => Kind::Zero,
-            Kind::Dense(g) => Kind::Dense(value(g)),
-            Kind::Summed(g) => Kind::Summed(value(g)),
-            Kind::Product(x, g) if x.id() == g.id() => {
-                let x = value(x);
-                Kind::Product(x.clone(), x)
+    /// The term, if it can belong to `input`, which is input number `number` of `op`. What need not be summed is dense.
+    ///
+    /// # Panics
+    /// If it cannot.
+    #[inline]
+    pub(crate) fn checked(self, op: &dyn Op<T>, number: usize, input: Var<'t, T>) -> Self {
+        match self.0 {
+            Kind::Dense(g) | Kind::Summed(g) if same_shape(g, input) => Term(Kind::Dense(g)),
+            _ if self.fits(input) => self,
+            _ => {
+                let (name, shape) = (op.name(), input.shape());
+                panic!("{name}: the rule for input {number} gave {} for an input of shape {shape:?}", self.describe());
             }
-            Kind::Product(x, g) => Kind::Product(value(x), value(g)),
-            Kind::Region { piece, axis, start } => Kind::Region { piece: value(piece), axis, start },
-        })
-    }
-
-    /// Panics if the rule of `op` gave a term that cannot belong to an input of `shape`.
-    pub(crate) fn check(&self, op: &str, input: usize, shape: &[usize]) {
-        if !self.fits(shape) {
-            panic!("{op}: the rule for input {input} gave {} for an input of shape {shape:?}", self.describe());
         }
     }
 }
 
-/// A term of a first-order sweep.
-pub(crate) struct ValueTerm<T: Scalar>(Kind<Tensor<T>>);
+#[inline]
+fn same_shape<'t, T: Scalar>(g: Var<'t, T>, input: Var<'t, T>) -> bool {
+    if std::ptr::eq(g.tape(), input.tape()) {
+        g.tape().same_shape(g.id(), input.id())
+    } else {
+        g.shape() == input.shape()
+    }
+}
 
-/// Rows of pending products after which they are multiplied: enough for full speed, and a bound on what waits.
-const PENDING_ROWS: usize = 4096;
+/// Where the numbers of a term's variables are.
+pub(crate) trait Source<'t, T: Scalar> {
+    /// The value of `v`, without a second owner where that can be.
+    fn take(&self, v: Var<'t, T>) -> Tensor<T>;
+    /// Calls `f` with the value of `v`.
+    fn read(&self, v: Var<'t, T>, f: impl FnOnce(&Tensor<T>));
+}
+
+/// Products that wait to be multiplied at once.
+struct Pending<T: Scalar> {
+    pairs: Vec<(Tensor<T>, Tensor<T>)>,
+    rows: usize,
+}
 
 /// The cotangent of one node in a first-order sweep, summed in place as terms come in.
 pub(crate) struct ValueSum<T: Scalar> {
     dense: Option<Tensor<T>>,
-    products: Vec<(Tensor<T>, Tensor<T>)>,
-    rows: usize,
+    products: Option<Box<Pending<T>>>,
 }
 
 impl<T: Scalar> Default for ValueSum<T> {
     fn default() -> Self {
-        ValueSum { dense: None, products: Vec::new(), rows: 0 }
+        ValueSum { dense: None, products: None }
     }
 }
 
 impl<T: Scalar> ValueSum<T> {
-    pub(crate) fn of(seed: Tensor<T>) -> Self {
-        ValueSum { dense: Some(seed), ..Self::default() }
+    /// Adds a full-size cotangent.
+    #[inline]
+    pub(crate) fn add_dense(&mut self, g: Tensor<T>) {
+        match &mut self.dense {
+            None => self.dense = Some(g),
+            Some(sum) => sum.add_assign(&g),
+        }
     }
 
-    pub(crate) fn add(&mut self, term: ValueTerm<T>, shape: &[usize]) {
-        let zeros = || Tensor::zeros(shape);
+    /// Adds a [checked](Term::checked) term of `input`'s cotangent, its numbers from `source`.
+    #[inline]
+    pub(crate) fn add<'t>(&mut self, term: Term<'t, T>, input: Var<'t, T>, source: &impl Source<'t, T>) {
+        let zeros = || Tensor::zeros(&input.shape());
         match term.0 {
             Kind::Zero => {}
             Kind::Dense(g) => match &mut self.dense {
-                None => self.dense = Some(g),
-                Some(sum) => sum.add_assign(&g),
+                None => self.dense = Some(source.take(g)),
+                Some(sum) => source.read(g, |g| sum.add_assign(g)),
             },
-            Kind::Summed(g) if g.shape() == shape => self.add(ValueTerm(Kind::Dense(g)), shape),
-            Kind::Summed(g) => self.dense.get_or_insert_with(zeros).add_summed(&g),
-            Kind::Product(x, g) => {
-                let (x, g) = (as_rows(&x), as_rows(&g));
-                self.rows += x.shape()[0];
-                self.products.push((x, g));
-                if self.rows >= PENDING_ROWS {
-                    self.multiply(shape);
-                }
+            Kind::Summed(g) => {
+                let sum = self.dense.get_or_insert_with(zeros);
+                source.read(g, |g| sum.add_summed(g));
             }
             Kind::Region { piece, axis, start } => {
-                self.dense.get_or_insert_with(zeros).add_region(axis, start, &piece);
+                let sum = self.dense.get_or_insert_with(zeros);
+                source.read(piece, |piece| sum.add_region(axis, start, piece));
+            }
+            // A variable that comes twice is taken once.
+            Kind::Product(x, g) if x.id() == g.id() => {
+                let x = source.take(x);
+                self.defer(as_rows(&x), as_rows(&x));
+            }
+            Kind::Product(x, g) => self.defer(as_rows(&source.take(x)), as_rows(&source.take(g))),
+        }
+    }
+
+    fn defer(&mut self, x: Tensor<T>, g: Tensor<T>) {
+        let rows = x.shape()[0];
+        if self.products.as_ref().is_some_and(|pending| pending.rows + rows > ROWS_AT_ONCE) {
+            self.multiply();
+        }
+        let pending = self.products.get_or_insert_with(|| Box::new(Pending { pairs: Vec::new(), rows: 0 }));
+        pending.pairs.push((x, g));
+        pending.rows += rows;
+    }
+
+    fn multiply(&mut self) {
+        let Some(pending) = &mut self.products else { return };
+        let pairs: SmallVec<[_; 64]> = pending.pairs.iter().map(|(x, g)| (x, g)).collect();
+        let Some((x, g)) = pairs.first() else { return };
+        match &mut self.dense {
+            Some(sum) => sum_of_products(&pairs, T::ONE, sum.as_mut_slice()),
+            None => {
+                let shape = [x.shape()[1], g.shape()[1]];
+                self.dense = Some(Tensor::build(&shape, |to| sum_of_products(&pairs, T::ZERO, to)));
             }
         }
-    }
-
-    fn multiply(&mut self, shape: &[usize]) {
-        if self.products.is_empty() {
-            return;
-        }
-        let beta = if self.dense.is_some() { T::ONE } else { T::ZERO };
-        let pairs: SmallVec<[_; 64]> = self.products.iter().map(|(x, g)| (x, g)).collect();
-        match &mut self.dense {
-            Some(sum) => sum_of_products(&pairs, beta, sum.as_mut_slice()),
-            None => self.dense = Some(Tensor::build(shape, |to| sum_of_products(&pairs, beta, to))),
-        }
         drop(pairs);
-        self.products.clear();
-        self.rows = 0;
+        pending.pairs.clear();
+        pending.rows = 0;
     }
 
-    pub(crate) fn finish(mut self, shape: &[usize]) -> Tensor<T> {
-        self.multiply(shape);
-        self.dense.unwrap_or_else(|| Tensor::zeros(shape))
+    #[inline]
+    pub(crate) fn finish(mut self, node: Var<'_, T>) -> Tensor<T> {
+        self.multiply();
+        self.dense.unwrap_or_else(|| Tensor::zeros(&node.shape()))
     }
 }
 
@@ -186,25 +220,22 @@ impl<T: Scalar> Default for RecordedSum<'_, T> {
 }
 
 impl<'t, T: Scalar> RecordedSum<'t, T> {
-    pub(crate) fn of(seed: Var<'t, T>) -> Self {
-        RecordedSum(vec![Kind::Dense(seed)])
-    }
-
     pub(crate) fn add(&mut self, term: Term<'t, T>) {
         self.0.push(term.0);
     }
 
-    pub(crate) fn finish(self, tape: &'t Tape<T>, shape: &[usize]) -> Var<'t, T> {
+    pub(crate) fn finish(self, node: Var<'t, T>) -> Var<'t, T> {
+        let (tape, shape) = (node.tape(), node.shape());
         let mut products = Vec::new();
         let mut pieces = Vec::new();
-        let mut regions = Regions::new(Shape::from_slice(shape));
+        let mut regions = Regions::new(shape.clone());
         let mut sum: Option<Var<'t, T>> = None;
         let mut plus = |v: Var<'t, T>| sum = Some(sum.map_or(v, |s| s + v));
         for kind in self.0 {
             match kind {
                 Kind::Zero => {}
                 Kind::Dense(g) => plus(g),
-                Kind::Summed(g) => plus(g.sum_to(shape)),
+                Kind::Summed(g) => plus(g.sum_to(&shape)),
                 Kind::Product(x, g) => products.extend([x, g]),
                 Kind::Region { piece, axis, start } => {
                     pieces.push(piece);
@@ -218,6 +249,6 @@ impl<'t, T: Scalar> RecordedSum<'t, T> {
         if !pieces.is_empty() {
             plus(tape.apply(regions, &pieces));
         }
-        sum.unwrap_or_else(|| tape.zeros(shape))
+        sum.unwrap_or_else(|| tape.zeros(&shape))
     }
 }

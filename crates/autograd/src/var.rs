@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::gradients::Gradients;
-use crate::shape::{Shape, mismatch};
-use crate::sweep::{sweep_recorded, sweep_values};
+use crate::shape::{Shape, copied, element_count, mismatch};
+use crate::sweep::{Wanted, sweep_recorded, sweep_values, sweep_watched};
 use crate::tape::Tape;
 use crate::{Scalar, Tensor};
 
@@ -42,11 +42,13 @@ impl<T: Scalar> Clone for Var<'_, T> {
 impl<T: Scalar> Copy for Var<'_, T> {}
 
 impl<'t, T: Scalar> Var<'t, T> {
+    #[inline]
     pub(crate) fn new(tape: &'t Tape<T>, index: u32) -> Self {
         Var { tape, index }
     }
 
     /// The tape that this variable lives on.
+    #[inline]
     pub fn tape(self) -> &'t Tape<T> {
         self.tape
     }
@@ -56,6 +58,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.index as usize
     }
 
+    #[inline]
     pub(crate) fn id(self) -> u32 {
         self.index
     }
@@ -66,22 +69,26 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// The length of every axis.
+    #[inline]
     pub fn shape(self) -> Shape {
-        self.tape.with_value(self.index, |value| Shape::from_slice(value.shape()))
+        self.tape.with_shape(self.index, copied)
     }
 
-    pub(crate) fn has_shape(self, shape: &[usize]) -> bool {
-        self.tape.with_value(self.index, |value| value.shape() == shape)
+    /// Calls `f` with the lengths of the axes, where no copy of them is needed.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn with_shape<R>(self, f: impl FnOnce(&[usize]) -> R) -> R {
+        self.tape.with_shape(self.index, f)
     }
 
     /// The number of axes.
     pub fn rank(self) -> usize {
-        self.tape.with_value(self.index, Tensor::rank)
+        self.tape.with_shape(self.index, <[usize]>::len)
     }
 
     /// The number of elements.
     pub fn element_count(self) -> usize {
-        self.tape.with_value(self.index, Tensor::len)
+        self.tape.with_shape(self.index, element_count)
     }
 
     /// Whether a gradient may flow through this variable.
@@ -90,6 +97,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// The same value as a constant: no gradient flows back through it.
+    #[track_caller]
     pub fn detach(self) -> Var<'t, T> {
         self.tape.constant(self.value())
     }
@@ -112,9 +120,36 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[track_caller]
     pub fn backward_from(self, seed: &Tensor<T>) -> Gradients<'t, T> {
         self.check_seed("backward_from", seed.shape());
-        let leaves: Vec<u32> = (0..=self.index).filter(|&i| self.tape.is_leaf(i)).collect();
-        let totals = sweep_values(self, seed.clone(), &leaves);
-        Gradients::of_leaves(self.tape, leaves, totals)
+        let totals = sweep_values(self, seed.clone(), Wanted::Leaves);
+        Gradients::of_leaves(self.tape, totals)
+    }
+
+    /// [`backward`](Var::backward), with `watch` called for the cotangent of every variable that a gradient flows through,
+    /// when it is complete: from the result to the leaves, in the reverse order of recording, the same at every run. What
+    /// should *change* a cotangent is [`map_cotangent`](Var::map_cotangent).
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let mut h = tape.leaf(Tensor::scalar(1.0));
+    /// for t in 0..3 {
+    ///     let _step = tape.numbered_scope("t", t);
+    ///     h = h * 0.5;
+    /// }
+    /// let mut seen = Vec::new();
+    /// h.backward_watched(|v, cotangent| seen.push((v.scope(), cotangent.norm())));
+    /// assert_eq!(seen[0], ("t=2".to_owned(), 1.0));
+    /// assert_eq!(seen[2], ("t=0".to_owned(), 0.25)); // ∂L/∂h_0: it vanishes
+    /// ```
+    ///
+    /// # Panics
+    /// As [`backward`](Var::backward).
+    #[track_caller]
+    pub fn backward_watched(self, mut watch: impl FnMut(Var<'t, T>, &Tensor<T>)) -> Gradients<'t, T> {
+        self.check_scalar("backward_watched", "backward_from");
+        let seed = Tensor::full(&self.shape(), T::ONE);
+        let watch = |node, total: &_| watch(Var::new(self.tape, node), total);
+        Gradients::of_leaves(self.tape, sweep_watched(self, seed, Wanted::Leaves, watch))
     }
 
     /// The gradients of this scalar with respect to `wrt`, which may be any variables of the tape: the hidden state at
@@ -126,7 +161,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     pub fn backward_to(self, wrt: &[Var<'t, T>]) -> Gradients<'t, T> {
         self.check_scalar("backward_to", "backward_from");
         let wanted = ascending(self.positions("backward_to", wrt));
-        let totals = sweep_values(self, Tensor::full(&self.shape(), T::ONE), &wanted);
+        let totals = sweep_values(self, Tensor::full(&self.shape(), T::ONE), Wanted::These(&wanted));
         Gradients::of_some(self.tape, wanted, totals)
     }
 
@@ -162,15 +197,15 @@ impl<'t, T: Scalar> Var<'t, T> {
             panic!("grad_from: the seed lives on another tape than this one");
         }
         let wanted = ascending(self.positions("grad_from", wrt));
-        let totals = sweep_recorded(self, seed, &wanted);
-        let total = |v: &Var<'t, T>| totals[wanted.binary_search(&v.index).ok()?];
+        let totals = sweep_recorded(self, seed, Wanted::These(&wanted));
+        let total = |v: &Var<'t, T>| totals.iter().find(|(node, _)| *node == v.index).map(|(_, total)| *total);
         wrt.iter().map(|v| total(v).unwrap_or_else(|| self.tape.zeros(&v.shape()))).collect()
     }
 
     /// A quiet tape would answer 0 to everything.
     #[track_caller]
-    fn check_recorded(self, op: &str) {
-        if self.tape.is_quiet() {
+    pub(crate) fn check_recorded(self, op: &str) {
+        if self.tape.records_nothing() {
             panic!("{op}: the tape is quiet and keeps no record to read backwards");
         }
     }

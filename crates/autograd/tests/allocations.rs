@@ -1,4 +1,5 @@
-//! What a sweep asks the allocator for, counted: it grows with the number of steps and not with its square.
+//! What is asked of the allocator, counted: by a sweep, which grows with the number of steps and not with its square, and
+//! by scopes.
 //!
 //! A binary of its own, because the counter replaces the allocator.
 
@@ -35,4 +36,18 @@ fn a_sweep_over_slices_grows_linearly() {
     // The gradient of x, what waits of the products, and little else: a full-size tensor a slice would be 2000 of them.
     let sizes_of_x = many.bytes_max as f64 / (2000 * WIDTH * 8) as f64;
     assert!(sizes_of_x < 6.0, "the sweep holds {sizes_of_x:.1} times the tensor that is sliced");
+}
+
+#[test]
+fn scopes_allocate_nothing_once_the_tape_has_its_memory() {
+    let mut tape = Tape::<f32>::new();
+    let record = |tape: &Tape<f32>| {
+        let _outer = tape.scope("encoder");
+        for t in 0..1000 {
+            let _step = tape.numbered_scope("t", t);
+        }
+    };
+    assert!(measure(|| record(&tape)).count_total > 0, "the first time it grows");
+    tape.clear();
+    assert_eq!(measure(|| record(&tape)).count_total, 0);
 }

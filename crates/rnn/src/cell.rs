@@ -4,6 +4,7 @@
 //! backpropagation through time is the tape of the unrolled steps, read backwards.
 
 use rewind_autograd::{Scalar, Var};
+use smallvec::SmallVec;
 
 /// A recurrent cell on a tape.
 ///
@@ -100,4 +101,14 @@ pub(crate) fn first_state<'t, T: Scalar>(
         Some(row) => row.broadcast_to(&[batch, hidden]),
         None => like.tape().zeros(&[batch, hidden]),
     }
+}
+
+/// The variables of a state, in order.
+pub(crate) fn parts<'t, T: Scalar, S: State<'t, T>>(state: &S) -> SmallVec<[Var<'t, T>; 8]> {
+    let mut parts = SmallVec::new();
+    state.clone().zip(state.clone(), &mut |part, _| {
+        parts.push(part);
+        part
+    });
+    parts
 }

@@ -92,12 +92,15 @@ impl<'t, T: Scalar> Cell<'t, T> for Gru<Var<'t, T>> {
     fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
         let hidden = self.weight_hn.shape()[0];
         let x = x.affine(self.weight_ih, self.bias);
-        let [r, z] = (x.slice(1, 0..2 * hidden) + h.matmul(self.weight_hh)).sigmoid().split(1);
-        let recurrent = match self.reset {
-            Reset::AfterProduct => r * h.affine(self.weight_hn, self.bias_hn),
-            Reset::BeforeProduct => (r * h).affine(self.weight_hn, self.bias_hn),
+        let [r, z] = (x.slice(1, 0..2 * hidden) + h.matmul(self.weight_hh)).sigmoid().split_named(1, &["r", "z"]);
+        let n = {
+            let _candidate = h.tape().scope("n");
+            let recurrent = match self.reset {
+                Reset::AfterProduct => r * h.affine(self.weight_hn, self.bias_hn),
+                Reset::BeforeProduct => (r * h).affine(self.weight_hn, self.bias_hn),
+            };
+            (x.slice(1, 2 * hidden..3 * hidden) + recurrent).tanh()
         };
-        let n = (x.slice(1, 2 * hidden..3 * hidden) + recurrent).tanh();
         n + z * (h - n)
     }
 

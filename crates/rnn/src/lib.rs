@@ -32,10 +32,12 @@
 //! - [`loss`]: losses per time step, at the last step, and their sum; [`Linear`]: the read-out.
 //! - [`optim`], [`clip`], [`init`]: optimisers, gradient clipping, seeded initial values.
 //! - [`Shards`]: a batch on several threads, with the same bits on any number of them.
+//! - [`check`]: a gradient check of any cell in one line.
 //! - [`checkpoint`], [`torch`]: modules as safetensors files; weights from and to PyTorch's layouts.
 
 pub mod batch;
 mod cell;
+pub mod check;
 pub mod checkpoint;
 pub mod clip;
 mod gru;
@@ -45,7 +47,8 @@ pub mod loss;
 mod lstm;
 mod non_finite;
 pub mod optim;
-pub mod shards;
+pub mod segments;
+mod shards;
 mod tanh;
 pub mod torch;
 mod unroll;
@@ -56,6 +59,7 @@ pub use linear::Linear;
 pub use lstm::{Lstm, LstmState};
 pub use non_finite::NonFinite;
 pub use rewind_autograd as autograd;
+pub use segments::Segments;
 pub use shards::Shards;
 pub use tanh::TanhRnn;
 pub use unroll::{FirstState, Given, Unroll, Unrolled, unroll};

@@ -21,6 +21,7 @@
 mod classes;
 mod steps;
 
+use rewind_autograd::shape::unravel;
 use rewind_autograd::{Scalar, Tensor, Var};
 
 pub use classes::{ClassTarget, CrossEntropy, cross_entropy, cross_entropy_steps};
@@ -236,7 +237,7 @@ fn whole<'t, T: Scalar>(
     }
     let numbers = target.to_vec();
     if let Some(at) = numbers.iter().position(|&x| !(x.is_finite() && good(x))) {
-        let index = crate::non_finite::unravel(at, &shape);
+        let index = unravel(at, &shape);
         return Err(LossError::Target { loss, index, value: numbers[at].to_f64(), expected });
     }
     Ok(outputs.tape().constant(target.clone()))

@@ -101,7 +101,8 @@ impl<'t, T: Scalar> Cell<'t, T> for Lstm<Var<'t, T>> {
     type State = LstmState<'t, T>;
 
     fn step(&self, x: Var<'t, T>, LstmState { hidden, cell }: LstmState<'t, T>) -> LstmState<'t, T> {
-        let [i, f, g, o] = affine(&[(x, self.weight_ih), (hidden, self.weight_hh)], self.bias).split(1);
+        let gates = affine(&[(x, self.weight_ih), (hidden, self.weight_hh)], self.bias);
+        let [i, f, g, o] = gates.split_named(1, &["i", "f", "g", "o"]);
         let cell = f.sigmoid() * cell + i.sigmoid() * g.tanh();
         LstmState { hidden: o.sigmoid() * cell.tanh(), cell }
     }

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use rewind_autograd::nonfinite::first_nonfinite;
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
-/// The first number of a module that is infinite or NaN.
+/// The first number of a module that is infinite or NaN. It says *that* a gradient has gone wrong; the op, the time step
+/// and the line where it did are what [`find_nonfinite`](rewind_autograd::Var::find_nonfinite) tells of the loss, while its
+/// tape still stands.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct NonFinite {
@@ -37,20 +40,8 @@ pub(crate) fn all_finite<T: Scalar, M: Parameters<Tensor<T>>>(module: &M) -> Res
 
 /// Looks at every number of one tensor.
 pub(crate) fn finite_tensor<T: Scalar>(name: &str, tensor: &Tensor<T>) -> Result<(), NonFinite> {
-    if tensor.all_finite() {
-        return Ok(());
+    match first_nonfinite(tensor) {
+        Some((index, value)) => Err(NonFinite { name: name.to_owned(), index, value }),
+        None => Ok(()),
     }
-    let numbers = tensor.to_vec();
-    let at = numbers.iter().position(|x| !x.is_finite()).unwrap_or(0);
-    Err(NonFinite { name: name.to_owned(), index: unravel(at, tensor.shape()), value: numbers[at].to_f64() })
-}
-
-/// The index, one position per axis, of element `at` in row-major order.
-pub(crate) fn unravel(mut at: usize, shape: &[usize]) -> Vec<usize> {
-    let mut index = vec![0; shape.len()];
-    for axis in (0..shape.len()).rev() {
-        index[axis] = at % shape[axis];
-        at /= shape[axis];
-    }
-    index
 }

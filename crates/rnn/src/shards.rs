@@ -85,7 +85,8 @@ impl<T: Scalar> Shards<T> {
         ShardedStep { losses, gradients }
     }
 
-    /// What `job` gives for `0..jobs`, in order. Job i runs on thread i modulo the number of threads, on an empty tape.
+    /// What `job` gives for `0..jobs`, in order. Job i runs on thread i modulo the number of threads, on an empty tape; a
+    /// single job runs on the caller's thread.
     pub fn run<R: Send>(&self, jobs: usize, job: impl Fn(usize, &Tape<T>) -> R + Sync) -> Vec<R> {
         let results: Vec<Mutex<Option<R>>> = (0..jobs).map(|_| Mutex::new(None)).collect();
         let one = |i: usize| {
@@ -94,7 +95,11 @@ impl<T: Scalar> Shards<T> {
             tape.clear();
             lock(&self.tapes).push(tape);
         };
-        spread(&self.workers, &|worker| (worker..jobs).step_by(self.workers.len()).for_each(one));
+        // Waking a thread takes longer than a small job does, so a single one runs here.
+        match jobs {
+            1 => one(0),
+            _ => spread(&self.workers, &|worker| (worker..jobs).step_by(self.workers.len()).for_each(one)),
+        }
         let take = |slot: Mutex<Option<R>>| slot.into_inner().unwrap_or_else(PoisonError::into_inner);
         results.into_iter().map(|slot| take(slot).expect("every job has run")).collect()
     }

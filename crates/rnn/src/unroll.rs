@@ -3,7 +3,7 @@
 use rewind_autograd::ops::layout::stack;
 use rewind_autograd::{Scalar, Tensor, Var};
 
-use crate::cell::{Cell, State};
+use crate::cell::{Cell, State, parts};
 
 /// Every step of `cell` over `x` `[T, B, I]`, from its own first state. Sequences of one length; see [`Unroll`] for
 /// padded batches, other first states and backward time.
@@ -30,9 +30,9 @@ pub fn unroll<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t, T>) -> Unrolle
 /// ```
 #[derive(Clone, Debug)]
 pub struct Unroll<'a, S = ()> {
-    lengths: Option<&'a [usize]>,
-    first: S,
-    backward: bool,
+    pub(crate) lengths: Option<&'a [usize]>,
+    pub(crate) first: S,
+    pub(crate) backward: bool,
 }
 
 /// Where the first state comes from: the cell's own (`()`), or one that is given.
@@ -97,12 +97,7 @@ impl<'a, S> Unroll<'a, S> {
     where
         S: FirstState<'t, T, C>,
     {
-        let &[steps, batch, _] = &x.shape()[..] else {
-            panic!("unroll: x has shape {:?}; expected [T, B, I]: time, batch, features", x.shape().as_slice());
-        };
-        if steps == 0 {
-            panic!("unroll: x has shape {:?}: no time step", x.shape().as_slice());
-        }
+        let [steps, batch, _] = check_input(x);
         if let Some(lengths) = self.lengths {
             check_lengths(lengths, steps, batch);
         }
@@ -111,6 +106,8 @@ impl<'a, S> Unroll<'a, S> {
         let mut states = Vec::with_capacity(steps);
         for k in 0..steps {
             let t = if self.backward { steps - 1 - k } else { k };
+            let _step = x.tape().numbered_scope("t", t);
+            let start = x.tape().len();
             let now = x.index(0, t);
             state = match running(self.lengths, t) {
                 // Padding is cut off on both sides of the step: what it holds (NaN, even) may reach neither the state
@@ -123,12 +120,24 @@ impl<'a, S> Unroll<'a, S> {
                 None => cell.step(now, state),
             };
             states.push(state.clone());
+            // What a step has computed on its way to the state and no rule reads: half the memory of a cell, as a rule.
+            x.tape().release_unread(start, &parts(&state));
         }
         if self.backward {
             states.reverse();
         }
         let lengths = self.lengths.map(<[usize]>::to_vec);
         Unrolled { states, last: state, lengths, scalar: std::marker::PhantomData }
+    }
+}
+
+/// The lengths T, B and I of a sequence.
+#[track_caller]
+pub(crate) fn check_input<T: Scalar>(x: Var<'_, T>) -> [usize; 3] {
+    match x.shape()[..] {
+        [0, ..] => panic!("unroll: x has shape {:?}: no time step", x.shape().as_slice()),
+        [steps, batch, inputs] => [steps, batch, inputs],
+        _ => panic!("unroll: x has shape {:?}; expected [T, B, I]: time, batch, features", x.shape().as_slice()),
     }
 }
 
@@ -179,7 +188,10 @@ impl<'t, T: Scalar, S: State<'t, T>> Unrolled<'t, T, S> {
     pub fn output(&self, t: usize) -> Var<'t, T> {
         let h = self.states[t].output();
         match running(self.lengths.as_deref(), t) {
-            Some(mask) => h.tape().constant(mask).select(h, h.tape().scalar(T::ZERO)),
+            Some(mask) => {
+                let _step = h.tape().numbered_scope("t", t);
+                h.tape().constant(mask).select(h, h.tape().scalar(T::ZERO))
+            }
             None => h,
         }
     }

@@ -6,14 +6,13 @@ use rten_simd::SimdUnaryOp;
 
 use super::runs::for_each_run;
 use crate::Scalar;
-use crate::shape::row_major;
+use crate::shape::{Shape, row_major};
 
 /// A strided view of numbers: element `i` lies at `data[Σ i_axis · strides_axis]`.
-#[derive(Clone, Copy)]
 pub(crate) struct View<'a, T> {
     pub(crate) data: &'a [T],
     pub(crate) shape: &'a [usize],
-    pub(crate) strides: &'a [usize],
+    pub(crate) strides: Shape,
 }
 
 /// Elementary functions over whole slices, vectorised where the library has a kernel.
@@ -74,10 +73,18 @@ pub(crate) fn each_pair<T: Copy>(a: &[T], b: &[T], to: &mut [T], f: impl Fn(T, T
     }
 }
 
+/// `to[i] += from[i]` over slices.
+#[inline]
+pub(crate) fn add<T: Scalar>(to: &mut [T], from: &[T]) {
+    for (to, &x) in to.iter_mut().zip(from) {
+        *to += x;
+    }
+}
+
 /// `to[i] = f(from[i])`, `to` contiguous in row-major order.
 #[inline]
 pub(crate) fn map<T: Scalar>(from: View<'_, T>, to: &mut [T], f: impl Fn(T) -> T) {
-    for_each_run(from.shape, [from.strides, &row_major(from.shape)], |[a, t], [sa, _], len| match sa {
+    for_each_run(from.shape, [&from.strides, &row_major(from.shape)], |[a, t], [sa, _], len| match sa {
         1 => each(&from.data[a..a + len], &mut to[t..t + len], &f),
         _ => {
             for i in 0..len {
@@ -91,7 +98,7 @@ pub(crate) fn map<T: Scalar>(from: View<'_, T>, to: &mut [T], f: impl Fn(T) -> T
 #[inline]
 pub(crate) fn map_slices<T: Scalar>(from: View<'_, T>, to: &mut [T], f: impl Fn(&[T], &mut [T])) {
     let mut gathered = Vec::new();
-    for_each_run(from.shape, [from.strides, &row_major(from.shape)], |[a, t], [sa, _], len| match sa {
+    for_each_run(from.shape, [&from.strides, &row_major(from.shape)], |[a, t], [sa, _], len| match sa {
         1 => f(&from.data[a..a + len], &mut to[t..t + len]),
         _ => {
             gathered.clear();
@@ -104,7 +111,7 @@ pub(crate) fn map_slices<T: Scalar>(from: View<'_, T>, to: &mut [T], f: impl Fn(
 /// `to[i] = f(a[i], b[i])` over two views of one shape, `to` contiguous.
 #[inline]
 pub(crate) fn zip<T: Scalar>(a: View<'_, T>, b: View<'_, T>, to: &mut [T], f: impl Fn(T, T) -> T) {
-    for_each_run(a.shape, [a.strides, b.strides, &row_major(a.shape)], |[x, y, t], [sx, sy, _], len| {
+    for_each_run(a.shape, [&a.strides, &b.strides, &row_major(a.shape)], |[x, y, t], [sx, sy, _], len| {
         let to = &mut to[t..t + len];
         match (sx, sy) {
             (1, 1) => each_pair(&a.data[x..x + len], &b.data[y..y + len], to, &f),
@@ -130,7 +137,7 @@ pub(crate) fn zip<T: Scalar>(a: View<'_, T>, b: View<'_, T>, to: &mut [T], f: im
 /// A stride of zero in `to` sums over that axis.
 #[inline]
 pub(crate) fn accumulate<T: Scalar>(to: &mut [T], strides: &[usize], from: View<'_, T>, f: impl Fn(T, T) -> T) {
-    for_each_run(from.shape, [strides, from.strides], |[t, a], [st, sa], len| match (st, sa) {
+    for_each_run(from.shape, [strides, &from.strides], |[t, a], [st, sa], len| match (st, sa) {
         (1, 1) => {
             for (to, &x) in to[t..t + len].iter_mut().zip(&from.data[a..a + len]) {
                 *to = f(*to, x);
@@ -147,7 +154,7 @@ pub(crate) fn accumulate<T: Scalar>(to: &mut [T], strides: &[usize], from: View<
 
 /// `to[i] = from[i]` wherever `mask[i]` is not 0; the rest of `to` stays.
 pub(crate) fn accumulate_where<T: Scalar>(to: &mut [T], strides: &[usize], mask: View<'_, T>, from: View<'_, T>) {
-    let all = [strides, mask.strides, from.strides];
+    let all = [strides, &mask.strides, &from.strides];
     for_each_run(from.shape, all, |[t, m, a], [st, sm, sa], len| {
         for i in 0..len {
             if mask.data[m + i * sm] != T::ZERO {

@@ -6,10 +6,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
+use rten_gemm::{BiasVector, GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
 use rten_tensor::NdTensorView;
 use smallvec::SmallVec;
 
+use super::elementwise;
 use crate::Scalar;
 
 /// A strided matrix: element (i, j) lies at `data[i · row_stride + j · col_stride]`.
@@ -33,19 +34,37 @@ impl<'a, T: Copy> Matrix<'a, T> {
         Matrix { data, rows, cols, row_stride, col_stride }
     }
 
+    /// Rows `start..start + rows`.
+    pub(crate) fn row_block(self, start: usize, rows: usize) -> Self {
+        Matrix::new(&self.data[start * self.row_stride..], [rows, self.cols], [self.row_stride, self.col_stride])
+    }
+
+    /// Columns `start..start + cols`.
+    pub(crate) fn col_block(self, start: usize, cols: usize) -> Self {
+        Matrix::new(&self.data[start * self.col_stride..], [self.rows, cols], [self.row_stride, self.col_stride])
+    }
+
     pub(crate) fn transposed(self) -> Self {
         Matrix { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
     }
+}
+
+/// A right-hand matrix, with its packed form if there is one.
+pub struct Right<'a, T: Gemm> {
+    pub(crate) matrix: Matrix<'a, T>,
+    pub(crate) packed: Option<&'a T::Packed>,
 }
 
 /// The matrix product of a number type.
 pub trait Gemm: Copy + Sized {
     /// A right-hand matrix in the order in which the kernel reads it.
     type Packed: Send + Sync;
+    /// Whether the kernel shares a product among the threads of rayon, where there are several.
+    const SHARES: bool;
     /// Packs `b`; `None` where the kernel of this type has no packed form.
     fn pack(b: Matrix<'_, Self>) -> Option<Self::Packed>;
-    /// `c = a·b + beta·c`, `c` row-major; `beta` 0 overwrites whatever `c` holds.
-    fn gemm(a: Matrix<'_, Self>, b: Matrix<'_, Self>, packed: Option<&Self::Packed>, beta: Self, c: &mut [Self]);
+    /// `c = a·b + beta·c + bias`, `c` row-major, the bias a row; `beta` 0 overwrites whatever `c` holds.
+    fn gemm(a: Matrix<'_, Self>, b: Right<'_, Self>, beta: Self, bias: Option<&[Self]>, c: &mut [Self]);
 }
 
 thread_local! {
@@ -60,15 +79,16 @@ fn nd(m: Matrix<'_, f32>) -> NdTensorView<'_, f32, 2> {
 
 impl Gemm for f32 {
     type Packed = PackedBMatrix<f32>;
+    const SHARES: bool = true;
 
     fn pack(b: Matrix<'_, f32>) -> Option<Self::Packed> {
         Some(EXECUTOR.with(|executor| executor.prepack_b(nd(b))))
     }
 
-    fn gemm(a: Matrix<'_, f32>, b: Matrix<'_, f32>, packed: Option<&Self::Packed>, beta: f32, c: &mut [f32]) {
-        let right = packed.map_or_else(|| GemmInputB::Unpacked(nd(b)), GemmInputB::Packed);
-        let options = GemmOptions { beta, ..GemmOptions::default() };
-        let c = &mut c[..a.rows * b.cols];
+    fn gemm(a: Matrix<'_, f32>, b: Right<'_, f32>, beta: f32, bias: Option<&[f32]>, c: &mut [f32]) {
+        let c = &mut c[..a.rows * b.matrix.cols];
+        let right = b.packed.map_or_else(|| GemmInputB::Unpacked(nd(b.matrix)), GemmInputB::Packed);
+        let options = GemmOptions { beta, bias: bias.map(BiasVector::Row), ..GemmOptions::default() };
         EXECUTOR
             .with(|executor| executor.gemm(c, GemmInputA::Unpacked(nd(a)), right, options))
             .expect("the shapes of a product are checked before it is computed");
@@ -77,12 +97,14 @@ impl Gemm for f32 {
 
 impl Gemm for f64 {
     type Packed = ();
+    const SHARES: bool = false;
 
     fn pack(_: Matrix<'_, f64>) -> Option<()> {
         None
     }
 
-    fn gemm(a: Matrix<'_, f64>, b: Matrix<'_, f64>, _: Option<&()>, beta: f64, c: &mut [f64]) {
+    fn gemm(a: Matrix<'_, f64>, b: Right<'_, f64>, beta: f64, bias: Option<&[f64]>, c: &mut [f64]) {
+        let b = b.matrix;
         assert_eq!(a.cols, b.rows, "the shapes of a product are checked before it is computed");
         let c = &mut c[..a.rows * b.cols];
         let stride = |s: usize| isize::try_from(s).expect("a stride fits isize");
@@ -106,26 +128,30 @@ impl Gemm for f64 {
                 1,
             );
         }
+        if let Some(bias) = bias {
+            c.chunks_exact_mut(b.cols.max(1)).for_each(|row| elementwise::add(row, bias));
+        }
     }
 }
 
 /// Which part of a buffer was packed: offset, shape and strides.
 type PackKey = [usize; 5];
 
-/// The packed forms of the matrices that lie in one buffer (a weight and its transpose, as a rule).
-pub(crate) struct PackCache<T: Gemm>(Mutex<Packs<T>>);
+/// The packed forms of the matrices that lie in one buffer (a weight and its transpose, as a rule). Most buffers have none.
+pub(crate) struct PackCache<T: Gemm>(Mutex<Option<Box<Packs<T>>>>);
 
 type Packs<T> = SmallVec<[(PackKey, Arc<<T as Gemm>::Packed>); 2]>;
 
 impl<T: Gemm> Default for PackCache<T> {
     fn default() -> Self {
-        PackCache(Mutex::new(SmallVec::new()))
+        PackCache(Mutex::new(None))
     }
 }
 
 impl<T: Gemm> PackCache<T> {
+    #[inline]
     pub(crate) fn clear(&mut self) {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.0.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The packed form of `b`, which starts at `offset` of the buffer; made at the first call.
@@ -133,7 +159,10 @@ impl<T: Gemm> PackCache<T> {
     /// Two threads may make it at the same time, and one result is dropped: waiting inside a thread pool would be worse.
     pub(crate) fn get_or_pack(&self, offset: usize, b: Matrix<'_, T>) -> Option<Arc<T::Packed>> {
         let key = [offset, b.rows, b.cols, b.row_stride, b.col_stride];
-        let find = |entries: &Packs<T>| entries.iter().find(|(k, _)| *k == key).map(|(_, packed)| Arc::clone(packed));
+        let find = |entries: &Option<Box<Packs<T>>>| {
+            let (_, packed) = entries.as_ref()?.iter().find(|(k, _)| *k == key)?;
+            Some(Arc::clone(packed))
+        };
         if let Some(packed) = find(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Some(packed);
         }
@@ -142,12 +171,27 @@ impl<T: Gemm> PackCache<T> {
         if let Some(earlier) = find(&entries) {
             return Some(earlier);
         }
-        entries.push((key, Arc::clone(&packed)));
+        entries.get_or_insert_default().push((key, Arc::clone(&packed)));
         Some(packed)
     }
 }
 
-/// A product whose right-hand side is worth packing: `f32`, more than one row, and not tiny.
+/// A product whose right-hand side is worth packing: `f32`, and not tiny. The kernel for a single row reads a small matrix
+/// as it lies; a wide one it would share among threads.
 pub(crate) fn wants_packing<T: Scalar>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
-    a.rows > 1 && b.rows * b.cols >= 256
+    b.rows * b.cols >= 256 && (a.rows > 1 || b.cols > BLOCK_COLS)
+}
+
+/// The `f32` kernel shares what is taller or wider than one such block among the threads of rayon.
+pub(crate) const BLOCK_ROWS: usize = 64;
+pub(crate) const BLOCK_COLS: usize = 128;
+
+/// Whether the kernel would share a product among threads that takes less time than to wake them. On a pool of one thread,
+/// where shards are computed, it never does.
+pub(crate) fn would_wait_for_threads<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
+    const WORTH_SHARING: usize = 1 << 23;
+    T::SHARES
+        && (a.rows > BLOCK_ROWS || b.cols > BLOCK_COLS)
+        && a.rows * a.cols * b.cols < WORTH_SHARING
+        && rayon::current_num_threads() > 1
 }

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use crate::shape::Shape;
 use crate::tensor::{as_rows, sum_of_products};
-use crate::{Op, Scalar, Site, Tensor, Term};
+use crate::{Op, Reads, Scalar, Site, Tensor, Term};
 
 /// y = Σ_k x_kᵀ·g_k. Inputs x_1, g_1, x_2, g_2, …, `[…, m]` and `[…, n]`; y `[m, n]`.
 /// x̄_k = g_k·ȳᵀ, ḡ_k = x_k·ȳ.
@@ -28,6 +28,9 @@ impl<T: Scalar> Op<T> for SumOfProducts {
             0 => at.input(input + 1).matmul(c.transpose()),
             _ => at.input(input - 1).matmul(c),
         })
+    }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
     }
 }
 
@@ -64,5 +67,8 @@ impl<T: Scalar> Op<T> for Regions {
         let (axis, start) = self.places[input];
         let length = at.input(input).shape()[axis];
         Term::dense(at.cotangent().slice(axis, start..start + length))
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }

@@ -2,18 +2,20 @@
 
 use super::unary_ops;
 use crate::shape::{broadcast, check_axis, mismatch};
-use crate::{Op, Scalar, Site, Tensor, Term, Var};
+use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 unary_ops! {
     /// The hyperbolic tangent, y = tanh x; x̄ = ȳ·(1 - y²).
     tanh = Tanh {
         value: |x| x.map_slices(T::tanh_slice),
+        reads: OUTPUT,
         vjp: |at| at.tape().apply(TanhVjp, &[at.output(), at.cotangent()]),
     }
 
     /// The logistic function, y = 1/(1 + e^-x); x̄ = ȳ·y·(1 - y).
     sigmoid = Sigmoid {
         value: |x| x.map_slices(T::sigmoid_slice),
+        reads: OUTPUT,
         vjp: |at| at.tape().apply(SigmoidVjp, &[at.output(), at.cotangent()]),
     }
 
@@ -21,12 +23,14 @@ unary_ops! {
     /// x̄ = ȳ·sigmoid x.
     softplus = Softplus {
         value: |x| x.map(|x| (if x > T::ZERO { x } else { T::ZERO }) + (-x.abs()).exp().ln_1p()),
+        reads: INPUTS,
         vjp: |at| at.cotangent() * at.input(0).sigmoid(),
     }
 
     /// The exponential linear unit, y = x where x > 0, e^x - 1 elsewhere; x̄ = ȳ, or ȳ·e^x (Clevert et al. 2016).
     elu = Elu {
         value: |x| x.map(|x| if x > T::ZERO { x } else { x.exp() - T::ONE }),
+        reads: OUTPUT,
         vjp: |at| {
             // y + 1 = e^x where x <= 0; min(y, 0) + 1 is 1 where x > 0.
             at.cotangent() * (-((-at.output()).relu()) + T::ONE)
@@ -52,6 +56,9 @@ impl<T: Scalar> Op<T> for TanhVjp {
             _ => at.tape().apply(TanhVjp, &[y, c]),
         })
     }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
+    }
 }
 
 /// ȳ·y·(1 - y): the adjoint of the logistic function in one pass. Inputs y and g; ȳ' = (1 - 2y)·g·c, ḡ' = y·(1 - y)·c.
@@ -71,6 +78,9 @@ impl<T: Scalar> Op<T> for SigmoidVjp {
             0 => y.scale_shift(T::from_f64(-2.0), T::ONE) * g * c,
             _ => at.tape().apply(SigmoidVjp, &[y, c]),
         })
+    }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
     }
 }
 
@@ -93,6 +103,9 @@ impl<T: Scalar> Op<T> for LogSoftmax {
         let (y, g) = (at.output(), at.cotangent());
         Term::dense(g - y.exp() * g.sum_axis(self.axis).unsqueeze(self.axis))
     }
+    fn reads(&self) -> Reads {
+        Reads::OUTPUT
+    }
 }
 
 /// y = e^x / Σ e^x along an axis; x̄ = y·(ȳ - Σ y·ȳ).
@@ -113,6 +126,9 @@ impl<T: Scalar> Op<T> for Softmax {
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let (y, g) = (at.output(), at.cotangent());
         Term::dense(y * (g - (y * g).sum_axis(self.axis).unsqueeze(self.axis)))
+    }
+    fn reads(&self) -> Reads {
+        Reads::OUTPUT
     }
 }
 

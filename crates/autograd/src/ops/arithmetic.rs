@@ -3,7 +3,7 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::shape::broadcast_or_panic;
-use crate::{Op, Scalar, Site, Tensor, Term, Var};
+use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = a + b, broadcast; ā = ȳ, b̄ = ȳ, each summed to its shape.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,9 @@ impl<T: Scalar> Op<T> for AddOp {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::summed(at.cotangent())
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -36,6 +39,9 @@ impl<T: Scalar> Op<T> for SubOp {
         let g = at.cotangent();
         Term::summed(if input == 0 { g } else { -g })
     }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
 }
 
 /// y = a·b elementwise, broadcast; ā = ȳ·b, b̄ = ȳ·a.
@@ -51,6 +57,9 @@ impl<T: Scalar> Op<T> for MulOp {
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::summed(at.cotangent() * at.input(1 - input))
+    }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
     }
 }
 
@@ -89,6 +98,9 @@ impl<T: Scalar> Op<T> for ScaleShift<T> {
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::dense(at.cotangent() * self.scale)
     }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
 }
 
 /// y = max(a, b) elementwise, broadcast; ȳ goes to the larger one, half to each where they are equal.
@@ -106,6 +118,9 @@ impl<T: Scalar> Op<T> for Maximum {
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let (own, other) = (at.input(input), at.input(1 - input));
         Term::summed(at.cotangent() * (own - other).heaviside())
+    }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
     }
 }
 

@@ -1,30 +1,34 @@
 //! Elementary functions of one variable.
 
 use super::unary_ops;
-use crate::{Op, Scalar, Site, Tensor, Term, Var};
+use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 unary_ops! {
     /// The exponential, y = e^x; x̄ = ȳ·y.
     exp = Exp {
         value: |x| x.map_slices(T::exp_slice),
+        reads: OUTPUT,
         vjp: |at| at.cotangent() * at.output(),
     }
 
     /// The natural logarithm, y = ln x; x̄ = ȳ/x.
     ln = Ln {
         value: |x| x.map(T::ln),
+        reads: INPUTS,
         vjp: |at| at.cotangent() / at.input(0),
     }
 
     /// The square root, y = √x; x̄ = ȳ/(2y).
     sqrt = Sqrt {
         value: |x| x.map(T::sqrt),
+        reads: OUTPUT,
         vjp: |at| at.cotangent() / (at.output() * T::from_f64(2.0)),
     }
 
     /// y = 1/x; x̄ = -ȳ·y².
     reciprocal = Reciprocal {
         value: |x| x.map(|x| T::ONE / x),
+        reads: OUTPUT,
         vjp: |at| {
             let y = at.output();
             -(at.cotangent() * y * y)
@@ -34,18 +38,21 @@ unary_ops! {
     /// y = sin x; x̄ = ȳ·cos x.
     sin = Sin {
         value: |x| x.map(T::sin),
+        reads: INPUTS,
         vjp: |at| at.cotangent() * at.input(0).cos(),
     }
 
     /// y = cos x; x̄ = -ȳ·sin x.
     cos = Cos {
         value: |x| x.map(T::cos),
+        reads: INPUTS,
         vjp: |at| -(at.cotangent() * at.input(0).sin()),
     }
 
     /// The error function, y = 2/√π ∫₀ˣ exp(-t²) dt; x̄ = ȳ · 2/√π · exp(-x²).
     erf = Erf {
         value: |x| x.map(T::erf),
+        reads: INPUTS,
         vjp: |at| {
             let x = at.input(0);
             at.cotangent() * (-(x * x)).exp() * T::from_f64(std::f64::consts::FRAC_2_SQRT_PI)
@@ -55,6 +62,7 @@ unary_ops! {
     /// y = |x|; x̄ = ȳ·sign x, and 0 at x = 0.
     abs = Abs {
         value: |x| x.map(T::abs),
+        reads: INPUTS,
         vjp: |at| at.cotangent() * at.input(0).sign(),
     }
 }
@@ -76,6 +84,9 @@ impl<T: Scalar> Op<T> for Powf<T> {
             return Term::zero(); // x^0 is 1 everywhere; 0·x^(-1) would be NaN at 0
         }
         Term::dense(at.cotangent() * at.input(0).powf(self.0 - T::ONE) * self.0)
+    }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
     }
 }
 

@@ -1,7 +1,7 @@
 //! Ops that pick positions of an axis by index, and their transpose: embeddings, reorderings of a batch.
 
 use crate::shape::{Shape, check_axis};
-use crate::{Op, Scalar, Site, Tensor, Term, Var};
+use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = the positions `indices` of an axis of x, in that order, repeats allowed; x̄ = ȳ added at those positions.
 #[derive(Clone, Debug)]
@@ -21,6 +21,9 @@ impl<T: Scalar> Op<T> for IndexSelect {
         let length = at.input(0).shape()[self.axis];
         let scatter = IndexAdd { axis: self.axis, indices: self.indices.clone(), length };
         Term::dense(at.tape().apply(scatter, &[at.cotangent()]))
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -49,6 +52,9 @@ impl<T: Scalar> Op<T> for IndexAdd {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::dense(at.cotangent().index_select(self.axis, &self.indices))
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }
 

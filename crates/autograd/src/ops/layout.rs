@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::shape::{Shape, broadcast_strides, check_axis, check_range, element_count, mismatch, row_major};
-use crate::{Op, Scalar, Site, Tensor, Term, Var};
+use crate::shape::{
+    self, Shape, broadcast_strides, check_axis, check_range, element_count, holds, mismatch, row_major,
+};
+use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = the numbers of x in row-major order under another shape; x̄ = ȳ under the old one.
 #[derive(Clone, Debug)]
@@ -23,6 +25,9 @@ impl<T: Scalar> Op<T> for Reshape {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::dense(at.cotangent().reshape(&at.input(0).shape()))
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -42,6 +47,9 @@ impl<T: Scalar> Op<T> for Unsqueeze {
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::dense(at.cotangent().index(self.axis, 0))
     }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
 }
 
 /// y = x with its last two axes swapped; x̄ = ȳ with them swapped back.
@@ -57,6 +65,9 @@ impl<T: Scalar> Op<T> for Transpose {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::dense(at.cotangent().transpose())
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -80,6 +91,9 @@ impl<T: Scalar> Op<T> for Permute {
         }
         Term::dense(at.cotangent().permute(&back))
     }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
 }
 
 /// y = x stretched to a shape; x̄ = ȳ summed down.
@@ -98,6 +112,9 @@ impl<T: Scalar> Op<T> for BroadcastTo {
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::summed(at.cotangent())
     }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
 }
 
 /// y = positions start to end of an axis of x; x̄ = ȳ there, 0 elsewhere.
@@ -113,10 +130,13 @@ impl<T: Scalar> Op<T> for Slice {
         "slice"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].slice(self.axis, self.start..self.end)
+        inputs[0].part(self.axis, self.start..self.end)
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::region(at.cotangent(), self.axis, self.start)
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -132,10 +152,13 @@ impl<T: Scalar> Op<T> for Index {
         "index"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].index(self.axis, self.at)
+        inputs[0].position(self.axis, self.at)
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::region(at.cotangent().unsqueeze(self.axis), self.axis, self.at)
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -159,6 +182,9 @@ impl<T: Scalar> Op<T> for Concat {
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::dense(at.cotangent().slice(self.axis, self.starts[input]..self.starts[input + 1]))
     }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
 }
 
 /// y = the inputs, all of one shape, side by side along a new axis; each cotangent is its position of ȳ.
@@ -174,11 +200,20 @@ impl<T: Scalar> Op<T> for Stack {
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
         let mut shape = Shape::from_slice(inputs[0].shape());
         shape.insert(self.axis, inputs.len());
+        if self.axis == 0 {
+            return Tensor::build(&shape, |to| {
+                let pieces = to.chunks_exact_mut(inputs[0].len().max(1));
+                pieces.zip(inputs).for_each(|(to, x)| x.copy_to(to));
+            });
+        }
         let pieces: Vec<_> = inputs.iter().map(|x| x.unsqueeze(self.axis)).collect();
         Tensor::assemble(&shape, pieces.iter().enumerate().map(|(i, x)| (x, self.axis, i)))
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::dense(at.cotangent().index(self.axis, input))
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -199,6 +234,9 @@ impl<T: Scalar> Op<T> for Flip {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::dense(at.cotangent().flip(self.axis))
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -271,7 +309,9 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If there is no such axis or the range does not lie within it.
     #[track_caller]
     pub fn slice(self, axis: usize, range: Range<usize>) -> Self {
-        check_range("slice", &self.shape(), axis, &range);
+        if !self.with_shape(|shape| holds(shape, axis, &range)) {
+            check_range("slice", &self.shape(), axis, &range);
+        }
         self.tape().apply(Slice { axis, start: range.start, end: range.end }, &[self])
     }
 
@@ -281,7 +321,9 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If there is no such axis or position.
     #[track_caller]
     pub fn index(self, axis: usize, at: usize) -> Self {
-        check_range("index", &self.shape(), axis, &(at..at + 1));
+        if !self.with_shape(|shape| holds(shape, axis, &(at..at + 1))) {
+            check_range("index", &self.shape(), axis, &(at..at + 1));
+        }
         self.tape().apply(Index { axis, at }, &[self])
     }
 
@@ -299,12 +341,44 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If there is no such axis or its length is no multiple of `N`.
     #[track_caller]
     pub fn split<const N: usize>(self, axis: usize) -> [Self; N] {
+        let part = self.part_length("split", axis, N);
+        let _parts = self.tape().counted_parts(N);
+        self.parts(axis, part)
+    }
+
+    /// [`split`](Var::split) with names for the parts: reports then say `t=3/f` and not `t=3/2 of 4`.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let gates = tape.leaf(Tensor::from_vec((0..8).map(f64::from).collect(), &[1, 8]));
+    /// let [i, f, g, o] = gates.split_named(1, &["i", "f", "g", "o"]);
+    /// assert_eq!(f.sigmoid().scope(), "f");
+    /// assert_eq!((f * g).scope(), ""); // of two gates
+    /// ```
+    ///
+    /// # Panics
+    /// As [`split`](Var::split).
+    #[track_caller]
+    pub fn split_named<const N: usize>(self, axis: usize, names: &'static [&'static str; N]) -> [Self; N] {
+        let part = self.part_length("split_named", axis, N);
+        let _parts = self.tape().named_parts(names);
+        self.parts(axis, part)
+    }
+
+    /// The length of each of `n` equal parts of an axis.
+    #[track_caller]
+    fn part_length(self, op: &str, axis: usize, n: usize) -> usize {
         let shape = self.shape();
-        check_axis("split", &shape, axis);
-        if N == 0 || !shape[axis].is_multiple_of(N) {
-            panic!("split: axis {axis} of shape {:?} does not fall into {N} equal parts", shape.as_slice());
+        check_axis(op, &shape, axis);
+        if n == 0 || !shape[axis].is_multiple_of(n) {
+            panic!("{op}: axis {axis} of shape {:?} does not fall into {n} equal parts", shape.as_slice());
         }
-        let part = shape[axis] / N;
+        shape[axis] / n
+    }
+
+    #[track_caller]
+    fn parts<const N: usize>(self, axis: usize, part: usize) -> [Self; N] {
         let mut parts = [self; N];
         for (i, slot) in parts.iter_mut().enumerate() {
             *slot = self.slice(axis, i * part..(i + 1) * part);
@@ -356,7 +430,7 @@ pub fn stack<'t, T: Scalar>(vars: &[Var<'t, T>], axis: usize) -> Var<'t, T> {
         panic!("stack: axis {axis} lies beyond shape {:?}", shape.as_slice());
     }
     for v in vars {
-        if v.shape() != shape {
+        if !v.with_shape(|own| shape::same(own, &shape)) {
             mismatch("stack", &[&shape, &v.shape()], "one shape for all");
         }
     }

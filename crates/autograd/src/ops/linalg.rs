@@ -1,8 +1,8 @@
 //! Products of matrices, and the affine map that every gate is made of.
 
-use crate::shape::{Shape, broadcast, mismatch};
+use crate::shape::{Shape, broadcast, mismatch, same};
 use crate::tensor::as_rows;
-use crate::{Op, Scalar, Site, Tensor, Term, Var};
+use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = a·b over the last two axes, leading axes broadcast; ā = ȳ·bᵀ, b̄ = aᵀ·ȳ, deferred where b is one matrix.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,9 @@ impl<T: Scalar> Op<T> for MatMul {
             _ => Term::summed(a.transpose().matmul(g)),
         }
     }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
+    }
 }
 
 /// y = Σ x_k·w_k + bias in one pass; x̄_k = ȳ·w_kᵀ, w̄_k = x_kᵀ·ȳ (deferred), b̄ias = Σ ȳ over the rows.
@@ -55,16 +58,9 @@ impl<T: Scalar> Op<T> for Affine {
         let mut shape = Shape::from_slice(products[0].shape());
         *shape.last_mut().expect("affine inputs have rank 2 at least") = width;
         Tensor::build(&shape, |to| {
-            if let Some(bias) = bias {
-                let row = bias.to_contiguous();
-                let row = row.as_slice().unwrap_or_default();
-                for to in to.chunks_exact_mut(width.max(1)) {
-                    to.copy_from_slice(row);
-                }
-            }
             for (k, pair) in products.chunks_exact(2).enumerate() {
-                let beta = if k == 0 && bias.is_none() { T::ZERO } else { T::ONE };
-                as_rows(pair[0]).matmul_into(pair[1], beta, to);
+                let (beta, bias) = if k == 0 { (T::ZERO, bias.copied()) } else { (T::ONE, None) };
+                as_rows(pair[0]).matmul_into(pair[1], beta, bias, to);
             }
         })
     }
@@ -77,6 +73,9 @@ impl<T: Scalar> Op<T> for Affine {
         } else {
             Term::product(at.input(input - 1), g)
         }
+    }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
     }
 }
 
@@ -124,16 +123,21 @@ pub fn affine<'t, T: Scalar>(products: &[(Var<'t, T>, Var<'t, T>)], bias: Option
     let Some(&(first, w)) = products.first() else {
         panic!("affine: no product given; expected one (x, w) at least");
     };
-    let (lead, width) = (first.shape(), *w.shape().last().unwrap_or(&0));
-    for (x, w) in products {
-        let (x, w) = (x.shape(), w.shape());
-        let fits = matches!((&x[..], &w[..]), ([lx @ .., k], [l, n]) if !lx.is_empty() && k == l && *n == width && *lx == lead[..lead.len() - 1]);
+    let (lead, width) = (first.shape(), w.with_shape(|w| *w.last().unwrap_or(&0)));
+    for &(x, w) in products {
+        let fits = x.with_shape(|x| {
+            w.with_shape(|w| {
+                matches!((x, w), ([lx @ .., k], [l, n])
+                    if !lx.is_empty() && k == l && *n == width && same(lx, &lead[..lead.len() - 1]))
+            })
+        });
         if !fits {
-            mismatch("affine", &[&x, &w], "x […, m] and w [m, n], the leading axes and n the same for every product");
+            let expected = "x […, m] and w [m, n], the leading axes and n the same for every product";
+            mismatch("affine", &[&x.shape(), &w.shape()], expected);
         }
     }
     if let Some(bias) = bias
-        && bias.shape().as_slice() != [width]
+        && bias.with_shape(|bias| bias != [width])
     {
         mismatch("affine", &[&bias.shape(), &[width]], "a bias of the second shape");
     }

@@ -5,6 +5,7 @@
 pub mod accumulate;
 pub mod activation;
 pub mod arithmetic;
+pub mod cotangent;
 pub mod elementary;
 pub mod gather;
 pub mod layout;
@@ -13,13 +14,14 @@ pub mod loss;
 pub mod reduce;
 pub mod select;
 
-/// A table of elementwise ops of one input: a doc line with the formula, the method, the struct, value and rule.
+/// A table of elementwise ops of one input: a doc line with the formula, the method, the struct, value, what the rule reads,
+/// and the rule.
 ///
 /// What it expands to is what a user writes by hand: see `docs/add_an_op.md`.
 macro_rules! unary_ops {
     ($(
         $(#[$doc:meta])*
-        $method:ident = $op:ident { value: $value:expr, vjp: $vjp:expr $(,)? }
+        $method:ident = $op:ident { value: $value:expr, reads: $reads:ident, vjp: $vjp:expr $(,)? }
     )*) => {
         $(
             $(#[$doc])*
@@ -37,6 +39,9 @@ macro_rules! unary_ops {
                 fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
                     let vjp: fn(&Site<'t, T>) -> Var<'t, T> = $vjp;
                     Term::dense(vjp(at))
+                }
+                fn reads(&self) -> Reads {
+                    Reads::$reads
                 }
             }
         )*

@@ -1,7 +1,7 @@
 //! Ops that sum, average, or find the largest along an axis.
 
 use crate::shape::{Shape, broadcast_strides, check_axis, mismatch, row_major};
-use crate::{Op, Scalar, Site, Tensor, Term, Var};
+use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = Σ x over all elements, of shape `[]`; x̄ = ȳ everywhere.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,9 @@ impl<T: Scalar> Op<T> for Sum {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::dense(at.cotangent().broadcast_to(&at.input(0).shape()))
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -35,6 +38,9 @@ impl<T: Scalar> Op<T> for SumAxis {
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::dense(at.cotangent().unsqueeze(self.axis).broadcast_to(&at.input(0).shape()))
     }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
 }
 
 /// y = x summed down to a shape that broadcasts to x's; x̄ = ȳ stretched. The transpose of broadcasting.
@@ -52,6 +58,9 @@ impl<T: Scalar> Op<T> for SumTo {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::dense(at.cotangent().broadcast_to(&at.input(0).shape()))
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -71,6 +80,9 @@ impl<T: Scalar> Op<T> for MaxAxis {
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let chosen = at.tape().apply(FirstMax { axis: self.axis }, &[at.input(0)]);
         Term::dense(at.cotangent().unsqueeze(self.axis) * chosen)
+    }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
     }
 }
 
@@ -101,6 +113,9 @@ impl<T: Scalar> Op<T> for FirstMax {
     fn vjp<'t>(&self, _input: usize, _at: &Site<'t, T>) -> Term<'t, T> {
         Term::zero()
     }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
 }
 
 /// y = ln Σ e^x along an axis, with the largest x taken out first; x̄ = ȳ·softmax x.
@@ -118,6 +133,9 @@ impl<T: Scalar> Op<T> for LogSumExp {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::dense(at.cotangent().unsqueeze(self.axis) * at.input(0).softmax(self.axis))
+    }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
     }
 }
 
@@ -149,6 +167,9 @@ impl<T: Scalar> Op<T> for CumSum {
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let back = CumSum { axis: self.axis, reversed: !self.reversed };
         Term::dense(at.tape().apply(back, &[at.cotangent()]))
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::unary_ops;
 use crate::shape::broadcast_or_panic;
-use crate::{Op, Scalar, Site, Tensor, Term, Var};
+use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = 0, ½ or 1 where x is negative, zero or positive; flat, so x̄ = 0.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,9 @@ impl<T: Scalar> Op<T> for Heaviside {
     }
     fn vjp<'t>(&self, _input: usize, _at: &Site<'t, T>) -> Term<'t, T> {
         Term::zero()
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -51,6 +54,9 @@ impl<T: Scalar> Op<T> for Sign {
     fn vjp<'t>(&self, _input: usize, _at: &Site<'t, T>) -> Term<'t, T> {
         Term::zero()
     }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
 }
 
 /// y = 1 where lo <= x <= hi, 0 elsewhere; flat, so x̄ = 0.
@@ -70,6 +76,9 @@ impl<T: Scalar> Op<T> for Within<T> {
     }
     fn vjp<'t>(&self, _input: usize, _at: &Site<'t, T>) -> Term<'t, T> {
         Term::zero()
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
     }
 }
 
@@ -100,6 +109,9 @@ impl<T: Scalar> Op<T> for Clamp<T> {
         let inside = at.tape().apply(Within { lo: self.lo, hi: self.hi }, &[at.input(0)]);
         Term::dense(at.cotangent() * inside)
     }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
+    }
 }
 
 /// y = a where mask is 1, b where it is 0; ā = mask·ȳ, b̄ = (1 - mask)·ȳ. Chooses rather than multiplies, so that a NaN
@@ -124,12 +136,16 @@ impl<T: Scalar> Op<T> for Where {
             _ => Term::summed(mask.select(zero, g)),
         }
     }
+    fn reads(&self) -> Reads {
+        Reads::input(0)
+    }
 }
 
 unary_ops! {
     /// The rectifier, y = max(x, 0); x̄ = ȳ where x > 0, 0 elsewhere.
     relu = Relu {
         value: |x| x.map(|x| if x > T::ZERO || x.is_nan() { x } else { T::ZERO }),
+        reads: OUTPUT,
         vjp: |at| at.cotangent() * at.output().sign(),
     }
 }

@@ -8,6 +8,7 @@ use crate::shape::{self, broadcast_or_panic, broadcast_strides, check_axis, row_
 /// Arithmetic, as ops and optimisers need it. Differentiable arithmetic is that of [`Var`](crate::Var).
 impl<T: Scalar> Tensor<T> {
     /// `f` of every element.
+    #[inline]
     pub fn map(&self, f: impl Fn(T) -> T) -> Self {
         match self.as_slice() {
             Some(from) => Self::build(&self.shape, |to| elementwise::each(from, to, f)),
@@ -16,6 +17,7 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// `f(from, to)` over slices: for functions that have a vectorised form.
+    #[inline]
     pub(crate) fn map_slices(&self, f: impl Fn(&[T], &mut [T])) -> Self {
         match self.as_slice() {
             Some(from) => Self::build(&self.shape, |to| f(from, to)),
@@ -28,8 +30,9 @@ impl<T: Scalar> Tensor<T> {
     /// # Panics
     /// If the shapes do not broadcast.
     #[track_caller]
+    #[inline]
     pub fn zip(&self, other: &Self, f: impl Fn(T, T) -> T) -> Self {
-        if self.shape == other.shape {
+        if shape::same(&self.shape, &other.shape) {
             return Self::build(&self.shape, |to| match (self.as_slice(), other.as_slice()) {
                 (Some(a), Some(b)) => elementwise::each_pair(a, b, to, f),
                 _ => elementwise::zip(self.view(), other.view(), to, f),
@@ -41,12 +44,13 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// The numbers for writing. If another tensor shares them, or they are not contiguous, they are copied first.
+    #[inline]
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         if !self.buffer.is_unique() || !self.is_contiguous() {
             *self = self.map(|x| x);
         }
-        let (offset, len) = (self.offset, self.len());
-        &mut self.buffer.data_mut().expect("the numbers have one owner now")[offset..offset + len]
+        let numbers = self.buffer.data_mut().expect("the numbers have one owner now");
+        &mut numbers[self.offset..][..self.len]
     }
 
     /// Adds `other`, which is stretched if need be, in place.
@@ -54,12 +58,12 @@ impl<T: Scalar> Tensor<T> {
     /// # Panics
     /// If `other` does not stretch to this tensor's shape.
     #[track_caller]
+    #[inline]
     pub fn add_assign(&mut self, other: &Self) {
-        if self.shape == other.shape
+        if shape::same(&self.shape, &other.shape)
             && let Some(from) = other.as_slice()
         {
-            let to = self.as_mut_slice();
-            return to.iter_mut().zip(from).for_each(|(to, &x)| *to += x);
+            return elementwise::add(self.as_mut_slice(), from);
         }
         let other = other.broadcast_to(&self.shape);
         let strides = row_major(&self.shape);
@@ -68,15 +72,29 @@ impl<T: Scalar> Tensor<T> {
 
     /// Adds `piece` to the part of this tensor that starts at `start` of `axis`; everything else stays.
     pub(crate) fn add_region(&mut self, axis: usize, start: usize, piece: &Self) {
-        let strides = row_major(&self.shape);
-        let first = start * strides[axis];
-        if !piece.is_empty() {
-            elementwise::accumulate(&mut self.as_mut_slice()[first..], &strides, piece.view(), |x, y| x + y);
+        if piece.is_empty() {
+            return;
         }
+        let inner: usize = self.shape[axis + 1..].iter().product();
+        let (row, first) = (self.shape[axis] * inner, start * inner);
+        if let Some(from) = piece.as_slice() {
+            let width = piece.shape[axis] * inner;
+            let rows = self.as_mut_slice().chunks_exact_mut(row).zip(from.chunks_exact(width));
+            return rows.for_each(|(to, from)| elementwise::add(&mut to[first..first + width], from));
+        }
+        let strides = row_major(&self.shape);
+        elementwise::accumulate(&mut self.as_mut_slice()[first..], &strides, piece.view(), |x, y| x + y);
     }
 
     /// Adds `wide`, summed down to this tensor's shape (the transpose of broadcasting), in place.
     pub(crate) fn add_summed(&mut self, wide: &Self) {
+        if let Some(from) = wide.as_slice()
+            && wide.shape.ends_with(&self.shape)
+            && self.len > 0
+        {
+            let to = self.as_mut_slice();
+            return from.chunks_exact(to.len()).for_each(|from| elementwise::add(to, from));
+        }
         let own = row_major(&self.shape);
         let strides = broadcast_strides(&self.shape, &own, wide.shape()).expect("a wide cotangent fits its input");
         elementwise::accumulate(self.as_mut_slice(), &strides, wide.view(), |x, y| x + y);

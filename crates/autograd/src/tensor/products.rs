@@ -1,10 +1,13 @@
 //! Products of matrices: one, many at once, and the sum of many that a weight's cotangent is.
 
+use std::sync::Arc;
+
 use super::Tensor;
 use crate::Scalar;
-use crate::kernels::matmul::{Matrix, wants_packing};
+use crate::kernels::matmul::{BLOCK_COLS, BLOCK_ROWS, Matrix, Right, wants_packing, would_wait_for_threads};
 use crate::kernels::runs::for_each_run;
 use crate::shape::{self, broadcast_or_panic, element_count};
+use crate::storage::Buffer;
 
 /// Products of matrices.
 impl<T: Scalar> Tensor<T> {
@@ -15,7 +18,7 @@ impl<T: Scalar> Tensor<T> {
     #[track_caller]
     pub fn matmul(&self, other: &Self) -> Self {
         match (self.shape(), other.shape()) {
-            (&[m, k], &[l, n]) if k == l => Self::build(&[m, n], |to| self.matmul_into(other, T::ZERO, to)),
+            (&[m, k], &[l, n]) if k == l => Self::build(&[m, n], |to| self.matmul_into(other, T::ZERO, None, to)),
             (a, b) => shape::mismatch("matmul", &[a, b], "[m, k] and [k, n]"),
         }
     }
@@ -37,13 +40,14 @@ impl<T: Scalar> Tensor<T> {
         Self::build(&shape, |to| {
             let (outer, size) = (lead.len(), m * n);
             let mut next = 0;
-            let strides = [&a.strides[..outer], &b.strides[..outer]];
+            let (a_strides, b_strides) = (a.strides(), b.strides());
+            let strides = [&a_strides[..outer], &b_strides[..outer]];
             for_each_run(&lead, strides, |[oa, ob], [sa, sb], len| {
                 for i in 0..len {
                     let left = a.matrix_at(oa + i * sa);
                     let right = b.matrix_at(ob + i * sb);
                     if size > 0 {
-                        T::gemm(left, right, None, T::ZERO, &mut to[next * size..(next + 1) * size]);
+                        T::gemm(left, unpacked(right), T::ZERO, None, &mut to[next * size..(next + 1) * size]);
                     }
                     next += 1;
                 }
@@ -51,21 +55,31 @@ impl<T: Scalar> Tensor<T> {
         })
     }
 
-    /// `to = self·other + beta·to`. A right-hand matrix with some size stays packed for the next product with it.
-    pub(crate) fn matmul_into(&self, other: &Self, beta: T, to: &mut [T]) {
+    /// `to = self·other + beta·to + bias`. A right-hand matrix with some size stays packed for the next product with it.
+    pub(crate) fn matmul_into(&self, other: &Self, beta: T, bias: Option<&Self>, to: &mut [T]) {
         let (a, b) = (self.matrix(), other.matrix());
         if a.rows == 0 || b.cols == 0 {
             return;
         }
-        let packed = wants_packing(a, b).then(|| other.buffer.packs().get_or_pack(other.offset, b)).flatten();
-        T::gemm(a, b, packed.as_deref(), beta, to);
+        let wants_packing = wants_packing(a, b);
+        let pack = |offset: usize, part: Matrix<'_, T>| {
+            wants_packing.then(|| other.buffer.packs().get_or_pack(other.offset + offset, part)).flatten()
+        };
+        let row = bias.map(Self::to_contiguous);
+        let row = row.as_ref().and_then(Self::as_slice);
+        let whole = |a: Matrix<'_, T>, to: &mut [T]| multiply(a, b, beta, row, to, &pack);
+        let ahead = if beta == T::ZERO { self.product_ahead(other, a, b, bias, whole) } else { None };
+        match ahead.as_ref().and_then(Self::as_slice) {
+            Some(product) => to.copy_from_slice(product),
+            None => whole(a, to),
+        }
     }
 
     /// `to = selfᵀ·other + beta·to`, for products that nobody will ask for again.
     pub(crate) fn transposed_matmul_into(&self, other: &Self, beta: T, to: &mut [T]) {
         let (a, b) = (self.matrix().transposed(), other.matrix());
         if a.rows > 0 && b.cols > 0 {
-            T::gemm(a, b, None, beta, to);
+            multiply(a, b, beta, None, to, &|_, _| None);
         }
     }
 
@@ -76,9 +90,49 @@ impl<T: Scalar> Tensor<T> {
     /// The matrix of the last two axes that starts `offset` numbers behind this tensor's first.
     fn matrix_at(&self, offset: usize) -> Matrix<'_, T> {
         let (row, col) = (self.rank() - 2, self.rank() - 1);
-        let data = self.view().data.get(offset..).unwrap_or_default();
-        Matrix::new(data, [self.shape[row], self.shape[col]], [self.strides[row], self.strides[col]])
+        let data = self.buffer.data().get(self.offset + offset..).unwrap_or_default();
+        let (rows, cols) = (self.shape[row], self.shape[col]);
+        let strides = if self.is_contiguous() { [cols, 1] } else { [self.strides[row], self.strides[col]] };
+        Matrix::new(data, [rows, cols], strides)
     }
+}
+
+/// `to = a·b + beta·to + bias`, with what `pack` makes of a part of `b` that starts at an offset.
+///
+/// Block by block where the kernel would wait for threads: the same bits, since an element is one sum over k in any case.
+fn multiply<T: Scalar>(
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    beta: T,
+    bias: Option<&[T]>,
+    to: &mut [T],
+    pack: &impl Fn(usize, Matrix<'_, T>) -> Option<Arc<T::Packed>>,
+) {
+    if !would_wait_for_threads(a, b) {
+        let packed = pack(0, b);
+        return T::gemm(a, Right { matrix: b, packed: packed.as_deref() }, beta, bias, to);
+    }
+    for col in (0..b.cols).step_by(BLOCK_COLS) {
+        let width = BLOCK_COLS.min(b.cols - col);
+        let right = b.col_block(col, width);
+        let packed = pack(col * b.col_stride, right);
+        let bias = bias.map(|bias| &bias[col..col + width]);
+        for row in (0..a.rows).step_by(BLOCK_ROWS) {
+            let rows = BLOCK_ROWS.min(a.rows - row);
+            let lines = |line: usize| (row + line) * b.cols + col..(row + line) * b.cols + col + width;
+            Buffer::filled(rows * width, |block| {
+                if beta != T::ZERO {
+                    block.chunks_exact_mut(width).enumerate().for_each(|(k, line)| line.copy_from_slice(&to[lines(k)]));
+                }
+                T::gemm(a.row_block(row, rows), Right { matrix: right, packed: packed.as_deref() }, beta, bias, block);
+                block.chunks_exact(width).enumerate().for_each(|(k, line)| to[lines(k)].copy_from_slice(line));
+            });
+        }
+    }
+}
+
+fn unpacked<T: Scalar>(matrix: Matrix<'_, T>) -> Right<'_, T> {
+    Right { matrix, packed: None }
 }
 
 /// `[…, n]` seen as `[rows, n]`.
@@ -90,20 +144,32 @@ pub(crate) fn as_rows<T: Scalar>(x: &Tensor<T>) -> Tensor<T> {
     }
 }
 
-/// `to = Σ xᵀ·g + beta·to` by one product: the rows of all pairs are laid one below the other.
+/// Rows of a sum of products that are multiplied at once. It is the depth that the kernel works on in one go: fewer rows
+/// would write the sum more often, and more would leave the cache between being laid together and being multiplied.
+pub(crate) const ROWS_AT_ONCE: usize = 256;
+
+/// `to = Σ xᵀ·g + beta·to`: the rows of several pairs are laid one below the other and multiplied at once.
 pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(&Tensor<T>, &Tensor<T>)], beta: T, to: &mut [T]) {
-    match pairs {
-        [] => {
-            for x in to {
-                *x = if beta == T::ZERO { T::ZERO } else { *x * beta };
+    let (mut rest, mut beta) = (pairs, beta);
+    if rest.is_empty() {
+        to.iter_mut().for_each(|x| *x = if beta == T::ZERO { T::ZERO } else { *x * beta });
+    }
+    while !rest.is_empty() {
+        let mut rows = 0;
+        let fits = |(x, _): &&(&Tensor<T>, &Tensor<T>)| {
+            rows += x.shape()[0];
+            rows <= ROWS_AT_ONCE
+        };
+        let (group, behind) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+        match group {
+            [(x, g)] => x.transposed_matmul_into(g, beta, to),
+            _ => {
+                let x = stack_rows(group.iter().map(|(x, _)| *x));
+                let g = stack_rows(group.iter().map(|(_, g)| *g));
+                x.transposed_matmul_into(&g, beta, to);
             }
         }
-        [(x, g)] => x.transposed_matmul_into(g, beta, to),
-        _ => {
-            let x = stack_rows(pairs.iter().map(|(x, _)| *x));
-            let g = stack_rows(pairs.iter().map(|(_, g)| *g));
-            x.transposed_matmul_into(&g, beta, to);
-        }
+        (rest, beta) = (behind, T::ONE);
     }
 }
 
@@ -118,4 +184,39 @@ fn stack_rows<'a, T: Scalar>(parts: impl Iterator<Item = &'a Tensor<T>> + Clone)
             rest = behind;
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rayon::ThreadPoolBuilder;
+
+    use super::*;
+
+    /// All products of a pass over [m, k] and [k, n], as bits: packed, with a bias, accumulated, and transposed.
+    fn products(m: usize, k: usize, n: usize) -> Vec<u32> {
+        let sample = |shape: &[usize], phase: f32| Tensor::from_fn(shape, |i| (i as f32 * 0.7 + phase).sin());
+        let (a, b, g) = (sample(&[m, k], 0.0), sample(&[k, n], 1.0), sample(&[m, n], 2.0));
+        let bias = sample(&[n], 3.0);
+        let mut c = sample(&[m, n], 4.0);
+        a.matmul_into(&b, 0.0, Some(&bias), c.as_mut_slice());
+        a.matmul_into(&b, 1.0, None, c.as_mut_slice());
+        let mut w = sample(&[k, n], 5.0);
+        a.transposed_matmul_into(&g, 1.0, w.as_mut_slice());
+        [c, w, g.matmul(&b.transpose())].iter().flat_map(|x| x.to_vec()).map(f32::to_bits).collect()
+    }
+
+    #[test]
+    fn the_threads_of_rayon_change_no_bit() {
+        let on = |threads, f: &(dyn Fn() -> Vec<u32> + Sync)| {
+            ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started").install(f)
+        };
+        // One row, one block, several blocks of rows and columns, more depth than the kernel takes at once, and a product
+        // that is worth sharing.
+        for (m, k, n) in [(1, 33, 300), (7, 1, 300), (3, 64, 256), (65, 33, 129), (200, 300, 7), (33, 513, 520)] {
+            let alone = on(1, &|| products(m, k, n));
+            let shared = on(3, &|| products(m, k, n));
+            let other = alone.iter().zip(&shared).position(|(x, y)| x != y);
+            assert_eq!(other, None, "[{m}, {k}]·[{k}, {n}]: the first number that differs");
+        }
+    }
 }

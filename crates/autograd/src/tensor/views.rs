@@ -4,12 +4,18 @@ use std::ops::Range;
 
 use super::Tensor;
 use crate::Scalar;
-use crate::shape::{self, Shape, broadcast_strides, check_range, element_count, row_major};
+use crate::shape::{self, Shape, broadcast_strides, check_range, copied, element_count, is_row_major};
 
 /// Views: the same numbers seen in another order, shape or part.
 impl<T: Scalar> Tensor<T> {
-    fn with_layout(&self, offset: usize, shape: Shape, strides: Shape) -> Self {
-        Tensor { buffer: self.buffer.clone(), offset, shape, strides }
+    fn with_layout(&self, offset: usize, shape: Shape, mut strides: Shape) -> Self {
+        if is_row_major(&shape, &strides) {
+            strides.clear();
+        }
+        // An empty view may start behind the end of its buffer (a slice at the end of an axis, say).
+        let len = element_count(&shape);
+        let offset = if len == 0 { self.offset } else { offset };
+        Tensor { buffer: self.buffer.clone(), offset, len, shape, strides }
     }
 
     /// The part `range` of `axis`.
@@ -19,9 +25,15 @@ impl<T: Scalar> Tensor<T> {
     #[track_caller]
     pub fn slice(&self, axis: usize, range: Range<usize>) -> Self {
         check_range("slice", &self.shape, axis, &range);
-        let mut shape = Shape::from_slice(&self.shape);
+        self.part(axis, range)
+    }
+
+    /// [`slice`](Tensor::slice) of a range that has been checked.
+    pub(crate) fn part(&self, axis: usize, range: Range<usize>) -> Self {
+        let mut shape = copied(&self.shape);
         shape[axis] = range.len();
-        self.with_layout(self.offset + range.start * self.strides[axis], shape, Shape::from_slice(&self.strides))
+        let strides = self.strides();
+        self.with_layout(self.offset + range.start * strides[axis], shape, strides)
     }
 
     /// Position `at` of `axis`; the axis is gone.
@@ -31,7 +43,17 @@ impl<T: Scalar> Tensor<T> {
     #[track_caller]
     pub fn index(&self, axis: usize, at: usize) -> Self {
         check_range("index", &self.shape, axis, &(at..at + 1));
-        let (mut shape, mut strides) = (Shape::from_slice(&self.shape), Shape::from_slice(&self.strides));
+        self.position(axis, at)
+    }
+
+    /// [`index`](Tensor::index) of a position that has been checked.
+    pub(crate) fn position(&self, axis: usize, at: usize) -> Self {
+        if axis == 0 && self.is_contiguous() {
+            let len = self.len / self.shape[0];
+            let (offset, shape) = (self.offset + at * len, copied(&self.shape[1..]));
+            return Tensor { buffer: self.buffer.clone(), offset, len, shape, strides: Shape::new() };
+        }
+        let (mut shape, mut strides) = (copied(&self.shape), self.strides());
         shape.remove(axis);
         let stride = strides.remove(axis);
         self.with_layout(self.offset + at * stride, shape, strides)
@@ -48,7 +70,8 @@ impl<T: Scalar> Tensor<T> {
             panic!("permute: {axes:?} does not name every axis of shape {:?} once", self.shape());
         }
         let shape = axes.iter().map(|&a| self.shape[a]).collect();
-        let strides = axes.iter().map(|&a| self.strides[a]).collect();
+        let own = self.strides();
+        let strides = axes.iter().map(|&a| own[a]).collect();
         self.with_layout(self.offset, shape, strides)
     }
 
@@ -62,7 +85,7 @@ impl<T: Scalar> Tensor<T> {
         if rank < 2 {
             panic!("transpose: shape {:?} has fewer than two axes", self.shape());
         }
-        let (mut shape, mut strides) = (Shape::from_slice(&self.shape), Shape::from_slice(&self.strides));
+        let (mut shape, mut strides) = (copied(&self.shape), self.strides());
         shape.swap(rank - 2, rank - 1);
         strides.swap(rank - 2, rank - 1);
         self.with_layout(self.offset, shape, strides)
@@ -74,8 +97,8 @@ impl<T: Scalar> Tensor<T> {
     /// If this tensor's shape does not stretch to `shape`.
     #[track_caller]
     pub fn broadcast_to(&self, shape: &[usize]) -> Self {
-        match broadcast_strides(&self.shape, &self.strides, shape) {
-            Some(strides) => self.with_layout(self.offset, Shape::from_slice(shape), strides),
+        match broadcast_strides(&self.shape, &self.strides(), shape) {
+            Some(strides) => self.with_layout(self.offset, copied(shape), strides),
             None => shape::mismatch("broadcast_to", &[self.shape(), shape], "a length of 1 wherever they differ"),
         }
     }
@@ -89,8 +112,7 @@ impl<T: Scalar> Tensor<T> {
         if element_count(shape) != self.len() {
             shape::mismatch("reshape", &[self.shape(), shape], "the same number of elements");
         }
-        let whole = self.to_contiguous();
-        whole.with_layout(whole.offset, Shape::from_slice(shape), row_major(shape))
+        Tensor { shape: copied(shape), ..self.to_contiguous() }
     }
 
     /// This tensor with a new axis of length 1 at `axis`; nothing is copied.
@@ -102,7 +124,7 @@ impl<T: Scalar> Tensor<T> {
         if axis > self.rank() {
             panic!("unsqueeze: axis {axis} lies beyond shape {:?}", self.shape());
         }
-        let (mut shape, mut strides) = (Shape::from_slice(&self.shape), Shape::from_slice(&self.strides));
+        let (mut shape, mut strides) = (copied(&self.shape), self.strides());
         shape.insert(axis, 1);
         strides.insert(axis, 0);
         self.with_layout(self.offset, shape, strides)

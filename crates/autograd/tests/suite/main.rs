@@ -1,11 +1,20 @@
 //! All integration tests of the crate in one binary.
 
+mod check_report;
 mod depth;
+mod derive;
 mod gradients;
+mod hooks;
+mod mistakes;
 mod misuse;
 mod naive;
+mod nonfinite;
 mod op_table;
 mod reference;
+mod released;
+mod scopes;
 mod shapes;
+#[cfg(feature = "proptest")]
+mod strategies;
 mod terms;
 mod wrong_rules;

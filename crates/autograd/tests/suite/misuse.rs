@@ -7,7 +7,7 @@ use std::sync::Once;
 
 use rewind_autograd::ops::layout::{concat, stack};
 use rewind_autograd::ops::linalg::affine;
-use rewind_autograd::{Op, Parameters, Scalar, Site, Tape, Tensor, Term, Var};
+use rewind_autograd::{Op, Parameters, Scalar, Site, Tape, Tensor, Term, Var, derive};
 
 thread_local! {
     /// File, line and message of the last panic of this thread, while somebody listens.
@@ -329,4 +329,43 @@ fn terms_that_cannot_be() {
         let y = tape.apply(Misfit(fault), &[x]).sum();
         assert_eq!(panic_of(|| y.grad(&[x])).2, expected);
     }
+}
+
+#[test]
+fn derivatives_of_the_wrong_shape() {
+    let row = |n| Tensor::<f64>::full(&[n], 0.5);
+    let at = [row(2), row(3)];
+    refused!(
+        "gradient: the function has a value of shape [2]; expected one number",
+        derive::gradient(&at, |_, &[x, _]| x)
+    );
+    refused!(
+        "hessian: the function has a value of shape [2]; expected one number",
+        derive::hessian(&at, |_, &[x, _]| x)
+    );
+    refused!(
+        "per_sample: the function has a value of shape [2]; expected one number",
+        derive::per_sample(&at, &[1.0], |_, &[x, _], &s| x * s)
+    );
+    refused!(
+        "vjp: shapes [3] and [2] do not fit: expected a cotangent of the shape of the value",
+        derive::vjp(&at, &row(3), |_, &[x, _]| x)
+    );
+    let other = [row(2), row(2)];
+    refused!("jvp: `1` has shape [3], its direction [2]; expected the same", derive::jvp(&at, &other, |_, &[x, _]| x));
+    let (short, long) = (vec![[row(1)]], vec![[row(1)], [row(1)]]);
+    refused!(
+        "hvp: the point has leaves [\"0.0\"], the direction [\"0.0\", \"1.0\"]; expected the same",
+        derive::hvp(&short, &long, |_, x| x[0][0])
+    );
+    let quiet = Tape::<f64>::quiet();
+    let x = quiet.leaf(Tensor::scalar(0.5));
+    refused!(
+        "backward_watched: the tape is quiet and keeps no record to read backwards",
+        x.backward_watched(|_, _| {})
+    );
+    refused!("find_nonfinite: the tape is quiet and keeps no record to read backwards", x.find_nonfinite());
+    let tape = Tape::new();
+    let seven = tape.leaf(Tensor::<f64>::full(&[2, 7], 0.5));
+    refused!("split_named: axis 1 of shape [2, 7] does not fall into 2 equal parts", seven.split_named(1, &["a", "b"]));
 }

@@ -7,7 +7,7 @@ use rewind_autograd::ops::accumulate::SumOfProducts;
 use rewind_autograd::ops::activation::{SigmoidVjp, TanhVjp};
 use rewind_autograd::ops::layout::{concat, stack};
 use rewind_autograd::ops::linalg::affine;
-use rewind_autograd::{Tape, Var};
+use rewind_autograd::{Tape, Tensor, Var};
 
 use crate::naive::Array;
 
@@ -146,6 +146,8 @@ fn elementwise() -> Vec<Row> {
         "powf", "whole", [any(&[3, 4])], |x| x[0].map(|a| a * a * a), |_, v| v[0].powf(3.0);
         "powf", "fraction", [positive(&[3, 4])], |x| x[0].map(|a| 1.0 / (a * a.sqrt())), |_, v| v[0].powf(-1.5);
         "powf", "one", [any(&[3])], |x| x[0].clone(), |_, v| v[0].powf(1.0);
+        "map_cotangent" + "mul", "nothing changed", [any(&[3, 4])],
+            |x| x[0].map(|a| a * a), |_, v| v[0].map_cotangent(|cotangent| cotangent) * v[0];
         "tanh", "", [any(&[3, 5])], |x| x[0].map(|a| 1.0 - 2.0 / ((2.0 * a).exp() + 1.0)), |_, v| v[0].tanh();
         "sigmoid", "", [any(&[3, 5])], |x| x[0].map(|a| 1.0 / (1.0 + (-a).exp())), |_, v| v[0].sigmoid();
         "softplus", "", [any(&[3, 4])], |x| x[0].map(|a| (1.0 + a.exp()).ln()), |_, v| v[0].softplus();
@@ -154,9 +156,9 @@ fn elementwise() -> Vec<Row> {
         "heaviside", "", [any(&[3, 4])], |x| x[0].map(step), |_, v| v[0].heaviside();
         "sign", "", [any(&[3, 4])], |x| x[0].map(f64::signum), |_, v| v[0].sign();
         "clamp", "", [any(&[3, 5])], |x| x[0].map(|a| a.clamp(-0.7, 0.8)), |_, v| v[0].clamp(-0.7, 0.8);
-        "where", "stretched", [any(&[3, 1]).map(step), other(&[3, 4]), third(&[4])],
+        "where", "stretched", [any(&[3, 1]), other(&[3, 4]), third(&[4])],
             |x| Array::from_index(&[3, 4], |i| if x[0].at(i) > 0.0 { x[1].at(i) } else { x[2].at(i) }),
-            |t, v| t.constant(v[0].value()).select(v[1], v[2]) + v[0] * 0.0;
+            |t, v| t.constant(v[0].value().map(|m| if m > 0.0 { 1.0 } else { 0.0 })).select(v[1], v[2]) + v[0] * 0.0;
         "erf" + "mul", "gelu", [any(&[3, 4])],
             |x| x[0].map(|a| 0.5 * a * (1.0 + erf(a / 2_f64.sqrt()))), |_, v| v[0].gelu();
         "sigmoid" + "mul", "silu", [any(&[3, 4])], |x| x[0].map(|a| a / (1.0 + (-a).exp())), |_, v| v[0].silu();
@@ -270,15 +272,18 @@ fn recorded_by_rules() -> Vec<Row> {
             |t, v| t.apply(SumOfProducts, v);
         "sum_of_products", "leading axes", [any(&[2, 3, 2]), other(&[2, 3, 4])],
             |x| x[0].reshape(&[6, 2]).transpose().matmul(&x[1].reshape(&[6, 4])), |t, v| t.apply(SumOfProducts, v);
-        "regions", "overlapping", [any(&[3, 4]), other(&[3, 3])],
-            |x| Array::concat(&[&x[1].slice(1, 0..1), &x[1].slice(1, 1..2).zip(&x[1].slice(1, 2..3), |a, b| a + b), &x[0].slice(1, 0..2).map(|_| 0.0)], 1),
-            |_, v| concat(&[v[0].slice(1, 0..2), v[0].index(1, 1).unsqueeze(1)], 1).grad_from(v[1], &[v[0]])[0];
-        "index_add", "repeats", [any(&[3, 2]), other(&[4, 2])],
-            |x| x[1].along(0, |l| vec![l[1], 0.0, l[0] + l[2] + l[3]]),
-            |_, v| v[0].index_select(0, &[2, 0, 2, 2]).grad_from(v[1], &[v[0]])[0];
-        "cumsum", "reversed", [any(&[4, 2]), other(&[4, 2])],
-            |x| x[1].along(0, |l| (0..4).map(|k| l[k..].iter().sum()).collect()),
-            |_, v| v[0].cumsum(0).grad_from(v[1], &[v[0]])[0];
+        "regions", "overlapping", [other(&[3, 3])],
+            |x| Array::concat(&[&x[0].slice(1, 0..1), &x[0].slice(1, 1..2).zip(&x[0].slice(1, 2..3), |a, b| a + b), &x[0].slice(1, 0..2).map(|_| 0.0)], 1),
+            |t, v| {
+                let x = t.leaf(Tensor::zeros(&[3, 4]));
+                concat(&[x.slice(1, 0..2), x.index(1, 1).unsqueeze(1)], 1).grad_from(v[0], &[x])[0]
+            };
+        "index_add", "repeats", [other(&[4, 2])],
+            |x| x[0].along(0, |l| vec![l[1], 0.0, l[0] + l[2] + l[3]]),
+            |t, v| { let x = t.leaf(Tensor::zeros(&[3, 2])); x.index_select(0, &[2, 0, 2, 2]).grad_from(v[0], &[x])[0] };
+        "cumsum", "reversed", [other(&[4, 2])],
+            |x| x[0].along(0, |l| (0..4).map(|k| l[k..].iter().sum()).collect()),
+            |t, v| { let x = t.leaf(Tensor::zeros(&[4, 2])); x.cumsum(0).grad_from(v[0], &[x])[0] };
         "first_max", "last", [any(&[3, 4]), other(&[3])],
             |x| x[0].along(1, first_largest).zip(&x[1].reshape(&[3, 1]), |a, b| a * b),
             |_, v| v[0].max_axis(1).grad_from(v[1], &[v[0]])[0];

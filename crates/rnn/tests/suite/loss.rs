@@ -60,6 +60,17 @@ fn gradients_agree_with_differences_to_second_order() {
     check::function(&x, |_, x| loss::last_step(x[0], &lengths).expect("good").tanh()).assert();
 }
 
+#[test]
+fn losses_of_rows_agree_with_differences_to_second_order() {
+    let smooth = CrossEntropy { smoothing: 0.2, reduction: Reduction::Mean };
+    let x = [numbers(&[3, 4], 7)];
+    let target = numbers(&[3, 4], 8);
+    check::function(&x, |_, x| loss::cross_entropy(x[0], &[Some(1), None, Some(3)], smooth).expect("good")).assert();
+    check::function(&x, |_, x| loss::mean_squared_error(x[0], &target, Reduction::Mean).expect("good")).assert();
+    let target = target.map(|x| x.abs() / 2.0);
+    check::function(&x, |_, x| loss::binary_cross_entropy(x[0], &target, Reduction::Sum).expect("good")).assert();
+}
+
 /// The losses of a padded batch by each of the three, and each sequence's own.
 #[test]
 fn padding_is_invisible_whatever_stands_there() {

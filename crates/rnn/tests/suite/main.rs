@@ -2,10 +2,14 @@
 
 mod batch;
 mod cells;
+mod check_cells;
 mod checkpoint;
 mod clip;
+mod derivatives;
 mod init;
 mod loss;
 mod optim;
+mod oracles;
 mod reference;
+mod segments;
 mod time;

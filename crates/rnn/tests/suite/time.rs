@@ -225,3 +225,38 @@ fn no_time_step() {
 fn no_time_axis() {
     run_with(&[2, 3], &[2, 2]);
 }
+
+#[test]
+fn nodes_know_their_layer_time_step_and_gate() {
+    // Two layers in one step, by name `0` and `1` in the pair.
+    struct Stacked<'t>((rewind_rnn::Lstm<Var<'t, f64>>, rewind_rnn::Gru<Var<'t, f64>>));
+    impl<'t> Cell<'t, f64> for Stacked<'t> {
+        type State = (rewind_rnn::LstmState<'t, f64>, Var<'t, f64>);
+        fn step(&self, x: Var<'t, f64>, (lower, upper): Self::State) -> Self::State {
+            let lower = self.0.0.step(x, lower);
+            (lower, self.0.1.step(lower.hidden, upper))
+        }
+        fn initial(&self, batch: usize) -> Self::State {
+            (self.0.0.initial(batch), self.0.1.initial(batch))
+        }
+    }
+    let tape = Tape::new();
+    let layers = (lstm(3, 4), gru(4, 5, Reset::AfterProduct)).on(&tape);
+    assert_eq!(layers.1.weight_hn.scope(), "1.weight_hn");
+    let x = tape.constant(random(&[3, 2, 3], 1));
+    let before = tape.len();
+    let unrolled = Unroll::new().backward().run(&Stacked(layers), x);
+    assert_eq!(unrolled.states[2].0.hidden.scope(), "0/t=2");
+    assert_eq!(unrolled.states[1].1.scope(), "1/t=1");
+    let nodes: Vec<_> = (before..tape.len()).map(|i| tape.node(i)).collect();
+    let count = |name: &str, scope: &str| nodes.iter().filter(|n| n.name == name && n.scope == scope).count();
+    for t in 0..3 {
+        for gate in ["i", "f", "o"] {
+            assert_eq!(count("sigmoid", &format!("0/t={t}/{gate}")), 1, "{gate} at {t}");
+        }
+        assert_eq!(count("tanh", &format!("0/t={t}/g")), 1);
+        assert_eq!(count("slice", &format!("1/t={t}/z")), 1);
+    }
+    let affine = nodes.iter().find(|n| n.name == "affine").expect("the product of the lower layer");
+    assert_eq!(affine.parameters, ["0.weight_ih", "0.weight_hh", "0.bias"]);
+}

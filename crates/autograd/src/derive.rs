@@ -1,0 +1,230 @@
+//! Derivatives of every kind, from the vjps of the ops alone.
+//!
+//! Every function here takes a point, `at`, and a function of it. The point is a module of tensors: a struct of
+//! [`parameters!`](crate::parameters!), or an array `[x, w]`. The function gets a tape for constants and the module with
+//! variables for leaves, and is called once. What has the shape of the point comes back as the same module.
+//!
+//! For y = f(x) with n numbers in x and m in y, J = ∂y/∂x `[m, n]`; a *sweep* is one reading of the tape backwards, which
+//! costs about what f costs; a *recorded* sweep writes itself behind f on the tape, to be read backwards too:
+//!
+//! | function | gives | passes besides f |
+//! |---|---|---|
+//! | [`gradient`] | f and ∇f, m = 1 | 1 sweep |
+//! | [`vjp`] | y and ȳ·J | 1 sweep |
+//! | [`jvp`] | y and J·ẋ | 1 recorded sweep, 1 sweep over it |
+//! | [`jacobian`] | y and J, by rows | m sweeps |
+//! | [`jacobian_forward`] | y and J, by columns | 1 recorded sweep, n sweeps over it |
+//! | [`hvp`] | ∇f and H·v, m = 1 | 1 recorded sweep, 1 sweep over both |
+//! | [`hessian`] | H = ∂²f/∂x² `[n, n]`, m = 1 | 1 recorded sweep, n sweeps over both |
+//! | [`per_sample`] | ∇f of every sample of B | f and 1 sweep for each sample |
+//!
+//! Higher orders need no more functions: inside `f`, [`Var::grad`] and [`Var::grad_of`] are ops like any other.
+//!
+//! ```
+//! use rewind_autograd::{Tensor, derive};
+//! // The third derivative of x⁵: the second of its first.
+//! let x = Tensor::scalar(2.0);
+//! let [[third]] = derive::hessian(&[x], |_, &[x]| x.powf(5.0).grad(&[x])[0]);
+//! assert!((third.item() - 60.0 * 4.0_f64).abs() < 1e-10);
+//! ```
+
+mod matrices;
+mod samples;
+
+pub use matrices::{hessian, jacobian, jacobian_forward};
+pub use samples::per_sample;
+
+use crate::parameters::{OnTape, Parameters};
+use crate::shape::mismatch;
+use crate::tape::Tape;
+use crate::{Scalar, Tensor, Var};
+
+/// f(x) and its gradient ∇f(x), for a function with one number as its value. One sweep.
+///
+/// ```
+/// use rewind_autograd::{Tensor, derive};
+/// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0], &[3]);
+/// let (value, [slope]) = derive::gradient(&[x], |_, &[x]| (x * x).sum());
+/// assert_eq!((value, slope.to_vec()), (14.0, vec![2.0, 4.0, 6.0]));
+/// ```
+///
+/// # Panics
+/// If the value of `f` is not one number.
+#[track_caller]
+pub fn gradient<T, M, F>(at: &M, f: F) -> (T, M)
+where
+    T: Scalar,
+    M: Parameters<Tensor<T>>,
+    F: for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>,
+{
+    let tape = Tape::new();
+    let x = at.on(&tape);
+    let y = f(&tape, &x);
+    check_scalar("gradient", y);
+    (y.value().item(), y.backward_to(&variables(&x)).of(&x))
+}
+
+/// y = f(x) and the vector-Jacobian product ȳ·J: x̄_i = Σ_k ȳ_k·∂y_k/∂x_i. The cotangent ȳ has the shape of y, x̄ that of
+/// x. One sweep, however large y is.
+///
+/// ```
+/// use rewind_autograd::{Tensor, derive};
+/// let x = Tensor::from_vec(vec![2.0, 3.0], &[2]);
+/// let cotangent = Tensor::from_vec(vec![1.0, 10.0], &[2]);
+/// let (y, [pulled_back]) = derive::vjp(&[x], &cotangent, |_, &[x]| x * x);
+/// assert_eq!(y.to_vec(), [4.0, 9.0]);
+/// assert_eq!(pulled_back.to_vec(), [4.0, 60.0]);
+/// ```
+///
+/// # Panics
+/// If the cotangent has another shape than y.
+#[track_caller]
+pub fn vjp<T, M, F>(at: &M, cotangent: &Tensor<T>, f: F) -> (Tensor<T>, M)
+where
+    T: Scalar,
+    M: Parameters<Tensor<T>>,
+    F: for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>,
+{
+    let tape = Tape::new();
+    let x = at.on(&tape);
+    let y = f(&tape, &x);
+    if cotangent.shape() != y.shape().as_slice() {
+        mismatch("vjp", &[cotangent.shape(), &y.shape()], "a cotangent of the shape of the value");
+    }
+    let sum = (y * tape.constant(cotangent.clone())).sum();
+    (y.value(), sum.backward_to(&variables(&x)).of(&x))
+}
+
+/// y = f(x) and the Jacobian-vector product J·ẋ: ẏ_k = Σ_i ∂y_k/∂x_i·ẋ_i, the derivative of y in the direction ẋ. The
+/// tangent ẋ has the shape of x, ẏ that of y.
+///
+/// There are no rules for forward mode: ȳ ↦ ȳ·J is linear in ȳ, and *its* vjp is ẋ ↦ J·ẋ (the transpose of the transpose;
+/// Townsend 2017). So a jvp is a vjp of a vjp, costs about as much as two, and keeps the whole tape.
+///
+/// ```
+/// use rewind_autograd::{Tensor, derive};
+/// let x = Tensor::from_vec(vec![2.0, 3.0], &[2]);
+/// let tangent = Tensor::from_vec(vec![1.0, 10.0], &[2]);
+/// let (y, pushed) = derive::jvp(&[x], &[tangent], |_, &[x]| (x * x).sum());
+/// assert_eq!((y.item(), pushed.item()), (13.0, 64.0));
+/// ```
+///
+/// # Panics
+/// If the tangent has not the structure and the shapes of the point.
+#[track_caller]
+pub fn jvp<T, M, F>(at: &M, tangent: &M, f: F) -> (Tensor<T>, Tensor<T>)
+where
+    T: Scalar,
+    M: Parameters<Tensor<T>>,
+    F: for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>,
+{
+    check_direction("jvp", at, tangent);
+    let tape = Tape::new();
+    let x = at.on(&tape);
+    let y = f(&tape, &x);
+    let (cotangent, pulled_back) = pullback(y, &variables(&x));
+    let pushed = along(&tape, &pulled_back, tangent).backward_to(&[cotangent]).get(cotangent);
+    (y.value(), pushed)
+}
+
+/// The gradient of a function with one number as its value, and the product of its Hessian with a direction: ∇f and
+/// H·v = ∇(∇f·v) (Pearlmutter 1994). Both have the shape of x; H itself is never made.
+///
+/// ```
+/// use rewind_autograd::{Tensor, derive};
+/// let x = Tensor::from_vec(vec![2.0, 3.0], &[2]);
+/// let v = Tensor::from_vec(vec![1.0, -1.0], &[2]);
+/// // f = a²·b: ∇f = (2ab, a²), H = [[2b, 2a], [2a, 0]].
+/// let ([slope], [bend]) = derive::hvp(&[x], &[v], |_, &[x]| x.index(0, 0) * x.index(0, 0) * x.index(0, 1));
+/// assert_eq!((slope.to_vec(), bend.to_vec()), (vec![12.0, 4.0], vec![2.0, 4.0]));
+/// ```
+///
+/// # Panics
+/// If the value of `f` is not one number, or the direction has not the structure and the shapes of the point.
+#[track_caller]
+pub fn hvp<T, M, F>(at: &M, direction: &M, f: F) -> (M, M)
+where
+    T: Scalar,
+    M: Parameters<Tensor<T>>,
+    F: for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>,
+{
+    check_direction("hvp", at, direction);
+    let tape = Tape::new();
+    let x = at.on(&tape);
+    let y = f(&tape, &x);
+    check_scalar("hvp", y);
+    let gradient = y.sum().grad(&variables(&x));
+    let product = along(&tape, &gradient, direction).backward_to(&variables(&x)).of(&x);
+    let mut rest = gradient.into_iter();
+    // By way of the module on the tape: its leaves become tensors, and the module is of type `M` again.
+    (x.map(|_, _| rest.next().expect("one gradient per leaf").value()), product)
+}
+
+impl<'t, T: Scalar> Var<'t, T> {
+    /// [`grad`](Var::grad) with respect to all parameters of a module, in the same structure: recorded, so that it can be
+    /// differentiated again.
+    ///
+    /// ```
+    /// use rewind_autograd::{OnTape, Tape, Tensor, parameters};
+    ///
+    /// parameters! { struct Line<P> { slope: P, offset: P } }
+    ///
+    /// let tape = Tape::new();
+    /// let line = Line { slope: Tensor::scalar(3.0), offset: Tensor::scalar(1.0) }.on(&tape);
+    /// let loss = (line.slope * 2.0 + line.offset).powf(2.0);
+    /// let first: Line<_> = loss.grad_of(&line);
+    /// let penalty = first.slope * first.slope + first.offset * first.offset; // |∇loss|²
+    /// let second = penalty.backward().of(&line);
+    /// assert_eq!((first.slope.value().item(), second.slope.item()), (28.0, 560.0));
+    /// ```
+    ///
+    /// # Panics
+    /// As [`grad`](Var::grad).
+    #[track_caller]
+    pub fn grad_of<M: Parameters<Var<'t, T>>>(self, module: &M) -> M::With<Var<'t, T>> {
+        let mut rest = self.grad(&variables(module)).into_iter();
+        module.map(|_, _| rest.next().expect("one gradient per leaf"))
+    }
+}
+
+/// A cotangent of `y`, and what y's vjp makes of it for every one of `x`: a linear function of the cotangent, recorded.
+/// The cotangent is 0, where a linear function is what it is anywhere.
+fn pullback<'t, T: Scalar>(y: Var<'t, T>, x: &[Var<'t, T>]) -> (Var<'t, T>, Vec<Var<'t, T>>) {
+    let cotangent = y.tape().leaf(Tensor::zeros(&y.shape()));
+    (cotangent, y.grad_from(cotangent, x))
+}
+
+/// Σ v·direction over all leaves.
+fn along<'t, T, M>(tape: &'t Tape<T>, vars: &[Var<'t, T>], direction: &M) -> Var<'t, T>
+where
+    T: Scalar,
+    M: Parameters<Tensor<T>>,
+{
+    let terms = vars.iter().zip(direction.leaves());
+    let terms = terms.map(|(&v, d)| (v * tape.constant(d.clone())).sum());
+    terms.reduce(|sum, term| sum + term).unwrap_or_else(|| tape.scalar(T::ZERO))
+}
+
+fn variables<'t, T: Scalar, M: Parameters<Var<'t, T>>>(module: &M) -> Vec<Var<'t, T>> {
+    module.leaves().into_iter().copied().collect()
+}
+
+#[track_caller]
+fn check_scalar<T: Scalar>(name: &str, y: Var<'_, T>) {
+    if y.element_count() != 1 {
+        panic!("{name}: the function has a value of shape {:?}; expected one number", y.shape().as_slice());
+    }
+}
+
+#[track_caller]
+fn check_direction<T: Scalar, M: Parameters<Tensor<T>>>(name: &str, at: &M, direction: &M) {
+    let (names, own) = (at.names(), direction.names());
+    if names != own {
+        panic!("{name}: the point has leaves {names:?}, the direction {own:?}; expected the same");
+    }
+    for ((leaf, x), v) in names.iter().zip(at.leaves()).zip(direction.leaves()) {
+        if x.shape() != v.shape() {
+            panic!("{name}: `{leaf}` has shape {:?}, its direction {:?}; expected the same", x.shape(), v.shape());
+        }
+    }
+}

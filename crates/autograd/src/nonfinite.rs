@@ -1,0 +1,318 @@
+//! Where a NaN or an infinity came from: [`Var::find_nonfinite`] and what it says.
+
+use std::fmt;
+use std::panic::Location;
+
+use crate::shape::unravel;
+use crate::sweep::{Wanted, sweep_values, sweep_watched, term_value};
+use crate::tape::Tape;
+use crate::{Scalar, Tensor, Var};
+
+/// How many time steps or layers a [`Report`] follows back.
+const TRAIL: usize = 8;
+
+/// How many nodes it looks at for that.
+const LOOKED_AT: usize = 1000;
+
+/// Where the first number that is not finite was made.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pass {
+    /// In the forward pass: the op's inputs are finite and its value is not. Or it is a leaf or constant, and was given so.
+    Forward,
+    /// In the sweep: the op's cotangent is finite, and what its rule makes of it for this input is not.
+    Rule {
+        /// The number of the input.
+        input: usize,
+    },
+    /// In the sweep: all terms that reach this node are finite, and their sum is not.
+    Sum,
+}
+
+/// A node of the tape, as a reader of a report wants it named.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// The position on the tape.
+    pub position: usize,
+    /// The name of its op, `leaf` or `constant`.
+    pub op: &'static str,
+    /// Its layer, time step and gate, as far as they are known; see [`Var::scope`].
+    pub scope: String,
+    /// The line of the program that recorded it.
+    pub location: &'static Location<'static>,
+}
+
+/// The size of a tensor that a report speaks of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Size {
+    /// What it is: `input 0`, `value`, `cotangent`.
+    pub what: String,
+    /// The node that it belongs to.
+    pub place: Place,
+    /// Its Euclidean norm.
+    pub norm: f64,
+    /// Its smallest number.
+    pub least: f64,
+    /// Its largest number.
+    pub most: f64,
+    /// The number at the place where the first that is not finite was made, if the shapes let it be told.
+    pub here: Option<f64>,
+}
+
+/// The first NaN or infinity that reaches a result or its gradients. Prints as a few lines.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Forward or in the sweep.
+    pub pass: Pass,
+    /// The node at fault.
+    pub place: Place,
+    /// The number: NaN or ±∞.
+    pub value: f64,
+    /// Where it stands in the value (of the input, in a sweep), one position per axis: the first of its kind.
+    pub index: Vec<usize>,
+    /// How many numbers of that tensor are not finite.
+    pub count: usize,
+    /// How many numbers that tensor has.
+    pub of: usize,
+    /// Where the infinity became a NaN on its way to the result, if it did.
+    pub turned_nan: Option<Place>,
+    /// The sizes of what the op or rule computed with.
+    pub operands: Vec<Size>,
+    /// How it came to that: the sizes of the values (in a sweep, cotangents) that led there, the latest first; of those in
+    /// one scope only the nearest.
+    pub trail: Vec<Size>,
+}
+
+impl<T: Scalar> Var<'_, T> {
+    /// The first NaN or infinity that makes this variable or the gradient of a leaf infinite or NaN; `None` if all are
+    /// finite. Numbers that are not finite and reach neither, because a mask cuts them off, are no fault.
+    ///
+    /// A tool to understand with: it costs two sweeps and looks at every number. Of a variable of several numbers it
+    /// looks at the gradients of the sum. Nothing is recorded; values that the tape had [let go of](Tape::release_unread) are
+    /// computed again.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let mut h = tape.leaf(Tensor::from_vec(vec![1.0, 3.0], &[2]));
+    /// for t in 0..3 {
+    ///     let _step = tape.numbered_scope("t", t);
+    ///     h = (h - 1.0).sqrt(); // sqrt has no finite slope at 0
+    /// }
+    /// let report = h.find_nonfinite().expect("sqrt of a negative number");
+    /// assert_eq!((report.place.op, report.place.scope.as_str()), ("sqrt", "t=1"));
+    /// assert_eq!((report.index, report.operands[0].here), (vec![0], Some(-1.0)));
+    /// ```
+    ///
+    /// # Panics
+    /// If the tape is quiet.
+    #[track_caller]
+    pub fn find_nonfinite(self) -> Option<Report> {
+        self.check_recorded("find_nonfinite");
+        if self.value().all_finite() { in_sweep(self) } else { Some(in_forward(self)) }
+    }
+}
+
+/// The first number of `tensor` that is infinite or NaN, with its place, one position per axis.
+pub fn first_nonfinite<T: Scalar>(tensor: &Tensor<T>) -> Option<(Vec<usize>, f64)> {
+    if tensor.all_finite() {
+        return None;
+    }
+    let numbers = tensor.to_vec();
+    let at = numbers.iter().position(|x| !x.is_finite())?;
+    Some((unravel(at, tensor.shape()), numbers[at].to_f64()))
+}
+
+fn in_forward<T: Scalar>(result: Var<'_, T>) -> Report {
+    let tape = result.tape();
+    let origin = |bad: fn(&Tensor<T>) -> bool| {
+        // Back along bad values only: what a mask has cut off is not on the way.
+        let mut on_the_way = vec![false; result.position() + 1];
+        on_the_way[result.position()] = true;
+        let mut first = result.id();
+        for node in (0..=result.id()).rev() {
+            if on_the_way[node as usize] && bad(&tape.value_of(node)) {
+                first = node;
+                inputs(tape, node).for_each(|input| on_the_way[input as usize] = true);
+            }
+        }
+        first
+    };
+    let node = origin(|x| !x.all_finite());
+    let is_nan = |x: &Tensor<T>| x.to_vec().iter().any(|x| x.to_f64().is_nan());
+    let turned_nan = (is_nan(&result.value()) && !is_nan(&tape.value_of(node)))
+        .then(|| place(tape, origin(|x| x.to_vec().iter().any(|x| x.to_f64().is_nan()))));
+    let mut report = report(Pass::Forward, place(tape, node), &tape.value_of(node));
+    report.turned_nan = turned_nan;
+    report.operands = operands(tape, node, &report.index);
+    report.trail =
+        trail(tape, node, |n| inputs(tape, n).map(|input| ("value", input, tape.value_of(input))).collect::<Vec<_>>());
+    report
+}
+
+fn in_sweep<T: Scalar>(result: Var<'_, T>) -> Option<Report> {
+    let tape = result.tape();
+    let seed = || Tensor::full(&result.shape(), T::ONE);
+    let mut bad = vec![false; result.position() + 1];
+    sweep_watched(result, seed(), Wanted::Leaves, |node, total| bad[node as usize] = !total.all_finite());
+    // From the leaves up along bad cotangents: the last node on the way got the first of them.
+    let mut on_the_way = vec![false; bad.len()];
+    for node in 0..=result.id() {
+        let reached = tape.is_leaf(node) || inputs(tape, node).any(|input| on_the_way[input as usize]);
+        on_the_way[node as usize] = bad[node as usize] && reached;
+    }
+    let receiver = on_the_way.iter().rposition(|&on| on)? as u32;
+    let consumers: Vec<u32> =
+        (receiver + 1..=result.id()).filter(|&n| inputs(tape, n).any(|i| i == receiver)).collect();
+    // The cotangents of all nodes, for the terms and the trail: what comes before the receiver does not matter.
+    let later: Vec<u32> = (receiver..=result.id()).filter(|&n| tape.is_tracked(n)).collect();
+    let totals = sweep_values(result, seed(), Wanted::These(&later));
+    let cotangent = |n: u32| Some(totals[totals.binary_search_by_key(&n, |(node, _)| *node).ok()?].1.clone());
+    for &node in &consumers {
+        let Some(own) = cotangent(node) else { continue };
+        for (input, _) in inputs(tape, node).enumerate().filter(|&(_, i)| i == receiver) {
+            let term = term_value(tape, node, input, own.clone());
+            if !term.all_finite() {
+                let mut report = report(Pass::Rule { input }, place(tape, node), &term);
+                report.operands = vec![size(tape, "cotangent", node, &own, &report.index)];
+                report.operands.extend(operands(tape, node, &report.index));
+                report.operands.push(size(tape, "value", node, &tape.value_of(node), &report.index));
+                report.trail = cotangent_trail(result, node, &cotangent);
+                return Some(report);
+            }
+        }
+    }
+    let mut report = report(Pass::Sum, place(tape, receiver), &cotangent(receiver)?);
+    let terms = consumers.iter().filter_map(|&n| Some(size(tape, "cotangent", n, &cotangent(n)?, &report.index)));
+    report.operands = terms.collect();
+    report.trail = cotangent_trail(result, receiver, &cotangent);
+    Some(report)
+}
+
+fn cotangent_trail<T: Scalar>(
+    result: Var<'_, T>,
+    from: u32,
+    cotangent: &impl Fn(u32) -> Option<Tensor<T>>,
+) -> Vec<Size> {
+    let tape = result.tape();
+    trail(tape, from, |n| {
+        let consumers = (n + 1..=result.id()).filter(|&c| inputs(tape, c).any(|input| input == n));
+        consumers.filter_map(|c| Some(("cotangent", c, cotangent(c)?))).collect::<Vec<_>>()
+    })
+}
+
+/// From node to node, each time to the one before it with the largest number; the first of every scope on the way.
+fn trail<T: Scalar>(
+    tape: &Tape<T>,
+    from: u32,
+    before: impl Fn(u32) -> Vec<(&'static str, u32, Tensor<T>)>,
+) -> Vec<Size> {
+    let (mut node, mut scope, mut trail) = (from, tape.scope_of(from), Vec::new());
+    for _ in 0..LOOKED_AT {
+        if trail.len() == TRAIL {
+            break;
+        }
+        let finite = before(node).into_iter().filter(|(_, _, x)| x.all_finite());
+        // What was computed has a history; a parameter has none.
+        let key = |(_, n, x): &(_, u32, Tensor<T>)| (tape.arity(*n) > 0, largest(x));
+        let later = |a: &_, b: &_| key(a).0.cmp(&key(b).0).then(key(a).1.total_cmp(&key(b).1));
+        let Some((what, next, x)) = finite.max_by(later) else { break };
+        let step = size(tape, what, next, &x, &[]);
+        if step.place.scope != scope {
+            scope.clone_from(&step.place.scope);
+            trail.push(step);
+        }
+        node = next;
+    }
+    trail
+}
+
+fn largest<T: Scalar>(x: &Tensor<T>) -> f64 {
+    x.to_vec().into_iter().map(|x| x.to_f64().abs()).fold(0.0, f64::max)
+}
+
+fn inputs<T: Scalar>(tape: &Tape<T>, node: u32) -> impl Iterator<Item = u32> + '_ {
+    (0..tape.arity(node)).map(move |i| tape.input_of(node, i))
+}
+
+fn place<T: Scalar>(tape: &Tape<T>, node: u32) -> Place {
+    let info = tape.node(node as usize);
+    Place { position: info.index, op: info.name, scope: info.scope, location: info.location }
+}
+
+fn operands<T: Scalar>(tape: &Tape<T>, node: u32, index: &[usize]) -> Vec<Size> {
+    let name = |i| format!("input {i}");
+    inputs(tape, node).enumerate().map(|(i, input)| size(tape, &name(i), input, &tape.value_of(input), index)).collect()
+}
+
+fn size<T: Scalar>(tape: &Tape<T>, what: &str, node: u32, x: &Tensor<T>, index: &[usize]) -> Size {
+    let numbers: Vec<f64> = x.to_vec().into_iter().map(Scalar::to_f64).collect();
+    let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+    // Scaled, so that the squares of large numbers do not overflow.
+    let scale = most.abs().max(least.abs());
+    let norm = if scale > 0.0 && scale.is_finite() {
+        numbers.iter().map(|x| (x / scale) * (x / scale)).sum::<f64>().sqrt() * scale
+    } else {
+        numbers.iter().map(|x| x.abs()).sum()
+    };
+    let inside = index.len() == x.rank() && index.iter().zip(x.shape()).all(|(i, n)| i < n);
+    let here = inside.then(|| x.at(index).to_f64());
+    Size { what: what.to_owned(), place: place(tape, node), norm, least, most, here }
+}
+
+fn report<T: Scalar>(pass: Pass, place: Place, x: &Tensor<T>) -> Report {
+    let (index, value) = first_nonfinite(x).expect("a report is made of a number that is not finite");
+    let count = x.to_vec().iter().filter(|x| !x.is_finite()).count();
+    let (turned_nan, operands, trail) = (None, Vec::new(), Vec::new());
+    Report { pass, place, value, index, count, of: x.len(), turned_nan, operands, trail }
+}
+
+impl fmt::Display for Place {
+    /// `sqrt at encoder/t=3 (src/main.rs:12)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.op)?;
+        if !self.scope.is_empty() {
+            write!(f, " at {}", self.scope)?;
+        }
+        write!(f, " ({}:{})", self.location.file(), self.location.line())
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Size { what, place, norm, least, most, here } = self;
+        write!(f, "{what:<9}  norm {norm:<9.3e}  {least:+.3e} to {most:+.3e}")?;
+        if let Some(here) = here {
+            write!(f, ", there {here:+.3e}")?;
+        }
+        write!(f, "  {place}")
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { pass, place, value, index, count, of, .. } = self;
+        let what = match pass {
+            Pass::Forward => "the value".to_owned(),
+            Pass::Rule { input } => format!("the gradient that goes to input {input}"),
+            Pass::Sum => "the sum of finite gradients".to_owned(),
+        };
+        write!(f, "not finite: {what} of {place} is {value}")?;
+        if *of > 1 {
+            write!(f, " at {index:?}, {count} of {of} numbers")?;
+        }
+        if let Some(nan) = &self.turned_nan {
+            write!(f, "\n  it became NaN in {nan}")?;
+        }
+        for operand in &self.operands {
+            write!(f, "\n  {operand}")?;
+        }
+        if !self.trail.is_empty() {
+            write!(f, "\n  how it came to that, the latest first:")?;
+        }
+        for step in &self.trail {
+            write!(f, "\n    {step}")?;
+        }
+        Ok(())
+    }
+}

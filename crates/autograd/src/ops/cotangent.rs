@@ -1,0 +1,51 @@
+//! What changes nothing but the cotangent that passes by.
+
+use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
+
+type Map<T> = dyn for<'t> Fn(Var<'t, T>) -> Var<'t, T> + Send;
+
+/// y = x; x̄ = f(ȳ) for an f of the user's.
+pub struct MapCotangent<T: Scalar> {
+    map: Box<Map<T>>,
+}
+
+impl<T: Scalar> Op<T> for MapCotangent<T> {
+    fn name(&self) -> &'static str {
+        "map_cotangent"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].clone()
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::dense((self.map)(at.cotangent()))
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
+}
+
+impl<'t, T: Scalar> Var<'t, T> {
+    /// The same value, and a cotangent that becomes `map` of itself where it passes back through here: to clip it, scale
+    /// it or reverse it in flight. It holds for what is computed from the *returned* variable.
+    ///
+    /// `map` computes with variables, as every rule does, so gradients of any order can be taken; above the first they
+    /// are derivatives of the changed gradient. To look and change nothing, use
+    /// [`backward_watched`](Var::backward_watched); to stop a cotangent, [`detach`](Var::detach).
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from_vec(vec![0.1, 40.0], &[2]));
+    /// // The cotangent of a hidden state, kept within ±1 (Graves 2013).
+    /// let h = x.map_cotangent(|cotangent| cotangent.clamp(-1.0, 1.0));
+    /// let loss = (h * h).sum();
+    /// assert_eq!(loss.backward().get(x).to_vec(), [0.2, 1.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// The sweep panics if `map` gives a cotangent of another shape.
+    #[track_caller]
+    pub fn map_cotangent(self, map: impl for<'a> Fn(Var<'a, T>) -> Var<'a, T> + Send + 'static) -> Self {
+        self.tape().apply(MapCotangent { map: Box::new(map) }, &[self])
+    }
+}

@@ -1,0 +1,68 @@
+//! What a sweep keeps by node: who gets a cotangent, and the sums of those that are waiting for more terms.
+
+use super::Wanted;
+use crate::Scalar;
+use crate::tape::Tape;
+
+/// Which nodes depend on a wanted one: the only ones that a cotangent is worth computing for.
+pub(super) struct Reach {
+    pub(super) first: u32,
+    /// By node; `None` where it is the tracked ones, since those depend on some leaf.
+    nodes: Option<Vec<bool>>,
+}
+
+impl Reach {
+    pub(super) fn new<T: Scalar>(tape: &Tape<T>, wanted: Wanted<'_>, last: u32) -> Self {
+        let Wanted::These(wanted) = wanted else { return Reach { first: 0, nodes: None } };
+        let first = wanted.first().copied().unwrap_or(0);
+        let mut nodes = vec![false; last as usize + 1];
+        for &w in wanted.iter().filter(|&&w| w <= last) {
+            nodes[w as usize] = tape.is_tracked(w);
+        }
+        for node in first..=last {
+            if !nodes[node as usize] && tape.is_tracked(node) {
+                nodes[node as usize] = (0..tape.arity(node)).any(|i| nodes[tape.input_of(node, i) as usize]);
+            }
+        }
+        Reach { first, nodes: Some(nodes) }
+    }
+
+    pub(super) fn contains<T: Scalar>(&self, tape: &Tape<T>, node: u32) -> bool {
+        self.nodes.as_ref().map_or_else(|| tape.is_tracked(node), |nodes| nodes[node as usize])
+    }
+}
+
+/// The cotangents that are being summed, by node. Few nodes wait at any time, however long the tape.
+pub(super) struct Slots<S> {
+    /// Place in `sums` plus one, or 0.
+    place: Vec<u32>,
+    sums: Vec<Option<S>>,
+    free: Vec<u32>,
+}
+
+impl<S: Default> Slots<S> {
+    pub(super) fn new(nodes: usize) -> Self {
+        Slots { place: vec![0; nodes], sums: Vec::new(), free: Vec::new() }
+    }
+
+    pub(super) fn entry(&mut self, node: u32) -> &mut S {
+        let place = &mut self.place[node as usize];
+        if *place == 0 {
+            *place = self.free.pop().unwrap_or_else(|| {
+                self.sums.push(None);
+                self.sums.len() as u32
+            });
+        }
+        self.sums[*place as usize - 1].get_or_insert_default()
+    }
+
+    pub(super) fn take(&mut self, node: u32) -> Option<S> {
+        match std::mem::take(&mut self.place[node as usize]) {
+            0 => None,
+            place => {
+                self.free.push(place);
+                self.sums[place as usize - 1].take()
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What the sweep and the handles read of a tape, and the mode in which rules compute on it.
+
+use std::cell::Ref;
+
+use super::{Mode, OpBox, Tape};
+use crate::scope::Scopes;
+use crate::{Op, Scalar, Tensor, shape};
+
+/// What the sweep and the handles read.
+impl<T: Scalar> Tape<T> {
+    #[inline]
+    pub(crate) fn value_of(&self, index: u32) -> Tensor<T> {
+        if self.nodes.borrow().is_released(index) {
+            self.restore(index);
+        }
+        self.nodes.borrow().values[index as usize].clone()
+    }
+
+    /// Calls `f` with a value.
+    #[inline]
+    pub(crate) fn with_value<R>(&self, index: u32, f: impl FnOnce(&Tensor<T>) -> R) -> R {
+        if self.nodes.borrow().is_released(index) {
+            self.restore(index);
+        }
+        f(&self.nodes.borrow().values[index as usize])
+    }
+
+    /// Calls `f` with the shape of a value, whose numbers may have been let go of.
+    #[inline]
+    pub(crate) fn with_shape<R>(&self, index: u32, f: impl FnOnce(&[usize]) -> R) -> R {
+        f(self.nodes.borrow().values[index as usize].shape())
+    }
+
+    pub(crate) fn with_scopes<R>(&self, f: impl FnOnce(&mut Scopes) -> R) -> R {
+        f(&mut self.nodes.borrow_mut().scopes)
+    }
+
+    pub(crate) fn scope_id(&self, index: u32) -> u32 {
+        self.nodes.borrow().records.get(index as usize).map_or(0, |record| record.scope)
+    }
+
+    /// Whether ops compute values that are no nodes.
+    pub(crate) fn is_sweeping(&self) -> bool {
+        self.mode.get() == Mode::Sweeping
+    }
+
+    pub(crate) fn records_nothing(&self) -> bool {
+        self.mode.get() != Mode::Recording
+    }
+
+    #[inline]
+    pub(crate) fn is_tracked(&self, index: u32) -> bool {
+        self.nodes.borrow().is_tracked(index)
+    }
+
+    #[inline]
+    pub(crate) fn is_leaf(&self, index: u32) -> bool {
+        self.nodes.borrow().records.get(index as usize).is_some_and(|record| record.leaf)
+    }
+
+    #[inline]
+    pub(crate) fn arity(&self, index: u32) -> usize {
+        self.nodes.borrow().inputs(index).len()
+    }
+
+    #[inline]
+    pub(crate) fn input_of(&self, index: u32, input: usize) -> u32 {
+        self.nodes.borrow().inputs(index)[input]
+    }
+
+    /// The ops of all nodes, for a sweep that records nothing.
+    pub(crate) fn ops(&self) -> Ref<'_, [Option<OpBox<T>>]> {
+        Ref::map(self.ops.borrow(), Vec::as_slice)
+    }
+
+    /// Calls `f` with the op of a node, if it has one. The tape may grow under the op, so it is taken out of its node for
+    /// the call.
+    pub(crate) fn with_op_taken(&self, index: u32, f: impl FnOnce(&dyn Op<T>)) {
+        let Some(op) = self.ops.borrow_mut()[index as usize].take() else { return };
+        f(&*op);
+        self.ops.borrow_mut()[index as usize] = Some(op);
+    }
+
+    /// Calls `f` with an empty tape that is kept for such calls.
+    pub(crate) fn with_inner<R>(&self, f: impl FnOnce(&Tape<T>) -> R) -> R {
+        let mut inner = self.inner.borrow_mut().take().unwrap_or_default();
+        let result = f(&inner);
+        inner.clear();
+        *self.inner.borrow_mut() = Some(inner);
+        result
+    }
+
+    /// Whether two values have the same shape.
+    #[inline]
+    pub(crate) fn same_shape(&self, a: u32, b: u32) -> bool {
+        let nodes = self.nodes.borrow();
+        shape::same(nodes.values[a as usize].shape(), nodes.values[b as usize].shape())
+    }
+
+    /// Lets ops compute values that are no nodes, until the guard is dropped.
+    pub(crate) fn sweeping(&self) -> Sweeping<'_, T> {
+        let before = self.mode.replace(Mode::Sweeping);
+        Sweeping { tape: self, before, nodes: self.nodes.borrow().records.len() as u32 }
+    }
+}
+
+/// A tape whose ops compute values for a rule; when it is dropped (a rule may panic), the tape is as before.
+pub(crate) struct Sweeping<'t, T: Scalar> {
+    tape: &'t Tape<T>,
+    before: Mode,
+    nodes: u32,
+}
+
+impl<T: Scalar> Sweeping<'_, T> {
+    /// Whether a value is one of those that last until [`forget`](Sweeping::forget).
+    #[inline]
+    pub(crate) fn owns(&self, index: u32) -> bool {
+        index >= self.nodes
+    }
+
+    /// Takes out a value that would be forgotten.
+    #[inline]
+    pub(crate) fn take(&self, index: u32) -> Tensor<T> {
+        std::mem::replace(&mut self.tape.nodes.borrow_mut().values[index as usize], Tensor::taken())
+    }
+
+    /// Forgets all values that are no nodes.
+    #[inline]
+    pub(crate) fn forget(&self) {
+        self.tape.nodes.borrow_mut().values.truncate(self.nodes as usize);
+    }
+}
+
+impl<T: Scalar> Drop for Sweeping<'_, T> {
+    fn drop(&mut self) {
+        self.forget();
+        self.tape.mode.set(self.before);
+    }
+}

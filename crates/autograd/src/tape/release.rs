@@ -1,0 +1,89 @@
+//! Values that are not kept, and computed again for who asks.
+
+use smallvec::SmallVec;
+
+use super::{Inputs, Mode, Nodes, Tape};
+use crate::{Scalar, Var};
+
+/// Letting go of values that no rule reads.
+impl<T: Scalar> Tape<T> {
+    /// Lets go of the values recorded since position `start` that no rule of theirs reads (see
+    /// [`Op::reads`](crate::Op::reads)), but for those of `keep`, which later ops will read. The memory of a recurrent
+    /// network is mostly such values: the pre-activations of its gates and the terms of its sums.
+    ///
+    /// Nothing else changes: who asks for such a value after all gets it, computed once more.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from_vec(vec![0.5, -1.0], &[2]));
+    /// let start = tape.len();
+    /// let sum = x + x; // nobody's rule reads it: that of tanh reads its output
+    /// let y = sum.tanh();
+    /// tape.release_unread(start, &[y]);
+    /// assert_eq!(sum.value().to_vec(), [1.0, -2.0]);
+    /// ```
+    pub fn release_unread(&self, start: usize, keep: &[Var<'_, T>]) {
+        if self.mode.get() != Mode::Recording {
+            return;
+        }
+        let Nodes { values, records, edges, .. } = &mut *self.nodes.borrow_mut();
+        let mut needed: SmallVec<[bool; 64]> = SmallVec::from_elem(false, records.len().saturating_sub(start));
+        let mut need = |node: u32| {
+            if let Some(slot) = (node as usize).checked_sub(start).and_then(|i| needed.get_mut(i)) {
+                *slot = true;
+            }
+        };
+        keep.iter().for_each(|v| need(v.id()));
+        for (node, record) in records.iter().enumerate().skip(start) {
+            if record.reads.reads_output() {
+                need(node as u32);
+            }
+            let inputs = &edges[record.first_edge as usize..][..record.arity as usize];
+            for (k, &input) in inputs.iter().enumerate() {
+                if record.reads.reads_input(k) {
+                    need(input);
+                }
+            }
+        }
+        for (value, needed) in values[start..].iter_mut().zip(&needed) {
+            if !needed {
+                value.release();
+            }
+        }
+    }
+
+    /// How many values were computed again since the tape was made, because somebody asked for them after they had been let
+    /// go of. If that is a rule, its op reads more than it says.
+    pub fn recomputed(&self) -> usize {
+        self.recomputed.get()
+    }
+
+    /// Computes a value again that was let go of, and what it needs for that.
+    #[cold]
+    pub(crate) fn restore(&self, index: u32) {
+        let mut waiting = vec![index];
+        while let Some(&node) = waiting.last() {
+            let nodes = self.nodes.borrow();
+            let before = waiting.len();
+            if nodes.is_released(node) {
+                waiting.extend(nodes.inputs(node).iter().filter(|&&input| nodes.is_released(input)));
+            }
+            if waiting.len() > before {
+                continue;
+            }
+            waiting.pop();
+            if nodes.is_released(node) {
+                let ops = self.ops.borrow();
+                let op = ops[node as usize].as_ref().unwrap_or_else(|| {
+                    panic!("the rule of node {node} reads its output, and its op says that it does not (Op::reads)")
+                });
+                let inputs = nodes.inputs(node).iter().map(|&i| &nodes.values[i as usize]);
+                let value = op.forward(&inputs.collect::<Inputs<'_, T>>());
+                drop(nodes);
+                self.nodes.borrow_mut().values[node as usize] = value;
+                self.recomputed.set(self.recomputed.get() + 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The gradient check for cells: one line in a test.
+//!
+//! ```
+//! use rand::{SeedableRng, rngs::StdRng};
+//! use rewind_rnn::{Gru, check};
+//!
+//! let gru = Gru::new(3, 4, &mut StdRng::seed_from_u64(1));
+//! check::cell(&gru, [3, 2, 3]).assert(); // T = 3, B = 2, I = 3
+//! ```
+//!
+//! Checked are every parameter (those that are zero, as learned states are at first, are moved off zero), the input of every
+//! step and every part of the first state, over a padded batch of sequences of different lengths; the value is every part
+//! of the state after every step. [`rewind_autograd::check`] says what the report tells.
+
+use rewind_autograd::check::{self, Check, Report};
+use rewind_autograd::ops::layout::concat;
+use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
+
+use crate::cell::{Cell, State, parts};
+use crate::unroll::Unroll;
+
+parameters! {
+    /// All that a gradient is wanted for.
+    struct Run<P, M> {
+        #[module]
+        cell: M,
+        x: P,
+        first_state: Vec<Part<P>>,
+    }
+}
+
+parameters! {
+    /// What is added to one variable of the first state, `[B, H]`.
+    struct Part<P> { part: P }
+}
+
+/// Checks `cell` in `f64` over `[T, B, I]`: time steps, sequences and features. Every entry, at both orders.
+///
+/// # Panics
+/// If one of the sizes is 0, or the cell does not take that many features.
+#[track_caller]
+pub fn cell<M>(cell: &M, sizes: [usize; 3]) -> Report
+where
+    M: Parameters<Tensor<f64>, With<Tensor<f64>> = M>,
+    for<'t> M::With<Var<'t, f64>>: Cell<'t, f64>,
+{
+    cell_with(check::full(), cell, sizes)
+}
+
+/// [`cell`] with other settings, in either precision.
+///
+/// # Panics
+/// If one of the sizes is 0.
+#[track_caller]
+pub fn cell_with<T: Scalar, M>(check: Check, cell: &M, sizes: [usize; 3]) -> Report
+where
+    M: Parameters<Tensor<T>, With<Tensor<T>> = M>,
+    for<'t> M::With<Var<'t, T>>: Cell<'t, T>,
+{
+    if sizes.contains(&0) {
+        panic!("check::cell: sizes {sizes:?} for [T, B, I]; expected at least one step, sequence and feature");
+    }
+    let [steps, batch, _] = sizes;
+    let mut stream = 100;
+    let mut sample = |shape: &[usize]| {
+        stream += 1;
+        check::sample(shape, stream)
+    };
+    let x = sample(&sizes);
+    let first_state = {
+        let tape = Tape::new();
+        let shapes = parts(&cell.on(&tape).initial(batch)).into_iter().map(|part| part.shape());
+        shapes.map(|shape| Part { part: sample(&shape) }).collect()
+    };
+    let cell = cell.map(|_, p| if p.to_vec().iter().all(|&p| p == T::ZERO) { sample(p.shape()) } else { p.clone() });
+    let lengths: Vec<usize> = (0..batch).map(|b| steps - b % steps).collect();
+    check.module(&Run { cell, x, first_state }, |_, run| states(run, batch, &lengths))
+}
+
+/// All numbers of all states of the unrolled cell, in one row.
+fn states<'t, T: Scalar, C: Cell<'t, T>>(run: &Run<Var<'t, T>, C>, batch: usize, lengths: &[usize]) -> Var<'t, T> {
+    let own = run.cell.initial(batch);
+    let mut added = run.first_state.iter();
+    let first = own.clone().zip(own, &mut |part, _| part + added.next().expect("one for each part").part);
+    let unrolled = Unroll::new().lengths(lengths).from(first).run(&run.cell, run.x);
+    let row = |part: Var<'t, T>| part.reshape(&[part.element_count()]);
+    let rows: Vec<_> = unrolled.states.iter().flat_map(parts).map(row).collect();
+    concat(&rows, 0)
+}

@@ -1,0 +1,131 @@
+//! Long sequences in segments: of each, only the state at its end is remembered (Chen et al. 2016; Gruslys et al. 2016).
+
+use std::sync::Arc;
+
+use rewind_autograd::ops::layout::concat;
+use rewind_autograd::{Parameters, Scalar, Tape, Tensor, Var, checkpoint};
+
+use crate::cell::{Cell, State, parts};
+use crate::unroll::{FirstState, Unroll, check_input};
+
+/// A sequence that was unrolled in segments.
+#[derive(Clone, Debug)]
+pub struct Segments<'t, T: Scalar, S> {
+    /// The loss of every segment, in order.
+    pub losses: Vec<Var<'t, T>>,
+    /// The state after the last time step.
+    pub last: S,
+}
+
+impl<'t, T: Scalar, S> Segments<'t, T, S> {
+    /// The sum of the losses of all segments.
+    pub fn loss(&self) -> Var<'t, T> {
+        let (first, rest) = self.losses.split_first().expect("there is a time step, and so a segment");
+        rest.iter().fold(*first, |sum, &loss| sum + loss)
+    }
+}
+
+impl<N> Unroll<'_, N> {
+    /// Unrolls `cell` over `x` `[T, B, I]` in segments of `every` steps, forgets all but the state at the end of each, and
+    /// computes a segment again when the sweep comes to it: each step is computed twice. With `every` near √T the memory
+    /// grows with √T.
+    ///
+    /// `loss` gets a tape, the first time step of a segment and the outputs of its steps, `[S, B, H]`, and gives a scalar;
+    /// so the outputs need not be kept either. `module` is what `cell` was put on the tape from. Gradients are those of
+    /// [`run`](Unroll::run) with the losses of all segments summed: to the last bit if the state of the cell is used no
+    /// more than twice in a step (tanh-RNN, LSTM), else up to the order of summation at the ends of the segments.
+    ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::{OnTape, Tape};
+    /// use rewind_rnn::{Lstm, Unroll};
+    ///
+    /// let lstm = Lstm::new(3, 5, &mut StdRng::seed_from_u64(1));
+    /// let tape = Tape::<f32>::new();
+    /// let cell = lstm.on(&tape);
+    /// let x = tape.zeros(&[100, 2, 3]);
+    /// let segments = Unroll::new().in_segments(10, &lstm, &cell, x, |_tape, _start, outputs| (outputs * outputs).sum());
+    /// let gradients = segments.loss().backward().of(&cell);
+    /// assert_eq!(gradients.weight_hh.shape(), [5, 20]);
+    /// ```
+    ///
+    /// # Panics
+    /// As [`run`](Unroll::run); if `every` is 0, `loss` gives no scalar, or the unrolling has lengths or goes backward in
+    /// time, which segments do not know.
+    #[track_caller]
+    pub fn in_segments<'t, T, M, L>(
+        self,
+        every: usize,
+        module: &M,
+        cell: &M::With<Var<'t, T>>,
+        x: Var<'t, T>,
+        loss: L,
+    ) -> Segments<'t, T, <M::With<Var<'t, T>> as Cell<'t, T>>::State>
+    where
+        T: Scalar,
+        M: Parameters<Tensor<T>> + Clone + Send + Sync + 'static,
+        for<'s> M::With<Var<'s, T>>: Cell<'s, T>,
+        N: FirstState<'t, T, M::With<Var<'t, T>>>,
+        L: for<'s> Fn(&'s Tape<T>, usize, Var<'s, T>) -> Var<'s, T> + Send + Sync + 'static,
+    {
+        let [steps, batch, _] = check_input(x);
+        if every == 0 {
+            panic!("in_segments: segments of 0 steps; expected 1 at least");
+        }
+        if self.lengths.is_some() || self.backward {
+            panic!("in_segments: sequences of one length, forward in time, are all that segments know");
+        }
+        // The structure of the module, to be filled with variables of whatever tape a segment is run on.
+        let shared = Arc::new((module.clone(), loss));
+        let parameters = cell.leaves().into_iter().copied().collect::<Vec<_>>();
+        let (mut state, mut losses) = (self.first.first(cell, batch), Vec::new());
+        for start in (0..steps).step_by(every) {
+            let parts = parts(&state);
+            let mut inputs = vec![x.slice(0, start..steps.min(start + every))];
+            inputs.extend(&parts);
+            inputs.extend(&parameters);
+            let shared = Arc::clone(&shared);
+            let packed = checkpoint(&inputs, move |tape, v| {
+                let (module, loss) = &*shared;
+                segment(module, tape, v, |tape, outputs| loss(tape, start, outputs))
+            });
+            losses.push(packed.slice(0, 0..1).reshape(&[]));
+            let mut place = 1;
+            state = state.clone().zip(state, &mut |part, _| {
+                let from = place;
+                place += part.element_count();
+                packed.slice(0, from..place).reshape(&part.shape())
+            });
+        }
+        Segments { losses, last: state }
+    }
+}
+
+/// The loss of a segment and all parts of its last state, in one vector. `v` holds the segment of x, the parts of the state
+/// before it, and the parameters.
+fn segment<'s, T, M>(
+    module: &M,
+    tape: &'s Tape<T>,
+    v: &[Var<'s, T>],
+    loss: impl Fn(&'s Tape<T>, Var<'s, T>) -> Var<'s, T>,
+) -> Var<'s, T>
+where
+    T: Scalar,
+    M: Parameters<Tensor<T>>,
+    M::With<Var<'s, T>>: Cell<'s, T>,
+{
+    let (x, rest) = v.split_first().expect("the segment of x is an input");
+    let mut parameters = rest[rest.len() - module.leaves().len()..].iter();
+    let cell = module.map(|_, _| *parameters.next().expect("one variable per leaf"));
+    let mut before = rest.iter();
+    let blank = cell.initial(x.shape()[1]);
+    let first = blank.clone().zip(blank, &mut |_, _| *before.next().expect("one variable per part of the state"));
+    let unrolled = Unroll::new().from(first).run(&cell, *x);
+    let loss = loss(tape, unrolled.outputs());
+    if loss.element_count() != 1 {
+        panic!("in_segments: the loss of a segment has shape {:?}, expected a scalar", loss.shape().as_slice());
+    }
+    let mut packed = vec![loss.reshape(&[1])];
+    packed.extend(parts(&unrolled.last).into_iter().map(|part| part.reshape(&[part.element_count()])));
+    concat(&packed, 0)
+}

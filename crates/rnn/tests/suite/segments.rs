@@ -1,0 +1,110 @@
+//! Sequences in segments: the gradients of the whole, with the memory of its parts.
+
+use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var};
+use rewind_rnn::{Cell, Reset, Unroll};
+
+use super::cells::{gru, lstm, random, tanh};
+
+/// The loss over all steps and the gradients by parameter and with respect to x.
+fn gradients<M>(module: &M, x: &Tensor<f64>, every: Option<usize>) -> (f64, Vec<Tensor<f64>>, usize)
+where
+    M: Parameters<Tensor<f64>> + Clone + Send + Sync + 'static,
+    for<'t> M::With<Var<'t, f64>>: Cell<'t, f64>,
+{
+    let tape = Tape::new();
+    let (cell, x) = (module.on(&tape), tape.leaf(x.clone()));
+    let loss = match every {
+        None => {
+            let outputs = Unroll::new().run(&cell, x).outputs();
+            (outputs * outputs).sum()
+        }
+        Some(every) => {
+            Unroll::new().in_segments(every, module, &cell, x, |_, _, outputs| (outputs * outputs).sum()).loss()
+        }
+    };
+    let all = loss.backward();
+    let mut out: Vec<_> = all.of(&cell).leaves().into_iter().cloned().collect();
+    out.push(all.get(x));
+    (loss.value().item(), out, tape.len())
+}
+
+fn assert_close(found: &[Tensor<f64>], expected: &[Tensor<f64>], case: &str) {
+    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+        let difference = f.zip(e, |f, e| f - e).norm();
+        assert!(e.norm() > 1e-3 && difference <= 1e-13 * e.norm(), "{case}: gradient {i} is off by {difference:e}");
+    }
+}
+
+#[test]
+fn gradients_are_those_of_the_whole_sequence() {
+    let x = random(&[33, 3, 4], 1);
+    for every in [1, 7, 11, 33, 50] {
+        let (loss, expected, nodes) = gradients(&lstm(4, 5), &x, None);
+        let (found_loss, found, found_nodes) = gradients(&lstm(4, 5), &x, Some(every));
+        assert!((loss - found_loss).abs() < 1e-13 * loss);
+        assert_close(&found, &expected, &format!("lstm every {every}"));
+        assert!(every < 7 || found_nodes * 2 < nodes, "{found_nodes} nodes of {nodes} were kept");
+        let (_, expected, _) = gradients(&tanh(4, 5), &x, None);
+        assert_close(&gradients(&tanh(4, 5), &x, Some(every)).1, &expected, &format!("tanh every {every}"));
+        let (_, expected, _) = gradients(&gru(4, 5, Reset::AfterProduct), &x, None);
+        assert_close(
+            &gradients(&gru(4, 5, Reset::AfterProduct), &x, Some(every)).1,
+            &expected,
+            &format!("gru every {every}"),
+        );
+    }
+}
+
+#[test]
+fn a_cell_whose_state_is_used_twice_gets_the_same_bits() {
+    let x = random(&[33, 3, 4], 1);
+    let seen = |every| gradients(&lstm(4, 5), &x, every).1;
+    let expected = seen(None);
+    for every in [7, 11] {
+        for (i, (found, expected)) in seen(Some(every)).iter().zip(&expected).enumerate() {
+            assert_eq!(found.to_vec(), expected.to_vec(), "every {every}: gradient {i}");
+        }
+    }
+}
+
+#[test]
+fn the_loss_is_told_where_its_segment_starts() {
+    let tape = Tape::<f64>::new();
+    let module = tanh(2, 3);
+    let cell = module.on(&tape);
+    let x = tape.constant(random(&[7, 1, 2], 1));
+    let segments = Unroll::new().in_segments(3, &module, &cell, x, |tape, start, outputs| {
+        tape.scalar(100.0 * start as f64 + outputs.shape()[0] as f64)
+    });
+    let seen: Vec<_> = segments.losses.iter().map(|loss| loss.value().item()).collect();
+    assert_eq!(seen, [3.0, 303.0, 601.0]);
+    let whole = Unroll::new().run(&cell, x);
+    assert_eq!(segments.last.value(), whole.last.value());
+}
+
+#[test]
+#[should_panic(expected = "in_segments: segments of 0 steps")]
+fn segments_have_a_step() {
+    let tape = Tape::<f64>::new();
+    let module = tanh(2, 3);
+    let x = tape.zeros(&[7, 1, 2]);
+    Unroll::new().in_segments(0, &module, &module.on(&tape), x, |_, _, outputs| outputs.sum());
+}
+
+#[test]
+#[should_panic(expected = "the loss of a segment has shape [3, 1, 3]")]
+fn the_loss_of_a_segment_is_a_scalar() {
+    let tape = Tape::<f64>::new();
+    let module = tanh(2, 3);
+    let x = tape.zeros(&[7, 1, 2]);
+    Unroll::new().in_segments(3, &module, &module.on(&tape), x, |_, _, outputs| outputs);
+}
+
+#[test]
+#[should_panic(expected = "sequences of one length, forward in time")]
+fn lengths_are_refused() {
+    let tape = Tape::<f64>::new();
+    let module = tanh(2, 3);
+    let x = tape.zeros(&[7, 1, 2]);
+    Unroll::new().lengths(&[3]).in_segments(3, &module, &module.on(&tape), x, |_, _, outputs| outputs.sum());
+}
