@@ -8,6 +8,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{Tape, Tensor, Var};
+use rewind_benches::chain;
 
 /// Numbers in ±1 that follow no pattern.
 fn sample(shape: &[usize]) -> Tensor<f32> {
@@ -41,14 +42,9 @@ where
 }
 
 /// Ops on eight numbers, where the cost of a node shows: throughput is in nodes.
-fn chain(c: &mut Criterion) {
-    measure(c, "chain of 300 nodes on [1, 8]", 300, &[&[1, 8], &[1, 8]], |v| {
-        let [mut x, y] = [v[0], v[1]];
-        for _ in 0..100 {
-            x = (x * y + y).tanh();
-        }
-        x
-    });
+fn small_nodes(c: &mut Criterion) {
+    let name = format!("chain of {} nodes on [1, 8]", chain::NODES);
+    measure(c, &name, chain::NODES as u64, &[&chain::SHAPE, &chain::SHAPE], |v| chain::of(v[0], v[1]));
 }
 
 fn elementwise(c: &mut Criterion) {
@@ -85,6 +81,6 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .sample_size(20);
-    targets = chain, elementwise, matmul, layout
+    targets = small_nodes, elementwise, matmul, layout
 }
 criterion_main!(ops);

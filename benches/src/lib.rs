@@ -3,13 +3,18 @@
 //! A step is the whole sequence forward from a zero state, loss = mean of the squares of all outputs, and backward to
 //! all parameters, in `f32`. The batch is cut into shards, whatever the number of threads.
 
+pub mod chain;
+pub mod command;
 pub mod custom;
+pub mod kernel;
+pub mod resident;
+pub mod timing;
 
 use clap::ValueEnum;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rewind_autograd::{Parameters, Tensor, Var};
-use rewind_rnn::{Cell, Gru, Lstm, Shards, TanhRnn, unroll};
+use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var};
+use rewind_rnn::{Cell, Gru, Lstm, Shards, TanhRnn, Unroll, unroll};
 
 use custom::CustomLstm;
 
@@ -37,6 +42,12 @@ pub const SHAPES: [Shape; 6] = [
     Shape { name: "zaremba", steps: 35, batch: 20, inputs: 650, hidden: 650 },
     Shape { name: "large", steps: 50, batch: 64, inputs: 256, hidden: 512 },
 ];
+
+/// A long sequence: what a step costs in memory shows here.
+pub const LONG: Shape = Shape { name: "long", steps: 2000, batch: 8, inputs: 64, hidden: 128 };
+
+/// One training step of a cell, whatever made it: a call runs it and gives its loss.
+pub type Step = Box<dyn FnMut() -> f32>;
 
 /// The cells that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -73,34 +84,41 @@ impl CellKind {
 }
 
 impl Shape {
-    /// The shape of that name.
+    /// The shape of that name, [`LONG`] among them.
     pub fn named(name: &str) -> Option<Shape> {
-        SHAPES.into_iter().find(|shape| shape.name == name)
+        SHAPES.into_iter().chain([LONG]).find(|shape| shape.name == name)
     }
 
     /// Multiplications and additions of a training step's matrix products: 6·T·B·(I + H)·G·H.
+    ///
+    /// The gradient of the input, which nobody asks for here, is counted with the rest: the figure is a common unit.
     pub fn flops(&self, kind: CellKind) -> f64 {
         let products = self.steps * self.batch * (self.inputs + self.hidden) * kind.gates() * self.hidden;
         6.0 * products as f64
     }
 
-    /// The batch `[T, B, I]` in shards along B: two where each gets eight sequences at least, and one elsewhere.
-    fn shards(&self, rng: &mut StdRng) -> Vec<Tensor<f32>> {
+    /// Sequences of each shard of the batch: two shards where each gets four sequences at least, and one elsewhere.
+    pub fn shards(&self) -> Vec<usize> {
+        if self.batch < 8 { vec![self.batch] } else { vec![self.batch / 2, self.batch - self.batch / 2] }
+    }
+
+    /// The batch `[T, B, I]` in shards along B.
+    fn data(&self, rng: &mut StdRng) -> Vec<Tensor<f32>> {
         let x = Tensor::from_fn(&[self.steps, self.batch, self.inputs], |_| rng.random_range(-1.0..1.0));
-        if self.batch < 16 {
-            return vec![x];
-        }
-        let half = self.batch / 2;
-        [0..half, half..self.batch].map(|rows| x.slice(1, rows).to_contiguous()).into()
+        let mut first = 0;
+        let mut shard = |rows| {
+            first += rows;
+            x.slice(1, first - rows..first).to_contiguous()
+        };
+        self.shards().into_iter().map(&mut shard).collect()
     }
 }
 
-/// Makes a training step of `kind` at `shape` on `threads` threads; each call of what is returned runs one and gives its
-/// loss.
+/// Makes a training step of `kind` at `shape` on `threads` threads.
 ///
 /// # Panics
 /// If the threads cannot be started.
-pub fn training_step(kind: CellKind, shape: Shape, threads: usize) -> Box<dyn FnMut() -> f32> {
+pub fn training_step(kind: CellKind, shape: Shape, threads: usize) -> Step {
     let rng = &mut StdRng::seed_from_u64(1);
     let Shape { inputs, hidden, .. } = shape;
     match kind {
@@ -111,12 +129,33 @@ pub fn training_step(kind: CellKind, shape: Shape, threads: usize) -> Box<dyn Fn
     }
 }
 
-fn step_of<M>(module: M, shape: Shape, threads: usize) -> Box<dyn FnMut() -> f32>
+/// Makes a training step of the LSTM at `shape` in segments of √T time steps, of which only the last state is kept (see
+/// [`Unroll::in_segments`]), on the caller's thread.
+pub fn segmented_step(shape: Shape) -> Step {
+    let lstm = Lstm::new(shape.inputs, shape.hidden, &mut StdRng::seed_from_u64(1));
+    let x = Tensor::from_fn(&[shape.steps, shape.batch, shape.inputs], |i| (i as f32).sin());
+    let (every, mut tape) = (shape.steps.isqrt(), Tape::new());
+    let outputs = (shape.steps * shape.batch * shape.hidden) as f32;
+    Box::new(move || {
+        let loss = {
+            let cell = lstm.on(&tape);
+            let x = tape.constant(x.clone());
+            let segments = Unroll::new().in_segments(every, &lstm, &cell, x, move |_, _, y| (y * y).sum() / outputs);
+            let loss = segments.loss();
+            std::hint::black_box(loss.backward().of(&cell));
+            loss.value().item()
+        };
+        tape.clear();
+        loss
+    })
+}
+
+fn step_of<M>(module: M, shape: Shape, threads: usize) -> Step
 where
     M: Parameters<Tensor<f32>> + Send + Sync + 'static,
     for<'t> M::With<Var<'t, f32>>: Cell<'t, f32>,
 {
-    let data = shape.shards(&mut StdRng::seed_from_u64(2));
+    let data = shape.data(&mut StdRng::seed_from_u64(2));
     let workers = Shards::<f32>::new(threads).expect("threads can be started");
     let outputs = (shape.steps * shape.batch * shape.hidden) as f32;
     Box::new(move || {

@@ -1,0 +1,47 @@
+"""The machine, the commit and the versions that a record belongs to."""
+
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+
+
+def output(*command: str, cwd: Path) -> str:
+    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def field(path: str, name: str) -> str:
+    """The first `name : value` of a file of `/proc`."""
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return "unknown"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(name)), "unknown")
+
+
+def describe(repository: Path) -> dict[str, str]:
+    """What the head of a record says."""
+    # Earlier records that are not committed yet do not matter.
+    changes = output("git", "status", "--porcelain", "--", ".", ":!benches/record", cwd=repository)
+    kibibytes = field("/proc/meminfo", "MemTotal").split()[0]
+    return {
+        "processor": field("/proc/cpuinfo", "model name"),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "memory": f"{int(kibibytes) / 2**20:.0f} GiB" if kibibytes.isdigit() else "unknown",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "rustc": output("rustc", "--version", cwd=repository),
+        "python": platform.python_version(),
+        "commit": output("git", "rev-parse", "HEAD", cwd=repository) + (" with uncommitted changes" if changes else ""),
+    }
+
+
+def load() -> str:
+    """The load average of the last minute: other work shows here."""
+    return f"{os.getloadavg()[0]:.2f}"
+
+
+def slug(processor: str) -> str:
+    """The processor's name as part of a file's name: `intel-xeon-2.80ghz`."""
+    words = re.sub(r"\((R|TM)\)|\b(CPU|Processor)\b", " ", processor, flags=re.IGNORECASE)
+    return re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-")

@@ -1,0 +1,139 @@
+"""Rounds: all contestants once, in turn, again and again, so that a slow minute of the machine is slow for all."""
+
+import sys
+from statistics import median
+from typing import NamedTuple
+
+from .programs import OURS, Failure, Program
+
+THREADS = 2
+
+# Rounds of what hardly varies, or takes long: memory and growth.
+FEW_ROUNDS = 3
+
+
+class Case(NamedTuple):
+    """One thing that is measured."""
+
+    measurement: str
+    program: str
+    cell: str = ""
+    shape: str = ""
+    threads: int = THREADS
+
+    def __str__(self) -> str:
+        threads = "" if self.threads == THREADS else f"on {self.threads} thread{'s' * (self.threads > 1)}"
+        return " ".join(word for word in (self.measurement, self.program, self.cell, self.shape, threads) if word)
+
+
+class Results:
+    """The values of every case, a list of rounds each."""
+
+    def __init__(self) -> None:
+        self.values: dict[Case, dict[str, list[float]]] = {}
+        self.failures: dict[str, str] = {}
+        self.sizes: dict[str, dict[str, float]] = {}
+
+    def add(self, case: Case, line: dict[str, str | float]) -> None:
+        """Keeps a line's numbers; raises Failure if it is not of the case that was asked for."""
+        sizes = {name: line[name] for name in ("T", "B", "I", "H") if name in line}
+        expected = self.sizes.setdefault(case.shape, sizes)
+        if sizes != expected or (case.cell and line.get("cell") != case.cell):
+            raise Failure(f"{case}: it measured {line}; expected sizes {expected}")
+        fields = self.values.setdefault(case, {})
+        for name, value in line.items():
+            if isinstance(value, float) and name not in ("T", "B", "I", "H", "threads", "nodes"):
+                fields.setdefault(name, []).append(value)
+
+    def get(self, case: Case, field: str) -> list[float]:
+        """The values of all rounds; none if the case was not measured."""
+        return self.values.get(case, {}).get(field, [])
+
+    def median(self, case: Case, field: str) -> float | None:
+        values = self.get(case, field)
+        return median(values) if values else None
+
+    def to_json(self) -> list[dict]:
+        return [{**case._asdict(), **self.sizes[case.shape], "values": fields} for case, fields in self.values.items()]
+
+
+class Plan(NamedTuple):
+    """What to measure, and how often."""
+
+    parts: list[str]
+    shapes: list[str]
+    rounds: int
+    runs: int
+
+
+def measure(plan: Plan, programs: list[Program]) -> Results:
+    """Everything of the plan. A peer that fails is left out of what it failed at; if ours fails, that is the end."""
+    results = Results()
+    few = min(plan.rounds, FEW_ROUNDS)
+    for shape in plan.shapes:
+        in_turn(results, training_cases(plan, programs, shape), programs, plan.rounds, plan.runs)
+    if "chain" in plan.parts:
+        cases = [Case("chain", p.name, threads=1) for p in with_measurement(programs, "chain")]
+        in_turn(results, cases, programs, plan.rounds)
+    if "memory" in plan.parts:
+        for shape in ("medium", "long"):
+            cases = [Case("memory", p.name, "lstm", shape) for p in with_measurement(programs, "memory")]
+            in_turn(results, cases, programs, few)
+    if "growth" in plan.parts:
+        grow(results, programs, few)
+    return results
+
+
+def with_measurement(programs: list[Program], measurement: str) -> list[Program]:
+    return [program for program in programs if measurement in program.measurements]
+
+
+def training_cases(plan: Plan, programs: list[Program], shape: str) -> list[Case]:
+    """Times at one shape: for every cell ours and then its peers, so that what is compared runs side by side."""
+    cases = []
+    if "training" in plan.parts:
+        for cell in ("lstm", "gru", "tanh", "custom"):
+            cases += [Case("training_step", p.name, cell, shape) for p in programs if cell in p.cells]
+        cases.append(Case("training_step", OURS, "lstm", shape, threads=1))
+    if "kernel" in plan.parts:
+        cases += [Case("kernel", OURS, "lstm", shape), Case("training_step", OURS, "lstm", shape)]
+    return list(dict.fromkeys(cases))
+
+
+def in_turn(results: Results, cases: list[Case], programs: list[Program], rounds: int, runs: int | None = None) -> None:
+    """A B A B: each case once a round, in a process of its own."""
+    by_name = {program.name: program for program in programs}
+    for number in range(1, rounds + 1):
+        for case in [case for case in cases if str(case) not in results.failures]:
+            progress(f"round {number} of {rounds}: {case}")
+            arguments = [f"--runs={runs}"] if runs else []
+            if case.cell:
+                arguments += [f"--cell={case.cell}", f"--shape={case.shape}", f"--threads={case.threads}"]
+            try:
+                [line] = by_name[case.program].run(case.measurement, *arguments, threads=case.threads)
+                results.add(case, line)
+            except Failure as failure:
+                if case.program == OURS:
+                    raise
+                results.failures[str(case)] = str(failure)
+                results.values.pop(case, None)
+                progress(str(failure), end="\n")
+    progress("")
+
+
+def grow(results: Results, programs: list[Program], rounds: int) -> None:
+    """Ours alone, at growing numbers of time steps."""
+    ours = next(program for program in programs if program.name == OURS)
+    for number in range(1, rounds + 1):
+        progress(f"round {number} of {rounds}: growth")
+        for line in ours.run("growth", threads=1):
+            results.add(Case("growth", OURS, line["cell"], f"T={line['T']:.0f}", threads=1), line)
+    progress("")
+
+
+def progress(text: str, end: str = "") -> None:
+    """One line that is written over and over, where somebody looks on."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end=end, file=sys.stderr, flush=True)
+    elif text:
+        print(text, file=sys.stderr, flush=True)
