@@ -58,6 +58,20 @@ fn write_a_cell_shows_the_example() {
 }
 
 #[test]
+fn check_a_gradient_shows_the_example() {
+    assert_copy("docs/check_a_gradient.md", "examples/05_check_an_op.rs");
+}
+
+#[test]
+fn derivatives_shows_its_two_examples() {
+    let example = read("examples/07_derivatives.rs") + &read("examples/06_rtrl.rs");
+    match compare(&read("docs/derivatives.md"), &example) {
+        Ok(lines) => assert!(lines > 100, "the page shows {lines} lines of its examples: too few to be their text"),
+        Err(block) => panic!("docs/derivatives.md and its examples differ. {block}"),
+    }
+}
+
+#[test]
 fn a_page_that_differs_is_noticed() {
     let example = "fn a() {}\n/// ```text\n/// x\n/// ```\nfn b() {}\nfn c() {}\n";
     let page =
