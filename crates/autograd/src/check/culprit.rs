@@ -91,10 +91,27 @@ impl<T: Scalar> Walk<'_, T> {
             let info = self.tape.node(self.nodes[place]);
             *wrong.entry(info.name).or_default() += 1;
             if first.is_none() {
-                first = Some(self.describe(order, info, sight));
+                first = Some(self.inside(&info).unwrap_or_else(|| self.describe(order, info, sight)));
             }
         }
-        first.map(|suspect| Suspect { nodes: wrong[suspect.op], examined: self.nodes.len(), ..suspect })
+        first.map(|suspect| {
+            let nodes = wrong.get(suspect.op).copied().unwrap_or(suspect.nodes); // those of a region are counted there
+            Suspect { nodes, examined: suspect.examined + self.nodes.len(), ..suspect }
+        })
+    }
+
+    /// The first op at fault within a region that the sweep runs again: the rule of such a node is a sweep over others.
+    fn inside(&self, info: &NodeInfo<T>) -> Option<Suspect> {
+        let ops = self.tape.ops();
+        let region = ops[info.index].as_ref()?.region()?;
+        let tape = Tape::new();
+        let inputs: Vec<_> = self.values(info).into_iter().map(|x| tape.leaf(x)).collect();
+        let root = catch(|| region.run(&tape, &inputs)).ok()?.position();
+        let walk = Walk { tape: &tape, nodes: ancestors(&tape, &[root]), seed: self.seed };
+        let suspect = walk.first_order().or_else(|| walk.second_order())?;
+        let scope =
+            [info.scope.as_str(), &suspect.scope].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join("/");
+        Some(Suspect { node: info.index, scope, ..suspect })
     }
 
     fn describe(&self, order: usize, info: NodeInfo<T>, sight: Sight<T>) -> Suspect {

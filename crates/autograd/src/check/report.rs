@@ -118,7 +118,7 @@ pub struct StepError {
 /// A node whose own rule is wrong at the values it had.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Suspect {
-    /// Its position on the tape.
+    /// Its position on the tape; that of the checkpoint, if it lies in a region that is run again.
     pub node: usize,
     /// The op's name.
     pub op: &'static str,

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use rewind_autograd::check::{self, Culprit, Doubt, Invalid, Mode, Verdict};
 use rewind_autograd::ops::activation::Tanh;
-use rewind_autograd::{Op, Scalar, Site, Tape, Tensor, Term, Var};
+use rewind_autograd::{Op, Scalar, Site, Tape, Tensor, Term, Var, checkpoint};
 
 fn x(shape: &[usize]) -> [Tensor<f64>; 1] {
     [check::sample(shape, 3)]
@@ -274,4 +274,21 @@ fn rules_for_one_op_do_not_hide_behind_its_last_value() {
     // The report looks at every rule before it computes any value again.
     let report = check::function(&x(&[2]), |tape: &Tape<f64>, x: &[Var<'_, f64>]| tape.apply(Steep { slope: 1.5 }, x));
     assert_eq!(report.suspect().map(|suspect| (suspect.examined, suspect.nodes)), Some((1, 1)), "{report}");
+}
+
+#[test]
+fn an_op_inside_a_checkpoint_is_named_and_not_the_checkpoint() {
+    let report = check::function(&x(&[2, 3]), |tape, x| {
+        let _encoder = tape.scope("encoder");
+        (0..3).fold(x[0].cos(), |h, _segment| {
+            checkpoint(&[h], |tape, v| {
+                let _step = tape.numbered_scope("t", 2);
+                tape.apply(Steep { slope: 1.5 }, &[v[0].tanh()])
+            })
+        })
+    });
+    let suspect = report.suspect().unwrap_or_else(|| panic!("{report}"));
+    assert_eq!((suspect.op, suspect.scope.as_str(), suspect.nodes), ("steep", "encoder/t=2", 1), "{report}");
+    assert!(suspect.location.file().ends_with("check_report.rs"), "{report}");
+    assert!(matches!(suspect.pattern, Some(check::Pattern::Factor(k)) if (k - 1.5).abs() < 1e-4), "{report}");
 }

@@ -256,6 +256,7 @@ fn nodes_know_their_layer_time_step_and_gate() {
         }
         assert_eq!(count("tanh", &format!("0/t={t}/g")), 1);
         assert_eq!(count("slice", &format!("1/t={t}/z")), 1);
+        assert_eq!(count("tanh", &format!("1/t={t}/n")), 1);
     }
     let affine = nodes.iter().find(|n| n.name == "affine").expect("the product of the lower layer");
     assert_eq!(affine.parameters, ["0.weight_ih", "0.weight_hh", "0.bias"]);
