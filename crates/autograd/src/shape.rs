@@ -20,10 +20,13 @@ pub(crate) fn copied(shape: &[usize]) -> Shape {
     Shape::from_buf_and_len(lengths, shape.len())
 }
 
-/// Whether two shapes are equal; inline, as [`copied`].
+/// Whether two shapes are equal; inline, as [`copied`]. Nearly all are of matrices.
 #[inline]
 pub(crate) fn same(a: &[usize], b: &[usize]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b)
+    match (a, b) {
+        ([rows, cols], [other_rows, other_cols]) => rows == other_rows && cols == other_cols,
+        _ => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b),
+    }
 }
 
 /// The number of elements: the product of the lengths (1 for a scalar, shape `[]`).

@@ -3,8 +3,8 @@
 //! A training step asks for the same sizes again and again. Fresh memory costs a page fault for every 4 KiB touched,
 //! which is more than most elementwise ops cost, so buffers are kept, by size, on the thread that made them.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use triomphe::{Arc, UniqueArc};
 
@@ -12,25 +12,40 @@ use crate::Scalar;
 use crate::kernels::matmul::PackCache;
 use crate::tensor::Ahead;
 
-/// One buffer, and the packed forms that the matrix kernel made of it.
+/// One buffer. Small, since every value on a tape has one: it takes one line of the cache.
 pub(crate) struct Storage<T: Scalar> {
-    data: Vec<T>,
+    data: Box<[T]>,
     /// How many of the numbers belong to the tensor that the buffer was made for.
     used: usize,
     /// Tells these contents from all others; 0 until somebody wants to know.
     version: AtomicU64,
-    packs: PackCache<T>,
-    ahead: Mutex<Vec<Ahead<T>>>,
-    /// The free list it goes back to; `None` for a buffer that no free list handed out. Taking back more than was handed
-    /// out would let the lists grow without end.
-    home: Option<usize>,
+    /// The free list it goes back to; 0 for a buffer that no free list handed out. Taking back more than was handed out
+    /// would let the lists grow without end.
+    home: u32,
+    /// Its size class there.
+    class: u32,
+    derived: OnceLock<Box<Derived<T>>>,
 }
+
+/// What was made of the numbers of a buffer, and holds until they change. Buffers of weights have some, most have none.
+pub(crate) struct Derived<T: Scalar> {
+    /// The packed forms that the matrix kernel made.
+    pub(crate) packs: PackCache<T>,
+    /// Products computed ahead with this buffer as the weight.
+    pub(crate) ahead: Mutex<Vec<Ahead<T>>>,
+}
+
+/// The home of buffers that no free list handed out; lists count from 1.
+const NO_LIST: u32 = 0;
+
+/// Size classes: those of every length that a machine of 64 bits can hold.
+const CLASSES: usize = 4 * 62;
 
 /// Buffers waiting to be used again, by size class.
 pub struct FreeList<T: Scalar> {
     /// Tells the lists of different threads apart; 0 until the first buffer is made.
-    id: usize,
-    classes: Vec<Vec<UniqueArc<Storage<T>>>>,
+    id: u32,
+    classes: [Vec<UniqueArc<Storage<T>>>; CLASSES],
 }
 
 /// The free lists of a number type. Implemented for the two scalars.
@@ -67,12 +82,12 @@ fn class_len(class: usize) -> usize {
 
 impl<T: Scalar> FreeList<T> {
     pub(crate) const fn new() -> Self {
-        FreeList { id: 0, classes: Vec::new() }
+        FreeList { id: NO_LIST, classes: [const { Vec::new() }; CLASSES] }
     }
 
-    fn id(&mut self) -> usize {
-        static LAST: AtomicUsize = AtomicUsize::new(0);
-        if self.id == 0 {
+    fn id(&mut self) -> u32 {
+        static LAST: AtomicU32 = AtomicU32::new(NO_LIST);
+        if self.id == NO_LIST {
             self.id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         }
         self.id
@@ -80,15 +95,12 @@ impl<T: Scalar> FreeList<T> {
 
     #[inline]
     fn take(&mut self, class: usize) -> Option<UniqueArc<Storage<T>>> {
-        self.classes.get_mut(class)?.pop()
+        self.classes[class].pop()
     }
 
     #[inline]
     fn put(&mut self, storage: UniqueArc<Storage<T>>) {
-        let class = class_of(storage.data.len());
-        if self.classes.len() <= class {
-            self.classes.resize_with(class + 1, Vec::new);
-        }
+        let class = storage.class as usize;
         self.classes[class].push(storage);
     }
 }
@@ -114,9 +126,10 @@ impl<T: Scalar> Buffer<T> {
 
     #[cold]
     fn fresh(class: usize) -> UniqueArc<Storage<T>> {
-        lock_shared()
-            .take(class)
-            .unwrap_or_else(|| Storage::new(vec![T::ZERO; class_len(class)], T::with_free_list(FreeList::id)))
+        lock_shared().take(class).unwrap_or_else(|| {
+            let home = T::with_free_list(FreeList::id).unwrap_or(NO_LIST);
+            Storage::new(vec![T::ZERO; class_len(class)], home, class)
+        })
     }
 
     /// No buffer: what is left where one was taken out.
@@ -124,9 +137,9 @@ impl<T: Scalar> Buffer<T> {
         Buffer(None)
     }
 
-    /// Takes over the numbers of `data` without a copy.
+    /// Takes over the numbers of `data`; without a copy, if it has no room to spare.
     pub(crate) fn from_vec(data: Vec<T>) -> Self {
-        Buffer(Some(Storage::new(data, None).shareable()))
+        Buffer(Some(Storage::new(data, NO_LIST, 0).shareable()))
     }
 
     #[inline]
@@ -156,13 +169,10 @@ impl<T: Scalar> Buffer<T> {
         self.storage().is_unique()
     }
 
-    pub(crate) fn packs(&self) -> &PackCache<T> {
-        &self.storage().packs
-    }
-
-    /// Products computed ahead with this buffer as the weight.
-    pub(crate) fn ahead(&self) -> &Mutex<Vec<Ahead<T>>> {
-        &self.storage().ahead
+    /// What was made of the numbers.
+    pub(crate) fn derived(&self) -> &Derived<T> {
+        let new = || Box::new(Derived { packs: PackCache::default(), ahead: Mutex::new(Vec::new()) });
+        self.storage().derived.get_or_init(new)
     }
 
     /// How many of the numbers are a tensor's.
@@ -185,16 +195,24 @@ impl<T: Scalar> Buffer<T> {
 }
 
 impl<T: Scalar> Storage<T> {
-    fn new(data: Vec<T>, home: Option<usize>) -> UniqueArc<Self> {
-        let (used, version) = (data.len(), AtomicU64::new(0));
-        let (packs, ahead) = (PackCache::default(), Mutex::new(Vec::new()));
-        UniqueArc::new(Storage { data, used, version, packs, ahead, home })
+    fn new(data: Vec<T>, home: u32, class: usize) -> UniqueArc<Self> {
+        let (used, version, derived) = (data.len(), AtomicU64::new(0), OnceLock::new());
+        UniqueArc::new(Storage { data: data.into(), used, version, home, class: class as u32, derived })
     }
 
     /// The numbers are about to change: nothing that was made of them holds any more.
     #[inline]
     fn changes(&mut self) {
         *self.version.get_mut() = 0;
+        if let Some(derived) = self.derived.get_mut() {
+            derived.clear();
+        }
+    }
+}
+
+impl<T: Scalar> Derived<T> {
+    #[cold]
+    fn clear(&mut self) {
         self.packs.clear();
         self.ahead.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -212,8 +230,11 @@ impl<T: Scalar> Drop for Buffer<T> {
     fn drop(&mut self) {
         // Nobody else holds a handle to clone, or the last of them does all this.
         let Some(Ok(mut storage)) = self.0.take().map(Arc::try_unique) else { return };
-        let Some(home) = storage.home else { return };
+        if storage.home == NO_LIST {
+            return;
+        }
         storage.changes();
+        let home = storage.home;
         let mut storage = Some(storage);
         T::with_free_list(|list| {
             if list.id == home
@@ -223,9 +244,15 @@ impl<T: Scalar> Drop for Buffer<T> {
             }
         });
         if let Some(storage) = storage {
-            lock_shared().put(storage);
+            give_to_all(storage);
         }
     }
+}
+
+/// A buffer of another thread's.
+#[cold]
+fn give_to_all<T: Scalar>(storage: UniqueArc<Storage<T>>) {
+    lock_shared().put(storage);
 }
 
 #[cfg(test)]

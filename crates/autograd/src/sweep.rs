@@ -64,7 +64,13 @@ struct Inputs<'a, 't, T: Scalar> {
     reach: &'a Reach,
 }
 
-impl<'t, T: Scalar> Inputs<'_, 't, T> {
+impl<'a, 't, T: Scalar> Inputs<'a, 't, T> {
+    #[cold]
+    fn of(tape: &'t Tape<T>, node: u32, reach: &'a Reach) -> Self {
+        let vars = (0..tape.arity(node)).map(|i| Var::new(tape, tape.input_of(node, i))).collect();
+        Inputs { vars, reach }
+    }
+
     /// One variable for each input, made by `wanted` or `other`; those that stand in several places are one.
     fn each<'s>(
         &self,
@@ -116,7 +122,7 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'t, '_, T> {
         sum.finish(node)
     }
     fn cotangent(&self, total: Tensor<T>) -> Var<'t, T> {
-        self.tape.constant(total)
+        self.sweeping.push(total)
     }
     fn ask(&self, node: u32, f: impl FnOnce(&dyn Op<T>)) {
         if let Some(op) = &self.ops[node as usize] {
@@ -135,6 +141,7 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'t, '_, T> {
     }
     /// On a tape of its own. The sums go on from where they are, so that the same numbers are added in the same order as if
     /// the region had been recorded.
+    #[cold]
     fn replay(
         &self,
         region: &dyn Region<T>,
@@ -218,6 +225,7 @@ impl<'t, T: Scalar> Sweep<'t, T> for Recorded<'t, T> {
     }
     fn watch(&self, _: u32, _: &Var<'t, T>) {}
     /// On the tape itself, from aliases of the inputs on, at which the sweep of the region ends.
+    #[cold]
     fn replay(
         &self,
         region: &dyn Region<T>,
@@ -320,21 +328,18 @@ fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
             kind.seed(&mut sum, total.clone());
             found.push((node, sum));
         }
-        let mut total = Some(total);
         kind.ask(node, |op| {
-            let cotangent = kind.cotangent(total.take().expect("a node is asked once"));
-            let arity = tape.arity(node);
+            let cotangent = kind.cotangent(total);
             if let Some(region) = op.region() {
-                let vars = (0..arity).map(|i| Var::new(tape, tape.input_of(node, i))).collect();
-                return kind.replay(region, cotangent, &Inputs { vars, reach: &reach }, &mut slots);
+                return kind.replay(region, cotangent, &Inputs::of(tape, node, &reach), &mut slots);
             }
             let site = Site::new(tape, node, cotangent);
-            let reached = |i: usize| reach.contains(tape, tape.input_of(node, i));
-            let last = (0..arity).rfind(|&i| reached(i));
-            for i in (0..=last.unwrap_or(0)).filter(|&i| reached(i)) {
-                let input = Var::new(tape, tape.input_of(node, i));
+            let mut next = reach.input(tape, node, 0);
+            while let Some((i, input)) = next {
+                next = reach.input(tape, node, i + 1);
+                let input = Var::new(tape, input);
                 let term = op.vjp(i, &site).checked(op, i, input);
-                kind.add(slots.entry(input.id()), term, input, cotangent, Some(i) == last);
+                kind.add(slots.entry(input.id()), term, input, cotangent, next.is_none());
             }
         });
     }

@@ -50,9 +50,9 @@ impl Record {
     }
 }
 
-struct Nodes<T: Scalar> {
-    /// The values of all nodes and, behind them, what the rule computes that a sweep is asking at the moment.
-    values: Vec<Tensor<T>>,
+/// The nodes without their values.
+#[derive(Default)]
+struct Graph {
     records: Vec<Record>,
     edges: Vec<u32>,
     scopes: Scopes,
@@ -79,7 +79,9 @@ enum Mode {
 /// assert_eq!(y.backward().get(x).item(), 7.0);
 /// ```
 pub struct Tape<T: Scalar> {
-    nodes: RefCell<Nodes<T>>,
+    /// The values of all nodes and, behind them, what the rule computes that a sweep is asking at the moment.
+    values: RefCell<Vec<Tensor<T>>>,
+    graph: RefCell<Graph>,
     /// The op of every node; `None` for leaves and constants, and for values that no gradient flows to. Apart from the
     /// nodes, so that a sweep can hold them while rules compute.
     ops: RefCell<Vec<Option<OpBox<T>>>>,
@@ -129,9 +131,9 @@ impl<T: Scalar> Tape<T> {
     }
 
     fn with_mode(mode: Mode) -> Self {
-        let nodes = Nodes { values: Vec::new(), records: Vec::new(), edges: Vec::new(), scopes: Scopes::default() };
         Tape {
-            nodes: RefCell::new(nodes),
+            values: RefCell::new(Vec::new()),
+            graph: RefCell::new(Graph::default()),
             ops: RefCell::new(Vec::new()),
             mode: Cell::new(mode),
             recomputed: Cell::new(0),
@@ -169,23 +171,10 @@ impl<T: Scalar> Tape<T> {
     /// If an input lives on another tape, or whatever `op` panics with.
     #[track_caller]
     pub fn apply<'t, O: Op<T>>(&'t self, op: O, inputs: &[Var<'t, T>]) -> Var<'t, T> {
-        let mut tracked = false;
+        let tracked = self.inspect(inputs, || op.name());
         let value = {
-            let mut released = false;
-            let mut nodes = self.nodes.borrow();
-            for (i, input) in inputs.iter().enumerate() {
-                if !std::ptr::eq(input.tape(), self) {
-                    panic!("{}: input {i} lives on another tape than this one", op.name());
-                }
-                tracked |= nodes.is_tracked(input.id());
-                released |= nodes.is_released(input.id());
-            }
-            if released {
-                drop(nodes);
-                inputs.iter().for_each(|input| self.restore(input.id()));
-                nodes = self.nodes.borrow();
-            }
-            let value = |v: &Var<'t, T>| &nodes.values[v.id() as usize];
+            let values = self.values.borrow();
+            let value = |v: &Var<'t, T>| &values[v.id() as usize];
             match inputs {
                 [x] => op.forward(&[value(x)]),
                 [x, y] => op.forward(&[value(x), value(y)]),
@@ -199,16 +188,36 @@ impl<T: Scalar> Tape<T> {
         }
     }
 
+    /// Makes sure that the values of `inputs` are there; whether a gradient may flow to one of them.
+    #[inline]
+    #[track_caller]
+    fn inspect(&self, inputs: &[Var<'_, T>], op: impl Fn() -> &'static str) -> bool {
+        let (mut tracked, mut released) = (false, false);
+        let (values, graph) = (self.values.borrow(), self.graph.borrow());
+        for (i, input) in inputs.iter().enumerate() {
+            if !std::ptr::eq(input.tape(), self) {
+                panic!("{}: input {i} lives on another tape than this one", op());
+            }
+            tracked |= graph.is_tracked(input.id());
+            released |= values[input.id() as usize].is_released();
+        }
+        if released {
+            drop((values, graph));
+            inputs.iter().for_each(|input| self.restore(input.id()));
+        }
+        tracked
+    }
+
     #[track_caller]
     fn push(&self, value: Tensor<T>, op: Option<OpBox<T>>, inputs: &[Var<'_, T>], tracked: bool) -> Var<'_, T> {
         {
-            let nodes = &mut *self.nodes.borrow_mut();
-            let first_edge = u32::try_from(nodes.edges.len()).expect("a tape holds fewer than 2^32 edges");
-            nodes.edges.extend(inputs.iter().map(|v| v.id()));
+            let graph = &mut *self.graph.borrow_mut();
+            let first_edge = u32::try_from(graph.edges.len()).expect("a tape holds fewer than 2^32 edges");
+            graph.edges.extend(inputs.iter().map(|v| v.id()));
             let (arity, leaf) = (inputs.len() as u32, tracked && op.is_none());
             let reads = op.as_ref().map_or(Reads::OUTPUT, |op| op.reads());
-            let (scope, location) = (nodes.scopes.current(), Location::caller());
-            nodes.records.push(Record { first_edge, arity, tracked, leaf, scope, reads, location });
+            let (scope, location) = (graph.scopes.current(), Location::caller());
+            graph.records.push(Record { first_edge, arity, tracked, leaf, scope, reads, location });
             self.ops.borrow_mut().push(op);
         }
         self.push_value(value)
@@ -216,7 +225,7 @@ impl<T: Scalar> Tape<T> {
 
     #[inline]
     fn push_value(&self, value: Tensor<T>) -> Var<'_, T> {
-        let values = &mut self.nodes.borrow_mut().values;
+        let mut values = self.values.borrow_mut();
         let index = u32::try_from(values.len()).expect("a tape holds fewer than 2^32 nodes");
         values.push(value);
         Var::new(self, index)
@@ -234,17 +243,17 @@ impl<T: Scalar> Tape<T> {
     /// x.value();
     /// ```
     pub fn clear(&mut self) {
-        let nodes = self.nodes.get_mut();
-        nodes.values.clear();
-        nodes.records.clear();
-        nodes.edges.clear();
-        nodes.scopes.clear();
+        self.values.get_mut().clear();
+        let graph = self.graph.get_mut();
+        graph.records.clear();
+        graph.edges.clear();
+        graph.scopes.clear();
         self.ops.get_mut().clear();
     }
 
     /// How many nodes are recorded; in a rule, with the values that last until it has been asked.
     pub fn len(&self) -> usize {
-        self.nodes.borrow().values.len()
+        self.values.borrow().len()
     }
 
     /// Whether nothing is recorded.
@@ -258,29 +267,29 @@ impl<T: Scalar> Tape<T> {
     /// If there is no such node.
     #[track_caller]
     pub fn node(&self, index: usize) -> NodeInfo<T> {
-        let nodes = self.nodes.borrow();
+        let graph = self.graph.borrow();
         let passing = Record::of_constant(Location::caller());
-        let record = match nodes.records.get(index) {
+        let record = match graph.records.get(index) {
             Some(record) => record,
-            None if index < nodes.values.len() => &passing,
-            None => panic!("node: there is no node {index} on a tape of {}", nodes.values.len()),
+            None if index < self.len() => &passing,
+            None => panic!("node: there is no node {index} on a tape of {}", self.len()),
         };
         let name = match self.ops.borrow().get(index).and_then(Option::as_ref) {
             Some(op) => op.name(),
             None if record.tracked => "leaf",
             None => "constant",
         };
-        let inputs = nodes.edges[record.first_edge as usize..][..record.arity as usize].iter();
+        let inputs = graph.edges[record.first_edge as usize..][..record.arity as usize].iter();
         let inputs = inputs.map(|&i| i as usize).collect();
         let location = record.location;
-        drop(nodes);
+        drop(graph);
         let node = index as u32;
         let (value, scope, parameters) = (self.value_of(node), self.scope_of(node), self.parameters_of(node));
         NodeInfo { index, name, inputs, value, scope, parameters, location }
     }
 }
 
-impl<T: Scalar> Nodes<T> {
+impl Graph {
     #[inline]
     fn inputs(&self, node: u32) -> &[u32] {
         // What is no node has no inputs.
@@ -291,10 +300,5 @@ impl<T: Scalar> Nodes<T> {
     #[inline]
     fn is_tracked(&self, node: u32) -> bool {
         self.records.get(node as usize).is_some_and(|record| record.tracked)
-    }
-
-    #[inline]
-    fn is_released(&self, node: u32) -> bool {
-        self.values[node as usize].is_released()
     }
 }

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod arithmetic;
+mod layout;
 mod products;
 mod views;
 
@@ -9,8 +10,10 @@ use std::fmt;
 
 use crate::Scalar;
 use crate::kernels::elementwise::{self, View};
-use crate::shape::{Shape, copied, element_count, row_major};
+use crate::shape::{Shape, element_count};
 use crate::storage::Buffer;
+
+use layout::Layout;
 
 pub(crate) use ahead::Ahead;
 pub(crate) use products::{ROWS_AT_ONCE, as_rows, sum_of_products};
@@ -28,9 +31,7 @@ pub struct Tensor<T: Scalar> {
     offset: usize,
     /// The product of the lengths: asked for more often than anything else.
     len: usize,
-    shape: Shape,
-    /// Empty where the numbers lie in row-major order without gaps: most tensors never write strides down.
-    strides: Shape,
+    layout: Layout,
 }
 
 /// Making tensors.
@@ -79,10 +80,16 @@ impl<T: Scalar> Tensor<T> {
         Self::contiguous(Buffer::filled(len, fill), len, shape)
     }
 
+    /// A tensor of this one's shape that `fill` writes, as in [`build`](Tensor::build).
+    #[inline]
+    pub(crate) fn build_like(&self, fill: impl FnOnce(&mut [T])) -> Self {
+        Self::contiguous(Buffer::filled(self.len, fill), self.len, self.shape())
+    }
+
     /// Stands where a tensor was taken out; holds nothing and is never read.
     #[inline]
     pub(crate) fn taken() -> Self {
-        Tensor { buffer: Buffer::none(), offset: 0, len: 0, shape: Shape::new(), strides: Shape::new() }
+        Tensor { buffer: Buffer::none(), offset: 0, len: 0, layout: Layout::contiguous(&[0]) }
     }
 
     /// Lets go of the numbers and keeps the shape.
@@ -99,7 +106,7 @@ impl<T: Scalar> Tensor<T> {
 
     #[inline]
     fn contiguous(buffer: Buffer<T>, len: usize, shape: &[usize]) -> Self {
-        Tensor { buffer, offset: 0, len, strides: Shape::new(), shape: copied(shape) }
+        Tensor { buffer, offset: 0, len, layout: Layout::contiguous(shape) }
     }
 }
 
@@ -108,17 +115,23 @@ impl<T: Scalar> Tensor<T> {
     /// The length of every axis; `[]` for a scalar.
     #[inline]
     pub fn shape(&self) -> &[usize] {
-        &self.shape
+        self.layout.shape()
+    }
+
+    /// Whether all axes have the same lengths as those of `other`.
+    #[inline]
+    pub(crate) fn same_shape(&self, other: &Self) -> bool {
+        self.layout.same_shape(&other.layout)
     }
 
     /// How far apart neighbours along every axis lie in memory, in numbers; 0 along a broadcast axis.
     pub fn strides(&self) -> Shape {
-        if self.strides.is_empty() { row_major(&self.shape) } else { copied(&self.strides) }
+        self.layout.strides()
     }
 
     /// The number of axes.
     pub fn rank(&self) -> usize {
-        self.shape.len()
+        self.shape().len()
     }
 
     /// The number of elements.
@@ -135,7 +148,7 @@ impl<T: Scalar> Tensor<T> {
     /// Whether the elements lie in memory in row-major order without gaps.
     #[inline]
     pub fn is_contiguous(&self) -> bool {
-        self.strides.is_empty()
+        self.layout.is_contiguous()
     }
 
     /// The numbers as one slice, if they are contiguous.
@@ -170,7 +183,7 @@ impl<T: Scalar> Tensor<T> {
     /// If `index` has the wrong length or lies outside.
     #[track_caller]
     pub fn at(&self, index: &[usize]) -> T {
-        if index.len() != self.rank() || index.iter().zip(&self.shape).any(|(i, n)| i >= n) {
+        if index.len() != self.rank() || index.iter().zip(self.shape()).any(|(i, n)| i >= n) {
             panic!("at: index {index:?} does not lie in shape {:?}", self.shape());
         }
         let place: usize = index.iter().zip(self.strides()).map(|(i, s)| i * s).sum();
@@ -192,22 +205,21 @@ impl<T: Scalar> Tensor<T> {
     pub(crate) fn view(&self) -> View<'_, T> {
         // An empty view may start behind the end of its buffer (a slice at the end of an axis, say).
         let data = self.buffer.data().get(self.offset..).unwrap_or_default();
-        View { data, shape: &self.shape, strides: self.strides() }
+        View { data, shape: self.shape(), strides: self.strides() }
     }
 }
 
 impl<T: Scalar> Clone for Tensor<T> {
     #[inline]
     fn clone(&self) -> Self {
-        let (shape, strides) = (copied(&self.shape), copied(&self.strides));
-        Tensor { buffer: self.buffer.clone(), offset: self.offset, len: self.len, shape, strides }
+        Tensor { buffer: self.buffer.clone(), offset: self.offset, len: self.len, layout: self.layout.clone() }
     }
 }
 
 impl<T: Scalar> PartialEq for Tensor<T> {
     /// The same shape and equal numbers.
     fn eq(&self, other: &Self) -> bool {
-        self.shape == other.shape && self.to_vec() == other.to_vec()
+        self.shape() == other.shape() && self.to_vec() == other.to_vec()
     }
 }
 

@@ -205,7 +205,9 @@ impl<T: Scalar> ValueSum<T> {
 
     #[inline]
     pub(crate) fn finish(mut self, node: Var<'_, T>) -> Tensor<T> {
-        self.multiply();
+        if self.products.is_some() {
+            self.multiply();
+        }
         self.dense.unwrap_or_else(|| Tensor::zeros(&node.shape()))
     }
 }

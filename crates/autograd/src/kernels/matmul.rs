@@ -137,21 +137,21 @@ impl Gemm for f64 {
 /// Which part of a buffer was packed: offset, shape and strides.
 type PackKey = [usize; 5];
 
-/// The packed forms of the matrices that lie in one buffer (a weight and its transpose, as a rule). Most buffers have none.
-pub(crate) struct PackCache<T: Gemm>(Mutex<Option<Box<Packs<T>>>>);
+/// The packed forms of the matrices that lie in one buffer (a weight and its transpose, as a rule).
+pub(crate) struct PackCache<T: Gemm>(Mutex<Packs<T>>);
 
 type Packs<T> = SmallVec<[(PackKey, Arc<<T as Gemm>::Packed>); 2]>;
 
 impl<T: Gemm> Default for PackCache<T> {
     fn default() -> Self {
-        PackCache(Mutex::new(None))
+        PackCache(Mutex::default())
     }
 }
 
 impl<T: Gemm> PackCache<T> {
     #[inline]
     pub(crate) fn clear(&mut self) {
-        *self.0.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The packed form of `b`, which starts at `offset` of the buffer; made at the first call.
@@ -159,10 +159,7 @@ impl<T: Gemm> PackCache<T> {
     /// Two threads may make it at the same time, and one result is dropped: waiting inside a thread pool would be worse.
     pub(crate) fn get_or_pack(&self, offset: usize, b: Matrix<'_, T>) -> Option<Arc<T::Packed>> {
         let key = [offset, b.rows, b.cols, b.row_stride, b.col_stride];
-        let find = |entries: &Option<Box<Packs<T>>>| {
-            let (_, packed) = entries.as_ref()?.iter().find(|(k, _)| *k == key)?;
-            Some(Arc::clone(packed))
-        };
+        let find = |entries: &Packs<T>| Some(Arc::clone(&entries.iter().find(|(k, _)| *k == key)?.1));
         if let Some(packed) = find(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Some(packed);
         }
@@ -171,7 +168,7 @@ impl<T: Gemm> PackCache<T> {
         if let Some(earlier) = find(&entries) {
             return Some(earlier);
         }
-        entries.get_or_insert_default().push((key, Arc::clone(&packed)));
+        entries.push((key, Arc::clone(&packed)));
         Some(packed)
     }
 }

@@ -32,6 +32,17 @@ impl Reach {
     }
 }
 
+impl Reach {
+    /// The first input of a node, from number `from` on, that a cotangent is worth computing for, and its number.
+    #[inline]
+    pub(super) fn input<T: Scalar>(&self, tape: &Tape<T>, node: u32, from: usize) -> Option<(usize, u32)> {
+        match &self.nodes {
+            None => tape.find_input(node, from, |_, tracked| tracked),
+            Some(nodes) => tape.find_input(node, from, |input, _| nodes[input as usize]),
+        }
+    }
+}
+
 /// The cotangents that are being summed, by node. Few nodes wait at any time, however long the tape.
 pub(super) struct Slots<S> {
     /// Place in `sums` plus one, or 0.

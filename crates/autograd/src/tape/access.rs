@@ -4,39 +4,39 @@ use std::cell::Ref;
 
 use super::{Mode, OpBox, Tape};
 use crate::scope::Scopes;
-use crate::{Op, Scalar, Tensor, shape};
+use crate::{Op, Scalar, Tensor, Var};
 
 /// What the sweep and the handles read.
 impl<T: Scalar> Tape<T> {
     #[inline]
     pub(crate) fn value_of(&self, index: u32) -> Tensor<T> {
-        if self.nodes.borrow().is_released(index) {
+        if self.is_released(index) {
             self.restore(index);
         }
-        self.nodes.borrow().values[index as usize].clone()
+        self.values.borrow()[index as usize].clone()
     }
 
     /// Calls `f` with a value.
     #[inline]
     pub(crate) fn with_value<R>(&self, index: u32, f: impl FnOnce(&Tensor<T>) -> R) -> R {
-        if self.nodes.borrow().is_released(index) {
+        if self.is_released(index) {
             self.restore(index);
         }
-        f(&self.nodes.borrow().values[index as usize])
+        f(&self.values.borrow()[index as usize])
     }
 
     /// Calls `f` with the shape of a value, whose numbers may have been let go of.
     #[inline]
     pub(crate) fn with_shape<R>(&self, index: u32, f: impl FnOnce(&[usize]) -> R) -> R {
-        f(self.nodes.borrow().values[index as usize].shape())
+        f(self.values.borrow()[index as usize].shape())
     }
 
     pub(crate) fn with_scopes<R>(&self, f: impl FnOnce(&mut Scopes) -> R) -> R {
-        f(&mut self.nodes.borrow_mut().scopes)
+        f(&mut self.graph.borrow_mut().scopes)
     }
 
     pub(crate) fn scope_id(&self, index: u32) -> u32 {
-        self.nodes.borrow().records.get(index as usize).map_or(0, |record| record.scope)
+        self.graph.borrow().records.get(index as usize).map_or(0, |record| record.scope)
     }
 
     /// Whether ops compute values that are no nodes.
@@ -50,22 +50,36 @@ impl<T: Scalar> Tape<T> {
 
     #[inline]
     pub(crate) fn is_tracked(&self, index: u32) -> bool {
-        self.nodes.borrow().is_tracked(index)
+        self.graph.borrow().is_tracked(index)
     }
 
     #[inline]
     pub(crate) fn is_leaf(&self, index: u32) -> bool {
-        self.nodes.borrow().records.get(index as usize).is_some_and(|record| record.leaf)
+        self.graph.borrow().records.get(index as usize).is_some_and(|record| record.leaf)
     }
 
     #[inline]
     pub(crate) fn arity(&self, index: u32) -> usize {
-        self.nodes.borrow().inputs(index).len()
+        self.graph.borrow().inputs(index).len()
     }
 
     #[inline]
     pub(crate) fn input_of(&self, index: u32, input: usize) -> u32 {
-        self.nodes.borrow().inputs(index)[input]
+        self.graph.borrow().inputs(index)[input]
+    }
+
+    /// The first input of a node, from number `from` on, that `wanted` takes, and its number. `wanted` is told the position and
+    /// whether a gradient may flow there.
+    #[inline]
+    pub(crate) fn find_input(
+        &self,
+        node: u32,
+        from: usize,
+        wanted: impl Fn(u32, bool) -> bool,
+    ) -> Option<(usize, u32)> {
+        let graph = self.graph.borrow();
+        let inputs = graph.inputs(node);
+        (from..inputs.len()).map(|i| (i, inputs[i])).find(|&(_, input)| wanted(input, graph.is_tracked(input)))
     }
 
     /// The ops of all nodes, for a sweep that records nothing.
@@ -90,17 +104,23 @@ impl<T: Scalar> Tape<T> {
         result
     }
 
+    /// Whether the numbers of a value were let go of.
+    #[inline]
+    pub(super) fn is_released(&self, index: u32) -> bool {
+        self.values.borrow()[index as usize].is_released()
+    }
+
     /// Whether two values have the same shape.
     #[inline]
     pub(crate) fn same_shape(&self, a: u32, b: u32) -> bool {
-        let nodes = self.nodes.borrow();
-        shape::same(nodes.values[a as usize].shape(), nodes.values[b as usize].shape())
+        let values = self.values.borrow();
+        values[a as usize].same_shape(&values[b as usize])
     }
 
     /// Lets ops compute values that are no nodes, until the guard is dropped.
     pub(crate) fn sweeping(&self) -> Sweeping<'_, T> {
         let before = self.mode.replace(Mode::Sweeping);
-        Sweeping { tape: self, before, nodes: self.nodes.borrow().records.len() as u32 }
+        Sweeping { tape: self, before, nodes: self.graph.borrow().records.len() as u32 }
     }
 }
 
@@ -111,7 +131,13 @@ pub(crate) struct Sweeping<'t, T: Scalar> {
     nodes: u32,
 }
 
-impl<T: Scalar> Sweeping<'_, T> {
+impl<'t, T: Scalar> Sweeping<'t, T> {
+    /// A value that lasts until [`forget`](Sweeping::forget).
+    #[inline]
+    pub(crate) fn push(&self, value: Tensor<T>) -> Var<'t, T> {
+        self.tape.push_value(value)
+    }
+
     /// Whether a value is one of those that last until [`forget`](Sweeping::forget).
     #[inline]
     pub(crate) fn owns(&self, index: u32) -> bool {
@@ -121,13 +147,13 @@ impl<T: Scalar> Sweeping<'_, T> {
     /// Takes out a value that would be forgotten.
     #[inline]
     pub(crate) fn take(&self, index: u32) -> Tensor<T> {
-        std::mem::replace(&mut self.tape.nodes.borrow_mut().values[index as usize], Tensor::taken())
+        std::mem::replace(&mut self.tape.values.borrow_mut()[index as usize], Tensor::taken())
     }
 
     /// Forgets all values that are no nodes.
     #[inline]
     pub(crate) fn forget(&self) {
-        self.tape.nodes.borrow_mut().values.truncate(self.nodes as usize);
+        self.tape.values.borrow_mut().truncate(self.nodes as usize);
     }
 }
 

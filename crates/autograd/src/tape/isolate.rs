@@ -23,6 +23,6 @@ impl<T: Scalar> Tape<T> {
 
     /// Puts another value in the place of a variable's.
     pub(crate) fn set_value(&self, of: Var<'_, T>, value: Tensor<T>) {
-        self.nodes.borrow_mut().values[of.position()] = value;
+        self.values.borrow_mut()[of.position()] = value;
     }
 }

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Inputs, Mode, Nodes, Tape};
+use super::{Inputs, Mode, Tape};
 use crate::{Scalar, Var};
 
 /// Letting go of values that no rule reads.
@@ -27,7 +27,8 @@ impl<T: Scalar> Tape<T> {
         if self.mode.get() != Mode::Recording {
             return;
         }
-        let Nodes { values, records, edges, .. } = &mut *self.nodes.borrow_mut();
+        let graph = self.graph.borrow();
+        let (records, edges) = (&graph.records, &graph.edges);
         let mut needed: SmallVec<[bool; 64]> = SmallVec::from_elem(false, records.len().saturating_sub(start));
         let mut need = |node: u32| {
             if let Some(slot) = (node as usize).checked_sub(start).and_then(|i| needed.get_mut(i)) {
@@ -46,7 +47,7 @@ impl<T: Scalar> Tape<T> {
                 }
             }
         }
-        for (value, needed) in values[start..].iter_mut().zip(&needed) {
+        for (value, needed) in self.values.borrow_mut()[start..].iter_mut().zip(&needed) {
             if !needed {
                 value.release();
             }
@@ -64,24 +65,25 @@ impl<T: Scalar> Tape<T> {
     pub(crate) fn restore(&self, index: u32) {
         let mut waiting = vec![index];
         while let Some(&node) = waiting.last() {
-            let nodes = self.nodes.borrow();
+            let graph = self.graph.borrow();
             let before = waiting.len();
-            if nodes.is_released(node) {
-                waiting.extend(nodes.inputs(node).iter().filter(|&&input| nodes.is_released(input)));
+            if self.is_released(node) {
+                waiting.extend(graph.inputs(node).iter().filter(|&&input| self.is_released(input)));
             }
             if waiting.len() > before {
                 continue;
             }
             waiting.pop();
-            if nodes.is_released(node) {
+            if self.is_released(node) {
                 let ops = self.ops.borrow();
                 let op = ops[node as usize].as_ref().unwrap_or_else(|| {
                     panic!("the rule of node {node} reads its output, and its op says that it does not (Op::reads)")
                 });
-                let inputs = nodes.inputs(node).iter().map(|&i| &nodes.values[i as usize]);
+                let values = self.values.borrow();
+                let inputs = graph.inputs(node).iter().map(|&i| &values[i as usize]);
                 let value = op.forward(&inputs.collect::<Inputs<'_, T>>());
-                drop(nodes);
-                self.nodes.borrow_mut().values[node as usize] = value;
+                drop(values);
+                self.values.borrow_mut()[node as usize] = value;
                 self.recomputed.set(self.recomputed.get() + 1);
             }
         }

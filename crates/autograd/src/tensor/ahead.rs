@@ -63,7 +63,7 @@ impl<T: Scalar> Tensor<T> {
         }
         let weight = [other.offset, b.rows, b.cols, b.row_stride, b.col_stride];
         let asked = (self.buffer.version(), weight, bias.map(|bias| (bias.buffer.version(), bias.offset)));
-        let entries = || other.buffer.ahead().lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = || other.buffer.derived().ahead.lock().unwrap_or_else(PoisonError::into_inner);
         let rows_left = (used - self.offset) / a.cols;
         let plan = {
             let mut entries = entries();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     fn computed_ahead(w: &Tensor<f32>) -> usize {
-        let entries = w.buffer.ahead().lock().expect("no thread has panicked");
+        let entries = w.buffer.derived().ahead.lock().expect("no thread has panicked");
         entries.iter().filter(|entry| entry.block.is_some()).count()
     }
 

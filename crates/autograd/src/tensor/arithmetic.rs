@@ -3,7 +3,7 @@
 use super::Tensor;
 use crate::Scalar;
 use crate::kernels::{elementwise, reduce};
-use crate::shape::{self, broadcast_or_panic, broadcast_strides, check_axis, row_major};
+use crate::shape::{self, broadcast_or_panic, broadcast_strides, check_axis, copied, row_major};
 
 /// Arithmetic, as ops and optimisers need it. Differentiable arithmetic is that of [`Var`](crate::Var).
 impl<T: Scalar> Tensor<T> {
@@ -11,8 +11,8 @@ impl<T: Scalar> Tensor<T> {
     #[inline]
     pub fn map(&self, f: impl Fn(T) -> T) -> Self {
         match self.as_slice() {
-            Some(from) => Self::build(&self.shape, |to| elementwise::each(from, to, f)),
-            None => Self::build(&self.shape, |to| elementwise::map(self.view(), to, f)),
+            Some(from) => self.build_like(|to| elementwise::each(from, to, f)),
+            None => self.build_like(|to| elementwise::map(self.view(), to, f)),
         }
     }
 
@@ -20,8 +20,8 @@ impl<T: Scalar> Tensor<T> {
     #[inline]
     pub(crate) fn map_slices(&self, f: impl Fn(&[T], &mut [T])) -> Self {
         match self.as_slice() {
-            Some(from) => Self::build(&self.shape, |to| f(from, to)),
-            None => Self::build(&self.shape, |to| elementwise::map_slices(self.view(), to, f)),
+            Some(from) => self.build_like(|to| f(from, to)),
+            None => self.build_like(|to| elementwise::map_slices(self.view(), to, f)),
         }
     }
 
@@ -32,13 +32,13 @@ impl<T: Scalar> Tensor<T> {
     #[track_caller]
     #[inline]
     pub fn zip(&self, other: &Self, f: impl Fn(T, T) -> T) -> Self {
-        if shape::same(&self.shape, &other.shape) {
-            return Self::build(&self.shape, |to| match (self.as_slice(), other.as_slice()) {
+        if self.same_shape(other) {
+            return self.build_like(|to| match (self.as_slice(), other.as_slice()) {
                 (Some(a), Some(b)) => elementwise::each_pair(a, b, to, f),
                 _ => elementwise::zip(self.view(), other.view(), to, f),
             });
         }
-        let shape = broadcast_or_panic("zip", &self.shape, &other.shape);
+        let shape = broadcast_or_panic("zip", self.shape(), other.shape());
         let (a, b) = (self.broadcast_to(&shape), other.broadcast_to(&shape));
         Self::build(&shape, |to| elementwise::zip(a.view(), b.view(), to, f))
     }
@@ -60,13 +60,13 @@ impl<T: Scalar> Tensor<T> {
     #[track_caller]
     #[inline]
     pub fn add_assign(&mut self, other: &Self) {
-        if shape::same(&self.shape, &other.shape)
+        if self.same_shape(other)
             && let Some(from) = other.as_slice()
         {
             return elementwise::add(self.as_mut_slice(), from);
         }
-        let other = other.broadcast_to(&self.shape);
-        let strides = row_major(&self.shape);
+        let other = other.broadcast_to(self.shape());
+        let strides = row_major(self.shape());
         elementwise::accumulate(self.as_mut_slice(), &strides, other.view(), |x, y| x + y);
     }
 
@@ -75,28 +75,28 @@ impl<T: Scalar> Tensor<T> {
         if piece.is_empty() {
             return;
         }
-        let inner: usize = self.shape[axis + 1..].iter().product();
-        let (row, first) = (self.shape[axis] * inner, start * inner);
+        let inner: usize = self.shape()[axis + 1..].iter().product();
+        let (row, first) = (self.shape()[axis] * inner, start * inner);
         if let Some(from) = piece.as_slice() {
-            let width = piece.shape[axis] * inner;
+            let width = piece.shape()[axis] * inner;
             let rows = self.as_mut_slice().chunks_exact_mut(row).zip(from.chunks_exact(width));
             return rows.for_each(|(to, from)| elementwise::add(&mut to[first..first + width], from));
         }
-        let strides = row_major(&self.shape);
+        let strides = row_major(self.shape());
         elementwise::accumulate(&mut self.as_mut_slice()[first..], &strides, piece.view(), |x, y| x + y);
     }
 
     /// Adds `wide`, summed down to this tensor's shape (the transpose of broadcasting), in place.
     pub(crate) fn add_summed(&mut self, wide: &Self) {
         if let Some(from) = wide.as_slice()
-            && wide.shape.ends_with(&self.shape)
+            && wide.shape().ends_with(self.shape())
             && self.len > 0
         {
             let to = self.as_mut_slice();
             return from.chunks_exact(to.len()).for_each(|from| elementwise::add(to, from));
         }
-        let own = row_major(&self.shape);
-        let strides = broadcast_strides(&self.shape, &own, wide.shape()).expect("a wide cotangent fits its input");
+        let own = row_major(self.shape());
+        let strides = broadcast_strides(self.shape(), &own, wide.shape()).expect("a wide cotangent fits its input");
         elementwise::accumulate(self.as_mut_slice(), &strides, wide.view(), |x, y| x + y);
     }
 
@@ -109,7 +109,7 @@ impl<T: Scalar> Tensor<T> {
         if self.shape() == shape {
             return self.clone();
         }
-        if broadcast_strides(shape, &row_major(shape), &self.shape).is_none() {
+        if broadcast_strides(shape, &row_major(shape), self.shape()).is_none() {
             shape::mismatch("sum_to", &[self.shape(), shape], "a length of 1 wherever they differ");
         }
         let mut out = Self::zeros(shape);
@@ -128,15 +128,15 @@ impl<T: Scalar> Tensor<T> {
     /// If there is no such axis.
     #[track_caller]
     pub fn sum_axis(&self, axis: usize) -> Self {
-        check_axis("sum_axis", &self.shape, axis);
-        let mut shape = self.shape.clone();
+        check_axis("sum_axis", self.shape(), axis);
+        let mut shape = copied(self.shape());
         shape.remove(axis);
         Self::build(&shape, |to| reduce::sum_axis(self.view(), axis, to))
     }
 
     /// Folds `axis` by `f` from `start`; the axis is gone from the result.
     pub(crate) fn fold_axis(&self, axis: usize, start: T, f: impl Fn(T, T) -> T) -> Self {
-        let mut shape = self.shape.clone();
+        let mut shape = copied(self.shape());
         shape.remove(axis);
         Self::build(&shape, |to| {
             to.fill(start);
@@ -156,7 +156,7 @@ impl<T: Scalar> Tensor<T> {
 
     /// The positions `indices` of `axis`, in that order.
     pub(crate) fn gather(&self, axis: usize, indices: &[usize]) -> Self {
-        let mut shape = self.shape.clone();
+        let mut shape = copied(self.shape());
         shape[axis] = indices.len();
         let pieces: Vec<_> = indices.iter().map(|&i| self.slice(axis, i..i + 1)).collect();
         Self::assemble(&shape, pieces.iter().enumerate().map(|(to, piece)| (piece, axis, to)))

@@ -63,7 +63,7 @@ impl<T: Scalar> Tensor<T> {
         }
         let wants_packing = wants_packing(a, b);
         let pack = |offset: usize, part: Matrix<'_, T>| {
-            wants_packing.then(|| other.buffer.packs().get_or_pack(other.offset + offset, part)).flatten()
+            wants_packing.then(|| other.buffer.derived().packs.get_or_pack(other.offset + offset, part)).flatten()
         };
         let row = bias.map(Self::to_contiguous);
         let row = row.as_ref().and_then(Self::as_slice);
@@ -91,8 +91,8 @@ impl<T: Scalar> Tensor<T> {
     fn matrix_at(&self, offset: usize) -> Matrix<'_, T> {
         let (row, col) = (self.rank() - 2, self.rank() - 1);
         let data = self.buffer.data().get(self.offset + offset..).unwrap_or_default();
-        let (rows, cols) = (self.shape[row], self.shape[col]);
-        let strides = if self.is_contiguous() { [cols, 1] } else { [self.strides[row], self.strides[col]] };
+        let (rows, cols) = (self.shape()[row], self.shape()[col]);
+        let strides = if self.is_contiguous() { [cols, 1] } else { [self.strides()[row], self.strides()[col]] };
         Matrix::new(data, [rows, cols], strides)
     }
 }

@@ -2,20 +2,17 @@
 
 use std::ops::Range;
 
-use super::Tensor;
+use super::{Layout, Tensor};
 use crate::Scalar;
-use crate::shape::{self, Shape, broadcast_strides, check_range, copied, element_count, is_row_major};
+use crate::shape::{self, Shape, broadcast_strides, check_range, copied, element_count};
 
 /// Views: the same numbers seen in another order, shape or part.
 impl<T: Scalar> Tensor<T> {
-    fn with_layout(&self, offset: usize, shape: Shape, mut strides: Shape) -> Self {
-        if is_row_major(&shape, &strides) {
-            strides.clear();
-        }
+    fn with_layout(&self, offset: usize, shape: &[usize], strides: &[usize]) -> Self {
         // An empty view may start behind the end of its buffer (a slice at the end of an axis, say).
-        let len = element_count(&shape);
+        let len = element_count(shape);
         let offset = if len == 0 { self.offset } else { offset };
-        Tensor { buffer: self.buffer.clone(), offset, len, shape, strides }
+        Tensor { buffer: self.buffer.clone(), offset, len, layout: Layout::new(shape, strides) }
     }
 
     /// The part `range` of `axis`.
@@ -24,16 +21,16 @@ impl<T: Scalar> Tensor<T> {
     /// If there is no such axis or the range does not lie within it.
     #[track_caller]
     pub fn slice(&self, axis: usize, range: Range<usize>) -> Self {
-        check_range("slice", &self.shape, axis, &range);
+        check_range("slice", self.shape(), axis, &range);
         self.part(axis, range)
     }
 
     /// [`slice`](Tensor::slice) of a range that has been checked.
     pub(crate) fn part(&self, axis: usize, range: Range<usize>) -> Self {
-        let mut shape = copied(&self.shape);
+        let mut shape = copied(self.shape());
         shape[axis] = range.len();
         let strides = self.strides();
-        self.with_layout(self.offset + range.start * strides[axis], shape, strides)
+        self.with_layout(self.offset + range.start * strides[axis], &shape, &strides)
     }
 
     /// Position `at` of `axis`; the axis is gone.
@@ -42,21 +39,21 @@ impl<T: Scalar> Tensor<T> {
     /// If there is no such axis or position.
     #[track_caller]
     pub fn index(&self, axis: usize, at: usize) -> Self {
-        check_range("index", &self.shape, axis, &(at..at + 1));
+        check_range("index", self.shape(), axis, &(at..at + 1));
         self.position(axis, at)
     }
 
     /// [`index`](Tensor::index) of a position that has been checked.
     pub(crate) fn position(&self, axis: usize, at: usize) -> Self {
         if axis == 0 && self.is_contiguous() {
-            let len = self.len / self.shape[0];
-            let (offset, shape) = (self.offset + at * len, copied(&self.shape[1..]));
-            return Tensor { buffer: self.buffer.clone(), offset, len, shape, strides: Shape::new() };
+            let len = self.len / self.shape()[0];
+            let (offset, layout) = (self.offset + at * len, Layout::contiguous(&self.shape()[1..]));
+            return Tensor { buffer: self.buffer.clone(), offset, len, layout };
         }
-        let (mut shape, mut strides) = (copied(&self.shape), self.strides());
+        let (mut shape, mut strides) = (copied(self.shape()), self.strides());
         shape.remove(axis);
         let stride = strides.remove(axis);
-        self.with_layout(self.offset + at * stride, shape, strides)
+        self.with_layout(self.offset + at * stride, &shape, &strides)
     }
 
     /// The axes in the order `axes`: axis `k` of the result is axis `axes[k]` of this tensor.
@@ -69,10 +66,10 @@ impl<T: Scalar> Tensor<T> {
         if axes.len() != self.rank() || !once {
             panic!("permute: {axes:?} does not name every axis of shape {:?} once", self.shape());
         }
-        let shape = axes.iter().map(|&a| self.shape[a]).collect();
+        let shape: Shape = axes.iter().map(|&a| self.shape()[a]).collect();
         let own = self.strides();
-        let strides = axes.iter().map(|&a| own[a]).collect();
-        self.with_layout(self.offset, shape, strides)
+        let strides: Shape = axes.iter().map(|&a| own[a]).collect();
+        self.with_layout(self.offset, &shape, &strides)
     }
 
     /// The last two axes swapped.
@@ -85,10 +82,10 @@ impl<T: Scalar> Tensor<T> {
         if rank < 2 {
             panic!("transpose: shape {:?} has fewer than two axes", self.shape());
         }
-        let (mut shape, mut strides) = (copied(&self.shape), self.strides());
+        let (mut shape, mut strides) = (copied(self.shape()), self.strides());
         shape.swap(rank - 2, rank - 1);
         strides.swap(rank - 2, rank - 1);
-        self.with_layout(self.offset, shape, strides)
+        self.with_layout(self.offset, &shape, &strides)
     }
 
     /// The tensor stretched to `shape` by the rules of broadcasting; nothing is copied.
@@ -97,8 +94,8 @@ impl<T: Scalar> Tensor<T> {
     /// If this tensor's shape does not stretch to `shape`.
     #[track_caller]
     pub fn broadcast_to(&self, shape: &[usize]) -> Self {
-        match broadcast_strides(&self.shape, &self.strides(), shape) {
-            Some(strides) => self.with_layout(self.offset, copied(shape), strides),
+        match broadcast_strides(self.shape(), &self.strides(), shape) {
+            Some(strides) => self.with_layout(self.offset, shape, &strides),
             None => shape::mismatch("broadcast_to", &[self.shape(), shape], "a length of 1 wherever they differ"),
         }
     }
@@ -112,7 +109,7 @@ impl<T: Scalar> Tensor<T> {
         if element_count(shape) != self.len() {
             shape::mismatch("reshape", &[self.shape(), shape], "the same number of elements");
         }
-        Tensor { shape: copied(shape), ..self.to_contiguous() }
+        Tensor { layout: Layout::contiguous(shape), ..self.to_contiguous() }
     }
 
     /// This tensor with a new axis of length 1 at `axis`; nothing is copied.
@@ -124,10 +121,10 @@ impl<T: Scalar> Tensor<T> {
         if axis > self.rank() {
             panic!("unsqueeze: axis {axis} lies beyond shape {:?}", self.shape());
         }
-        let (mut shape, mut strides) = (copied(&self.shape), self.strides());
+        let (mut shape, mut strides) = (copied(self.shape()), self.strides());
         shape.insert(axis, 1);
         strides.insert(axis, 0);
-        self.with_layout(self.offset, shape, strides)
+        self.with_layout(self.offset, &shape, &strides)
     }
 
     /// The same tensor with its numbers in row-major order without gaps; copied only if they are not.
