@@ -77,7 +77,7 @@ def compare(given: argparse.Namespace) -> None:
     if given.setup_only:
         return
     shapes = given.shapes or (QUICK_SHAPES if given.quick else SHAPES)
-    plan = Plan(given.only, shapes, given.rounds or (2 if given.quick else 7), 3 if given.quick else 5)
+    plan = Plan(given.only, shapes, given.rounds or (2 if given.quick else 7), *((3, 50) if given.quick else (5, 300)))
 
     programs = [build_ours(target)]
     peers, left_out = find_peers(target, venv)

@@ -64,6 +64,7 @@ class Plan(NamedTuple):
     shapes: list[str]
     rounds: int
     runs: int
+    milliseconds: int
 
 
 def measure(plan: Plan, programs: list[Program]) -> Results:
@@ -71,7 +72,7 @@ def measure(plan: Plan, programs: list[Program]) -> Results:
     results = Results()
     few = min(plan.rounds, FEW_ROUNDS)
     for shape in plan.shapes:
-        in_turn(results, training_cases(plan, programs, shape), programs, plan.rounds, plan.runs)
+        in_turn(results, training_cases(plan, programs, shape), programs, plan.rounds, plan)
     if "chain" in plan.parts:
         cases = [Case("chain", p.name, threads=1) for p in with_measurement(programs, "chain")]
         in_turn(results, cases, programs, plan.rounds)
@@ -100,13 +101,13 @@ def training_cases(plan: Plan, programs: list[Program], shape: str) -> list[Case
     return list(dict.fromkeys(cases))
 
 
-def in_turn(results: Results, cases: list[Case], programs: list[Program], rounds: int, runs: int | None = None) -> None:
+def in_turn(results: Results, cases: list[Case], programs: list[Program], rounds: int, plan: Plan | None = None) -> None:
     """A B A B: each case once a round, in a process of its own."""
     by_name = {program.name: program for program in programs}
     for number in range(1, rounds + 1):
         for case in [case for case in cases if str(case) not in results.failures]:
             progress(f"round {number} of {rounds}: {case}")
-            arguments = [f"--runs={runs}"] if runs else []
+            arguments = [f"--runs={plan.runs}", f"--milliseconds={plan.milliseconds}"] if plan else []
             if case.cell:
                 arguments += [f"--cell={case.cell}", f"--shape={case.shape}", f"--threads={case.threads}"]
             try:

@@ -55,7 +55,8 @@ def arguments(description: str, cells: list[str], measurements: list[str]) -> ar
         command.add_argument("--shape", choices=[*SHAPES, "all"], default="all", help="all is all but long")
         command.add_argument("--threads", type=int, default=2)
         if name == "training_step":
-            command.add_argument("--runs", type=int, default=7, help="steps that are timed, after two that are not")
+            command.add_argument("--runs", type=int, default=7, help="steps that are timed at least")
+            command.add_argument("--milliseconds", type=int, default=0, help="for which steps are timed at least")
     return parser.parse_args()
 
 
@@ -64,17 +65,21 @@ def describe(cell: str, name: str, threads: int) -> str:
     return f"{cell} {name} T={steps} B={batch} I={inputs} H={hidden} threads={threads}"
 
 
-def milliseconds(warm_up: int, runs: int, work: Callable[[], object]) -> float:
-    """The median time of `runs` calls, after `warm_up` calls that are not counted."""
+def milliseconds(warm_up: int, runs: int, work: Callable[[], object], least: float = 0) -> float:
+    """The median time of `runs` calls, or more until `least` milliseconds have passed. Before that, `warm_up` calls, or
+    more until a third as much has passed, are not counted."""
 
-    def timed() -> float:
-        start = time.perf_counter()
-        work()
-        return (time.perf_counter() - start) * 1e3
+    def repeat(runs: int, least: float) -> list[float]:
+        times: list[float] = []
+        begin = time.perf_counter()
+        while len(times) < runs or (time.perf_counter() - begin) * 1e3 < least:
+            start = time.perf_counter()
+            work()
+            times.append((time.perf_counter() - start) * 1e3)
+        return times
 
-    for _ in range(warm_up):
-        timed()
-    return median(timed() for _ in range(runs))
+    repeat(warm_up, least / 3)
+    return median(repeat(runs, least))
 
 
 def print_times(given: argparse.Namespace, cells: list[str], make: MakeStep) -> None:
@@ -84,10 +89,10 @@ def print_times(given: argparse.Namespace, cells: list[str], make: MakeStep) -> 
             shape = SHAPES[name]
             step = make(cell, shape)
             require_finite(step(), cell, name)
-            time = milliseconds(2, given.runs, step)
+            took = milliseconds(2, given.runs, step, given.milliseconds)
             require_finite(step(), cell, name)
             flops = 6 * shape.steps * shape.batch * (shape.inputs + shape.hidden) * GATES[cell] * shape.hidden
-            print(f"{describe(cell, name, given.threads)} median_ms={time:.3f} gflops={flops / time / 1e6:.1f}")
+            print(f"{describe(cell, name, given.threads)} median_ms={took:.3f} gflops={flops / took / 1e6:.1f}")
 
 
 def print_memory(given: argparse.Namespace, make: MakeStep) -> None:

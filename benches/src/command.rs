@@ -2,10 +2,12 @@
 //!
 //! The programs of `peers` take the same arguments and print the same lines; `compare` reads them.
 
+use std::time::Duration;
+
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use crate::timing::{median, nanoseconds};
+use crate::timing::{median, nanoseconds_for};
 use crate::{CellKind, LONG, SHAPES, Shape, Step, resident};
 
 /// Which training steps to run.
@@ -69,9 +71,12 @@ impl Cases {
 pub struct TimedCases {
     #[command(flatten)]
     cases: Cases,
-    /// Steps that are timed, after two that are not; the median is printed.
+    /// Steps that are timed at least, after two that are not; the median is printed.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
+    /// Milliseconds for which steps are timed at least, after a third as many that are not.
+    #[arg(long, default_value_t = 0)]
+    milliseconds: u64,
 }
 
 impl TimedCases {
@@ -84,7 +89,8 @@ impl TimedCases {
     pub fn print_times(&self, cells: &[CellKind], make: impl Fn(CellKind, Shape, usize) -> Step) {
         for (cell, shape) in self.cases.list(cells) {
             let mut step = make(cell, shape, self.cases.threads());
-            let times = nanoseconds(2, self.runs.into(), || assert_finite(step(), cell, shape));
+            let time = Duration::from_millis(self.milliseconds);
+            let times = nanoseconds_for(time, 2, self.runs.into(), || assert_finite(step(), cell, shape));
             let milliseconds = median(times) / 1e6;
             println!(
                 "{} median_ms={milliseconds:.3} gflops={:.1}",

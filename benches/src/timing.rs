@@ -1,18 +1,26 @@
 //! Times of repeated work.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Nanoseconds of each of `runs` calls of `work`, after `warm_up` calls that are not counted.
-pub fn nanoseconds(warm_up: usize, runs: usize, mut work: impl FnMut()) -> Vec<f64> {
-    let mut timed = || {
-        let start = Instant::now();
-        work();
-        start.elapsed().as_secs_f64() * 1e9
+pub fn nanoseconds(warm_up: usize, runs: usize, work: impl FnMut()) -> Vec<f64> {
+    nanoseconds_for(Duration::ZERO, warm_up, runs, work)
+}
+
+/// [`nanoseconds`] of `runs` calls at least, and of more until `time` has passed; a third of it is for warming up. So what
+/// takes microseconds is not measured on a processor that has only just been woken.
+pub fn nanoseconds_for(time: Duration, warm_up: usize, runs: usize, mut work: impl FnMut()) -> Vec<f64> {
+    let mut repeat = |least: usize, time: Duration| {
+        let (mut times, begin) = (Vec::new(), Instant::now());
+        while times.len() < least || begin.elapsed() < time {
+            let start = Instant::now();
+            work();
+            times.push(start.elapsed().as_secs_f64() * 1e9);
+        }
+        times
     };
-    (0..warm_up).for_each(|_| {
-        timed();
-    });
-    (0..runs).map(|_| timed()).collect()
+    repeat(warm_up, time / 3);
+    repeat(runs, time)
 }
 
 /// The value in the middle; the mean of the two in the middle if their number is even.

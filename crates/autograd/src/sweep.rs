@@ -154,8 +154,8 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'t, '_, T> {
             let y = region.run(tape, &vars);
             let mut inner = Slots::new(y.id() as usize + 1);
             for (v, own) in inputs.vars.iter().zip(&vars) {
-                if let Some(sum) = sums.take(v.id()) {
-                    *inner.entry(own.id()) = sum;
+                if sums.waits(v.id()) {
+                    *inner.entry(own.id()) = sums.take(v.id());
                 }
             }
             for (leaf, sum) in sweep(&Values::of(tape), y, cotangent.value(), Wanted::Leaves, inner) {
@@ -310,7 +310,10 @@ fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
         kind.seed(slots.entry(from.id()), seed);
     }
     for node in (reach.first..=from.id()).rev() {
-        let Some(sum) = slots.take(node) else { continue };
+        if !slots.waits(node) {
+            continue;
+        }
+        let sum = slots.take(node);
         let is_wanted = match wanted {
             Wanted::Leaves => tape.is_leaf(node),
             Wanted::These(wanted) => wanted.binary_search(&node).is_ok(),

@@ -29,8 +29,6 @@ pub(crate) use products::{ROWS_AT_ONCE, as_rows, sum_of_products};
 pub struct Tensor<T: Scalar> {
     buffer: Buffer<T>,
     offset: usize,
-    /// The product of the lengths: asked for more often than anything else.
-    len: usize,
     layout: Layout,
 }
 
@@ -46,7 +44,7 @@ impl<T: Scalar> Tensor<T> {
         if data.len() != wanted {
             panic!("from_vec: {} numbers do not fill shape {shape:?}, which holds {wanted}", data.len());
         }
-        Self::contiguous(Buffer::from_vec(data), wanted, shape)
+        Self::contiguous(Buffer::from_vec(data), Layout::of_len(shape, wanted))
     }
 
     /// A tensor whose element at index `i` of the row-major order is `f(i)`.
@@ -77,19 +75,19 @@ impl<T: Scalar> Tensor<T> {
     #[inline]
     pub(crate) fn build(shape: &[usize], fill: impl FnOnce(&mut [T])) -> Self {
         let len = element_count(shape);
-        Self::contiguous(Buffer::filled(len, fill), len, shape)
+        Self::contiguous(Buffer::filled(len, fill), Layout::of_len(shape, len))
     }
 
     /// A tensor of this one's shape that `fill` writes, as in [`build`](Tensor::build).
     #[inline]
     pub(crate) fn build_like(&self, fill: impl FnOnce(&mut [T])) -> Self {
-        Self::contiguous(Buffer::filled(self.len, fill), self.len, self.shape())
+        Self::contiguous(Buffer::filled(self.len(), fill), Layout::of_len(self.shape(), self.len()))
     }
 
     /// Stands where a tensor was taken out; holds nothing and is never read.
     #[inline]
     pub(crate) fn taken() -> Self {
-        Tensor { buffer: Buffer::none(), offset: 0, len: 0, layout: Layout::contiguous(&[0]) }
+        Self::contiguous(Buffer::none(), Layout::of_len(&[], 0))
     }
 
     /// Lets go of the numbers and keeps the shape.
@@ -105,8 +103,8 @@ impl<T: Scalar> Tensor<T> {
     }
 
     #[inline]
-    fn contiguous(buffer: Buffer<T>, len: usize, shape: &[usize]) -> Self {
-        Tensor { buffer, offset: 0, len, layout: Layout::contiguous(shape) }
+    fn contiguous(buffer: Buffer<T>, layout: Layout) -> Self {
+        Tensor { buffer, offset: 0, layout }
     }
 }
 
@@ -137,12 +135,12 @@ impl<T: Scalar> Tensor<T> {
     /// The number of elements.
     #[inline]
     pub fn len(&self) -> usize {
-        self.len
+        self.layout.len()
     }
 
     /// Whether there is no element: some axis has length 0.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Whether the elements lie in memory in row-major order without gaps.
@@ -154,7 +152,7 @@ impl<T: Scalar> Tensor<T> {
     /// The numbers as one slice, if they are contiguous.
     #[inline]
     pub fn as_slice(&self) -> Option<&[T]> {
-        self.is_contiguous().then(|| &self.buffer.data()[self.offset..][..self.len])
+        self.is_contiguous().then(|| &self.buffer.data()[self.offset..][..self.len()])
     }
 
     /// A copy of the numbers in row-major order.
@@ -212,7 +210,7 @@ impl<T: Scalar> Tensor<T> {
 impl<T: Scalar> Clone for Tensor<T> {
     #[inline]
     fn clone(&self) -> Self {
-        Tensor { buffer: self.buffer.clone(), offset: self.offset, len: self.len, layout: self.layout.clone() }
+        Tensor { buffer: self.buffer.clone(), offset: self.offset, layout: self.layout.clone() }
     }
 }
 

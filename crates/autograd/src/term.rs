@@ -130,42 +130,56 @@ struct Pending<T: Scalar> {
 
 /// The cotangent of one node in a first-order sweep, summed in place as terms come in.
 pub(crate) struct ValueSum<T: Scalar> {
-    dense: Option<Tensor<T>>,
+    /// [`taken`](Tensor::taken) until the first term.
+    dense: Tensor<T>,
     products: Option<Box<Pending<T>>>,
 }
 
 impl<T: Scalar> Default for ValueSum<T> {
     fn default() -> Self {
-        ValueSum { dense: None, products: None }
+        ValueSum { dense: Tensor::taken(), products: None }
     }
 }
 
 impl<T: Scalar> ValueSum<T> {
+    /// Whether no term has been added to what is not deferred.
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.dense.is_released()
+    }
+
+    /// What is not deferred, from zeros on.
+    #[inline]
+    fn dense_of(&mut self, input: Var<'_, T>) -> &mut Tensor<T> {
+        if self.is_empty() {
+            self.dense = input.with_shape(Tensor::zeros);
+        }
+        &mut self.dense
+    }
+
     /// Adds a full-size cotangent.
     #[inline]
     pub(crate) fn add_dense(&mut self, g: Tensor<T>) {
-        match &mut self.dense {
-            None => self.dense = Some(g),
-            Some(sum) => sum.add_assign(&g),
+        if self.is_empty() {
+            self.dense = g;
+        } else {
+            self.dense.add_assign(&g);
         }
     }
 
     /// Adds a [checked](Term::checked) term of `input`'s cotangent, its numbers from `source`.
     #[inline]
     pub(crate) fn add<'t>(&mut self, term: Term<'t, T>, input: Var<'t, T>, source: &impl Source<'t, T>) {
-        let zeros = || Tensor::zeros(&input.shape());
         match term.0 {
             Kind::Zero => {}
-            Kind::Dense(g) => match &mut self.dense {
-                None => self.dense = Some(source.take(g)),
-                Some(sum) => source.read(g, |g| sum.add_assign(g)),
-            },
+            Kind::Dense(g) if self.is_empty() => self.dense = source.take(g),
+            Kind::Dense(g) => source.read(g, |g| self.dense.add_assign(g)),
             Kind::Summed(g) => {
-                let sum = self.dense.get_or_insert_with(zeros);
+                let sum = self.dense_of(input);
                 source.read(g, |g| sum.add_summed(g));
             }
             Kind::Region { piece, axis, start } => {
-                let sum = self.dense.get_or_insert_with(zeros);
+                let sum = self.dense_of(input);
                 source.read(piece, |piece| sum.add_region(axis, start, piece));
             }
             // A variable that comes twice is taken once.
@@ -191,12 +205,11 @@ impl<T: Scalar> ValueSum<T> {
         let Some(pending) = &mut self.products else { return };
         let pairs: SmallVec<[_; 64]> = pending.pairs.iter().map(|(x, g)| (x, g)).collect();
         let Some((x, g)) = pairs.first() else { return };
-        match &mut self.dense {
-            Some(sum) => sum_of_products(&pairs, T::ONE, sum.as_mut_slice()),
-            None => {
-                let shape = [x.shape()[1], g.shape()[1]];
-                self.dense = Some(Tensor::build(&shape, |to| sum_of_products(&pairs, T::ZERO, to)));
-            }
+        if self.dense.is_released() {
+            let shape = [x.shape()[1], g.shape()[1]];
+            self.dense = Tensor::build(&shape, |to| sum_of_products(&pairs, T::ZERO, to));
+        } else {
+            sum_of_products(&pairs, T::ONE, self.dense.as_mut_slice());
         }
         drop(pairs);
         pending.pairs.clear();
@@ -208,7 +221,7 @@ impl<T: Scalar> ValueSum<T> {
         if self.products.is_some() {
             self.multiply();
         }
-        self.dense.unwrap_or_else(|| Tensor::zeros(&node.shape()))
+        if self.is_empty() { node.with_shape(Tensor::zeros) } else { self.dense }
     }
 }
 

@@ -47,7 +47,7 @@ impl Reach {
 pub(super) struct Slots<S> {
     /// Place in `sums` plus one, or 0.
     place: Vec<u32>,
-    sums: Vec<Option<S>>,
+    sums: Vec<S>,
     free: Vec<u32>,
 }
 
@@ -56,24 +56,30 @@ impl<S: Default> Slots<S> {
         Slots { place: vec![0; nodes], sums: Vec::new(), free: Vec::new() }
     }
 
+    /// Whether a sum waits for the turn of `node`.
+    #[inline]
+    pub(super) fn waits(&self, node: u32) -> bool {
+        self.place[node as usize] != 0
+    }
+
+    /// The sum of `node`, from nothing on.
+    #[inline]
     pub(super) fn entry(&mut self, node: u32) -> &mut S {
         let place = &mut self.place[node as usize];
         if *place == 0 {
             *place = self.free.pop().unwrap_or_else(|| {
-                self.sums.push(None);
+                self.sums.push(S::default());
                 self.sums.len() as u32
             });
         }
-        self.sums[*place as usize - 1].get_or_insert_default()
+        &mut self.sums[*place as usize - 1]
     }
 
-    pub(super) fn take(&mut self, node: u32) -> Option<S> {
-        match std::mem::take(&mut self.place[node as usize]) {
-            0 => None,
-            place => {
-                self.free.push(place);
-                self.sums[place as usize - 1].take()
-            }
-        }
+    /// The sum of `node`, which [waits](Slots::waits).
+    #[inline]
+    pub(super) fn take(&mut self, node: u32) -> S {
+        let place = std::mem::take(&mut self.place[node as usize]);
+        self.free.push(place);
+        std::mem::take(&mut self.sums[place as usize - 1])
     }
 }

@@ -56,8 +56,8 @@ impl<T: Scalar> Tensor<T> {
         if !T::SHARES
             || b.rows * b.cols < WORTH_READING_ONCE
             || !self.is_contiguous()
-            || self.len == used
-            || self.len == 0
+            || self.len() == used
+            || self.len() == 0
         {
             return None;
         }
@@ -74,7 +74,7 @@ impl<T: Scalar> Tensor<T> {
                         entries.remove(0);
                     }
                     let (rows, weight, bias) = asked;
-                    entries.push(Ahead { rows, weight, bias, next: self.offset + self.len, block: None });
+                    entries.push(Ahead { rows, weight, bias, next: self.offset + self.len(), block: None });
                     Plan::Alone
                 }
             }
@@ -104,7 +104,7 @@ impl<T: Scalar> Ahead<T> {
 
     fn plan(&mut self, x: &Tensor<T>, a: Matrix<'_, T>, rows_left: usize) -> Plan<T> {
         let follows = x.offset == self.next;
-        self.next = x.offset + x.len;
+        self.next = x.offset + x.len();
         if let Some((first, block)) = &self.block
             && let Some(behind) = x.offset.checked_sub(*first)
             && behind % a.cols == 0

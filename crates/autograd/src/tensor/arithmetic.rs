@@ -49,8 +49,9 @@ impl<T: Scalar> Tensor<T> {
         if !self.buffer.is_unique() || !self.is_contiguous() {
             *self = self.map(|x| x);
         }
+        let len = self.len();
         let numbers = self.buffer.data_mut().expect("the numbers have one owner now");
-        &mut numbers[self.offset..][..self.len]
+        &mut numbers[self.offset..][..len]
     }
 
     /// Adds `other`, which is stretched if need be, in place.
@@ -90,7 +91,7 @@ impl<T: Scalar> Tensor<T> {
     pub(crate) fn add_summed(&mut self, wide: &Self) {
         if let Some(from) = wide.as_slice()
             && wide.shape().ends_with(self.shape())
-            && self.len > 0
+            && self.len() > 0
         {
             let to = self.as_mut_slice();
             return from.chunks_exact(to.len()).for_each(|from| elementwise::add(to, from));

@@ -10,9 +10,9 @@ use crate::shape::{self, Shape, broadcast_strides, check_range, copied, element_
 impl<T: Scalar> Tensor<T> {
     fn with_layout(&self, offset: usize, shape: &[usize], strides: &[usize]) -> Self {
         // An empty view may start behind the end of its buffer (a slice at the end of an axis, say).
-        let len = element_count(shape);
-        let offset = if len == 0 { self.offset } else { offset };
-        Tensor { buffer: self.buffer.clone(), offset, len, layout: Layout::new(shape, strides) }
+        let layout = Layout::new(shape, strides);
+        let offset = if layout.len() == 0 { self.offset } else { offset };
+        Tensor { buffer: self.buffer.clone(), offset, layout }
     }
 
     /// The part `range` of `axis`.
@@ -46,9 +46,8 @@ impl<T: Scalar> Tensor<T> {
     /// [`index`](Tensor::index) of a position that has been checked.
     pub(crate) fn position(&self, axis: usize, at: usize) -> Self {
         if axis == 0 && self.is_contiguous() {
-            let len = self.len / self.shape()[0];
-            let (offset, layout) = (self.offset + at * len, Layout::contiguous(&self.shape()[1..]));
-            return Tensor { buffer: self.buffer.clone(), offset, len, layout };
+            let layout = Layout::contiguous(&self.shape()[1..]);
+            return Tensor { buffer: self.buffer.clone(), offset: self.offset + at * layout.len(), layout };
         }
         let (mut shape, mut strides) = (copied(self.shape()), self.strides());
         shape.remove(axis);
