@@ -148,6 +148,9 @@ pub(crate) fn as_rows<T: Scalar>(x: &Tensor<T>) -> Tensor<T> {
 /// would write the sum more often, and more would leave the cache between being laid together and being multiplied.
 pub(crate) const ROWS_AT_ONCE: usize = 256;
 
+/// So many rows are not worth laying together with others: to copy them takes longer than to write the sum more often.
+const ROWS_ENOUGH: usize = 64;
+
 /// `to = Σ xᵀ·g + beta·to`: the rows of several pairs are laid one below the other and multiplied at once.
 pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(&Tensor<T>, &Tensor<T>)], beta: T, to: &mut [T]) {
     let (mut rest, mut beta) = (pairs, beta);
@@ -160,7 +163,8 @@ pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(&Tensor<T>, &Tensor<T>)], bet
             rows += x.shape()[0];
             rows <= ROWS_AT_ONCE
         };
-        let (group, behind) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+        let tall = rest[0].0.shape()[0] >= ROWS_ENOUGH;
+        let (group, behind) = rest.split_at(if tall { 1 } else { rest.iter().take_while(fits).count().max(1) });
         match group {
             [(x, g)] => x.transposed_matmul_into(g, beta, to),
             _ => {
