@@ -12,7 +12,8 @@ use crate::tape::{OpBox, Sweeping, Tape};
 use crate::term::{RecordedSum, Source, Term, ValueSum};
 use crate::{Op, Scalar, Tensor, Var};
 
-use slots::{Reach, Slots};
+use slots::Reach;
+pub(crate) use slots::Slots;
 
 /// The variables that gradients are wanted for.
 #[derive(Clone, Copy)]
@@ -37,7 +38,11 @@ trait Sweep<'t, T: Scalar> {
     fn seed(&self, sum: &mut Self::Sum, total: Self::Total);
     /// Adds a rule's term to the cotangent of `input`. Nobody reads the term or, if `last`, the output's cotangent after it.
     fn add(&self, sum: &mut Self::Sum, term: Term<'t, T>, input: Var<'t, T>, cotangent: Var<'t, T>, last: bool);
-    fn finish(&self, sum: Self::Sum, node: Var<'t, T>) -> Self::Total;
+    /// Takes the cotangent out of its sum, which is empty then.
+    fn finish(&self, sum: &mut Self::Sum, node: Var<'t, T>) -> Self::Total;
+    /// Empty slots, and where they go when the sweep is over.
+    fn slots(&self) -> Slots<Self::Sum>;
+    fn give_back(&self, slots: Slots<Self::Sum>);
     /// A finished cotangent as a variable, for the rules.
     fn cotangent(&self, total: Self::Total) -> Var<'t, T>;
     /// Calls `f` with the op of a node, if it has one.
@@ -118,8 +123,14 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'t, '_, T> {
             },
         );
     }
-    fn finish(&self, sum: ValueSum<T>, node: Var<'t, T>) -> Tensor<T> {
+    fn finish(&self, sum: &mut ValueSum<T>, node: Var<'t, T>) -> Tensor<T> {
         sum.finish(node)
+    }
+    fn slots(&self) -> Slots<ValueSum<T>> {
+        self.tape.take_slots()
+    }
+    fn give_back(&self, slots: Slots<ValueSum<T>>) {
+        self.tape.keep_slots(slots);
     }
     fn cotangent(&self, total: Tensor<T>) -> Var<'t, T> {
         self.sweeping.push(total)
@@ -152,16 +163,21 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'t, '_, T> {
         self.tape.with_inner(|tape| {
             let vars = inputs.each(|v| tape.leaf(v.value()), |v| tape.constant(v.value()));
             let y = region.run(tape, &vars);
-            let mut inner = Slots::new(y.id() as usize + 1);
+            let kind = Values::of(tape);
+            let mut inner = kind.slots();
+            inner.begin(y.id() as usize + 1);
             for (v, own) in inputs.vars.iter().zip(&vars) {
-                if sums.waits(v.id()) {
-                    *inner.entry(own.id()) = sums.take(v.id());
+                if let Some(sum) = sums.take(v.id()) {
+                    *inner.entry(own.id()) = sum;
                 }
             }
-            for (leaf, sum) in sweep(&Values::of(tape), y, cotangent.value(), Wanted::Leaves, inner) {
+            sweep(&kind, y, cotangent.value(), Wanted::Leaves, &mut inner);
+            for i in 0..inner.kept() {
+                let (leaf, at) = inner.kept_at(i);
                 let place = vars.iter().position(|own| own.id() == leaf).expect("the leaves are the inputs");
-                *sums.entry(inputs.vars[place].id()) = sum;
+                *sums.entry(inputs.vars[place].id()) = std::mem::take(inner.sum(at));
             }
+            kind.give_back(inner);
         });
     }
 }
@@ -207,9 +223,13 @@ impl<'t, T: Scalar> Sweep<'t, T> for Recorded<'t, T> {
     fn add(&self, sum: &mut RecordedSum<'t, T>, term: Term<'t, T>, _: Var<'t, T>, _: Var<'t, T>, _: bool) {
         sum.add(term);
     }
-    fn finish(&self, sum: RecordedSum<'t, T>, node: Var<'t, T>) -> Var<'t, T> {
-        sum.finish(node)
+    fn finish(&self, sum: &mut RecordedSum<'t, T>, node: Var<'t, T>) -> Var<'t, T> {
+        std::mem::take(sum).finish(node)
     }
+    fn slots(&self) -> Slots<RecordedSum<'t, T>> {
+        Slots::default()
+    }
+    fn give_back(&self, _: Slots<RecordedSum<'t, T>>) {}
     fn cotangent(&self, total: Var<'t, T>) -> Var<'t, T> {
         total
     }
@@ -291,50 +311,56 @@ fn finished<'t, T: Scalar, S: Sweep<'t, T>>(
     seed: S::Total,
     wanted: Wanted<'_>,
 ) -> Totals<S::Total> {
-    let sums = sweep(kind, from, seed, wanted, Slots::new(from.id() as usize + 1));
-    sums.into_iter().rev().map(|(node, sum)| (node, kind.finish(sum, Var::new(from.tape(), node)))).collect()
+    let mut slots = kind.slots();
+    slots.begin(from.id() as usize + 1);
+    sweep(kind, from, seed, wanted, &mut slots);
+    let kept = (0..slots.kept()).rev();
+    let finish = |i: usize| {
+        let (node, place) = slots.kept_at(i);
+        (node, kind.finish(slots.sum(place), Var::new(from.tape(), node)))
+    };
+    let totals = kept.map(finish).collect();
+    kind.give_back(slots);
+    totals
 }
 
-/// Sweeps from `from` down, and gives the sums of what is wanted, in descending order. `slots` may hold sums to go on from.
+/// Sweeps from `from` down, and keeps the sums of what is wanted in `slots`, which may hold sums to go on from.
 fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
     kind: &S,
     from: Var<'t, T>,
     seed: S::Total,
     wanted: Wanted<'_>,
-    mut slots: Slots<S::Sum>,
-) -> Vec<(u32, S::Sum)> {
+    slots: &mut Slots<S::Sum>,
+) {
     let tape = from.tape();
-    let mut found = Vec::new();
     let reach = Reach::new(tape, wanted, from.id());
     if reach.contains(tape, from.id()) {
         kind.seed(slots.entry(from.id()), seed);
     }
     for node in (reach.first..=from.id()).rev() {
-        if !slots.waits(node) {
-            continue;
-        }
-        let sum = slots.take(node);
+        let Some(place) = slots.turn(node) else { continue };
         let is_wanted = match wanted {
             Wanted::Leaves => tape.is_leaf(node),
             Wanted::These(wanted) => wanted.binary_search(&node).is_ok(),
         };
         if is_wanted && matches!(wanted, Wanted::Leaves) && !kind.is_watched() {
             // Not finished: the sum of a region's input goes on outside.
-            found.push((node, sum));
+            slots.keep(node, place);
             continue;
         }
         kind.turn(node);
-        let total = kind.finish(sum, Var::new(tape, node));
+        let total = kind.finish(slots.sum(place), Var::new(tape, node));
+        slots.release(place);
         kind.watch(node, &total);
         if is_wanted {
-            let mut sum = S::Sum::default();
-            kind.seed(&mut sum, total.clone());
-            found.push((node, sum));
+            let place = slots.reserve();
+            kind.seed(slots.sum(place), total.clone());
+            slots.keep(node, place);
         }
         kind.ask(node, |op| {
             let cotangent = kind.cotangent(total);
             if let Some(region) = op.region() {
-                return kind.replay(region, cotangent, &Inputs::of(tape, node, &reach), &mut slots);
+                return kind.replay(region, cotangent, &Inputs::of(tape, node, &reach), slots);
             }
             let site = Site::new(tape, node, cotangent);
             let mut next = reach.input(tape, node, 0);
@@ -346,5 +372,4 @@ fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
             }
         });
     }
-    found
 }

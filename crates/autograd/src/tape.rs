@@ -16,6 +16,8 @@ use smallbox::space::S4;
 use smallvec::SmallVec;
 
 use crate::scope::Scopes;
+use crate::sweep::Slots;
+use crate::term::ValueSum;
 use crate::{Op, Reads, Scalar, Tensor, Var};
 
 pub(crate) use access::Sweeping;
@@ -89,6 +91,8 @@ pub struct Tape<T: Scalar> {
     recomputed: Cell<usize>,
     /// An empty tape for running a checkpointed region again, kept for its memory.
     inner: RefCell<Option<Box<Tape<T>>>>,
+    /// What a sweep sums in, kept for its memory.
+    slots: RefCell<Slots<ValueSum<T>>>,
 }
 
 impl<T: Scalar> Default for Tape<T> {
@@ -138,6 +142,7 @@ impl<T: Scalar> Tape<T> {
             mode: Cell::new(mode),
             recomputed: Cell::new(0),
             inner: RefCell::new(None),
+            slots: RefCell::default(),
         }
     }
 

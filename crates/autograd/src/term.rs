@@ -4,8 +4,6 @@
 //! a product xᵀ·ḡ that is not multiplied yet (a weight used at T time steps then costs one product over all of them), a
 //! region (the cotangent of a slice costs the slice's size), and a cotangent of broadcast shape (summed down in place).
 
-use smallvec::SmallVec;
-
 use crate::ops::accumulate::{Regions, SumOfProducts};
 use crate::shape::broadcast;
 use crate::tensor::{ROWS_AT_ONCE, as_rows, sum_of_products};
@@ -60,19 +58,15 @@ impl<'t, T: Scalar> Term<'t, T> {
         match &self.0 {
             Kind::Zero => true,
             Kind::Dense(g) => same_shape(*g, input),
-            Kind::Summed(g) => {
-                let g = g.shape();
-                broadcast(&input.shape(), &g).as_ref() == Some(&g)
-            }
-            Kind::Product(x, g) => {
-                let (x, g, shape) = (x.shape(), g.shape(), input.shape());
-                matches!((&x[..], &g[..]), ([lx @ .., m], [lg @ .., n]) if lx == lg && [*m, *n] == shape[..])
-            }
-            Kind::Region { piece, axis, start } => {
-                let (piece, shape) = (piece.shape(), input.shape());
+            Kind::Summed(g) => shapes([*g, input], |[g, shape]| broadcast(shape, g).is_some_and(|wide| wide[..] == *g)),
+            Kind::Product(x, g) => shapes([*x, *g], |[x, g]| {
+                let ([lx @ .., m], [lg @ .., n]) = (x, g) else { return false };
+                lx == lg && input.with_shape(|shape| *shape == [*m, *n])
+            }),
+            Kind::Region { piece, axis, start } => shapes([*piece, input], |[piece, shape]| {
                 let inside = |k: usize| if k == *axis { start + piece[k] <= shape[k] } else { piece[k] == shape[k] };
                 piece.len() == shape.len() && *axis < shape.len() && (0..shape.len()).all(inside)
-            }
+            }),
         }
     }
 
@@ -103,6 +97,12 @@ impl<'t, T: Scalar> Term<'t, T> {
             }
         }
     }
+}
+
+/// Calls `f` with the shapes of two variables, which are not copied.
+#[inline]
+fn shapes<T: Scalar, R>([a, b]: [Var<'_, T>; 2], f: impl FnOnce([&[usize]; 2]) -> R) -> R {
+    a.with_shape(|a| b.with_shape(|b| f([a, b])))
 }
 
 #[inline]
@@ -203,25 +203,29 @@ impl<T: Scalar> ValueSum<T> {
 
     fn multiply(&mut self) {
         let Some(pending) = &mut self.products else { return };
-        let pairs: SmallVec<[_; 64]> = pending.pairs.iter().map(|(x, g)| (x, g)).collect();
+        let pairs = &pending.pairs;
         let Some((x, g)) = pairs.first() else { return };
         if self.dense.is_released() {
             let shape = [x.shape()[1], g.shape()[1]];
-            self.dense = Tensor::build(&shape, |to| sum_of_products(&pairs, T::ZERO, to));
+            self.dense = Tensor::build(&shape, |to| sum_of_products(pairs, T::ZERO, to));
         } else {
-            sum_of_products(&pairs, T::ONE, self.dense.as_mut_slice());
+            sum_of_products(pairs, T::ONE, self.dense.as_mut_slice());
         }
-        drop(pairs);
         pending.pairs.clear();
         pending.rows = 0;
     }
 
+    /// Takes the cotangent of `node` out, and leaves an empty sum with the memory for the next.
     #[inline]
-    pub(crate) fn finish(mut self, node: Var<'_, T>) -> Tensor<T> {
+    pub(crate) fn finish(&mut self, node: Var<'_, T>) -> Tensor<T> {
         if self.products.is_some() {
             self.multiply();
         }
-        if self.is_empty() { node.with_shape(Tensor::zeros) } else { self.dense }
+        if self.is_empty() {
+            node.with_shape(Tensor::zeros)
+        } else {
+            std::mem::replace(&mut self.dense, Tensor::taken())
+        }
     }
 }
 

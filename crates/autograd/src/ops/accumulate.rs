@@ -17,9 +17,8 @@ impl<T: Scalar> Op<T> for SumOfProducts {
         "sum_of_products"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let rows: Vec<_> = inputs.iter().map(|x| as_rows(x)).collect();
-        let pairs: Vec<_> = rows.chunks_exact(2).map(|pair| (&pair[0], &pair[1])).collect();
-        let (x, g) = pairs[0];
+        let pairs: Vec<_> = inputs.chunks_exact(2).map(|pair| (as_rows(pair[0]), as_rows(pair[1]))).collect();
+        let (x, g) = &pairs[0];
         Tensor::build(&[x.shape()[1], g.shape()[1]], |to| sum_of_products(&pairs, T::ZERO, to))
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {

@@ -43,43 +43,99 @@ impl Reach {
     }
 }
 
-/// The cotangents that are being summed, by node. Few nodes wait at any time, however long the tape.
-pub(super) struct Slots<S> {
+/// The cotangents that are being summed, by node. Few nodes wait at any time, however long the tape. Sums stay where they
+/// are, and whoever uses a place next finds the memory of the one before: a second sweep allocates nothing.
+pub(crate) struct Slots<S> {
     /// Place in `sums` plus one, or 0.
     place: Vec<u32>,
     sums: Vec<S>,
+    /// How many of the sums have been handed out in this sweep.
+    used: usize,
     free: Vec<u32>,
+    /// The nodes that gradients are wanted for, descending, with the places of their sums.
+    found: Vec<(u32, usize)>,
+}
+
+impl<S> Default for Slots<S> {
+    fn default() -> Self {
+        Slots { place: Vec::new(), sums: Vec::new(), used: 0, free: Vec::new(), found: Vec::new() }
+    }
 }
 
 impl<S: Default> Slots<S> {
-    pub(super) fn new(nodes: usize) -> Self {
-        Slots { place: vec![0; nodes], sums: Vec::new(), free: Vec::new() }
-    }
-
-    /// Whether a sum waits for the turn of `node`.
-    #[inline]
-    pub(super) fn waits(&self, node: u32) -> bool {
-        self.place[node as usize] != 0
+    /// For a sweep over so many nodes.
+    pub(super) fn begin(&mut self, nodes: usize) {
+        self.place.clear();
+        self.place.resize(nodes, 0);
+        self.free.clear();
+        self.found.clear();
+        self.used = 0;
     }
 
     /// The sum of `node`, from nothing on.
     #[inline]
     pub(super) fn entry(&mut self, node: u32) -> &mut S {
-        let place = &mut self.place[node as usize];
-        if *place == 0 {
-            *place = self.free.pop().unwrap_or_else(|| {
-                self.sums.push(S::default());
-                self.sums.len() as u32
-            });
-        }
-        &mut self.sums[*place as usize - 1]
+        let place = match self.place[node as usize] {
+            0 => {
+                let place = self.reserve();
+                self.place[node as usize] = place as u32 + 1;
+                place
+            }
+            place => place as usize - 1,
+        };
+        self.sum(place)
     }
 
-    /// The sum of `node`, which [waits](Slots::waits).
+    /// The place of `node`, whose turn has come; `None` if no sum waits there.
     #[inline]
-    pub(super) fn take(&mut self, node: u32) -> S {
+    pub(super) fn turn(&mut self, node: u32) -> Option<usize> {
         let place = std::mem::take(&mut self.place[node as usize]);
-        self.free.push(place);
-        std::mem::take(&mut self.sums[place as usize - 1])
+        (place as usize).checked_sub(1)
+    }
+
+    #[inline]
+    pub(super) fn sum(&mut self, place: usize) -> &mut S {
+        &mut self.sums[place]
+    }
+
+    /// A place that nobody uses; its sum is empty.
+    #[inline]
+    pub(super) fn reserve(&mut self) -> usize {
+        if let Some(place) = self.free.pop() {
+            return place as usize;
+        }
+        if self.used == self.sums.len() {
+            self.sums.push(S::default());
+        }
+        self.used += 1;
+        self.used - 1
+    }
+
+    /// The sum at `place` has been finished.
+    #[inline]
+    pub(super) fn release(&mut self, place: usize) {
+        self.free.push(place as u32);
+    }
+
+    /// Keeps the sum at `place` for the end of the sweep.
+    pub(super) fn keep(&mut self, node: u32, place: usize) {
+        self.found.push((node, place));
+    }
+
+    /// How many sums were kept.
+    pub(super) fn kept(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Number `i` of them, in descending order of the nodes: the node and the place.
+    pub(super) fn kept_at(&self, i: usize) -> (u32, usize) {
+        self.found[i]
+    }
+
+    /// Takes the sum of `node` out, if one waits there.
+    pub(super) fn take(&mut self, node: u32) -> Option<S> {
+        let place = self.turn(node)?;
+        self.release(place);
+        Some(std::mem::take(self.sum(place)))
     }
 }

@@ -4,6 +4,8 @@ use std::cell::Ref;
 
 use super::{Mode, OpBox, Tape};
 use crate::scope::Scopes;
+use crate::sweep::Slots;
+use crate::term::ValueSum;
 use crate::{Op, Scalar, Tensor, Var};
 
 /// What the sweep and the handles read.
@@ -108,6 +110,15 @@ impl<T: Scalar> Tape<T> {
     #[inline]
     pub(super) fn is_released(&self, index: u32) -> bool {
         self.values.borrow()[index as usize].is_released()
+    }
+
+    /// What a sweep sums in; a sweep inside of this one gets its own.
+    pub(crate) fn take_slots(&self) -> Slots<ValueSum<T>> {
+        self.slots.take()
+    }
+
+    pub(crate) fn keep_slots(&self, slots: Slots<ValueSum<T>>) {
+        self.slots.replace(slots);
     }
 
     /// Whether two values have the same shape.

@@ -152,14 +152,14 @@ pub(crate) const ROWS_AT_ONCE: usize = 256;
 const ROWS_ENOUGH: usize = 64;
 
 /// `to = Σ xᵀ·g + beta·to`: the rows of several pairs are laid one below the other and multiplied at once.
-pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(&Tensor<T>, &Tensor<T>)], beta: T, to: &mut [T]) {
+pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(Tensor<T>, Tensor<T>)], beta: T, to: &mut [T]) {
     let (mut rest, mut beta) = (pairs, beta);
     if rest.is_empty() {
         to.iter_mut().for_each(|x| *x = if beta == T::ZERO { T::ZERO } else { *x * beta });
     }
     while !rest.is_empty() {
         let mut rows = 0;
-        let fits = |(x, _): &&(&Tensor<T>, &Tensor<T>)| {
+        let fits = |(x, _): &&(Tensor<T>, Tensor<T>)| {
             rows += x.shape()[0];
             rows <= ROWS_AT_ONCE
         };
@@ -168,8 +168,8 @@ pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(&Tensor<T>, &Tensor<T>)], bet
         match group {
             [(x, g)] => x.transposed_matmul_into(g, beta, to),
             _ => {
-                let x = stack_rows(group.iter().map(|(x, _)| *x));
-                let g = stack_rows(group.iter().map(|(_, g)| *g));
+                let x = stack_rows(group.iter().map(|(x, _)| x));
+                let g = stack_rows(group.iter().map(|(_, g)| g));
                 x.transposed_matmul_into(&g, beta, to);
             }
         }
