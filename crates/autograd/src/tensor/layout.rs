@@ -1,0 +1,110 @@
+//! The lengths of a tensor's axes, and how far apart neighbours along them lie.
+
+use crate::shape::{Shape, copied, element_count, is_row_major, row_major};
+
+/// Lengths and, where the numbers do not lie in row-major order without gaps, strides.
+///
+/// Small and flat: every value is moved several times between the op that makes it and the one that frees it. With such a
+/// layout a tensor is 64 bytes, which are moved as a whole; an enum, of which the payload alone is moved, stalls the
+/// processor at what it has only just written.
+pub(super) struct Layout {
+    /// Twice the number of elements; one more where strides are written down.
+    extent: usize,
+    /// The lengths, and behind them the strides, if any: of four axes, or of two, without an allocation.
+    numbers: Shape,
+}
+
+impl Layout {
+    /// Row-major order without gaps: no strides are written down.
+    #[inline]
+    pub(super) fn contiguous(shape: &[usize]) -> Self {
+        Self::of_len(shape, element_count(shape))
+    }
+
+    /// [`contiguous`](Layout::contiguous), if the number of elements is known.
+    #[inline]
+    pub(super) fn of_len(shape: &[usize], len: usize) -> Self {
+        Layout { extent: 2 * len, numbers: copied(shape) }
+    }
+
+    pub(super) fn new(shape: &[usize], strides: &[usize]) -> Self {
+        if is_row_major(shape, strides) {
+            return Self::contiguous(shape);
+        }
+        let numbers = match (shape, strides) {
+            (&[n], &[s]) => Shape::from_buf_and_len([n, s, 0, 0], 2),
+            (&[m, n], &[r, s]) => Shape::from_buf([m, n, r, s]),
+            _ => shape.iter().chain(strides).copied().collect(),
+        };
+        Layout { extent: 2 * element_count(shape) + 1, numbers }
+    }
+
+    /// The number of elements.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.extent / 2
+    }
+
+    #[inline]
+    pub(super) fn is_contiguous(&self) -> bool {
+        self.extent % 2 == 0
+    }
+
+    #[inline]
+    fn rank(&self) -> usize {
+        self.numbers.len() >> (self.extent % 2)
+    }
+
+    #[inline]
+    pub(super) fn shape(&self) -> &[usize] {
+        &self.numbers[..self.rank()]
+    }
+
+    pub(super) fn strides(&self) -> Shape {
+        if self.is_contiguous() { row_major(&self.numbers) } else { copied(&self.numbers[self.rank()..]) }
+    }
+
+    /// Whether the lengths are the same. Nearly all are those of matrices.
+    #[inline]
+    pub(super) fn same_shape(&self, other: &Self) -> bool {
+        match (self.shape(), other.shape()) {
+            ([rows, cols], [other_rows, other_cols]) => rows == other_rows && cols == other_cols,
+            (a, b) => a == b,
+        }
+    }
+}
+
+impl Clone for Layout {
+    #[inline]
+    fn clone(&self) -> Self {
+        Layout { extent: self.extent, numbers: copied(&self.numbers) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_and_strides_come_back() {
+        for rank in 0..7 {
+            let shape: Vec<usize> = (2..).take(rank).collect();
+            let dense = row_major(&shape);
+            let same = Layout::new(&shape, &dense);
+            assert!(same.is_contiguous());
+            assert_eq!((same.shape(), same.strides()), (shape.as_slice(), dense.clone()));
+            if rank == 0 {
+                continue;
+            }
+            let gaps: Shape = dense.iter().map(|s| 3 * s).collect();
+            let strided = Layout::new(&shape, &gaps).clone();
+            assert!(!strided.is_contiguous());
+            assert_eq!((strided.shape(), strided.strides()), (shape.as_slice(), gaps));
+        }
+    }
+
+    #[test]
+    fn a_tensor_is_a_line_of_the_cache() {
+        assert_eq!(size_of::<crate::Tensor<f32>>(), 64);
+    }
+}
