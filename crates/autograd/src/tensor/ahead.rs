@@ -57,7 +57,7 @@ impl<T: Scalar> Tensor<T> {
             || b.rows * b.cols < WORTH_READING_ONCE
             || !self.is_contiguous()
             || self.len() == used
-            || self.len() == 0
+            || self.is_empty()
         {
             return None;
         }

@@ -91,7 +91,7 @@ impl<T: Scalar> Tensor<T> {
     pub(crate) fn add_summed(&mut self, wide: &Self) {
         if let Some(from) = wide.as_slice()
             && wide.shape().ends_with(self.shape())
-            && self.len() > 0
+            && !self.is_empty()
         {
             let to = self.as_mut_slice();
             return from.chunks_exact(to.len()).for_each(|from| elementwise::add(to, from));

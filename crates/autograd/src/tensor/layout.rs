@@ -47,12 +47,12 @@ impl Layout {
 
     #[inline]
     pub(super) fn is_contiguous(&self) -> bool {
-        self.extent % 2 == 0
+        self.extent & 1 == 0
     }
 
     #[inline]
     fn rank(&self) -> usize {
-        self.numbers.len() >> (self.extent % 2)
+        self.numbers.len() >> (self.extent & 1)
     }
 
     #[inline]
