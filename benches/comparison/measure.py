@@ -90,15 +90,24 @@ def with_measurement(programs: list[Program], measurement: str) -> list[Program]
 
 
 def training_cases(plan: Plan, programs: list[Program], shape: str) -> list[Case]:
-    """Times at one shape: for every cell ours and then its peers, so that what is compared runs side by side."""
+    """Times at one shape. What is compared runs side by side: every cell of ours beside its peers, and our LSTM beside the
+    custom one, itself on one thread, and the kernel alone."""
+    peers = [program for program in programs if program.name != OURS]
+    step = lambda program, cell, threads=THREADS: Case("training_step", program, cell, shape, threads)  # noqa: E731
+    theirs = lambda cell: [step(peer.name, cell) for peer in peers if cell in peer.cells]  # noqa: E731
+    training, kernel = "training" in plan.parts, "kernel" in plan.parts
     cases = []
-    if "training" in plan.parts:
-        for cell in ("lstm", "gru", "tanh", "custom"):
-            cases += [Case("training_step", p.name, cell, shape) for p in programs if cell in p.cells]
-        cases.append(Case("training_step", OURS, "lstm", shape, threads=1))
-    if "kernel" in plan.parts:
-        cases += [Case("kernel", OURS, "lstm", shape), Case("training_step", OURS, "lstm", shape)]
-    return list(dict.fromkeys(cases))
+    if training:
+        cases += [*theirs("custom"), step(OURS, "custom")]
+    if training or kernel:
+        cases.append(step(OURS, "lstm"))
+    if kernel:
+        cases.append(Case("kernel", OURS, "lstm", shape))
+    if training:
+        cases += [step(OURS, "lstm", threads=1), *theirs("lstm")]
+        for cell in ("gru", "tanh"):
+            cases += [step(OURS, cell), *theirs(cell)]
+    return cases
 
 
 def in_turn(results: Results, cases: list[Case], programs: list[Program], rounds: int, plan: Plan | None = None) -> None:

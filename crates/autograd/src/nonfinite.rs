@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::Location;
 
+use crate::scope::within;
 use crate::shape::unravel;
 use crate::sweep::{Wanted, sweep_values, sweep_watched, term_value};
 use crate::tape::Tape;
@@ -31,7 +32,7 @@ pub enum Pass {
 /// A node of the tape, as a reader of a report wants it named.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
-    /// The position on the tape.
+    /// The position on the tape; that of the checkpoint, for a node of a region that is run again.
     pub position: usize,
     /// The name of its op, `leaf` or `constant`.
     pub op: &'static str,
@@ -108,7 +109,10 @@ impl<T: Scalar> Var<'_, T> {
     #[track_caller]
     pub fn find_nonfinite(self) -> Option<Report> {
         self.check_recorded("find_nonfinite");
-        if self.value().all_finite() { in_sweep(self) } else { Some(in_forward(self)) }
+        if !self.value().all_finite() {
+            return Some(in_forward(self));
+        }
+        in_sweep(self, &Tensor::full(&self.shape(), T::ONE))
     }
 }
 
@@ -138,6 +142,9 @@ fn in_forward<T: Scalar>(result: Var<'_, T>) -> Report {
         first
     };
     let node = origin(|x| !x.all_finite());
+    if let Some(report) = in_region(tape, node, |root| Some(in_forward(root))) {
+        return report;
+    }
     let is_nan = |x: &Tensor<T>| x.to_vec().iter().any(|x| x.to_f64().is_nan());
     let turned_nan = (is_nan(&result.value()) && !is_nan(&tape.value_of(node)))
         .then(|| place(tape, origin(|x| x.to_vec().iter().any(|x| x.to_f64().is_nan()))));
@@ -149,11 +156,21 @@ fn in_forward<T: Scalar>(result: Var<'_, T>) -> Report {
     report
 }
 
-fn in_sweep<T: Scalar>(result: Var<'_, T>) -> Option<Report> {
+/// What `look` finds in the region that a checkpoint runs again, as seen from the checkpoint.
+fn in_region<T: Scalar>(tape: &Tape<T>, node: u32, look: impl FnOnce(Var<'_, T>) -> Option<Report>) -> Option<Report> {
+    let mut report = tape.with_region(node, |_, root| look(root))??;
+    let outer = place(tape, node);
+    let sizes = report.operands.iter_mut().chain(&mut report.trail).map(|size| &mut size.place);
+    for inner in sizes.chain(&mut report.turned_nan).chain([&mut report.place]) {
+        (inner.position, inner.scope) = (outer.position, within(&outer.scope, &inner.scope));
+    }
+    Some(report)
+}
+
+fn in_sweep<T: Scalar>(result: Var<'_, T>, seed: &Tensor<T>) -> Option<Report> {
     let tape = result.tape();
-    let seed = || Tensor::full(&result.shape(), T::ONE);
     let mut bad = vec![false; result.position() + 1];
-    sweep_watched(result, seed(), Wanted::Leaves, |node, total| bad[node as usize] = !total.all_finite());
+    sweep_watched(result, seed.clone(), Wanted::Leaves, |node, total| bad[node as usize] = !total.all_finite());
     // From the leaves up along bad cotangents: the last node on the way got the first of them.
     let mut on_the_way = vec![false; bad.len()];
     for node in 0..=result.id() {
@@ -165,13 +182,16 @@ fn in_sweep<T: Scalar>(result: Var<'_, T>) -> Option<Report> {
         (receiver + 1..=result.id()).filter(|&n| inputs(tape, n).any(|i| i == receiver)).collect();
     // The cotangents of all nodes, for the terms and the trail: what comes before the receiver does not matter.
     let later: Vec<u32> = (receiver..=result.id()).filter(|&n| tape.is_tracked(n)).collect();
-    let totals = sweep_values(result, seed(), Wanted::These(&later));
+    let totals = sweep_values(result, seed.clone(), Wanted::These(&later));
     let cotangent = |n: u32| Some(totals[totals.binary_search_by_key(&n, |(node, _)| *node).ok()?].1.clone());
     for &node in &consumers {
         let Some(own) = cotangent(node) else { continue };
         for (input, _) in inputs(tape, node).enumerate().filter(|&(_, i)| i == receiver) {
             let term = term_value(tape, node, input, own.clone());
             if !term.all_finite() {
+                if let Some(report) = in_region(tape, node, |root| in_sweep(root, &own)) {
+                    return Some(report);
+                }
                 let mut report = report(Pass::Rule { input }, place(tape, node), &term);
                 report.operands = vec![size(tape, "cotangent", node, &own, &report.index)];
                 report.operands.extend(operands(tape, node, &report.index));

@@ -292,6 +292,11 @@ fn module_of(name: &str) -> &str {
     name.rfind(['.', '/']).map_or("", |at| &name[..at])
 }
 
+/// A scope within another.
+pub(crate) fn within(outer: &str, inner: &str) -> String {
+    [outer, inner].into_iter().filter(|scope| !scope.is_empty()).collect::<Vec<_>>().join("/")
+}
+
 /// The longest beginning, in whole parts, that two dotted names share.
 fn common<'a>(a: &'a str, b: &str) -> &'a str {
     let ends = |s: &str, at: usize| s.len() == at || s[at..].starts_with(['.', '/']);

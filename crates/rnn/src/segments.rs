@@ -87,7 +87,7 @@ impl<N> Unroll<'_, N> {
             let shared = Arc::clone(&shared);
             let packed = checkpoint(&inputs, move |tape, v| {
                 let (module, loss) = &*shared;
-                segment(module, tape, v, |tape, outputs| loss(tape, start, outputs))
+                segment(module, start, v, |outputs| loss(tape, start, outputs))
             });
             losses.push(packed.slice(0, 0..1).reshape(&[]));
             let mut place = 1;
@@ -102,13 +102,8 @@ impl<N> Unroll<'_, N> {
 }
 
 /// The loss of a segment and all parts of its last state, in one vector. `v` holds the segment of x, the parts of the state
-/// before it, and the parameters.
-fn segment<'s, T, M>(
-    module: &M,
-    tape: &'s Tape<T>,
-    v: &[Var<'s, T>],
-    loss: impl Fn(&'s Tape<T>, Var<'s, T>) -> Var<'s, T>,
-) -> Var<'s, T>
+/// before it, and the parameters; its first time step is number `start`.
+fn segment<'s, T, M>(module: &M, start: usize, v: &[Var<'s, T>], loss: impl Fn(Var<'s, T>) -> Var<'s, T>) -> Var<'s, T>
 where
     T: Scalar,
     M: Parameters<Tensor<T>>,
@@ -120,8 +115,8 @@ where
     let mut before = rest.iter();
     let blank = cell.initial(x.shape()[1]);
     let first = blank.clone().zip(blank, &mut |_, _| *before.next().expect("one variable per part of the state"));
-    let unrolled = Unroll::new().from(first).run(&cell, *x);
-    let loss = loss(tape, unrolled.outputs());
+    let unrolled = Unroll { first_step: start, ..Unroll::new() }.from(first).run(&cell, *x);
+    let loss = loss(unrolled.outputs());
     if loss.element_count() != 1 {
         panic!("in_segments: the loss of a segment has shape {:?}, expected a scalar", loss.shape().as_slice());
     }

@@ -33,6 +33,8 @@ pub struct Unroll<'a, S = ()> {
     pub(crate) lengths: Option<&'a [usize]>,
     pub(crate) first: S,
     pub(crate) backward: bool,
+    /// What the first time step is called: others than 0 for a segment of a longer sequence.
+    pub(crate) first_step: usize,
 }
 
 /// Where the first state comes from: the cell's own (`()`), or one that is given.
@@ -60,7 +62,7 @@ impl<'t, T: Scalar, C: Cell<'t, T>> FirstState<'t, T, C> for Given<C::State> {
 impl Unroll<'_> {
     /// Forward in time from the cell's own first state, all sequences of one length.
     pub fn new() -> Self {
-        Unroll { lengths: None, first: (), backward: false }
+        Unroll { lengths: None, first: (), backward: false, first_step: 0 }
     }
 }
 
@@ -79,7 +81,7 @@ impl<'a, S> Unroll<'a, S> {
 
     /// From `state` instead of the cell's own first state.
     pub fn from<N>(self, state: N) -> Unroll<'a, Given<N>> {
-        Unroll { lengths: self.lengths, first: Given(state), backward: self.backward }
+        Unroll { lengths: self.lengths, first: Given(state), backward: self.backward, first_step: self.first_step }
     }
 
     /// From the last time step to the first: the other half of a bidirectional network. Every sequence starts at its own
@@ -106,7 +108,7 @@ impl<'a, S> Unroll<'a, S> {
         let mut states = Vec::with_capacity(steps);
         for k in 0..steps {
             let t = if self.backward { steps - 1 - k } else { k };
-            let _step = x.tape().numbered_scope("t", t);
+            let _step = x.tape().numbered_scope("t", self.first_step + t);
             let start = x.tape().len();
             let now = x.index(0, t);
             state = match running(self.lengths, t) {

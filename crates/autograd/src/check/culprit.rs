@@ -7,6 +7,7 @@ use super::objective::{Objective, Subject, direction, gradients_of};
 use super::pattern::{Evidence, Grid, Pattern, guess};
 use super::report::{Culprit, Entry, Invalid, OffTape, Suspect};
 use super::run::{catch, entry, rounding_of};
+use crate::scope::within;
 use crate::tape::{NodeInfo, Tape};
 use crate::{Scalar, Tensor, Var};
 
@@ -102,16 +103,12 @@ impl<T: Scalar> Walk<'_, T> {
 
     /// The first op at fault within a region that the sweep runs again: the rule of such a node is a sweep over others.
     fn inside(&self, info: &NodeInfo<T>) -> Option<Suspect> {
-        let ops = self.tape.ops();
-        let region = ops[info.index].as_ref()?.region()?;
-        let tape = Tape::new();
-        let inputs: Vec<_> = self.values(info).into_iter().map(|x| tape.leaf(x)).collect();
-        let root = catch(|| region.run(&tape, &inputs)).ok()?.position();
-        let walk = Walk { tape: &tape, nodes: ancestors(&tape, &[root]), seed: self.seed };
-        let suspect = walk.first_order().or_else(|| walk.second_order())?;
-        let scope =
-            [info.scope.as_str(), &suspect.scope].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join("/");
-        Some(Suspect { node: info.index, scope, ..suspect })
+        let look = |tape: &Tape<T>, root: Var<'_, T>| {
+            let walk = Walk { tape, nodes: ancestors(tape, &[root.position()]), seed: self.seed };
+            walk.first_order().or_else(|| walk.second_order())
+        };
+        let suspect = catch(|| self.tape.with_region(info.index as u32, look)).ok()???;
+        Some(Suspect { node: info.index, scope: within(&info.scope, &suspect.scope), ..suspect })
     }
 
     fn describe(&self, order: usize, info: NodeInfo<T>, sight: Sight<T>) -> Suspect {

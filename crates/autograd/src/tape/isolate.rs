@@ -21,6 +21,17 @@ impl<T: Scalar> Tape<T> {
         to.ops.borrow_mut()[index] = self.ops.borrow_mut()[output.position()].take();
     }
 
+    /// Calls `f` with the result of the region that node `index` runs again, on a tape of its own with the inputs as leaves;
+    /// `None` if the node has no region.
+    pub(crate) fn with_region<R>(&self, index: u32, f: impl FnOnce(&Tape<T>, Var<'_, T>) -> R) -> Option<R> {
+        let ops = self.ops();
+        let region = ops[index as usize].as_ref()?.region()?;
+        let alone = Tape::new();
+        let inputs: Vec<_> =
+            (0..self.arity(index)).map(|i| alone.leaf(self.value_of(self.input_of(index, i)))).collect();
+        Some(f(&alone, region.run(&alone, &inputs)))
+    }
+
     /// Puts another value in the place of a variable's.
     pub(crate) fn set_value(&self, of: Var<'_, T>, value: Tensor<T>) {
         self.values.borrow_mut()[of.position()] = value;

@@ -1,7 +1,7 @@
 //! The op that made a NaN or an infinity, in the ways in which they are really made.
 
 use rewind_autograd::nonfinite::{Pass, Report, first_nonfinite};
-use rewind_autograd::{Tape, Tensor, Var};
+use rewind_autograd::{Tape, Tensor, Var, checkpoint};
 
 fn row(numbers: &[f64]) -> Tensor<f64> {
     Tensor::from_vec(numbers.to_vec(), &[numbers.len()])
@@ -198,4 +198,41 @@ fn the_first_number_of_a_tensor() {
     assert_eq!(first_nonfinite(&x), Some((vec![1, 1], f64::NEG_INFINITY)));
     assert_eq!(first_nonfinite(&x.slice(0, 0..1)), None);
     assert_eq!(first_nonfinite(&x.transpose()), Some((vec![1, 1], f64::NEG_INFINITY)));
+}
+
+#[test]
+fn within_a_checkpoint_it_is_found_where_it_was_made() {
+    let tape = Tape::new();
+    let x = tape.leaf(row(&[30.0, 2.0]));
+    // Segments of two steps: h - 1, and then its logarithm or root.
+    let segments = |root: bool| {
+        let _encoder = tape.scope("encoder");
+        (0..2_usize).fold(x, |h, segment| {
+            checkpoint(&[h], move |tape, v| {
+                (0..2).fold(v[0], |h, t| {
+                    let _step = tape.numbered_scope("t", 2 * segment + t);
+                    if root { (h - 1.0).sqrt() } else { (h - 1.0).ln() + 2.0 }
+                })
+            })
+        })
+    };
+    // 2 → ln 1 + 2 = 2, over and over, and 30 falls towards 3.
+    assert_eq!(segments(false).sum().find_nonfinite(), None);
+    // 2 → √1 → √0, whose slope is infinite, at the second step; its own value is finite, the next one is not.
+    let report = found(segments(true).sum());
+    assert_eq!((report.pass, report.place.op, report.place.scope.as_str()), (Pass::Forward, "sqrt", "encoder/t=2"));
+    assert_eq!((report.index.as_slice(), report.operands[0].here), (&[1][..], Some(-1.0)));
+    // Of the first segment alone the value is finite and the gradient is not.
+    let first = {
+        let _encoder = tape.scope("encoder");
+        checkpoint(&[x], |tape, v| {
+            (0..2).fold(v[0], |h, t| {
+                let _step = tape.numbered_scope("t", t);
+                (h - 1.0).sqrt()
+            })
+        })
+    };
+    let report = found(first.sum());
+    assert_eq!((report.pass, report.place.op), (Pass::Rule { input: 0 }, "sqrt"));
+    assert_eq!((report.place.scope.as_str(), report.place.position), ("encoder/t=1", first.position()));
 }

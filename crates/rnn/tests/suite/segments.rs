@@ -1,6 +1,6 @@
 //! Sequences in segments: the gradients of the whole, with the memory of its parts.
 
-use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var};
+use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var, parameters};
 use rewind_rnn::{Cell, Reset, Unroll};
 
 use super::cells::{gru, lstm, random, tanh};
@@ -107,4 +107,35 @@ fn lengths_are_refused() {
     let module = tanh(2, 3);
     let x = tape.zeros(&[7, 1, 2]);
     Unroll::new().lengths(&[3]).in_segments(3, &module, &module.on(&tape), x, |_, _, outputs| outputs.sum());
+}
+
+parameters! {
+    /// h' = tanh(h·w) / x: infinite where x is 0.
+    struct Dividing<P> {
+        w: P,
+    }
+}
+
+impl<'t> Cell<'t, f64> for Dividing<Var<'t, f64>> {
+    type State = Var<'t, f64>;
+    fn step(&self, x: Var<'t, f64>, h: Var<'t, f64>) -> Var<'t, f64> {
+        h.matmul(self.w).tanh() / x
+    }
+    fn initial(&self, batch: usize) -> Var<'t, f64> {
+        self.w.tape().constant(Tensor::full(&[batch, self.w.shape()[0]], 0.5))
+    }
+}
+
+#[test]
+fn a_time_step_of_a_segment_has_its_number_in_the_sequence() {
+    let module = Dividing { w: random(&[4, 4], 2) };
+    let mut x = random(&[9, 2, 4], 1);
+    x.as_mut_slice()[5 * 8 + 3] = 0.0;
+    let tape = Tape::new();
+    let (cell, x) = (module.on(&tape), tape.leaf(x));
+    let loss = Unroll::new().in_segments(3, &module, &cell, x, |_, _, outputs| outputs.sum()).loss();
+    let report = loss.find_nonfinite().expect("a number is divided by 0 at the sixth step");
+    assert_eq!((report.place.op, report.index.as_slice()), ("div", &[0, 3][..]), "{report}");
+    assert!(report.place.scope.ends_with("t=5"), "{report}");
+    assert!(report.place.location.file().ends_with("segments.rs"), "{report}");
 }
