@@ -190,6 +190,8 @@ def find_peers(target: Path, venv: Path) -> tuple[list[Program], dict[str, str]]
     for name, find in peers.items():
         try:
             found += find()
-        except Failure as reason:
+        except Failure as failure:
+            # Records are committed, and say nothing of where the checkout lies.
+            reason = str(failure).replace(f"{REPOSITORY}/", "")
             left_out[name] = f"{reason}; `benches/compare --setup` makes it"
     return found, left_out
