@@ -43,6 +43,7 @@ use run::{Run, catch};
 
 pub use pattern::Pattern;
 pub use report::{Culprit, Doubt, Entry, Invalid, Mode, OffTape, Report, StepError, Suspect, Verdict};
+pub use shrink::shrunk;
 
 /// Settings of a check: every entry or random directions, up to which order, and the seed of what is random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +69,8 @@ pub fn fast() -> Check {
 
 /// Checks `f` of `inputs`, every entry, at both orders.
 ///
-/// `f` gets a tape for constants and one variable per input. It must compute the same thing at every call. In `f64`, where differences
-/// tell most; [`Check::function`] takes either precision.
+/// `f` gets a tape for constants and one variable per input. It must compute the same thing at every call. The check is in
+/// `f64`, where differences tell most; [`Check::function`] takes either precision.
 pub fn function<F>(inputs: &[Tensor<f64>], f: F) -> Report
 where
     F: for<'t> Fn(&'t Tape<f64>, &[Var<'t, f64>]) -> Var<'t, f64>,

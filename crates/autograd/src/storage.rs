@@ -273,6 +273,12 @@ mod tests {
     }
 
     #[test]
+    fn the_head_of_a_buffer_is_a_line_of_the_cache() {
+        let count = size_of::<usize>(); // of references, which stands in front
+        assert_eq!(count + size_of::<Storage<f32>>(), 64);
+    }
+
+    #[test]
     fn a_dropped_buffer_is_used_again() {
         let first = Buffer::<f64>::filled(1000, |_| ());
         let address = first.data().as_ptr();

@@ -34,7 +34,8 @@ parameters! {
     struct Part<P> { part: P }
 }
 
-/// Checks `cell` in `f64` over `[T, B, I]`: time steps, sequences and features. Every entry, at both orders.
+/// Checks `cell` in `f64` over `[T, B, I]`: time steps, sequences and features. Every entry, at both orders. If the gradient is
+/// wrong, the report also names the smallest T and B at which it is.
 ///
 /// # Panics
 /// If one of the sizes is 0, or the cell does not take that many features.
@@ -60,6 +61,24 @@ where
     if sizes.contains(&0) {
         panic!("check::cell: sizes {sizes:?} for [T, B, I]; expected at least one step, sequence and feature");
     }
+    let [steps, batch, features] = sizes;
+    let mut report = at_sizes(check, cell, sizes);
+    // The report stays that of the sizes asked for: at a single step or sequence many mistakes look alike.
+    if report.is_wrong() {
+        let smallest = check::shrunk(&[steps, batch], |s| at_sizes(check, cell, [s[0], s[1], features]));
+        report.sizes = smallest.sizes.map(|mut sizes| {
+            sizes.push(features);
+            sizes
+        });
+    }
+    report
+}
+
+fn at_sizes<T: Scalar, M>(check: Check, cell: &M, sizes: [usize; 3]) -> Report
+where
+    M: Parameters<Tensor<T>, With<Tensor<T>> = M>,
+    for<'t> M::With<Var<'t, T>>: Cell<'t, T>,
+{
     let [steps, batch, _] = sizes;
     let mut stream = 100;
     let mut sample = |shape: &[usize]| {

@@ -186,7 +186,7 @@ pub struct Report {
     pub seed: u64,
     /// The shapes of the inputs.
     pub shapes: Vec<Vec<usize>>,
-    /// The smallest sizes that fail, if [`shrink`](super::Check::shrink) looked for them.
+    /// The smallest sizes that fail, if somebody looked for them: [`shrunk`](super::shrunk), or the check of a cell.
     pub sizes: Option<Vec<usize>>,
     /// The entry that disagrees most, or else the one that could not be told, or else the one that agrees least.
     pub worst: Option<Entry>,

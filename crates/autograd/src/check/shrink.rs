@@ -23,32 +23,44 @@ impl Check {
         G: Fn(&[usize]) -> Vec<Tensor<T>>,
         F: for<'t> Fn(&'t Tape<T>, &[Var<'t, T>]) -> Var<'t, T>,
     {
-        let mut smallest = sizes.to_vec();
-        let mut report = self.function(&make(&smallest), &f);
-        if !report.is_wrong() {
-            return report;
-        }
-        let mut shrunk = true;
-        while shrunk {
-            shrunk = false;
-            for k in 0..smallest.len() {
-                // From far to near: 1, half, one less.
-                let size = smallest[k];
-                for smaller in [1, size / 2, size.saturating_sub(1)] {
-                    if smaller == 0 || smaller >= smallest[k] {
-                        continue;
-                    }
-                    let mut trial = smallest.clone();
-                    trial[k] = smaller;
-                    let Ok(found) = super::run::catch(|| self.function(&make(&trial), &f)) else { continue };
-                    if found.is_wrong() {
-                        (smallest, report, shrunk) = (trial, found, true);
-                        break;
-                    }
+        shrunk(sizes, |sizes| self.function(&make(sizes), &f))
+    }
+}
+
+/// The report of `check` at `sizes`; if it is wrong there, that of the smallest sizes (1 at least, each) at which it still is,
+/// with these [named](Report::sizes). For checks of more than a function of inputs: a cell at a number of time steps, say.
+///
+/// ```
+/// use rewind_autograd::check;
+/// let sum = |sizes: &[usize]| check::function(&[check::sample(sizes, 1)], |_tape, x| x[0] + x[0]);
+/// assert_eq!(check::shrunk(&[4, 3], sum).sizes, None); // nothing fails
+/// ```
+pub fn shrunk(sizes: &[usize], check: impl Fn(&[usize]) -> Report) -> Report {
+    let mut smallest = sizes.to_vec();
+    let mut report = check(&smallest);
+    if !report.is_wrong() {
+        return report;
+    }
+    let mut smaller_found = true;
+    while smaller_found {
+        smaller_found = false;
+        for k in 0..smallest.len() {
+            // From far to near: 1, half, one less.
+            let size = smallest[k];
+            for smaller in [1, size / 2, size.saturating_sub(1)] {
+                if smaller == 0 || smaller >= smallest[k] {
+                    continue;
+                }
+                let mut trial = smallest.clone();
+                trial[k] = smaller;
+                let Ok(found) = super::run::catch(|| check(&trial)) else { continue };
+                if found.is_wrong() {
+                    (smallest, report, smaller_found) = (trial, found, true);
+                    break;
                 }
             }
         }
-        report.sizes = Some(smallest);
-        report
     }
+    report.sizes = Some(smallest);
+    report
 }

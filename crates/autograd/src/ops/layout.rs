@@ -1,13 +1,9 @@
-//! Ops that move numbers without changing them. Slices, transposes and broadcasts are views; their cotangents are
-//! regions and sums.
-
-use std::ops::Range;
+//! Ops that move numbers without changing them. Transposes and broadcasts are views; what takes a part of the numbers stands
+//! in [`parts`](super::parts).
 
 use smallvec::SmallVec;
 
-use crate::shape::{
-    self, Shape, broadcast_strides, check_axis, check_range, element_count, holds, mismatch, row_major,
-};
+use crate::shape::{self, Shape, broadcast_strides, check_axis, element_count, mismatch, row_major};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = the numbers of x in row-major order under another shape; x̄ = ȳ under the old one.
@@ -111,51 +107,6 @@ impl<T: Scalar> Op<T> for BroadcastTo {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::summed(at.cotangent())
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
-    }
-}
-
-/// y = positions start to end of an axis of x; x̄ = ȳ there, 0 elsewhere.
-#[derive(Clone, Copy, Debug)]
-pub struct Slice {
-    axis: usize,
-    start: usize,
-    end: usize,
-}
-
-impl<T: Scalar> Op<T> for Slice {
-    fn name(&self) -> &'static str {
-        "slice"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].part(self.axis, self.start..self.end)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::region(at.cotangent(), self.axis, self.start)
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
-    }
-}
-
-/// y = one position of an axis of x, which is gone from y; x̄ = ȳ there, 0 elsewhere.
-#[derive(Clone, Copy, Debug)]
-pub struct Index {
-    axis: usize,
-    at: usize,
-}
-
-impl<T: Scalar> Op<T> for Index {
-    fn name(&self) -> &'static str {
-        "index"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].position(self.axis, self.at)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::region(at.cotangent().unsqueeze(self.axis), self.axis, self.at)
     }
     fn reads(&self) -> Reads {
         Reads::NOTHING
@@ -301,89 +252,6 @@ impl<'t, T: Scalar> Var<'t, T> {
             mismatch("broadcast_to", &[&own, shape], "a length of 1 wherever they differ");
         }
         self.tape().apply(BroadcastTo { shape: Shape::from_slice(shape) }, &[self])
-    }
-
-    /// The part `range` of `axis`: time steps, gates; a view, and its cotangent costs its own size only.
-    ///
-    /// # Panics
-    /// If there is no such axis or the range does not lie within it.
-    #[track_caller]
-    pub fn slice(self, axis: usize, range: Range<usize>) -> Self {
-        if !self.with_shape(|shape| holds(shape, axis, &range)) {
-            check_range("slice", &self.shape(), axis, &range);
-        }
-        self.tape().apply(Slice { axis, start: range.start, end: range.end }, &[self])
-    }
-
-    /// Position `at` of `axis`, which is gone from the result: one time step; a view.
-    ///
-    /// # Panics
-    /// If there is no such axis or position.
-    #[track_caller]
-    pub fn index(self, axis: usize, at: usize) -> Self {
-        if !self.with_shape(|shape| holds(shape, axis, &(at..at + 1))) {
-            check_range("index", &self.shape(), axis, &(at..at + 1));
-        }
-        self.tape().apply(Index { axis, at }, &[self])
-    }
-
-    /// `axis` cut into `N` parts of one length: the gates of a cell.
-    ///
-    /// ```
-    /// use rewind_autograd::{Tape, Tensor};
-    /// let tape = Tape::new();
-    /// let gates = tape.leaf(Tensor::from_vec((0..8).map(f64::from).collect(), &[1, 8]));
-    /// let [i, f, g, o] = gates.split(1);
-    /// assert_eq!(f.value().to_vec(), [2.0, 3.0]);
-    /// ```
-    ///
-    /// # Panics
-    /// If there is no such axis or its length is no multiple of `N`.
-    #[track_caller]
-    pub fn split<const N: usize>(self, axis: usize) -> [Self; N] {
-        let part = self.part_length("split", axis, N);
-        let _parts = self.tape().counted_parts(N);
-        self.parts(axis, part)
-    }
-
-    /// [`split`](Var::split) with names for the parts: reports then say `t=3/f` and not `t=3/2 of 4`.
-    ///
-    /// ```
-    /// use rewind_autograd::{Tape, Tensor};
-    /// let tape = Tape::new();
-    /// let gates = tape.leaf(Tensor::from_vec((0..8).map(f64::from).collect(), &[1, 8]));
-    /// let [i, f, g, o] = gates.split_named(1, &["i", "f", "g", "o"]);
-    /// assert_eq!(f.sigmoid().scope(), "f");
-    /// assert_eq!((f * g).scope(), ""); // of two gates
-    /// ```
-    ///
-    /// # Panics
-    /// As [`split`](Var::split).
-    #[track_caller]
-    pub fn split_named<const N: usize>(self, axis: usize, names: &'static [&'static str; N]) -> [Self; N] {
-        let part = self.part_length("split_named", axis, N);
-        let _parts = self.tape().named_parts(names);
-        self.parts(axis, part)
-    }
-
-    /// The length of each of `n` equal parts of an axis.
-    #[track_caller]
-    fn part_length(self, op: &str, axis: usize, n: usize) -> usize {
-        let shape = self.shape();
-        check_axis(op, &shape, axis);
-        if n == 0 || !shape[axis].is_multiple_of(n) {
-            panic!("{op}: axis {axis} of shape {:?} does not fall into {n} equal parts", shape.as_slice());
-        }
-        shape[axis] / n
-    }
-
-    #[track_caller]
-    fn parts<const N: usize>(self, axis: usize, part: usize) -> [Self; N] {
-        let mut parts = [self; N];
-        for (i, slot) in parts.iter_mut().enumerate() {
-            *slot = self.slice(axis, i * part..(i + 1) * part);
-        }
-        parts
     }
 
     /// `axis` read backwards.

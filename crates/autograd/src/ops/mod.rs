@@ -11,6 +11,7 @@ pub mod gather;
 pub mod layout;
 pub mod linalg;
 pub mod loss;
+pub mod parts;
 pub mod reduce;
 pub mod select;
 

@@ -30,9 +30,7 @@ impl Reach {
     pub(super) fn contains<T: Scalar>(&self, tape: &Tape<T>, node: u32) -> bool {
         self.nodes.as_ref().map_or_else(|| tape.is_tracked(node), |nodes| nodes[node as usize])
     }
-}
 
-impl Reach {
     /// The first input of a node, from number `from` on, that a cotangent is worth computing for, and its number.
     #[inline]
     pub(super) fn input<T: Scalar>(&self, tape: &Tape<T>, node: u32, from: usize) -> Option<(usize, u32)> {

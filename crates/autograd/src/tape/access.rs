@@ -90,11 +90,13 @@ impl<T: Scalar> Tape<T> {
     }
 
     /// Calls `f` with the op of a node, if it has one. The tape may grow under the op, so it is taken out of its node for
-    /// the call.
+    /// the call, and comes back even if a rule panics: a node without op would lose its gradient in the next sweep.
     pub(crate) fn with_op_taken(&self, index: u32, f: impl FnOnce(&dyn Op<T>)) {
-        let Some(op) = self.ops.borrow_mut()[index as usize].take() else { return };
-        f(&*op);
-        self.ops.borrow_mut()[index as usize] = Some(op);
+        let op = self.ops.borrow_mut()[index as usize].take();
+        let taken = TakenOp { tape: self, index, op };
+        if let Some(op) = &taken.op {
+            f(&**op);
+        }
     }
 
     /// Calls `f` with an empty tape that is kept for such calls.
@@ -132,6 +134,19 @@ impl<T: Scalar> Tape<T> {
     pub(crate) fn sweeping(&self) -> Sweeping<'_, T> {
         let before = self.mode.replace(Mode::Sweeping);
         Sweeping { tape: self, before, nodes: self.graph.borrow().records.len() as u32 }
+    }
+}
+
+/// The op of a node while its rule records; back in its node when this is dropped.
+struct TakenOp<'t, T: Scalar> {
+    tape: &'t Tape<T>,
+    index: u32,
+    op: Option<OpBox<T>>,
+}
+
+impl<T: Scalar> Drop for TakenOp<'_, T> {
+    fn drop(&mut self) {
+        self.tape.ops.borrow_mut()[self.index as usize] = self.op.take();
     }
 }
 

@@ -369,3 +369,35 @@ fn derivatives_of_the_wrong_shape() {
     let seven = tape.leaf(Tensor::<f64>::full(&[2, 7], 0.5));
     refused!("split_named: axis 1 of shape [2, 7] does not fall into 2 equal parts", seven.split_named(1, &["a", "b"]));
 }
+
+/// y = 2x, whose rule panics when it is asked for the first time.
+struct Moody(std::cell::Cell<bool>);
+
+impl Op<f64> for Moody {
+    fn name(&self) -> &'static str {
+        "moody"
+    }
+    fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+        inputs[0].map(|x| 2.0 * x)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
+        assert!(self.0.replace(true), "not yet");
+        Term::dense(at.cotangent() * 2.0)
+    }
+}
+
+#[test]
+fn a_tape_can_be_swept_again_after_a_rule_has_panicked() {
+    for recorded in [false, true] {
+        let tape = Tape::new();
+        let x = tape.leaf(Tensor::from_vec(vec![1.0, -3.0], &[2]));
+        let h = tape.apply(Moody(std::cell::Cell::new(false)), &[x.tanh()]);
+        let loss = (h * h).sum();
+        let sweep = || if recorded { loss.grad(&[x])[0].value() } else { loss.backward().get(x) };
+        assert!(panic::catch_unwind(AssertUnwindSafe(sweep)).is_err());
+        // d(4·tanh²x)/dx
+        let right = |x: f64| 8.0 * x.tanh() * (1.0 - x.tanh() * x.tanh());
+        let found = sweep().to_vec();
+        assert!((found[0] - right(1.0)).abs() < 1e-14 && (found[1] - right(-3.0)).abs() < 1e-14, "{found:?}");
+    }
+}

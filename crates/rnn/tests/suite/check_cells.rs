@@ -52,6 +52,8 @@ enum Squash {
     Negated,
     /// With numbers taken off the tape.
     Frozen,
+    /// As many times too large as there are sequences.
+    TimesBatch,
 }
 
 impl<T: Scalar> Op<T> for Squash {
@@ -68,6 +70,7 @@ impl<T: Scalar> Op<T> for Squash {
             Squash::Straight => g,
             Squash::Negated => -(g * (y * y).one_minus()),
             Squash::Frozen => g * (y * y).one_minus().detach(),
+            Squash::TimesBatch => g * (y * y).one_minus() * T::from_f64(y.shape()[0] as f64),
         })
     }
 }
@@ -190,4 +193,13 @@ fn the_time_step_and_the_layer_of_the_op_at_fault_are_named() {
     let suspect = report.suspect().unwrap_or_else(|| panic!("{report}"));
     assert!(suspect.scope.contains("t=0"), "{:?}: {report}", suspect.scope);
     assert!(report.to_string().contains(&format!("squash in {}, recorded at", suspect.scope)), "{report}");
+}
+
+#[test]
+fn the_smallest_numbers_of_steps_and_sequences_that_fail_are_named() {
+    // A negative slope fails at once, a factor of B from two sequences on.
+    let sizes = |cell: &Gated<Tensor<f64>>| check::cell(cell, [4, 3, 2]).sizes;
+    assert_eq!(sizes(&gated(Squash::Negated, Leak::None)), Some(vec![1, 1, 2]));
+    assert_eq!(sizes(&gated(Squash::TimesBatch, Leak::None)), Some(vec![1, 2, 2]));
+    assert_eq!(sizes(&gated(Squash::Right, Leak::None)), None);
 }
