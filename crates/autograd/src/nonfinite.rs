@@ -158,7 +158,8 @@ fn in_forward<T: Scalar>(result: Var<'_, T>) -> Report {
 
 /// What `look` finds in the region that a checkpoint runs again, as seen from the checkpoint.
 fn in_region<T: Scalar>(tape: &Tape<T>, node: u32, look: impl FnOnce(Var<'_, T>) -> Option<Report>) -> Option<Report> {
-    let mut report = tape.with_region(node, |_, root| look(root))??;
+    let values: Vec<_> = inputs(tape, node).map(|input| tape.value_of(input)).collect();
+    let mut report = tape.with_region(node, &values, |_, root| look(root))??;
     let outer = place(tape, node);
     let sizes = report.operands.iter_mut().chain(&mut report.trail).map(|size| &mut size.place);
     for inner in sizes.chain(&mut report.turned_nan).chain([&mut report.place]) {

@@ -28,6 +28,7 @@ pub(super) fn find<T: Scalar>(objective: &Objective<'_, T>, order: usize, seed: 
         .or_else(|| walk.second_order())
         .map(Culprit::Op)
         .or_else(|| walk.off_tape(objective, order, inputs).map(Culprit::OffTape))
+        .or_else(|| walk.off_tape_inside().map(Culprit::OffTape))
         .unwrap_or(Culprit::Unknown)
 }
 
@@ -92,7 +93,8 @@ impl<T: Scalar> Walk<'_, T> {
             let info = self.tape.node(self.nodes[place]);
             *wrong.entry(info.name).or_default() += 1;
             if first.is_none() {
-                first = Some(self.inside(&info).unwrap_or_else(|| self.describe(order, info, sight)));
+                let region = self.tape.has_region(info.index);
+                first = if region { self.inside(&info) } else { Some(self.describe(order, info, sight)) };
             }
         }
         first.map(|suspect| {
@@ -101,13 +103,14 @@ impl<T: Scalar> Walk<'_, T> {
         })
     }
 
-    /// The first op at fault within a region that the sweep runs again: the rule of such a node is a sweep over others.
+    /// The first op at fault within a region that the sweep runs again: the rule of such a node is a sweep over others, and
+    /// never wrong by itself.
     fn inside(&self, info: &NodeInfo<T>) -> Option<Suspect> {
         let look = |tape: &Tape<T>, root: Var<'_, T>| {
             let walk = Walk { tape, nodes: ancestors(tape, &[root.position()]), seed: self.seed };
             walk.first_order().or_else(|| walk.second_order())
         };
-        let suspect = catch(|| self.tape.with_region(info.index as u32, look)).ok()???;
+        let suspect = catch(|| self.tape.with_region(info.index as u32, &self.values(info), look)).ok()???;
         Some(Suspect { node: info.index, scope: within(&info.scope, &suspect.scope), ..suspect })
     }
 
@@ -240,6 +243,27 @@ impl<T: Scalar> Walk<'_, T> {
         let location = here.node(node).location;
         let rule_of = if node < function { None } else { self.recorder_of(location) };
         Some(OffTape { node, location, rule_of })
+    }
+
+    /// The first constant within a region that changes when the region's inputs do.
+    fn off_tape_inside(&self) -> Option<OffTape> {
+        let mut regions = self.nodes.iter().filter(|&&node| self.tape.has_region(node));
+        regions.find_map(|&node| {
+            let values = self.values(&self.tape.node(node));
+            let moved: Vec<_> = values.iter().enumerate().map(|(i, x)| nudged(x, self.seed, i as u64)).collect();
+            let constants = |inputs: &[Tensor<T>]| {
+                let list = |tape: &Tape<T>, _: Var<'_, T>| {
+                    let recorded = (inputs.len()..tape.len()).map(|i| tape.node(i));
+                    recorded.filter(|info| info.inputs.is_empty()).collect::<Vec<_>>()
+                };
+                catch(|| self.tape.with_region(node as u32, inputs, list)).ok().flatten()
+            };
+            let (here, there) = (constants(&values)?, constants(&moved)?);
+            let changed =
+                |(a, b): &(NodeInfo<T>, NodeInfo<T>)| a.value.shape() == b.value.shape() && differ(&a.value, &b.value);
+            let (found, _) = here.into_iter().zip(there).find(changed)?;
+            Some(OffTape { node, location: found.location, rule_of: None })
+        })
     }
 
     /// The first op whose rule records a constant at that line.

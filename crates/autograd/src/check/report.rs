@@ -141,7 +141,7 @@ pub struct Suspect {
 /// A value that follows the inputs without a record on the tape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffTape {
-    /// Its position on the tape, where it is a constant.
+    /// Its position on the tape, where it is a constant; that of the checkpoint, if it lies in a region that is run again.
     pub node: usize,
     /// The line that recorded it.
     pub location: &'static Location<'static>,

@@ -21,14 +21,23 @@ impl<T: Scalar> Tape<T> {
         to.ops.borrow_mut()[index] = self.ops.borrow_mut()[output.position()].take();
     }
 
-    /// Calls `f` with the result of the region that node `index` runs again, on a tape of its own with the inputs as leaves;
-    /// `None` if the node has no region.
-    pub(crate) fn with_region<R>(&self, index: u32, f: impl FnOnce(&Tape<T>, Var<'_, T>) -> R) -> Option<R> {
+    /// Whether the op of node `index` runs a region again.
+    pub(crate) fn has_region(&self, index: usize) -> bool {
+        self.ops()[index].as_ref().is_some_and(|op| op.region().is_some())
+    }
+
+    /// Calls `f` with the result of the region that node `index` runs again, on a tape of its own that begins with `inputs` as
+    /// leaves; `None` if the node has no region.
+    pub(crate) fn with_region<R>(
+        &self,
+        index: u32,
+        inputs: &[Tensor<T>],
+        f: impl FnOnce(&Tape<T>, Var<'_, T>) -> R,
+    ) -> Option<R> {
         let ops = self.ops();
         let region = ops[index as usize].as_ref()?.region()?;
         let alone = Tape::new();
-        let inputs: Vec<_> =
-            (0..self.arity(index)).map(|i| alone.leaf(self.value_of(self.input_of(index, i)))).collect();
+        let inputs: Vec<_> = inputs.iter().map(|x| alone.leaf(x.clone())).collect();
         Some(f(&alone, region.run(&alone, &inputs)))
     }
 

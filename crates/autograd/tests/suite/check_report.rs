@@ -292,3 +292,16 @@ fn an_op_inside_a_checkpoint_is_named_and_not_the_checkpoint() {
     assert!(suspect.location.file().ends_with("check_report.rs"), "{report}");
     assert!(matches!(suspect.pattern, Some(check::Pattern::Factor(k)) if (k - 1.5).abs() < 1e-4), "{report}");
 }
+
+#[test]
+fn a_value_that_leaves_the_tape_inside_a_checkpoint_is_found_there() {
+    let report = check::full().orders(1).function(&x(&[2, 3]), |_, x| {
+        checkpoint(&[x[0].cos()], |tape, v| {
+            let mask = tape.constant(Tensor::full(&[2, 3], 0.5)); // a constant that follows nothing
+            v[0].tanh() * v[0].detach() * mask
+        })
+    });
+    let line = line!() - 3;
+    let Some(Culprit::OffTape(off)) = &report.culprit else { panic!("{report}") };
+    assert_eq!((off.location.file(), off.location.line(), off.rule_of), (file!(), line, None), "{report}");
+}
