@@ -4,11 +4,10 @@
 //! the product itself. So a right-hand matrix is packed once and the packed form stays with the buffer it was made
 //! from until somebody writes to it (see [`PackCache`]).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::OnceLock;
 
 use rten_gemm::{BiasVector, GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
 use rten_tensor::NdTensorView;
-use smallvec::SmallVec;
 
 use super::elementwise;
 use crate::Scalar;
@@ -138,38 +137,54 @@ impl Gemm for f64 {
 type PackKey = [usize; 5];
 
 /// The packed forms of the matrices that lie in one buffer (a weight and its transpose, as a rule).
-pub(crate) struct PackCache<T: Gemm>(Mutex<Packs<T>>);
+///
+/// A list that only grows, link by link: the threads of all shards ask it in every time step, and a look at it writes
+/// nothing that the cache of another core holds.
+pub(crate) struct PackCache<T: Gemm>(Link<T>);
 
-type Packs<T> = SmallVec<[(PackKey, Arc<<T as Gemm>::Packed>); 2]>;
+type Link<T> = OnceLock<Box<Pack<T>>>;
+
+struct Pack<T: Gemm> {
+    key: PackKey,
+    packed: T::Packed,
+    next: Link<T>,
+}
+
+/// A weight in blocks of columns has some dozens. More come from a buffer whose every part is multiplied by once, and to
+/// keep those would help nobody.
+const KEPT_PACKS: usize = 128;
 
 impl<T: Gemm> Default for PackCache<T> {
     fn default() -> Self {
-        PackCache(Mutex::default())
+        PackCache(OnceLock::new())
     }
 }
 
 impl<T: Gemm> PackCache<T> {
     #[inline]
     pub(crate) fn clear(&mut self) {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0.take();
     }
 
-    /// The packed form of `b`, which starts at `offset` of the buffer; made at the first call.
-    ///
-    /// Two threads may make it at the same time, and one result is dropped: waiting inside a thread pool would be worse.
-    pub(crate) fn get_or_pack(&self, offset: usize, b: Matrix<'_, T>) -> Option<Arc<T::Packed>> {
+    /// The packed form of `b`, which starts at `offset` of the buffer; made at the first call. `None` where there is no
+    /// such form, or the list is full.
+    pub(crate) fn get_or_pack(&self, offset: usize, b: Matrix<'_, T>) -> Option<&T::Packed> {
         let key = [offset, b.rows, b.cols, b.row_stride, b.col_stride];
-        let find = |entries: &Packs<T>| Some(Arc::clone(&entries.iter().find(|(k, _)| *k == key)?.1));
-        if let Some(packed) = find(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return Some(packed);
+        let (mut link, mut made) = (&self.0, None);
+        for _ in 0..KEPT_PACKS {
+            if link.get().is_none() {
+                let new = || Some(Box::new(Pack { key, packed: T::pack(b)?, next: OnceLock::new() }));
+                // Another thread may have added its own meanwhile, and the search goes on behind it. Two may even make the
+                // same one: waiting inside a thread pool would be worse.
+                made = link.set(made.take().map_or_else(new, Some)?).err();
+            }
+            let pack = link.get().expect("it was set by this thread or another");
+            if pack.key == key {
+                return Some(&pack.packed);
+            }
+            link = &pack.next;
         }
-        let packed = Arc::new(T::pack(b)?);
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(earlier) = find(&entries) {
-            return Some(earlier);
-        }
-        entries.push((key, Arc::clone(&packed)));
-        Some(packed)
+        None
     }
 }
 
@@ -191,4 +206,81 @@ pub(crate) fn would_wait_for_threads<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>
         && (a.rows > BLOCK_ROWS || b.cols > BLOCK_COLS)
         && a.rows * a.cols * b.cols < WORTH_SHARING
         && rayon::current_num_threads() > 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(len: usize) -> Vec<f32> {
+        (0..len).map(|i| i as f32).collect()
+    }
+
+    #[test]
+    fn a_packed_form_is_made_once_for_each_part_of_a_buffer() {
+        let data = numbers(4 * 600);
+        let mut cache = PackCache::<f32>::default();
+        let whole = Matrix::new(&data, [4, 600], [600, 1]);
+        let address = |cache: &PackCache<f32>, offset, b| cache.get_or_pack(offset, b).map(std::ptr::from_ref);
+        let first = address(&cache, 0, whole);
+        let transposed = address(&cache, 0, whole.transposed());
+        let part = address(&cache, 1, whole.col_block(1, 300));
+        assert!(first.is_some() && transposed.is_some() && part.is_some());
+        assert!(first != transposed && first != part && transposed != part);
+        assert_eq!(address(&cache, 0, whole), first);
+        assert_eq!(address(&cache, 1, whole.col_block(1, 300)), part);
+        cache.clear();
+        assert!(cache.0.get().is_none());
+    }
+
+    #[test]
+    fn a_buffer_that_is_read_part_by_part_keeps_so_many_packed_forms_and_no_more() {
+        let data = numbers(16 * (KEPT_PACKS + 1));
+        let all = Matrix::new(&data, [KEPT_PACKS + 1, 16], [16, 1]);
+        let cache = PackCache::<f32>::default();
+        for row in 0..KEPT_PACKS {
+            assert!(cache.get_or_pack(16 * row, all.row_block(row, 1)).is_some(), "part {row}");
+        }
+        assert!(cache.get_or_pack(16 * KEPT_PACKS, all.row_block(KEPT_PACKS, 1)).is_none());
+        assert!(cache.get_or_pack(0, all.row_block(0, 1)).is_some(), "what is kept is found");
+    }
+
+    #[test]
+    fn threads_that_pack_at_the_same_time_get_what_they_asked_for() {
+        let data = numbers(64 * 64);
+        let all = Matrix::new(&data, [64, 64], [64, 1]);
+        for _ in 0..20 {
+            let cache = PackCache::<f32>::default();
+            std::thread::scope(|scope| {
+                for start in 0..4 {
+                    let cache = &cache;
+                    scope.spawn(move || {
+                        for k in 0..16 {
+                            let width = 4 * (1 + (start + k) % 16);
+                            let b = all.col_block(0, width);
+                            let packed = cache.get_or_pack(0, b).expect("sixteen parts have room");
+                            let mut c = [0.0; 64];
+                            f32::gemm(
+                                all.row_block(1, 1),
+                                Right { matrix: b, packed: Some(packed) },
+                                0.0,
+                                None,
+                                &mut c,
+                            );
+                            let mut expected = [0.0; 64];
+                            f32::gemm(all.row_block(1, 1), Right { matrix: b, packed: None }, 0.0, None, &mut expected);
+                            let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * b.abs();
+                            assert!(c.iter().zip(&expected).all(close), "{width} columns");
+                        }
+                    });
+                }
+            });
+            let mut links = 0;
+            let mut link = &cache.0;
+            while let Some(pack) = link.get() {
+                (links, link) = (links + 1, &pack.next);
+            }
+            assert_eq!(links, 16, "each part once, whoever came first");
+        }
+    }
 }

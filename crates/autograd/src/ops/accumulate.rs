@@ -24,7 +24,7 @@ impl<T: Scalar> Op<T> for SumOfProducts {
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let c = at.cotangent();
         Term::dense(match input % 2 {
-            0 => at.input(input + 1).matmul(c.transpose()),
+            0 => at.input(input + 1).matmul_transposed(c),
             _ => at.input(input - 1).matmul(c),
         })
     }

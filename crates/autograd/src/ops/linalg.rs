@@ -14,22 +14,53 @@ impl<T: Scalar> Op<T> for MatMul {
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
         let (a, b) = (inputs[0], inputs[1]);
-        match (a.shape(), b.rank()) {
-            ([_, _], 2) => a.matmul(b),
-            ([leading @ .., _], 2) => {
-                let mut shape = Shape::from_slice(leading);
-                shape.push(b.shape()[1]);
-                as_rows(a).matmul(b).reshape(&shape)
-            }
+        match b.rank() {
+            2 => by_rows(a, b.shape()[1], |rows| rows.matmul(b)),
             _ => a.batched_matmul(b),
         }
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let (a, b, g) = (at.input(0), at.input(1), at.cotangent());
         match input {
+            0 if b.rank() == 2 => Term::summed(g.matmul_transposed(b)),
             0 => Term::summed(g.matmul(b.transpose())),
             _ if b.rank() == 2 => Term::product(a, g),
             _ => Term::summed(a.transpose().matmul(g)),
+        }
+    }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
+    }
+}
+
+/// `product` of a tensor `[…, m]` seen as rows `[n, m]`: `[…, width]`.
+fn by_rows<T: Scalar>(a: &Tensor<T>, width: usize, product: impl FnOnce(&Tensor<T>) -> Tensor<T>) -> Tensor<T> {
+    if a.rank() == 2 {
+        return product(a);
+    }
+    let mut shape = Shape::from_slice(a.shape());
+    *shape.last_mut().expect("a factor has two axes at least") = width;
+    product(&as_rows(a)).reshape(&shape)
+}
+
+/// y = a·bᵀ over the last axis of a and a matrix b; ā = ȳ·b, b̄ = ȳᵀ·a (deferred). The rule of a product needs it: there, bᵀ
+/// would be a node of its own, and a view of the weight for each time step.
+#[derive(Clone, Copy, Debug)]
+pub struct MatMulTransposed;
+
+impl<T: Scalar> Op<T> for MatMulTransposed {
+    fn name(&self) -> &'static str {
+        "matmul_transposed"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let (a, b) = (inputs[0], inputs[1]);
+        by_rows(a, b.shape()[0], |rows| rows.matmul_transposed(b))
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        let (a, b, g) = (at.input(0), at.input(1), at.cotangent());
+        match input {
+            0 => Term::dense(g.matmul(b)),
+            _ => Term::product(g, a),
         }
     }
     fn reads(&self) -> Reads {
@@ -69,7 +100,7 @@ impl<T: Scalar> Op<T> for Affine {
         if self.bias && input + 1 == at.arity() {
             Term::summed(g)
         } else if input.is_multiple_of(2) {
-            Term::dense(g.matmul(at.input(input + 1).transpose()))
+            Term::dense(g.matmul_transposed(at.input(input + 1)))
         } else {
             Term::product(at.input(input - 1), g)
         }
@@ -93,6 +124,20 @@ impl<'t, T: Scalar> Var<'t, T> {
             mismatch("matmul", &[&a, &b], "[…, m, k] and […, k, n], leading axes equal or 1");
         }
         self.tape().apply(MatMul, &[self, other])
+    }
+
+    /// The matrix product with the transpose of a matrix, `[…, m, k]·[n, k]ᵀ → […, m, n]`: as with weights that other
+    /// libraries store by outputs.
+    ///
+    /// # Panics
+    /// If this has fewer than two axes, `other` is no matrix, or the last axes differ.
+    #[track_caller]
+    pub fn matmul_transposed(self, other: Var<'t, T>) -> Self {
+        let fits = self.with_shape(|a| other.with_shape(|b| matches!((a, b), ([.., _, k], [_, l]) if k == l)));
+        if !fits {
+            mismatch("matmul_transposed", &[&self.shape(), &other.shape()], "[…, m, k] and [n, k]");
+        }
+        self.tape().apply(MatMulTransposed, &[self, other])
     }
 
     /// x·w + bias: x `[…, m]`, w `[m, n]`, bias `[n]` → `[…, n]`.

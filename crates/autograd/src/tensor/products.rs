@@ -1,7 +1,5 @@
 //! Products of matrices: one, many at once, and the sum of many that a weight's cotangent is.
 
-use std::sync::Arc;
-
 use super::Tensor;
 use crate::Scalar;
 use crate::kernels::matmul::{BLOCK_COLS, BLOCK_ROWS, Matrix, Right, wants_packing, would_wait_for_threads};
@@ -20,6 +18,21 @@ impl<T: Scalar> Tensor<T> {
         match (self.shape(), other.shape()) {
             (&[m, k], &[l, n]) if k == l => Self::build(&[m, n], |to| self.matmul_into(other, T::ZERO, None, to)),
             (a, b) => shape::mismatch("matmul", &[a, b], "[m, k] and [k, n]"),
+        }
+    }
+
+    /// The matrix product with the transpose of `other`, `[m, k]·[n, k]ᵀ → [m, n]`.
+    ///
+    /// # Panics
+    /// If they are not matrices that fit.
+    #[track_caller]
+    pub fn matmul_transposed(&self, other: &Self) -> Self {
+        match (self.shape(), other.shape()) {
+            (&[m, k], &[n, l]) if k == l => {
+                let right = other.matrix().transposed();
+                Self::build(&[m, n], |to| self.multiply_into(other, right, T::ZERO, None, to))
+            }
+            (a, b) => shape::mismatch("matmul_transposed", &[a, b], "[m, k] and [n, k]"),
         }
     }
 
@@ -55,18 +68,25 @@ impl<T: Scalar> Tensor<T> {
         })
     }
 
-    /// `to = self·other + beta·to + bias`. A right-hand matrix with some size stays packed for the next product with it.
+    /// `to = self·other + beta·to + bias`.
     pub(crate) fn matmul_into(&self, other: &Self, beta: T, bias: Option<&Self>, to: &mut [T]) {
-        let (a, b) = (self.matrix(), other.matrix());
+        self.multiply_into(other, other.matrix(), beta, bias, to);
+    }
+
+    /// `to = self·b + beta·to + bias`, where `b` is the matrix `other` or its transpose. One with some size stays packed for
+    /// the next product with it.
+    fn multiply_into(&self, other: &Self, b: Matrix<'_, T>, beta: T, bias: Option<&Self>, to: &mut [T]) {
+        let a = self.matrix();
         if a.rows == 0 || b.cols == 0 {
             return;
         }
         let wants_packing = wants_packing(a, b);
-        let pack = |offset: usize, part: Matrix<'_, T>| {
-            wants_packing.then(|| other.buffer.derived().packs.get_or_pack(other.offset + offset, part)).flatten()
+        let pack = |offset: usize, part: Matrix<'_, T>| match wants_packing {
+            true => other.buffer.derived().packs.get_or_pack(other.offset + offset, part),
+            false => None,
         };
-        let row = bias.map(Self::to_contiguous);
-        let row = row.as_ref().and_then(Self::as_slice);
+        let gathered = bias.filter(|bias| !bias.is_contiguous()).map(Self::to_contiguous);
+        let row = gathered.as_ref().or(bias).and_then(Self::as_slice);
         let whole = |a: Matrix<'_, T>, to: &mut [T]| multiply(a, b, beta, row, to, &pack);
         let ahead = if beta == T::ZERO { self.product_ahead(other, a, b, bias, whole) } else { None };
         match ahead.as_ref().and_then(Self::as_slice) {
@@ -100,17 +120,17 @@ impl<T: Scalar> Tensor<T> {
 /// `to = a·b + beta·to + bias`, with what `pack` makes of a part of `b` that starts at an offset.
 ///
 /// Block by block where the kernel would wait for threads: the same bits, since an element is one sum over k in any case.
-fn multiply<T: Scalar>(
+fn multiply<'p, T: Scalar>(
     a: Matrix<'_, T>,
     b: Matrix<'_, T>,
     beta: T,
     bias: Option<&[T]>,
     to: &mut [T],
-    pack: &impl Fn(usize, Matrix<'_, T>) -> Option<Arc<T::Packed>>,
+    pack: &impl Fn(usize, Matrix<'_, T>) -> Option<&'p T::Packed>,
 ) {
     if !would_wait_for_threads(a, b) {
         let packed = pack(0, b);
-        return T::gemm(a, Right { matrix: b, packed: packed.as_deref() }, beta, bias, to);
+        return T::gemm(a, Right { matrix: b, packed }, beta, bias, to);
     }
     for col in (0..b.cols).step_by(BLOCK_COLS) {
         let width = BLOCK_COLS.min(b.cols - col);
@@ -124,7 +144,7 @@ fn multiply<T: Scalar>(
                 if beta != T::ZERO {
                     block.chunks_exact_mut(width).enumerate().for_each(|(k, line)| line.copy_from_slice(&to[lines(k)]));
                 }
-                T::gemm(a.row_block(row, rows), Right { matrix: right, packed: packed.as_deref() }, beta, bias, block);
+                T::gemm(a.row_block(row, rows), Right { matrix: right, packed }, beta, bias, block);
                 block.chunks_exact(width).enumerate().for_each(|(k, line)| to[lines(k)].copy_from_slice(line));
             });
         }
@@ -206,7 +226,16 @@ mod tests {
         a.matmul_into(&b, 1.0, None, c.as_mut_slice());
         let mut w = sample(&[k, n], 5.0);
         a.transposed_matmul_into(&g, 1.0, w.as_mut_slice());
-        [c, w, g.matmul(&b.transpose())].iter().flat_map(|x| x.to_vec()).map(f32::to_bits).collect()
+        [c, w, g.matmul_transposed(&b)].iter().flat_map(|x| x.to_vec()).map(f32::to_bits).collect()
+    }
+
+    #[test]
+    fn a_product_with_a_transpose_is_that_with_the_transposed_view() {
+        let sample = |shape: &[usize]| Tensor::from_fn(shape, |i| (i as f32 * 0.7).sin());
+        for (m, k, n) in [(0, 3, 2), (3, 0, 2), (1, 33, 7), (7, 33, 70), (33, 300, 129)] {
+            let (a, b) = (sample(&[m, k]), sample(&[n, k]));
+            assert_eq!(a.matmul_transposed(&b).to_vec(), a.matmul(&b.transpose()).to_vec(), "[{m}, {k}]·[{n}, {k}]ᵀ");
+        }
     }
 
     #[test]

@@ -97,6 +97,14 @@ fn products() {
     refused!(format!("matmul: shapes [2, 3] and [4, 5] {fit}"), a.matmul(b));
     refused!(format!("matmul: shapes [2, 3] and [3] {fit}"), a.matmul(v));
     let (two, three) = (of(&tape, &[2, 3, 3]), of(&tape, &[3, 3, 3]));
+    refused!(
+        "matmul_transposed: shapes [2, 3] and [4, 5] do not fit: expected […, m, k] and [n, k]",
+        a.matmul_transposed(b)
+    );
+    refused!(
+        "matmul_transposed: shapes [2, 3] and [3] do not fit: expected […, m, k] and [n, k]",
+        a.matmul_transposed(v)
+    );
     refused!(format!("matmul: shapes [2, 3, 3] and [3, 3, 3] {fit}"), two.matmul(three));
     let fit = "do not fit: expected x […, m] and w [m, n], the leading axes and n the same for every product";
     refused!(format!("affine: shapes [2, 3] and [4, 5] {fit}"), a.affine(b, None));

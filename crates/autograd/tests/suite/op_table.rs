@@ -218,6 +218,14 @@ fn products() -> Vec<Row> {
         "matmul", "matrix times batch", [any(&[3, 4]), other(&[2, 4, 2])], |x| x[0].matmul(&x[1]), |_, v| v[0].matmul(v[1]);
         "matmul", "stretched batches", [any(&[2, 1, 2, 3]), other(&[3, 3, 2])], |x| x[0].matmul(&x[1]), |_, v| v[0].matmul(v[1]);
         "matmul", "a matrix by itself", [any(&[3, 3])], |x| x[0].matmul(&x[0]), |_, v| v[0].matmul(v[0]);
+        "matmul_transposed", "matrices", [any(&[3, 4]), other(&[2, 4])],
+            |x| x[0].matmul(&x[1].transpose()), |_, v| v[0].matmul_transposed(v[1]);
+        "matmul_transposed", "of views", [any(&[4, 3]), other(&[4, 2])],
+            |x| x[0].transpose().matmul(&x[1]), |_, v| v[0].transpose().matmul_transposed(v[1].transpose());
+        "matmul_transposed", "rows in time", [any(&[2, 3, 4]), other(&[2, 4])],
+            |x| x[0].matmul(&x[1].transpose()), |_, v| v[0].matmul_transposed(v[1]);
+        "matmul_transposed", "a matrix by itself", [any(&[3, 4])],
+            |x| x[0].matmul(&x[0].transpose()), |_, v| v[0].matmul_transposed(v[0]);
         "affine", "no bias", [any(&[3, 4]), other(&[4, 2])], |x| x[0].matmul(&x[1]), |_, v| v[0].affine(v[1], None);
         "affine", "bias and time", [any(&[2, 3, 4]), other(&[4, 2]), third(&[2])],
             |x| x[0].matmul(&x[1]).zip(&x[2], |a, b| a + b), |_, v| v[0].affine(v[1], Some(v[2]));
