@@ -14,6 +14,7 @@ use crate::tensor::Ahead;
 
 /// One buffer. Small, since every value on a tape has one: it takes one line of the cache.
 pub(crate) struct Storage<T: Scalar> {
+    /// The numbers, from `start` on.
     data: Box<[T]>,
     /// How many of the numbers belong to the tensor that the buffer was made for.
     used: usize,
@@ -23,7 +24,9 @@ pub(crate) struct Storage<T: Scalar> {
     /// would let the lists grow without end.
     home: u32,
     /// Its size class there.
-    class: u32,
+    class: u16,
+    /// Where the first line of the cache begins, in a buffer of a free list.
+    start: u16,
     derived: OnceLock<Box<Derived<T>>>,
 }
 
@@ -37,6 +40,9 @@ pub(crate) struct Derived<T: Scalar> {
 
 /// The home of buffers that no free list handed out; lists count from 1.
 const NO_LIST: u32 = 0;
+
+/// Bytes of a line of the cache. A vector of AVX-512 fills one: to load or store those that lie across two takes twice as long.
+const LINE: usize = 64;
 
 /// Size classes: those of every length that a machine of 64 bits can hold.
 const CLASSES: usize = 4 * 62;
@@ -120,7 +126,7 @@ impl<T: Scalar> Buffer<T> {
         let class = class_of(len);
         let mut storage = T::with_free_list(|list| list.take(class)).flatten().unwrap_or_else(|| Self::fresh(class));
         storage.used = len;
-        fill(&mut storage.data[..len]);
+        fill(&mut storage.numbers_mut()[..len]);
         Buffer(Some(storage.shareable()))
     }
 
@@ -128,7 +134,7 @@ impl<T: Scalar> Buffer<T> {
     fn fresh(class: usize) -> UniqueArc<Storage<T>> {
         lock_shared().take(class).unwrap_or_else(|| {
             let home = T::with_free_list(FreeList::id).unwrap_or(NO_LIST);
-            Storage::new(vec![T::ZERO; class_len(class)], home, class)
+            Storage::aligned(home, class)
         })
     }
 
@@ -139,7 +145,7 @@ impl<T: Scalar> Buffer<T> {
 
     /// Takes over the numbers of `data`; without a copy, if it has no room to spare.
     pub(crate) fn from_vec(data: Vec<T>) -> Self {
-        Buffer(Some(Storage::new(data, NO_LIST, 0).shareable()))
+        Buffer(Some(Storage::new(data, NO_LIST, 0, 0).shareable()))
     }
 
     #[inline]
@@ -154,14 +160,15 @@ impl<T: Scalar> Buffer<T> {
 
     #[inline]
     pub(crate) fn data(&self) -> &[T] {
-        &self.storage().data
+        let storage = self.storage();
+        &storage.data[usize::from(storage.start)..]
     }
 
     /// The numbers, if nobody else holds them. Packed forms are forgotten, since the numbers are about to change.
     pub(crate) fn data_mut(&mut self) -> Option<&mut [T]> {
         let storage = Arc::get_mut(self.0.as_mut()?)?;
         storage.changes();
-        Some(&mut storage.data)
+        Some(storage.numbers_mut())
     }
 
     #[inline]
@@ -195,9 +202,23 @@ impl<T: Scalar> Buffer<T> {
 }
 
 impl<T: Scalar> Storage<T> {
-    fn new(data: Vec<T>, home: u32, class: usize) -> UniqueArc<Self> {
+    fn new(data: Vec<T>, home: u32, class: u16, start: u16) -> UniqueArc<Self> {
         let (used, version, derived) = (data.len(), AtomicU64::new(0), OnceLock::new());
-        UniqueArc::new(Storage { data: data.into(), used, version, home, class: class as u32, derived })
+        UniqueArc::new(Storage { data: data.into(), used, version, home, class, start, derived })
+    }
+
+    /// Zeros that begin with a line of the cache.
+    fn aligned(home: u32, class: usize) -> UniqueArc<Self> {
+        let len = class_len(class);
+        let room = LINE / size_of::<T>();
+        let data = vec![T::ZERO; len + room];
+        let start = data.as_ptr().align_offset(LINE).min(room);
+        Storage::new(data, home, class as u16, start as u16)
+    }
+
+    #[inline]
+    fn numbers_mut(&mut self) -> &mut [T] {
+        &mut self.data[usize::from(self.start)..]
     }
 
     /// The numbers are about to change: nothing that was made of them holds any more.
@@ -276,6 +297,16 @@ mod tests {
     fn the_head_of_a_buffer_is_a_line_of_the_cache() {
         let count = size_of::<usize>(); // of references, which stands in front
         assert_eq!(count + size_of::<Storage<f32>>(), 64);
+    }
+
+    #[test]
+    fn the_numbers_begin_with_a_line_of_the_cache() {
+        for len in [0, 1, 7, 33, 1000, 100_000] {
+            let (first, second) = (Buffer::<f32>::filled(len, |_| ()), Buffer::<f64>::filled(len, |_| ()));
+            let addresses = [first.data().as_ptr().addr(), second.data().as_ptr().addr()];
+            assert_eq!(addresses.map(|address| address % LINE), [0, 0], "{len} numbers");
+            assert!(first.data().len() >= len && second.data().len() >= len, "{len} numbers");
+        }
     }
 
     #[test]
