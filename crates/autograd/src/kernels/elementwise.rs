@@ -73,6 +73,17 @@ pub(crate) fn each_pair<T: Copy>(a: &[T], b: &[T], to: &mut [T], f: impl Fn(T, T
     }
 }
 
+/// `to[i] = f(a[i], row[i])` over slices, where `row` begins again whenever it ends.
+#[inline(always)]
+pub(crate) fn each_row<T: Copy>(a: &[T], row: &[T], to: &mut [T], f: impl Fn(T, T) -> T) {
+    if let &[b] = row {
+        return each(a, to, |a| f(a, b));
+    }
+    for (a, to) in a.chunks_exact(row.len()).zip(to.chunks_exact_mut(row.len())) {
+        each_pair(a, row, to, &f);
+    }
+}
+
 /// `to[i] += from[i]` over slices.
 #[inline]
 pub(crate) fn add<T: Scalar>(to: &mut [T], from: &[T]) {

@@ -38,6 +38,23 @@ impl<T: Scalar> Tensor<T> {
                 _ => elementwise::zip(self.view(), other.view(), to, f),
             });
         }
+        match (self.as_slice(), other.as_slice()) {
+            (Some(a), Some(b)) if self.repeats(other) => self.build_like(|to| elementwise::each_row(a, b, to, f)),
+            (Some(a), Some(b)) if other.repeats(self) => {
+                other.build_like(|to| elementwise::each_row(b, a, to, |b, a| f(a, b)))
+            }
+            _ => self.zip_stretched(other, f),
+        }
+    }
+
+    /// Whether `row` is broadcast to this tensor's shape by repeating its numbers one behind the other, as a bias is.
+    #[inline]
+    fn repeats(&self, row: &Self) -> bool {
+        !row.is_empty() && self.shape().ends_with(row.shape())
+    }
+
+    #[track_caller]
+    fn zip_stretched(&self, other: &Self, f: impl Fn(T, T) -> T) -> Self {
         let shape = broadcast_or_panic("zip", self.shape(), other.shape());
         let (a, b) = (self.broadcast_to(&shape), other.broadcast_to(&shape));
         Self::build(&shape, |to| elementwise::zip(a.view(), b.view(), to, f))
@@ -90,8 +107,7 @@ impl<T: Scalar> Tensor<T> {
     /// Adds `wide`, summed down to this tensor's shape (the transpose of broadcasting), in place.
     pub(crate) fn add_summed(&mut self, wide: &Self) {
         if let Some(from) = wide.as_slice()
-            && wide.shape().ends_with(self.shape())
-            && !self.is_empty()
+            && wide.repeats(self)
         {
             let to = self.as_mut_slice();
             return from.chunks_exact(to.len()).for_each(|from| elementwise::add(to, from));
