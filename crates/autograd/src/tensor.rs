@@ -16,7 +16,7 @@ use crate::storage::Buffer;
 use layout::Layout;
 
 pub(crate) use ahead::Ahead;
-pub(crate) use products::{ROWS_AT_ONCE, as_rows, sum_of_products};
+pub(crate) use products::{ROWS_AT_ONCE, sum_of_products};
 
 /// A dense array of any rank. Cloning, slicing, transposing and broadcasting copy no numbers.
 ///

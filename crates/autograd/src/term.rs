@@ -6,7 +6,7 @@
 
 use crate::ops::accumulate::{Regions, SumOfProducts};
 use crate::shape::broadcast;
-use crate::tensor::{ROWS_AT_ONCE, as_rows, sum_of_products};
+use crate::tensor::{ROWS_AT_ONCE, sum_of_products};
 use crate::{Op, Scalar, Tensor, Var};
 
 /// One contribution to the cotangent of an input: what [`Op::vjp`](crate::Op::vjp) gives back.
@@ -184,10 +184,10 @@ impl<T: Scalar> ValueSum<T> {
             }
             // A variable that comes twice is taken once.
             Kind::Product(x, g) if x.id() == g.id() => {
-                let x = source.take(x);
-                self.defer(as_rows(&x), as_rows(&x));
+                let x = source.take(x).into_rows();
+                self.defer(x.clone(), x);
             }
-            Kind::Product(x, g) => self.defer(as_rows(&source.take(x)), as_rows(&source.take(g))),
+            Kind::Product(x, g) => self.defer(source.take(x).into_rows(), source.take(g).into_rows()),
         }
     }
 

@@ -4,7 +4,7 @@
 use smallvec::SmallVec;
 
 use crate::shape::Shape;
-use crate::tensor::{as_rows, sum_of_products};
+use crate::tensor::sum_of_products;
 use crate::{Op, Reads, Scalar, Site, Tensor, Term};
 
 /// y = Σ_k x_kᵀ·g_k. Inputs x_1, g_1, x_2, g_2, …, `[…, m]` and `[…, n]`; y `[m, n]`.
@@ -17,7 +17,8 @@ impl<T: Scalar> Op<T> for SumOfProducts {
         "sum_of_products"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let pairs: Vec<_> = inputs.chunks_exact(2).map(|pair| (as_rows(pair[0]), as_rows(pair[1]))).collect();
+        let rows = |x: &Tensor<T>| x.clone().into_rows();
+        let pairs: Vec<_> = inputs.chunks_exact(2).map(|pair| (rows(pair[0]), rows(pair[1]))).collect();
         let (x, g) = &pairs[0];
         Tensor::build(&[x.shape()[1], g.shape()[1]], |to| sum_of_products(&pairs, T::ZERO, to))
     }

@@ -1,7 +1,6 @@
 //! Products of matrices, and the affine map that every gate is made of.
 
 use crate::shape::{Shape, broadcast, mismatch, same};
-use crate::tensor::as_rows;
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = a·b over the last two axes, leading axes broadcast; ā = ȳ·bᵀ, b̄ = aᵀ·ȳ, deferred where b is one matrix.
@@ -35,12 +34,13 @@ impl<T: Scalar> Op<T> for MatMul {
 
 /// `product` of a tensor `[…, m]` seen as rows `[n, m]`: `[…, width]`.
 fn by_rows<T: Scalar>(a: &Tensor<T>, width: usize, product: impl FnOnce(&Tensor<T>) -> Tensor<T>) -> Tensor<T> {
+    let y = product(&a.as_rows());
     if a.rank() == 2 {
-        return product(a);
+        return y;
     }
     let mut shape = Shape::from_slice(a.shape());
     *shape.last_mut().expect("a factor has two axes at least") = width;
-    product(&as_rows(a)).reshape(&shape)
+    y.reshape(&shape)
 }
 
 /// y = a·bᵀ over the last axis of a and a matrix b; ā = ȳ·b, b̄ = ȳᵀ·a (deferred). The rule of a product needs it: there, bᵀ
@@ -91,7 +91,7 @@ impl<T: Scalar> Op<T> for Affine {
         Tensor::build(&shape, |to| {
             for (k, pair) in products.chunks_exact(2).enumerate() {
                 let (beta, bias) = if k == 0 { (T::ZERO, bias.copied()) } else { (T::ONE, None) };
-                as_rows(pair[0]).matmul_into(pair[1], beta, bias, to);
+                pair[0].as_rows().matmul_into(pair[1], beta, bias, to);
             }
         })
     }

@@ -1,5 +1,7 @@
 //! Products of matrices: one, many at once, and the sum of many that a weight's cotangent is.
 
+use std::borrow::Cow;
+
 use super::Tensor;
 use crate::Scalar;
 use crate::kernels::matmul::{BLOCK_COLS, BLOCK_ROWS, Matrix, Right, wants_packing, would_wait_for_threads};
@@ -103,6 +105,22 @@ impl<T: Scalar> Tensor<T> {
         }
     }
 
+    /// This tensor `[…, n]` seen as `[rows, n]`.
+    #[inline]
+    pub(crate) fn into_rows(self) -> Self {
+        match self.shape() {
+            [_, _] => self,
+            [leading @ .., n] => self.reshape(&[element_count(leading), *n]),
+            [] => self.reshape(&[1, 1]),
+        }
+    }
+
+    /// [`into_rows`](Tensor::into_rows) of a borrowed tensor, which is not copied if it is a matrix.
+    #[inline]
+    pub(crate) fn as_rows(&self) -> Cow<'_, Self> {
+        if self.rank() == 2 { Cow::Borrowed(self) } else { Cow::Owned(self.clone().into_rows()) }
+    }
+
     fn matrix(&self) -> Matrix<'_, T> {
         self.matrix_at(0)
     }
@@ -153,15 +171,6 @@ fn multiply<'p, T: Scalar>(
 
 fn unpacked<T: Scalar>(matrix: Matrix<'_, T>) -> Right<'_, T> {
     Right { matrix, packed: None }
-}
-
-/// `[…, n]` seen as `[rows, n]`.
-pub(crate) fn as_rows<T: Scalar>(x: &Tensor<T>) -> Tensor<T> {
-    match x.shape() {
-        [_, _] => x.clone(),
-        [leading @ .., n] => x.reshape(&[element_count(leading), *n]),
-        [] => x.reshape(&[1, 1]),
-    }
 }
 
 /// Rows of a sum of products that are multiplied at once. It is the depth that the kernel works on in one go: fewer rows
