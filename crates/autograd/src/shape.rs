@@ -133,6 +133,18 @@ pub(crate) fn mismatch(op: &str, shapes: &[&[usize]], expected: &str) -> ! {
     panic!("{op}: shapes {} do not fit: expected {expected}", Listed(shapes))
 }
 
+/// Whether two shapes broadcast to one, which is not made.
+#[inline]
+pub(crate) fn broadcasts(a: &[usize], b: &[usize]) -> bool {
+    a.iter().rev().zip(b.iter().rev()).all(|(&x, &y)| x == y || x == 1 || y == 1)
+}
+
+/// Whether a tensor of `shape` can be read as if it had the shape `wide`.
+#[inline]
+pub(crate) fn stretches_to(shape: &[usize], wide: &[usize]) -> bool {
+    shape.len() <= wide.len() && shape.iter().rev().zip(wide.iter().rev()).all(|(&x, &y)| x == y || x == 1)
+}
+
 /// The shape both broadcast to, or a panic that names `op` and both shapes.
 #[track_caller]
 pub(crate) fn broadcast_or_panic(op: &str, a: &[usize], b: &[usize]) -> Shape {
@@ -175,6 +187,22 @@ mod tests {
         assert_eq!(broadcast(&[2, 1], &[1, 0]).as_deref(), Some(&[2, 0][..]));
         assert_eq!(broadcast(&[8, 1, 6, 1], &[7, 1, 5]).as_deref(), Some(&[8, 7, 6, 5][..]));
         assert_eq!(broadcast(&[2, 1], &[8, 4, 3]), None);
+    }
+
+    #[test]
+    fn asking_whether_is_the_same_as_asking_what() {
+        let mut shapes = vec![Shape::new()];
+        for rank in 1..=3 {
+            shapes.extend(
+                (0..4_usize.pow(rank)).map(|n| (0..rank).map(|axis| n / 4_usize.pow(axis) % 4).collect::<Shape>()),
+            );
+        }
+        assert_eq!(shapes.len(), 1 + 4 + 16 + 64);
+        for (a, b) in shapes.iter().flat_map(|a| shapes.iter().map(move |b| (a, b))) {
+            let both = broadcast(a, b);
+            assert_eq!(broadcasts(a, b), both.is_some(), "{a:?} and {b:?}");
+            assert_eq!(stretches_to(a, b), both.is_some_and(|both| both == *b), "{a:?} to {b:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! region (the cotangent of a slice costs the slice's size), and a cotangent of broadcast shape (summed down in place).
 
 use crate::ops::accumulate::{Regions, SumOfProducts};
-use crate::shape::broadcast;
+use crate::shape::stretches_to;
 use crate::tensor::{ROWS_AT_ONCE, sum_of_products};
 use crate::{Op, Scalar, Tensor, Var};
 
@@ -58,7 +58,7 @@ impl<'t, T: Scalar> Term<'t, T> {
         match &self.0 {
             Kind::Zero => true,
             Kind::Dense(g) => same_shape(*g, input),
-            Kind::Summed(g) => shapes([*g, input], |[g, shape]| broadcast(shape, g).is_some_and(|wide| wide[..] == *g)),
+            Kind::Summed(g) => shapes([*g, input], |[g, shape]| stretches_to(shape, g)),
             Kind::Product(x, g) => shapes([*x, *g], |[x, g]| {
                 let ([lx @ .., m], [lg @ .., n]) = (x, g) else { return false };
                 lx == lg && input.with_shape(|shape| *shape == [*m, *n])

@@ -1,5 +1,5 @@
-//! What is asked of the allocator, counted: by a sweep, which grows with the number of steps and not with its square, and
-//! by scopes.
+//! What is asked of the allocator, counted: by a sweep, which grows with the number of steps and not with its square, by
+//! scopes, and by a whole training step.
 //!
 //! A binary of its own, because the counter replaces the allocator.
 
@@ -50,4 +50,38 @@ fn scopes_allocate_nothing_once_the_tape_has_its_memory() {
     assert!(measure(|| record(&tape)).count_total > 0, "the first time it grows");
     tape.clear();
     assert_eq!(measure(|| record(&tape)).count_total, 0);
+}
+
+/// What the third training step over `steps` products asks for, its list of gradients included.
+fn third_step(steps: usize) -> AllocationInfo {
+    let counted = std::thread::spawn(move || {
+        let full = |shape: &[usize], value: f32| Tensor::full(shape, value);
+        let (x, w, b) = (full(&[8, WIDTH], 0.25), full(&[WIDTH, WIDTH], 0.01), full(&[WIDTH], 0.1));
+        let mut tape = Tape::new();
+        let mut step = || {
+            {
+                let (x, w, b) = (tape.constant(x.clone()), tape.leaf(w.clone()), tape.leaf(b.clone()));
+                let mut h = x;
+                for _ in 0..steps {
+                    let start = tape.len();
+                    h = (h.matmul(w) + b).tanh() * x;
+                    tape.release_unread(start, &[h]);
+                }
+                drop(h.sum().backward());
+            }
+            tape.clear();
+        };
+        step();
+        step();
+        measure(step)
+    });
+    counted.join().expect("the step ends well")
+}
+
+#[test]
+fn the_tape_and_the_sweep_allocate_nothing_after_the_first_step() {
+    for steps in [1, 20, 500] {
+        let counted = third_step(steps);
+        assert_eq!(counted.count_total, 1, "{steps} steps: the list of the two gradients is the caller's; no more");
+    }
 }

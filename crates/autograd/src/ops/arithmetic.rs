@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::shape::broadcast_or_panic;
+use crate::shape::{broadcast_or_panic, broadcasts};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = a + b, broadcast; ā = ȳ, b̄ = ȳ, each summed to its shape.
@@ -159,7 +159,10 @@ macro_rules! operator {
             #[track_caller]
             fn $method(self, other: Var<'t, T>) -> Var<'t, T> {
                 // Two tapes are refused by `apply`.
-                if std::ptr::eq(self.tape(), other.tape()) && !self.tape().same_shape(self.id(), other.id()) {
+                if std::ptr::eq(self.tape(), other.tape())
+                    && !self.tape().same_shape(self.id(), other.id())
+                    && !self.with_shape(|a| other.with_shape(|b| broadcasts(a, b)))
+                {
                     broadcast_or_panic($name, &self.shape(), &other.shape());
                 }
                 self.tape().apply($op, &[self, other])

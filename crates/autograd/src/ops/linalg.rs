@@ -1,6 +1,6 @@
 //! Products of matrices, and the affine map that every gate is made of.
 
-use crate::shape::{Shape, broadcast, mismatch, same};
+use crate::shape::{Shape, broadcasts, mismatch, same};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = a·b over the last two axes, leading axes broadcast; ā = ȳ·bᵀ, b̄ = aᵀ·ȳ, deferred where b is one matrix.
@@ -117,17 +117,28 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If one of them has fewer than two axes, or the shapes do not fit.
     #[track_caller]
     pub fn matmul(self, other: Var<'t, T>) -> Self {
-        let (a, b) = (self.shape(), other.shape());
-        let fits =
-            matches!((&a[..], &b[..]), ([la @ .., _, k], [lb @ .., l, _]) if k == l && broadcast(la, lb).is_some());
+        let fits = self.with_shape(|a| {
+            other.with_shape(|b| matches!((a, b), ([la @ .., _, k], [lb @ .., l, _]) if k == l && broadcasts(la, lb)))
+        });
         if !fits {
-            mismatch("matmul", &[&a, &b], "[…, m, k] and […, k, n], leading axes equal or 1");
+            let expected = "[…, m, k] and […, k, n], leading axes equal or 1";
+            mismatch("matmul", &[&self.shape(), &other.shape()], expected);
         }
         self.tape().apply(MatMul, &[self, other])
     }
 
     /// The matrix product with the transpose of a matrix, `[…, m, k]·[n, k]ᵀ → […, m, n]`: as with weights that other
     /// libraries store by outputs.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.constant(Tensor::from_vec(vec![1.0, 2.0], &[1, 2]));
+    /// let w = tape.leaf(Tensor::from_vec(vec![3.0, 4.0, 5.0, 6.0, 7.0, 8.0], &[3, 2]));
+    /// let y = x.matmul_transposed(w);
+    /// assert_eq!(y.value().to_vec(), [11.0, 17.0, 23.0]);
+    /// assert_eq!(y.sum().backward().get(w).to_vec(), [1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
+    /// ```
     ///
     /// # Panics
     /// If this has fewer than two axes, `other` is no matrix, or the last axes differ.
