@@ -161,8 +161,8 @@ struct Pack<T: Gemm> {
     next: Link<T>,
 }
 
-/// A weight in blocks of columns has some dozens. More come from a buffer whose every part is multiplied by once, and to
-/// keep those would help nobody.
+/// A weight in blocks of columns has some dozens. More come from a buffer that is multiplied by part by part, each once, and
+/// to keep those would help nobody.
 const KEPT_PACKS: usize = 128;
 
 impl<T: Gemm> Default for PackCache<T> {

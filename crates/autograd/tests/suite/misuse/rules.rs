@@ -1,0 +1,83 @@
+//! Rules that misbehave: terms that cannot be, and a panic.
+
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe};
+
+use rewind_autograd::{Op, Scalar, Site, Tape, Tensor, Term};
+
+use super::{of, panic_of};
+
+/// y = x, `[2, 3]`, with a rule that gives a term that cannot be.
+struct Misfit(u8);
+
+impl<T: Scalar> Op<T> for Misfit {
+    fn name(&self) -> &'static str {
+        "misfit"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].clone()
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        let g = at.cotangent();
+        match self.0 {
+            0 => Term::dense(g.sum_axis(1)),
+            1 => Term::summed(g.sum_axis(0)),
+            2 => Term::product(g, g),
+            3 => Term::region(g, 1, 1),
+            4 => Term::region(g, 2, 0),
+            _ => Term::product(g.slice(0, 0..1), g),
+        }
+    }
+}
+
+#[test]
+fn terms_that_cannot_be() {
+    let tape = Tape::new();
+    let x = of(&tape, &[2, 3]);
+    for (fault, message) in [
+        (0, "a dense term of shape [2]"),
+        (1, "a summed term of shape [3]"),
+        (2, "a product term of shapes [2, 3] and [2, 3]"),
+        (3, "a region term of shape [2, 3] at 1 of axis 1"),
+        (4, "a region term of shape [2, 3] at 0 of axis 2"),
+        (5, "a product term of shapes [1, 3] and [2, 3]"),
+    ] {
+        let expected = format!("misfit: the rule for input 0 gave {message} for an input of shape [2, 3]");
+        let y = tape.apply(Misfit(fault), &[x]).sum();
+        assert_eq!(panic_of(|| y.backward()).2, expected);
+        let y = tape.apply(Misfit(fault), &[x]).sum();
+        assert_eq!(panic_of(|| y.grad(&[x])).2, expected);
+    }
+}
+
+/// y = 2x, whose rule panics when it is asked for the first time.
+struct Moody(Cell<bool>);
+
+impl Op<f64> for Moody {
+    fn name(&self) -> &'static str {
+        "moody"
+    }
+    fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+        inputs[0].map(|x| 2.0 * x)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
+        assert!(self.0.replace(true), "not yet");
+        Term::dense(at.cotangent() * 2.0)
+    }
+}
+
+#[test]
+fn a_tape_can_be_swept_again_after_a_rule_has_panicked() {
+    for recorded in [false, true] {
+        let tape = Tape::new();
+        let x = tape.leaf(Tensor::from_vec(vec![1.0, -3.0], &[2]));
+        let h = tape.apply(Moody(Cell::new(false)), &[x.tanh()]);
+        let loss = (h * h).sum();
+        let sweep = || if recorded { loss.grad(&[x])[0].value() } else { loss.backward().get(x) };
+        assert!(panic::catch_unwind(AssertUnwindSafe(sweep)).is_err());
+        // d(4·tanh²x)/dx
+        let right = |x: f64| 8.0 * x.tanh() * (1.0 - x.tanh() * x.tanh());
+        let found = sweep().to_vec();
+        assert!((found[0] - right(1.0)).abs() < 1e-14 && (found[1] - right(-3.0)).abs() < 1e-14, "{found:?}");
+    }
+}
