@@ -7,9 +7,11 @@
 use std::sync::OnceLock;
 
 use rten_gemm::{BiasVector, GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
+use rten_simd::SimdOp;
 use rten_tensor::NdTensorView;
 
 use super::elementwise;
+use super::row::RowTimesMatrix;
 use crate::Scalar;
 
 /// A strided matrix: element (i, j) lies at `data[i · row_stride + j · col_stride]`.
@@ -41,6 +43,12 @@ impl<'a, T: Copy> Matrix<'a, T> {
     /// Columns `start..start + cols`.
     pub(crate) fn col_block(self, start: usize, cols: usize) -> Self {
         Matrix::new(&self.data[start * self.col_stride..], [self.rows, cols], [self.row_stride, self.col_stride])
+    }
+
+    /// The numbers of a matrix that is one row without gaps.
+    #[inline]
+    fn as_row(self) -> Option<&'a [T]> {
+        (self.rows == 1 && self.col_stride == 1 && self.cols > 0).then(|| &self.data[..self.cols])
     }
 
     pub(crate) fn transposed(self) -> Self {
@@ -90,6 +98,9 @@ impl Gemm for f32 {
 
     fn gemm(a: Matrix<'_, f32>, b: Right<'_, f32>, beta: f32, bias: Option<&[f32]>, c: &mut [f32]) {
         let c = &mut c[..a.rows * b.matrix.cols];
+        if let (Some(a), None, 1) = (a.as_row(), b.packed, b.matrix.col_stride) {
+            return RowTimesMatrix { a, b: b.matrix, beta, bias, c }.dispatch();
+        }
         let right = b.packed.map_or_else(|| GemmInputB::Unpacked(nd(b.matrix)), GemmInputB::Packed);
         let (beta, bias) = match bias {
             Some(bias) if beta == 0.0 && a.rows >= ROWS_ON_BIAS && !bias.is_empty() => {
@@ -199,10 +210,15 @@ impl<T: Gemm> PackCache<T> {
     }
 }
 
-/// A product whose right-hand side is worth packing: `f32`, and not tiny. The kernel for a single row reads a small matrix
-/// as it lies; a wide one it would share among threads.
+/// A product whose right-hand side is worth packing: `f32`, and not tiny. A single row is multiplied by a narrow matrix as it
+/// lies.
 pub(crate) fn wants_packing<T: Scalar>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
     b.rows * b.cols >= 256 && (a.rows > 1 || b.cols > BLOCK_COLS)
+}
+
+/// Whether an element of the product is summed in the order in which it would be if there were more rows.
+pub(crate) fn sums_as_several_rows<T: Scalar>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
+    a.rows > 1 || b.col_stride == 1 || wants_packing(a, b)
 }
 
 /// The `f32` kernel shares what is taller or wider than one such block among the threads of rayon.

@@ -5,4 +5,5 @@
 pub(crate) mod elementwise;
 pub(crate) mod matmul;
 pub(crate) mod reduce;
+mod row;
 pub(crate) mod runs;

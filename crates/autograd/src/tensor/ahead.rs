@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 
 use super::Tensor;
 use crate::Scalar;
-use crate::kernels::matmul::Matrix;
+use crate::kernels::matmul::{Matrix, sums_as_several_rows};
 
 /// What was asked for of one buffer of rows and one weight, and what was computed ahead. Kept with the weight's buffer.
 pub(crate) struct Ahead<T: Scalar> {
@@ -58,6 +58,7 @@ impl<T: Scalar> Tensor<T> {
             || !self.is_contiguous()
             || self.len() == used
             || self.is_empty()
+            || !sums_as_several_rows(a, b)
         {
             return None;
         }
@@ -192,6 +193,22 @@ mod tests {
         (4..9).for_each(|t| assert_as_alone(&x, t, [&w, &bias], "other rows"));
         bias.as_mut_slice()[0] += 1.0;
         (9..12).for_each(|t| assert_as_alone(&x, t, [&w, &bias], "another bias"));
+    }
+
+    #[test]
+    fn a_sequence_on_its_own_has_the_bits_of_its_steps_alone() {
+        // A large weight that is narrow, which is multiplied by one row as it lies, and a wide one.
+        for [depth, width] in [[4100, 65], [300, 1000]] {
+            let (x, w) = (sample(&[STEPS, 1, depth], 0.0), sample(&[depth, width], 1.0));
+            let columns = sample(&[width, depth], 2.0);
+            for t in 0..STEPS {
+                let own = x.index(0, t);
+                let alone = Tensor::from_vec(own.to_vec(), own.shape());
+                assert_eq!(bits(&own.matmul(&w)), bits(&alone.matmul(&w)), "[1, {depth}]·[{depth}, {width}], step {t}");
+                let [own, alone] = [own, alone].map(|row| bits(&row.matmul_transposed(&columns)));
+                assert_eq!(own, alone, "[1, {depth}]·[{width}, {depth}]ᵀ, step {t}");
+            }
+        }
     }
 
     #[test]
