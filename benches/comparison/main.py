@@ -98,7 +98,7 @@ def compare(given: argparse.Namespace) -> None:
     text = report(results, plan, head, left_out)
     print(text)
     whole = plan.parts == PARTS and given.peers == PEERS and plan.shapes == SHAPES and plan.rounds >= 7
-    name = f"{now:%Y-%m-%d}-{machine.slug(head['processor'])}" + ("" if whole else "-partial")
+    name = f"{now:%Y-%m-%d}-{machine.slug(head)}" + ("" if whole else "-partial")
     data = {"head": head, "plan": plan._asdict(), "left_out": left_out, "failed": results.failures}
     write(given.record / f"{name}.json", json.dumps({**data, "results": results.to_json()}, indent=1) + "\n")
     write(given.record / f"{name}.md", text)

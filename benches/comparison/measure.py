@@ -90,8 +90,8 @@ def with_measurement(programs: list[Program], measurement: str) -> list[Program]
 
 
 def training_cases(plan: Plan, programs: list[Program], shape: str) -> list[Case]:
-    """Times at one shape. What is compared runs side by side: every cell of ours beside its peers, and our LSTM beside the
-    custom one, itself on one thread, and the kernel alone."""
+    """Times at one shape. What is compared runs side by side: every cell of ours beside its peers and the kernel alone, and
+    our LSTM beside the custom one and itself on one thread."""
     peers = [program for program in programs if program.name != OURS]
     step = lambda program, cell, threads=THREADS: Case("training_step", program, cell, shape, threads)  # noqa: E731
     theirs = lambda cell: [step(peer.name, cell) for peer in peers if cell in peer.cells]  # noqa: E731
@@ -107,6 +107,8 @@ def training_cases(plan: Plan, programs: list[Program], shape: str) -> list[Case
         cases += [step(OURS, "lstm", threads=1), *theirs("lstm")]
         for cell in ("gru", "tanh"):
             cases += [step(OURS, cell), *theirs(cell)]
+            if kernel:
+                cases.append(Case("kernel", OURS, cell, shape))
     return cases
 
 

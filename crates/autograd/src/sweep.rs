@@ -24,8 +24,9 @@ pub(crate) enum Wanted<'a> {
     These(&'a [u32]),
 }
 
-/// Gradients by position, ascending; those that nothing flows to are missing.
-pub(crate) type Totals<X> = Vec<(u32, X)>;
+/// Gradients by position, ascending; those that nothing flows to are missing. Without an allocation for the parameters of a
+/// cell.
+pub(crate) type Totals<X> = SmallVec<[(u32, X); 8]>;
 
 /// The two kinds of sweep: numbers out, or variables that can be differentiated again. The rules are the same.
 trait Sweep<'t, T: Scalar> {

@@ -52,8 +52,8 @@ fn scopes_allocate_nothing_once_the_tape_has_its_memory() {
     assert_eq!(measure(|| record(&tape)).count_total, 0);
 }
 
-/// What the third training step over `steps` products asks for, its list of gradients included.
-fn third_step(steps: usize) -> AllocationInfo {
+/// What the first and the third training step over `steps` products ask for, the gradients that the caller gets included.
+fn first_and_third_step(steps: usize) -> [AllocationInfo; 2] {
     let counted = std::thread::spawn(move || {
         let full = |shape: &[usize], value: f32| Tensor::full(shape, value);
         let (x, w, b) = (full(&[8, WIDTH], 0.25), full(&[WIDTH, WIDTH], 0.01), full(&[WIDTH], 0.1));
@@ -71,9 +71,9 @@ fn third_step(steps: usize) -> AllocationInfo {
             }
             tape.clear();
         };
+        let first = measure(&mut step);
         step();
-        step();
-        measure(step)
+        [first, measure(step)]
     });
     counted.join().expect("the step ends well")
 }
@@ -81,7 +81,8 @@ fn third_step(steps: usize) -> AllocationInfo {
 #[test]
 fn the_tape_and_the_sweep_allocate_nothing_after_the_first_step() {
     for steps in [1, 20, 500] {
-        let counted = third_step(steps);
-        assert_eq!(counted.count_total, 1, "{steps} steps: the list of the two gradients is the caller's; no more");
+        let [first, third] = first_and_third_step(steps);
+        assert!(first.count_total > 0, "{steps} steps: nothing was counted");
+        assert_eq!(third.count_total, 0, "{steps} steps");
     }
 }

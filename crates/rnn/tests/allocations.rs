@@ -40,7 +40,7 @@ where
 
 /// Lists that the caller gets (states, outputs, gradients, with the path of their names): what a step asks for, whatever
 /// its length. No numbers among it, and nothing of the tape's or the sweep's.
-const LISTS: u64 = 14;
+const LISTS: u64 = 11;
 
 #[test]
 fn a_training_step_allocates_no_values_after_the_first() {
