@@ -1,15 +1,17 @@
 //! Sequences in segments: the gradients of the whole, with the memory of its parts.
 
-use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var, parameters};
-use rewind_rnn::{Cell, Reset, Unroll};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
+use rewind_rnn::{Cell, Reset, TanhRnn, Unroll};
 
 use super::cells::{gru, lstm, random, tanh};
 
 /// The loss over all steps and the gradients by parameter and with respect to x.
-fn gradients<M>(module: &M, x: &Tensor<f64>, every: Option<usize>) -> (f64, Vec<Tensor<f64>>, usize)
+fn gradients<T: Scalar, M>(module: &M, x: &Tensor<T>, every: Option<usize>) -> (T, Vec<Tensor<T>>, usize)
 where
-    M: Parameters<Tensor<f64>> + Clone + Send + Sync + 'static,
-    for<'t> M::With<Var<'t, f64>>: Cell<'t, f64>,
+    M: Parameters<Tensor<T>> + Clone + Send + Sync + 'static,
+    for<'t> M::With<Var<'t, T>>: Cell<'t, T>,
 {
     let tape = Tape::new();
     let (cell, x) = (module.on(&tape), tape.leaf(x.clone()));
@@ -63,6 +65,22 @@ fn a_cell_whose_state_is_used_twice_gets_the_same_bits() {
     for every in [7, 11] {
         for (i, (found, expected)) in seen(Some(every)).iter().zip(&expected).enumerate() {
             assert_eq!(found.to_vec(), expected.to_vec(), "every {every}: gradient {i}");
+        }
+    }
+}
+
+#[test]
+fn large_weights_give_the_same_bits_in_f32() {
+    // Products with weights of so many numbers are computed ahead: of one row and of several, by narrow weights and wide ones.
+    for [batch, inputs, hidden] in [[1, 4100, 65], [3, 4100, 65], [1, 520, 520], [3, 520, 520]] {
+        let rnn = TanhRnn::<Tensor<f32>>::new(inputs, hidden, &mut StdRng::seed_from_u64(1));
+        let x = Tensor::from_fn(&[9, batch, inputs], |i| (i as f32 * 0.7).sin());
+        let (_, expected, _) = gradients(&rnn, &x, None);
+        for every in [1, 2, 4] {
+            for (i, (found, expected)) in gradients(&rnn, &x, Some(every)).1.iter().zip(&expected).enumerate() {
+                let case = format!("B={batch}, I={inputs}, H={hidden}, every {every}: gradient {i}");
+                assert!(found.to_vec() == expected.to_vec(), "{case}");
+            }
         }
     }
 }
