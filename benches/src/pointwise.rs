@@ -1,5 +1,5 @@
-//! What it would bring to fuse a cell's elementwise ops: the memory of an LSTM, its gates given, by ops of the tape and by one
-//! loop that knows the cell.
+//! What it would bring to fuse elementwise ops: the memory of an LSTM, its gates given, by ops of the tape and by one loop that
+//! knows the cell. The activations, and their adjoints, are not in it.
 //!
 //! c_t = f∘c_(t-1) + i∘g and h_t = o∘c_t, forward, and backward from a cotangent of 1 for every h_t to all gates.
 
