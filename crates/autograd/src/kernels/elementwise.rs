@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use rten_simd::SimdUnaryOp;
 
+use super::activation;
 use super::runs::for_each_run;
 use crate::Scalar;
 use crate::shape::{Shape, row_major};
@@ -37,10 +38,10 @@ impl Elementary for f32 {
         simd(rten_vecmath::Exp {}, from, to);
     }
     fn tanh_slice(from: &[f32], to: &mut [f32]) {
-        simd(rten_vecmath::Tanh {}, from, to);
+        simd(activation::Tanh, from, to);
     }
     fn sigmoid_slice(from: &[f32], to: &mut [f32]) {
-        simd(rten_vecmath::Sigmoid {}, from, to);
+        simd(activation::Sigmoid, from, to);
     }
 }
 

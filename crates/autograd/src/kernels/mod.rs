@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+mod activation;
 pub(crate) mod elementwise;
 pub(crate) mod matmul;
 pub(crate) mod reduce;
