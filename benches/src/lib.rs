@@ -141,7 +141,7 @@ pub fn segmented_step(shape: Shape) -> Step {
         let loss = {
             let cell = lstm.on(&tape);
             let x = tape.constant(x.clone());
-            let segments = Unroll::new().in_segments(every, &lstm, &cell, x, move |_, _, y| (y * y).sum() / outputs);
+            let segments = Unroll::new().in_segments(every, &lstm, &cell, x, move |_, _, y| y.square().sum() / outputs);
             let loss = segments.loss();
             std::hint::black_box(loss.backward().of(&cell));
             loss.value().item()
@@ -162,7 +162,7 @@ where
     Box::new(move || {
         let step = workers.gradients(&module, &data, |tape, cell, x| {
             let y = unroll(cell, tape.constant(x.clone())).outputs();
-            (y * y).sum() / outputs
+            y.square().sum() / outputs
         });
         std::hint::black_box(&step.gradients);
         step.losses.iter().sum()

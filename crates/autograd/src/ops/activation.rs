@@ -184,7 +184,7 @@ impl<'t, T: Scalar> Var<'t, T> {
             mismatch("layer_norm", &[&shape, &gain.shape(), &bias.shape()], "gain and bias that stretch to x");
         }
         let centred = self - self.mean_axis(axis).unsqueeze(axis);
-        let variance = (centred * centred).mean_axis(axis).unsqueeze(axis);
+        let variance = centred.square().mean_axis(axis).unsqueeze(axis);
         centred / (variance + eps).sqrt() * gain + bias
     }
 }

@@ -18,6 +18,13 @@ unary_ops! {
         vjp: |at| at.cotangent() / at.input(0),
     }
 
+    /// The square, y = x²; x̄ = 2·x·ȳ.
+    square = Square {
+        value: |x| x.map(|x| x * x),
+        reads: INPUTS,
+        vjp: |at| at.tape().apply(SquareVjp, &[at.input(0), at.cotangent()]),
+    }
+
     /// The square root, y = √x; x̄ = ȳ/(2y).
     sqrt = Sqrt {
         value: |x| x.map(T::sqrt),
@@ -55,7 +62,7 @@ unary_ops! {
         reads: INPUTS,
         vjp: |at| {
             let x = at.input(0);
-            at.cotangent() * (-(x * x)).exp() * T::from_f64(std::f64::consts::FRAC_2_SQRT_PI)
+            at.cotangent() * (-x.square()).exp() * T::from_f64(std::f64::consts::FRAC_2_SQRT_PI)
         },
     }
 
@@ -64,6 +71,25 @@ unary_ops! {
         value: |x| x.map(T::abs),
         reads: INPUTS,
         vjp: |at| at.cotangent() * at.input(0).sign(),
+    }
+}
+
+/// 2·x·ȳ: the adjoint of the square in one pass, an op like any other. Inputs x and g; x̄' = 2·g·c, ḡ' = 2·x·c.
+#[derive(Clone, Copy, Debug)]
+pub struct SquareVjp;
+
+impl<T: Scalar> Op<T> for SquareVjp {
+    fn name(&self) -> &'static str {
+        "square_vjp"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].zip(inputs[1], |x, g| (x + x) * g)
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::dense(at.tape().apply(SquareVjp, &[at.input(1 - input), at.cotangent()]))
+    }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
     }
 }
 

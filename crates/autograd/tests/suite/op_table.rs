@@ -5,6 +5,7 @@
 
 use rewind_autograd::ops::accumulate::SumOfProducts;
 use rewind_autograd::ops::activation::{SigmoidVjp, TanhVjp};
+use rewind_autograd::ops::elementary::SquareVjp;
 use rewind_autograd::ops::layout::{concat, stack};
 use rewind_autograd::ops::linalg::affine;
 use rewind_autograd::{Tape, Tensor, Var};
@@ -137,6 +138,7 @@ fn elementwise() -> Vec<Row> {
         "maximum", "stretched", [any(&[3, 4]), other(&[4])], |x| x[0].zip(&x[1], f64::max), |_, v| v[0].maximum(v[1]);
         "exp", "", [any(&[3, 4])], |x| x[0].map(f64::exp), |_, v| v[0].exp();
         "ln", "", [positive(&[3, 4])], |x| x[0].map(f64::ln), |_, v| v[0].ln();
+        "square", "", [any(&[3, 4])], |x| x[0].map(|a| a * a), |_, v| v[0].square();
         "sqrt", "", [positive(&[3, 4])], |x| x[0].map(f64::sqrt), |_, v| v[0].sqrt();
         "reciprocal", "", [any(&[3, 4])], |x| x[0].map(|a| 1.0 / a), |_, v| v[0].reciprocal();
         "sin", "", [any(&[3, 4])], |x| x[0].map(f64::sin), |_, v| v[0].sin();
@@ -271,6 +273,8 @@ fn layouts() -> Vec<Row> {
 
 fn recorded_by_rules() -> Vec<Row> {
     rows! {
+        "square_vjp", "", [any(&[3, 4]), other(&[3, 4])],
+            |x| x[0].zip(&x[1], |x, g| 2.0 * x * g), |t, v| t.apply(SquareVjp, &[v[0], v[1]]);
         "tanh_vjp", "", [any(&[3, 4]), other(&[3, 4])],
             |x| x[0].zip(&x[1], |y, g| g - g * y * y), |t, v| t.apply(TanhVjp, &[v[0], v[1]]);
         "sigmoid_vjp", "", [any(&[3, 4]), other(&[3, 4])],

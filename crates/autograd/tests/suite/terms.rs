@@ -230,6 +230,7 @@ fn third_derivatives_are_those_of_the_tables() {
         ("reciprocal", |x| x.reciprocal(), Box::new(|x| -6.0 / x.powi(4))),
         ("sin", |x| x.sin(), Box::new(|x| -x.cos())),
         ("cos", |x| x.cos(), Box::new(f64::sin)),
+        ("square", |x| x.square() * x, Box::new(|_| 6.0)),
         ("powf", |x| x.powf(4.0), Box::new(|x| 24.0 * x)),
         ("powf", |x| x.powf(0.5), Box::new(|x| 0.375 * x.powf(-2.5))),
         ("tanh", |x| x.tanh(), Box::new(third_of_tanh)),
