@@ -149,6 +149,12 @@ impl<T: Scalar> Tensor<T> {
         self.layout.is_contiguous()
     }
 
+    /// Whether another tensor holds the same numbers, so that writing to these begins with a copy.
+    #[inline]
+    pub(crate) fn is_shared(&self) -> bool {
+        !self.buffer.is_unique()
+    }
+
     /// The numbers as one slice, if they are contiguous.
     #[inline]
     pub fn as_slice(&self) -> Option<&[T]> {

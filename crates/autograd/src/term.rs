@@ -173,6 +173,11 @@ impl<T: Scalar> ValueSum<T> {
         match term.0 {
             Kind::Zero => {}
             Kind::Dense(g) if self.is_empty() => self.dense = source.take(g),
+            // Into numbers that nobody else holds: those of a view, as a part of a sequence's cotangent is, would be copied first.
+            Kind::Dense(g) if self.dense.is_shared() => {
+                let sum = std::mem::replace(&mut self.dense, source.take(g));
+                self.dense.add_assign(&sum);
+            }
             Kind::Dense(g) => source.read(g, |g| self.dense.add_assign(g)),
             Kind::Summed(g) => {
                 let sum = self.dense_of(input);
