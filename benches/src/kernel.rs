@@ -1,9 +1,9 @@
 //! What the matrix kernel alone needs for a training step: the products of the step and nothing else.
 //!
 //! Forward, each time step multiplies `[B, I]·[I, G·H]` and `[B, H]·[H, G·H]`; backward, `[B, G·H]·[G·H, H]`. Weights
-//! and their transposes are packed beforehand. The gradient of a weight is one product over all T·B rows. Nobody asks
-//! for the gradient of the input, so it is not computed. The batch is in the shards of the training step, on the same
-//! threads.
+//! and their transposes are packed beforehand. The gradient of a weight is one product over the rows of all time steps. Nobody
+//! asks for the gradient of the input, so it is not computed; the first state is 0, so its products are not. The batch is
+//! in the shards of the training step, on the same threads.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -50,8 +50,10 @@ struct Weight {
     forward: PackedBMatrix<f32>,
     /// The transpose; `None` where the input wants no gradient.
     backward: Option<PackedBMatrix<f32>>,
-    /// The inputs of all time steps, `[T·B, K]`.
+    /// The inputs of the time steps from `first` on, a row for each sequence.
     inputs: NdTensor<f32, 2>,
+    /// The first time step that multiplies anything: 1 for the weight of the state, which is 0 before.
+    first: usize,
     /// Where the N columns lie among the G·H of all gates.
     columns: Range<usize>,
     output: Vec<f32>,
@@ -68,6 +70,7 @@ impl Weight {
             forward: pack(values.view()),
             backward: backward.then(|| pack(values.transposed())),
             inputs,
+            first: usize::from(backward),
             columns,
             output: vec![0.0; batch * width],
             input_gradient: vec![0.0; batch * rows],
@@ -92,7 +95,7 @@ impl Products {
         let mut weights = vec![Weight::new(x, 0..width, batch, false, rng)];
         let mut first = 0;
         for gates in recurrent_weights(kind) {
-            let h = uniform([steps * batch, hidden], rng);
+            let h = uniform([(steps - 1) * batch, hidden], rng);
             let columns = first..first + gates * hidden;
             first = columns.end;
             weights.push(Weight::new(h, columns, batch, true, rng));
@@ -105,8 +108,8 @@ impl Products {
         let rows = |t: usize| t * batch..(t + 1) * batch;
         let steps = cotangents.size(0) / batch;
         for t in 0..steps {
-            for w in weights.iter_mut() {
-                multiply(w.inputs.slice(rows(t)), GemmInputB::Packed(&w.forward), &mut w.output);
+            for w in weights.iter_mut().filter(|w| t >= w.first) {
+                multiply(w.inputs.slice(rows(t - w.first)), GemmInputB::Packed(&w.forward), &mut w.output);
             }
         }
         // The first state is given, so nothing flows past the first time step.
@@ -119,7 +122,7 @@ impl Products {
             }
         }
         for w in weights.iter_mut() {
-            let cotangents = cotangents.slice((.., w.columns.clone()));
+            let cotangents = cotangents.slice((w.first * batch.., w.columns.clone()));
             multiply(w.inputs.transposed(), GemmInputB::Unpacked(cotangents), &mut w.gradient);
         }
         weights.iter().map(|w| w.output[0] + w.input_gradient[0] + w.gradient[0]).sum()

@@ -164,10 +164,13 @@ impl<T: Scalar> Tape<T> {
         self.constant(Tensor::scalar(value))
     }
 
-    /// A constant filled with 0.
+    /// A constant filled with 0, as the first state of a recurrent network.
+    ///
+    /// It is one number, stretched. A [matrix product](Var::matmul) of it with a weight is known to be 0 and is not computed, nor
+    /// is its share of the weight's gradient: also where a weight is infinite or NaN, so that 0·∞ would be NaN.
     #[track_caller]
     pub fn zeros(&self, shape: &[usize]) -> Var<'_, T> {
-        self.constant(Tensor::zeros(shape))
+        self.constant(Tensor::scalar(T::ZERO).broadcast_to(shape))
     }
 
     /// Computes `op` of `inputs` and records it. Every op, built-in or yours, passes through here.

@@ -197,6 +197,9 @@ impl<T: Scalar> ValueSum<T> {
     }
 
     fn defer(&mut self, x: Tensor<T>, g: Tensor<T>) {
+        if x.is_known_zero() || g.is_known_zero() {
+            return;
+        }
         let rows = x.shape()[0];
         if self.products.as_ref().is_some_and(|pending| pending.rows + rows > ROWS_AT_ONCE) {
             self.multiply();

@@ -2,17 +2,23 @@
 
 use crate::shape::{Shape, copied, element_count, is_row_major, row_major};
 
-/// Lengths and, where the numbers do not lie in row-major order without gaps, strides.
+/// Lengths and, where the numbers neither lie in row-major order without gaps nor are all one and the same, strides.
 ///
 /// Small and flat: every value is moved several times between the op that makes it and the one that frees it. With such a
 /// layout a tensor is 64 bytes, which are moved as a whole; an enum, of which the payload alone is moved, stalls the
 /// processor at what it has only just written.
 pub(super) struct Layout {
-    /// Twice the number of elements; one more where strides are written down.
+    /// Four times the number of elements, plus [`STRIDED`] or [`ONE_NUMBER`] for what does not lie in row-major order.
     extent: usize,
     /// The lengths, and behind them the strides, if any: of four axes, or of two, without an allocation.
     numbers: Shape,
 }
+
+/// Strides are written down.
+const STRIDED: usize = 1;
+
+/// All strides are 0: every element is the same number in memory.
+const ONE_NUMBER: usize = 2;
 
 impl Layout {
     /// Row-major order without gaps: no strides are written down.
@@ -24,35 +30,49 @@ impl Layout {
     /// [`contiguous`](Layout::contiguous), if the number of elements is known.
     #[inline]
     pub(super) fn of_len(shape: &[usize], len: usize) -> Self {
-        Layout { extent: 2 * len, numbers: copied(shape) }
+        Layout { extent: 4 * len, numbers: copied(shape) }
     }
 
     pub(super) fn new(shape: &[usize], strides: &[usize]) -> Self {
         if is_row_major(shape, strides) {
             return Self::contiguous(shape);
         }
+        if strides.iter().all(|&stride| stride == 0) {
+            return Layout { extent: 4 * element_count(shape) + ONE_NUMBER, numbers: copied(shape) };
+        }
         let numbers = match (shape, strides) {
             (&[n], &[s]) => Shape::from_buf_and_len([n, s, 0, 0], 2),
             (&[m, n], &[r, s]) => Shape::from_buf([m, n, r, s]),
             _ => shape.iter().chain(strides).copied().collect(),
         };
-        Layout { extent: 2 * element_count(shape) + 1, numbers }
+        Layout { extent: 4 * element_count(shape) + STRIDED, numbers }
     }
 
     /// The number of elements.
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.extent / 2
+        self.extent / 4
     }
 
     #[inline]
     pub(super) fn is_contiguous(&self) -> bool {
-        self.extent & 1 == 0
+        self.form() == 0
+    }
+
+    /// Whether every element is the same number in memory, which was stretched.
+    #[inline]
+    pub(super) fn is_one_number(&self) -> bool {
+        self.form() == ONE_NUMBER
+    }
+
+    #[inline]
+    fn form(&self) -> usize {
+        self.extent & (STRIDED | ONE_NUMBER)
     }
 
     #[inline]
     fn rank(&self) -> usize {
-        self.numbers.len() >> (self.extent & 1)
+        self.numbers.len() >> (self.extent & STRIDED)
     }
 
     #[inline]
@@ -61,7 +81,11 @@ impl Layout {
     }
 
     pub(super) fn strides(&self) -> Shape {
-        if self.is_contiguous() { row_major(&self.numbers) } else { copied(&self.numbers[self.rank()..]) }
+        match self.form() {
+            0 => row_major(&self.numbers),
+            ONE_NUMBER => Shape::from_elem(0, self.numbers.len()),
+            _ => copied(&self.numbers[self.rank()..]),
+        }
     }
 
     /// Whether the lengths are the same. Nearly all are those of matrices.
@@ -100,6 +124,10 @@ mod tests {
             let strided = Layout::new(&shape, &gaps).clone();
             assert!(!strided.is_contiguous());
             assert_eq!((strided.shape(), strided.strides()), (shape.as_slice(), gaps));
+            let nowhere = Shape::from_elem(0, rank);
+            let one = Layout::new(&shape, &nowhere).clone();
+            assert!(one.is_one_number() && !one.is_contiguous() && !strided.is_one_number());
+            assert_eq!((one.shape(), one.strides(), one.len()), (shape.as_slice(), nowhere, element_count(&shape)));
         }
     }
 

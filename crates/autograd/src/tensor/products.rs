@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::Tensor;
 use crate::Scalar;
+use crate::kernels::elementwise;
 use crate::kernels::matmul::{BLOCK_COLS, BLOCK_ROWS, Matrix, Right, wants_packing, would_wait_for_threads};
 use crate::kernels::runs::for_each_run;
 use crate::shape::{self, broadcast_or_panic, element_count};
@@ -82,6 +83,9 @@ impl<T: Scalar> Tensor<T> {
         if a.rows == 0 || b.cols == 0 {
             return;
         }
+        if self.is_known_zero() {
+            return scale_and_add(to, beta, bias);
+        }
         let wants_packing = wants_packing(a, b);
         let pack = |offset: usize, part: Matrix<'_, T>| match wants_packing {
             true => other.buffer.derived().packs.get_or_pack(other.offset + offset, part),
@@ -135,6 +139,18 @@ impl<T: Scalar> Tensor<T> {
     }
 }
 
+/// `to = beta·to + bias`: what is left of a product with zeros.
+fn scale_and_add<T: Scalar>(to: &mut [T], beta: T, bias: Option<&Tensor<T>>) {
+    if beta != T::ONE {
+        to.iter_mut().for_each(|x| *x = if beta == T::ZERO { T::ZERO } else { *x * beta });
+    }
+    if let Some(bias) = bias {
+        let row = bias.to_contiguous();
+        let row = row.as_slice().expect("contiguous by construction");
+        to.chunks_exact_mut(row.len()).for_each(|to| elementwise::add(to, row));
+    }
+}
+
 /// `to = a·b + beta·to + bias`, with what `pack` makes of a part of `b` that starts at an offset.
 ///
 /// Block by block where the kernel would wait for threads: the same bits, since an element is one sum over k in any case.
@@ -184,7 +200,7 @@ const ROWS_ENOUGH: usize = 64;
 pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(Tensor<T>, Tensor<T>)], beta: T, to: &mut [T]) {
     let (mut rest, mut beta) = (pairs, beta);
     if rest.is_empty() {
-        to.iter_mut().for_each(|x| *x = if beta == T::ZERO { T::ZERO } else { *x * beta });
+        scale_and_add(to, beta, None);
     }
     while !rest.is_empty() {
         let mut rows = 0;

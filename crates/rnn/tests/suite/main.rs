@@ -6,6 +6,7 @@ mod check_cells;
 mod checkpoint;
 mod clip;
 mod derivatives;
+mod first_state;
 mod init;
 mod loss;
 mod optim;
