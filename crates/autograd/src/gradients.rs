@@ -31,19 +31,9 @@ impl<'t, T: Scalar> Gradients<'t, T> {
     /// If `v` is of another tape, or was not among the variables that gradients were asked for.
     #[track_caller]
     pub fn get(&self, v: Var<'t, T>) -> Tensor<T> {
-        if !std::ptr::eq(v.tape(), self.tape) {
-            panic!("gradients: the variable lives on another tape than these gradients");
-        }
-        if let Ok(place) = self.totals.binary_search_by_key(&v.id(), |(node, _)| *node) {
-            return self.totals[place].1.clone();
-        }
-        let is_leaf = self.tape.is_leaf(v.id());
-        match &self.wanted {
-            Some(wanted) if wanted.binary_search(&v.id()).is_ok() => Tensor::zeros(&v.shape()),
-            Some(_) if is_leaf => panic!("gradients: {v:?} was not asked for; name it in backward_to"),
-            // Nothing flows to it, or it was recorded after the result.
-            None if is_leaf => Tensor::zeros(&v.shape()),
-            _ => panic!("gradients: {v:?} is no leaf; ask for it by name with backward_to"),
+        match self.find(v) {
+            Some(gradient) => gradient,
+            None => self.refuse(v),
         }
     }
 
@@ -53,12 +43,45 @@ impl<'t, T: Scalar> Gradients<'t, T> {
     /// As [`get`](Gradients::get).
     #[track_caller]
     pub fn of<M: Parameters<Var<'t, T>>>(&self, module: &M) -> M::With<Tensor<T>> {
-        // Not in the closure below, which would take the blame for a variable of another tape.
-        let mut gradients = Vec::new();
-        for v in module.leaves() {
-            gradients.push(self.get(*v));
+        // Refused behind the closure, which would take the blame for a variable of another tape.
+        let mut missing = None;
+        let gradients = module.map(|_, &v| {
+            self.find(v).unwrap_or_else(|| {
+                missing.get_or_insert(v);
+                Tensor::zeros(&[0])
+            })
+        });
+        match missing {
+            Some(v) => self.refuse(v),
+            None => gradients,
         }
-        let mut rest = gradients.into_iter();
-        module.map(|_, _| rest.next().expect("one gradient per leaf"))
+    }
+
+    /// The gradient with respect to `v`, if it is one that was asked for.
+    fn find(&self, v: Var<'t, T>) -> Option<Tensor<T>> {
+        if !std::ptr::eq(v.tape(), self.tape) {
+            return None;
+        }
+        if let Ok(place) = self.totals.binary_search_by_key(&v.id(), |(node, _)| *node) {
+            return Some(self.totals[place].1.clone());
+        }
+        // Nothing flows to it, or it was recorded after the result.
+        let asked_for = match &self.wanted {
+            Some(wanted) => wanted.binary_search(&v.id()).is_ok(),
+            None => self.tape.is_leaf(v.id()),
+        };
+        asked_for.then(|| Tensor::zeros(&v.shape()))
+    }
+
+    #[cold]
+    #[track_caller]
+    fn refuse(&self, v: Var<'t, T>) -> ! {
+        if !std::ptr::eq(v.tape(), self.tape) {
+            panic!("gradients: the variable lives on another tape than these gradients");
+        }
+        match self.wanted {
+            Some(_) if self.tape.is_leaf(v.id()) => panic!("gradients: {v:?} was not asked for; name it in backward_to"),
+            _ => panic!("gradients: {v:?} is no leaf; ask for it by name with backward_to"),
+        }
     }
 }

@@ -4,21 +4,25 @@
 //! gradients or an optimiser's moments. [`parameters!`](crate::parameters!) writes the struct and its [`Parameters`]
 //! implementation from the field list alone; the field names give every leaf its dotted name.
 
+use smallvec::SmallVec;
+
 use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
 
 /// The dotted name of the place that a walk over a module has reached, such as `layers.0.weight_ih`.
+///
+/// The bytes of a string; without an allocation for names of usual length, since modules are walked at each training step.
 #[derive(Clone, Debug, Default)]
-pub struct Path(String);
+pub struct Path(SmallVec<[u8; 64]>);
 
 impl Path {
     /// Calls `f` one level deeper, under `name`.
     pub fn at<R>(&mut self, name: &str, f: impl FnOnce(&mut Path) -> R) -> R {
         let length = self.0.len();
         if length > 0 {
-            self.0.push('.');
+            self.0.push(b'.');
         }
-        self.0.push_str(name);
+        self.0.extend_from_slice(name.as_bytes());
         let result = f(self);
         self.0.truncate(length);
         result
@@ -26,7 +30,7 @@ impl Path {
 
     /// The name so far.
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).expect("names are appended and taken away as a whole")
     }
 }
 

@@ -25,8 +25,11 @@ pub(crate) use access::Sweeping;
 /// An op with its settings, inline in its node if they are small: recording most nodes allocates nothing.
 pub(crate) type OpBox<T> = SmallBox<dyn Op<T>, S4>;
 
+/// As many inputs as nearly all ops have at most.
+const FEW: usize = 8;
+
 /// Values of inputs, as `Op::forward` takes them.
-type Inputs<'a, T> = SmallVec<[&'a Tensor<T>; 8]>;
+type Inputs<'a, T> = SmallVec<[&'a Tensor<T>; FEW]>;
 
 /// What is remembered of a node besides its value and its op.
 #[derive(Clone, Copy)]
@@ -93,6 +96,8 @@ pub struct Tape<T: Scalar> {
     inner: RefCell<Option<Box<Tape<T>>>>,
     /// What a sweep sums in, kept for its memory.
     slots: RefCell<Slots<ValueSum<T>>>,
+    /// An empty list for the inputs of an op that has many, as a stack of time steps, kept for its memory.
+    many: RefCell<Vec<&'static Tensor<T>>>,
 }
 
 impl<T: Scalar> Default for Tape<T> {
@@ -143,6 +148,7 @@ impl<T: Scalar> Tape<T> {
             recomputed: Cell::new(0),
             inner: RefCell::new(None),
             slots: RefCell::default(),
+            many: RefCell::default(),
         }
     }
 
@@ -186,7 +192,14 @@ impl<T: Scalar> Tape<T> {
             match inputs {
                 [x] => op.forward(&[value(x)]),
                 [x, y] => op.forward(&[value(x), value(y)]),
-                _ => op.forward(&inputs.iter().map(value).collect::<Inputs<'_, T>>()),
+                _ if inputs.len() <= FEW => op.forward(&inputs.iter().map(value).collect::<Inputs<'_, T>>()),
+                _ => {
+                    let mut list = recycled(self.many.take());
+                    list.extend(inputs.iter().map(value));
+                    let value = op.forward(&list);
+                    self.many.replace(recycled(list));
+                    value
+                }
             }
         };
         match self.mode.get() {
@@ -295,6 +308,13 @@ impl<T: Scalar> Tape<T> {
         let (value, scope, parameters) = (self.value_of(node), self.scope_of(node), self.parameters_of(node));
         NodeInfo { index, name, inputs, value, scope, parameters, location }
     }
+}
+
+/// An empty list in the memory of `list`, for borrows that last as long as one likes.
+fn recycled<'a, X>(mut list: Vec<&X>) -> Vec<&'a X> {
+    list.clear();
+    // To collect what a list gives keeps its memory, and an empty one gives nothing that would have to be converted.
+    list.into_iter().map(|_| unreachable!("the list is empty")).collect()
 }
 
 impl Graph {
