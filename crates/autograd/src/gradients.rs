@@ -80,7 +80,9 @@ impl<'t, T: Scalar> Gradients<'t, T> {
             panic!("gradients: the variable lives on another tape than these gradients");
         }
         match self.wanted {
-            Some(_) if self.tape.is_leaf(v.id()) => panic!("gradients: {v:?} was not asked for; name it in backward_to"),
+            Some(_) if self.tape.is_leaf(v.id()) => {
+                panic!("gradients: {v:?} was not asked for; name it in backward_to")
+            }
             _ => panic!("gradients: {v:?} is no leaf; ask for it by name with backward_to"),
         }
     }

@@ -2,7 +2,7 @@
 //! them at each time step.
 //!
 //! In about 16 operations a vector each. The library's functions are made of its general exponential and choose among several
-//! branches, which takes 36 to 52. The coefficients come from `tests/fixtures/activation/fit.py`.
+//! branches, which takes 36 to 52. The coefficients are those of `tests/fixtures/activation/fit.py`.
 
 use rten_simd::ops::{BitOps, FloatOps, IntOps, NumOps};
 use rten_simd::{Isa, Simd, SimdUnaryOp};
