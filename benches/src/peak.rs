@@ -1,0 +1,41 @@
+//! What one core can do at most: multiplications with additions in registers, and nothing that reads or writes memory.
+
+use rten_simd::ops::{BitOps, NumOps};
+use rten_simd::{Isa, Simd, SimdOp};
+
+/// Sums that do not wait for each other: more than the pipelines of a core hold, and fewer than it has registers.
+const SUMS: usize = 12;
+
+/// So many times each of the sums is multiplied and added to.
+struct MultiplyAdds {
+    times: usize,
+}
+
+impl SimdOp for MultiplyAdds {
+    /// Operations, and a number that depends on all of them.
+    type Output = (usize, f32);
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) -> (usize, f32) {
+        let ops = isa.f32();
+        let (shrink, add) = (ops.splat(0.999), ops.splat(0.001));
+        let mut sums = [ops.zero(); SUMS];
+        for _ in 0..self.times {
+            for sum in &mut sums {
+                *sum = ops.mul_add(*sum, shrink, add);
+            }
+        }
+        let mut sum = ops.zero();
+        for one in sums {
+            sum = ops.add(sum, one);
+        }
+        (2 * SUMS * ops.len() * self.times, sum.to_array().as_ref()[0])
+    }
+}
+
+/// Multiplies and adds in the widest vectors of the processor; how many operations that was.
+pub fn multiply_adds() -> usize {
+    let (operations, sum) = MultiplyAdds { times: 100_000 }.dispatch();
+    assert!(sum > 0.0, "the sums grow towards 1 each");
+    operations
+}
