@@ -69,6 +69,12 @@ def write(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def unused(folder: Path, name: str) -> str:
+    """The name, or with a number behind it: a second record of a day leaves the first where it is."""
+    names = [name, *(f"{name}-{n}" for n in range(2, 1000))]
+    return next(name for name in names if not (folder / f"{name}.md").exists())
+
+
 def compare(given: argparse.Namespace) -> None:
     target = target_directory()
     venv = (given.venv or target / "peers-venv").absolute()
@@ -100,6 +106,7 @@ def compare(given: argparse.Namespace) -> None:
     whole = plan.parts == PARTS and given.peers == PEERS and plan.shapes == SHAPES and plan.rounds >= 7
     name = f"{now:%Y-%m-%d}-{machine.slug(head)}" + ("" if whole else "-partial")
     data = {"head": head, "plan": plan._asdict(), "left_out": left_out, "failed": results.failures}
+    name = unused(given.record, name)
     write(given.record / f"{name}.json", json.dumps({**data, "results": results.to_json()}, indent=1) + "\n")
     write(given.record / f"{name}.md", text)
     print(f"recorded in {given.record / name}.md and .json", file=sys.stderr)

@@ -197,7 +197,7 @@ impl<T: Scalar> ValueSum<T> {
     }
 
     fn defer(&mut self, x: Tensor<T>, g: Tensor<T>) {
-        if x.is_known_zero() || g.is_known_zero() {
+        if x.is_known_zero() {
             return;
         }
         let rows = x.shape()[0];

@@ -73,6 +73,10 @@ impl<T: Scalar> Tensor<T> {
 
     /// `to = self·other + beta·to + bias`.
     pub(crate) fn matmul_into(&self, other: &Self, beta: T, bias: Option<&Self>, to: &mut [T]) {
+        // Not in `multiply_into`: a cotangent of 0 is multiplied by a transpose, and 0·NaN must show there.
+        if self.is_known_zero() && !to.is_empty() {
+            return scale_and_add(to, beta, bias);
+        }
         self.multiply_into(other, other.matrix(), beta, bias, to);
     }
 
@@ -82,9 +86,6 @@ impl<T: Scalar> Tensor<T> {
         let a = self.matrix();
         if a.rows == 0 || b.cols == 0 {
             return;
-        }
-        if self.is_known_zero() {
-            return scale_and_add(to, beta, bias);
         }
         let wants_packing = wants_packing(a, b);
         let pack = |offset: usize, part: Matrix<'_, T>| match wants_packing {
