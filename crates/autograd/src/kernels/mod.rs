@@ -8,3 +8,4 @@ pub(crate) mod matmul;
 pub(crate) mod reduce;
 mod row;
 pub(crate) mod runs;
+pub(crate) mod transpose;

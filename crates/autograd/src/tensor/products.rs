@@ -7,6 +7,7 @@ use crate::Scalar;
 use crate::kernels::elementwise;
 use crate::kernels::matmul::{BLOCK_COLS, BLOCK_ROWS, Matrix, Right, wants_packing, would_wait_for_threads};
 use crate::kernels::runs::for_each_run;
+use crate::kernels::transpose::transpose;
 use crate::shape::{self, broadcast_or_panic, element_count};
 use crate::storage::Buffer;
 
@@ -99,14 +100,6 @@ impl<T: Scalar> Tensor<T> {
         match ahead.as_ref().and_then(Self::as_slice) {
             Some(product) => to.copy_from_slice(product),
             None => whole(a, to),
-        }
-    }
-
-    /// `to = selfᵀ·other + beta·to`, for products that nobody will ask for again.
-    pub(crate) fn transposed_matmul_into(&self, other: &Self, beta: T, to: &mut [T]) {
-        let (a, b) = (self.matrix().transposed(), other.matrix());
-        if a.rows > 0 && b.cols > 0 {
-            multiply(a, b, beta, None, to, &|_, _| None);
         }
     }
 
@@ -211,18 +204,22 @@ pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(Tensor<T>, Tensor<T>)], beta:
         };
         let tall = rest[0].0.shape()[0] >= ROWS_ENOUGH;
         let (group, behind) = rest.split_at(if tall { 1 } else { rest.iter().take_while(fits).count().max(1) });
-        match group {
-            [(x, g)] => x.transposed_matmul_into(g, beta, to),
-            _ => {
-                let x = stack_rows(group.iter().map(|(x, _)| x));
-                let g = stack_rows(group.iter().map(|(_, g)| g));
-                x.transposed_matmul_into(&g, beta, to);
+        let columns = stack_as_columns(group.iter().map(|(x, _)| x));
+        let multiply = |g: &Tensor<T>, to: &mut [T]| {
+            let (a, b) = (columns.matrix(), g.matrix());
+            if a.rows > 0 && b.cols > 0 {
+                multiply(a, b, beta, None, to, &|_, _| None);
             }
+        };
+        match group {
+            [(_, g)] => multiply(g, to),
+            _ => multiply(&stack_rows(group.iter().map(|(_, g)| g)), to),
         }
         (rest, beta) = (behind, T::ONE);
     }
 }
 
+/// The rows of all parts, one below the other.
 fn stack_rows<'a, T: Scalar>(parts: impl Iterator<Item = &'a Tensor<T>> + Clone) -> Tensor<T> {
     let rows = parts.clone().map(|part| part.shape()[0]).sum();
     let cols = parts.clone().next().map_or(0, |part| part.shape()[1]);
@@ -232,6 +229,19 @@ fn stack_rows<'a, T: Scalar>(parts: impl Iterator<Item = &'a Tensor<T>> + Clone)
             let (here, behind) = rest.split_at_mut(part.len());
             part.copy_to(here);
             rest = behind;
+        }
+    })
+}
+
+/// The transpose of [`stack_rows`]. The kernel would transpose them itself, number by number.
+fn stack_as_columns<'a, T: Scalar>(parts: impl Iterator<Item = &'a Tensor<T>> + Clone) -> Tensor<T> {
+    let rows = parts.clone().map(|part| part.shape()[0]).sum();
+    let cols = parts.clone().next().map_or(0, |part| part.shape()[1]);
+    Tensor::build(&[cols, rows], |to| {
+        let mut first = 0;
+        for part in parts {
+            transpose(part.matrix(), to.get_mut(first..).unwrap_or_default(), rows);
+            first += part.shape()[0];
         }
     })
 }
@@ -251,7 +261,7 @@ mod tests {
         a.matmul_into(&b, 0.0, Some(&bias), c.as_mut_slice());
         a.matmul_into(&b, 1.0, None, c.as_mut_slice());
         let mut w = sample(&[k, n], 5.0);
-        a.transposed_matmul_into(&g, 1.0, w.as_mut_slice());
+        sum_of_products(&[(a, g.clone())], 1.0, w.as_mut_slice());
         [c, w, g.matmul_transposed(&b)].iter().flat_map(|x| x.to_vec()).map(f32::to_bits).collect()
     }
 
