@@ -88,6 +88,20 @@ fn nd(m: Matrix<'_, f32>) -> NdTensorView<'_, f32, 2> {
 /// The bits are the same.
 const ROWS_ON_BIAS: usize = 16;
 
+/// Rows of a tile, the part of a product whose sums the kernel keeps in registers.
+const TILE_ROWS: usize = 6;
+
+/// Weights of fewer numbers stay in the cache between two time steps, or two products.
+pub(crate) const STAYS_IN_CACHE: usize = 1 << 18;
+
+/// How many rows to multiply by `b` first, for the rest to be a product of its own. The last tile has the rows that are left
+/// over, and one of one or two rows takes as long as one of four: its few sums wait for themselves. So the last four rows stay
+/// together, unless it takes longer to read `b` twice.
+fn rows_at_first(rows: usize, b: &Right<'_, f32>) -> usize {
+    let again = b.packed.is_some() && b.matrix.rows * b.matrix.cols < STAYS_IN_CACHE;
+    if again && rows > TILE_ROWS && matches!(rows % TILE_ROWS, 1 | 2) { rows - 4 } else { rows }
+}
+
 impl Gemm for f32 {
     type Packed = PackedBMatrix<f32>;
     const SHARES: bool = true;
@@ -101,19 +115,28 @@ impl Gemm for f32 {
         if let (Some(a), None, 1) = (a.as_row(), b.packed, b.matrix.col_stride) {
             return RowTimesMatrix { a, b: b.matrix, beta, bias, c }.dispatch();
         }
-        let right = b.packed.map_or_else(|| GemmInputB::Unpacked(nd(b.matrix)), GemmInputB::Packed);
-        let (beta, bias) = match bias {
-            Some(bias) if beta == 0.0 && a.rows >= ROWS_ON_BIAS && !bias.is_empty() => {
-                c.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias));
-                (1.0, None)
-            }
-            _ => (beta, bias.map(BiasVector::Row)),
-        };
-        let options = GemmOptions { beta, bias, ..GemmOptions::default() };
-        EXECUTOR
-            .with(|executor| executor.gemm(c, GemmInputA::Unpacked(nd(a)), right, options))
-            .expect("the shapes of a product are checked before it is computed");
+        let first = rows_at_first(a.rows, &b);
+        let (c, last) = c.split_at_mut(first * b.matrix.cols);
+        multiply_rows(a.row_block(0, first), &b, beta, bias, c);
+        if !last.is_empty() {
+            multiply_rows(a.row_block(first, a.rows - first), &b, beta, bias, last);
+        }
     }
+}
+
+fn multiply_rows(a: Matrix<'_, f32>, b: &Right<'_, f32>, beta: f32, bias: Option<&[f32]>, c: &mut [f32]) {
+    let right = b.packed.map_or_else(|| GemmInputB::Unpacked(nd(b.matrix)), GemmInputB::Packed);
+    let (beta, bias) = match bias {
+        Some(bias) if beta == 0.0 && a.rows >= ROWS_ON_BIAS && !bias.is_empty() => {
+            c.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias));
+            (1.0, None)
+        }
+        _ => (beta, bias.map(BiasVector::Row)),
+    };
+    let options = GemmOptions { beta, bias, ..GemmOptions::default() };
+    EXECUTOR
+        .with(|executor| executor.gemm(c, GemmInputA::Unpacked(nd(a)), right, options))
+        .expect("the shapes of a product are checked before it is computed");
 }
 
 impl Gemm for f64 {
@@ -270,6 +293,30 @@ mod tests {
         }
         assert!(cache.get_or_pack(16 * KEPT_PACKS, all.row_block(KEPT_PACKS, 1)).is_none());
         assert!(cache.get_or_pack(0, all.row_block(0, 1)).is_some(), "what is kept is found");
+    }
+
+    #[test]
+    fn a_row_has_the_same_bits_however_many_there_are() {
+        let (k, n) = (300, 37);
+        let sines = |len: usize, phase: f32| (0..len).map(|i| (i as f32 * 0.7 + phase).sin()).collect::<Vec<_>>();
+        let (left, right, bias) = (sines(68 * k, 0.0), sines(k * n, 1.0), sines(n, 2.0));
+        let b = Matrix::new(&right, [k, n], [n, 1]);
+        let packed = f32::pack(b);
+        let product = |a: Matrix<'_, f32>, beta: f32, bias: Option<&[f32]>| {
+            let mut c = sines(a.rows * n, 3.0);
+            if beta != 0.0 {
+                c.fill(0.5);
+            }
+            f32::gemm(a, Right { matrix: b, packed: packed.as_ref() }, beta, bias, &mut c);
+            c.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        for rows in [2, 6, 7, 8, 9, 13, 14, 32, 68] {
+            let a = Matrix::new(&left, [rows, k], [k, 1]);
+            for (beta, bias) in [(0.0, None), (0.0, Some(&bias[..])), (1.0, None), (1.0, Some(&bias[..]))] {
+                let alone: Vec<_> = (0..rows).flat_map(|row| product(a.row_block(row, 1), beta, bias)).collect();
+                assert!(product(a, beta, bias) == alone, "{rows} rows, beta {beta}, bias {}", bias.is_some());
+            }
+        }
     }
 
     #[test]

@@ -74,21 +74,31 @@ fn each<T: Copy>(from: Matrix<'_, T>, [rows, cols]: [std::ops::Range<usize>; 2],
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_number_changes_places_and_nothing_else_is_touched() {
-        let data: Vec<i32> = (1..4000).collect();
+    fn assert_transposed<T: Copy + Default + PartialEq>(data: &[T]) {
         for (rows, cols) in [(0, 3), (3, 0), (1, 1), (1, 7), (7, 1), (4, 4), (16, 8), (33, 7), (19, 21)] {
             for (row_stride, col_stride) in [(cols, 1), (cols + 3, 1), (1, rows), (0, 1), (2, 100)] {
-                let from = Matrix::new(&data, [rows, cols], [row_stride, col_stride]);
+                let from = Matrix::new(data, [rows, cols], [row_stride, col_stride]);
                 let stride = rows + 2;
-                let mut to = vec![0; cols * stride];
+                let mut to = vec![T::default(); cols * stride];
                 transpose(from, &mut to, stride);
-                for (place, &x) in to.iter().enumerate() {
+                for (place, x) in to.into_iter().enumerate() {
                     let (col, row) = (place / stride, place % stride);
-                    let expected = if row < rows { data[row * row_stride + col * col_stride] } else { 0 };
-                    assert_eq!(x, expected, "[{rows}, {cols}], strides {row_stride} and {col_stride}, at {row}, {col}");
+                    let expected = if row < rows { data[row * row_stride + col * col_stride] } else { T::default() };
+                    assert!(x == expected, "[{rows}, {cols}], strides {row_stride} and {col_stride}, at {row}, {col}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_number_changes_places_and_nothing_else_is_touched() {
+        assert_transposed(&(1..4000).map(|i| i as f32).collect::<Vec<_>>());
+        assert_transposed(&(1..4000).map(f64::from).collect::<Vec<_>>());
+    }
+
+    #[test]
+    #[should_panic(expected = "within its buffer")]
+    fn a_buffer_that_is_too_small_is_refused() {
+        transpose(Matrix::new(&[1.0; 20], [4, 5], [5, 1]), &mut [0.0; 19], 4);
     }
 }

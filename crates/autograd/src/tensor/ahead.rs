@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 
 use super::Tensor;
 use crate::Scalar;
-use crate::kernels::matmul::{Matrix, sums_as_several_rows};
+use crate::kernels::matmul::{Matrix, STAYS_IN_CACHE, sums_as_several_rows};
 
 /// What was asked for of one buffer of rows and one weight, and what was computed ahead. Kept with the weight's buffer.
 pub(crate) struct Ahead<T: Scalar> {
@@ -24,9 +24,6 @@ pub(crate) struct Ahead<T: Scalar> {
     /// Products of the rows that begin there.
     block: Option<(usize, Tensor<T>)>,
 }
-
-/// Weights smaller than this stay in the cache between two time steps anyway.
-const WORTH_READING_ONCE: usize = 1 << 18;
 
 /// Rows that are multiplied at once.
 const ROWS_AHEAD: usize = 128;
@@ -54,7 +51,7 @@ impl<T: Scalar> Tensor<T> {
     ) -> Option<Self> {
         let used = self.buffer.used();
         if !T::SHARES
-            || b.rows * b.cols < WORTH_READING_ONCE
+            || b.rows * b.cols < STAYS_IN_CACHE
             || !self.is_contiguous()
             || self.len() == used
             || self.is_empty()
