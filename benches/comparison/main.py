@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from . import machine
-from .measure import Plan, measure
+from .measure import Plan, Results, measure
 from .programs import OURS, REPOSITORY, Failure, build_ours, find_peers, set_up, target_directory
 from .report import report
 
@@ -55,6 +55,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=positive, help="times that each contestant runs (7; 2 if quick)")
     parser.add_argument("--quick", action="store_true", help="few rounds and shapes: to see that everything works")
     parser.add_argument("--record", type=Path, default=REPOSITORY / "benches" / "record", help="the folder of records")
+    parser.add_argument(
+        "--tables", type=Path, metavar="RECORD.json", help="measure nothing: write the tables of a record again from its values"
+    )
     return parser.parse_args()
 
 
@@ -75,7 +78,20 @@ def unused(folder: Path, name: str) -> str:
     return next(name for name in names if not (folder / f"{name}.md").exists())
 
 
+def write_tables(record: Path) -> None:
+    """The tables of a record, again."""
+    try:
+        data = json.loads(record.read_text(encoding="utf-8"))
+        results = Results.from_json(data["results"], data["failed"])
+        text = report(results, Plan(**data["plan"]), data["head"], data["left_out"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Failure(f"{record} is no record: {type(error).__name__}: {error}") from None
+    write(record.with_suffix(".md"), text)
+
+
 def compare(given: argparse.Namespace) -> None:
+    if given.tables:
+        return write_tables(given.tables)
     target = target_directory()
     venv = (given.venv or target / "peers-venv").absolute()
     if given.setup or given.setup_only:

@@ -53,6 +53,17 @@ class Results:
         values = self.get(case, field)
         return median(values) if values else None
 
+    @classmethod
+    def from_json(cls, rows: list[dict], failures: dict[str, str]) -> "Results":
+        """What `to_json` gave."""
+        results = cls()
+        results.failures = failures
+        for row in rows:
+            case = Case(*(row[name] for name in Case._fields))
+            results.values[case] = row["values"]
+            results.sizes[case.shape] = {name: row[name] for name in ("T", "B", "I", "H") if name in row}
+        return results
+
     def to_json(self) -> list[dict]:
         return [{**case._asdict(), **self.sizes[case.shape], "values": fields} for case, fields in self.values.items()]
 
