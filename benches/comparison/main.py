@@ -56,7 +56,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few rounds and shapes: to see that everything works")
     parser.add_argument("--record", type=Path, default=REPOSITORY / "benches" / "record", help="the folder of records")
     parser.add_argument(
-        "--tables", type=Path, metavar="RECORD.json", help="measure nothing: write the tables of a record again from its values"
+        "--tables",
+        type=Path,
+        metavar="RECORD.json",
+        help="measure nothing: write the tables of a record again from its values",
     )
     return parser.parse_args()
 

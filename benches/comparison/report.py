@@ -114,15 +114,14 @@ def against_pytorch(results: Results, plan: Plan) -> str:
                 + [spread(results, plain), shown(ratio(results, plain, mine))]
             )
     note = (
-        "\n\n`least` is the ratio of the shortest times of all rounds, as they are where nobody else uses the machine: if it gives "
-        "every program another share of its speed, it says more than the ratio of medians, which the goals are for."
+        "\n\n`least` is the ratio of the shortest times of all rounds, as they are where nobody else uses the machine: if "
+        "it gives every program another share of its speed, that says more than the ratio of medians, which the goals "
+        "are for."
         "\n\n`products alone` is PyTorch's time divided by that of our step's matrix products and nothing else: what the "
         "ratio would be if all the rest took no time."
     )
-    times = ["rewind, ms", "pytorch, ms"]
-    text = table(
-        ["shape", "cell", *times, "ratio", "goal", "reached", "least", "products alone", "plain, ms", "plain ratio"], rows
-    )
+    ratios = ["ratio", "goal", "reached", "least", "products alone"]
+    text = table(["shape", "cell", "rewind, ms", "pytorch, ms", *ratios, "plain, ms", "plain ratio"], rows)
     return text and text + note
 
 
@@ -142,14 +141,14 @@ def ours(results: Results, plan: Plan) -> str:
         two, one = step(OURS, "lstm", shape), step(OURS, "lstm", shape, threads=1)
         custom = step(OURS, "custom", shape)
         kernel = kernel_alone("lstm", shape)
-        against = lambda what, case: [shape, what, spread(results, case), spread(results, two)]  # noqa: E731
-        least = lambda case: [shown(least_ratio(results, case, two))]  # noqa: E731
-        rows += [
-            [*against("custom / lstm", custom), *near_one(ratio(results, custom, two)), *least(custom)],
-            [*against("one thread / two", one), *at_least(ratio(results, one, two), goals.SPEED_UP.get(shape)), *least(one)],
-            [*against("kernel alone / lstm", kernel), *at_least(ratio(results, kernel, two), goals.KERNEL_SHARE.get(shape))]
-            + least(kernel),
-        ]
+        speed_up, share = goals.SPEED_UP.get(shape), goals.KERNEL_SHARE.get(shape)
+        for what, case, judged in (
+            ("custom / lstm", custom, near_one(ratio(results, custom, two))),
+            ("one thread / two", one, at_least(ratio(results, one, two), speed_up)),
+            ("kernel alone / lstm", kernel, at_least(ratio(results, kernel, two), share)),
+        ):
+            times = [spread(results, case), spread(results, two)]
+            rows.append([shape, what, *times, *judged, shown(least_ratio(results, case, two))])
     note = (
         "\n\n`kernel alone` is the matrix products of the step and nothing else, on the same shards and threads, with "
         "weights that are packed beforehand: its ratio is the share of the kernel's speed that the whole step reaches."

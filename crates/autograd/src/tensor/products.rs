@@ -196,26 +196,38 @@ pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(Tensor<T>, Tensor<T>)], beta:
     if rest.is_empty() {
         scale_and_add(to, beta, None);
     }
-    while !rest.is_empty() {
+    while let Some((x, g)) = rest.first() {
+        let rows = x.shape()[0];
+        if rows >= ROWS_ENOUGH {
+            for first in (0..rows).step_by(ROWS_AT_ONCE) {
+                let range = first..rows.min(first + ROWS_AT_ONCE);
+                let (x, g) = (x.part(0, range.clone()), g.part(0, range));
+                add_product(&stack_as_columns(std::iter::once(&x)), &g, beta, to);
+                beta = T::ONE;
+            }
+            rest = &rest[1..];
+            continue;
+        }
         let mut rows = 0;
         let fits = |(x, _): &&(Tensor<T>, Tensor<T>)| {
             rows += x.shape()[0];
             rows <= ROWS_AT_ONCE
         };
-        let tall = rest[0].0.shape()[0] >= ROWS_ENOUGH;
-        let (group, behind) = rest.split_at(if tall { 1 } else { rest.iter().take_while(fits).count().max(1) });
+        let (group, behind) = rest.split_at(rest.iter().take_while(fits).count());
         let columns = stack_as_columns(group.iter().map(|(x, _)| x));
-        let multiply = |g: &Tensor<T>, to: &mut [T]| {
-            let (a, b) = (columns.matrix(), g.matrix());
-            if a.rows > 0 && b.cols > 0 {
-                multiply(a, b, beta, None, to, &|_, _| None);
-            }
-        };
         match group {
-            [(_, g)] => multiply(g, to),
-            _ => multiply(&stack_rows(group.iter().map(|(_, g)| g)), to),
+            [(_, g)] => add_product(&columns, g, beta, to),
+            _ => add_product(&columns, &stack_rows(group.iter().map(|(_, g)| g)), beta, to),
         }
         (rest, beta) = (behind, T::ONE);
+    }
+}
+
+/// `to = a·b + beta·to`, for products that nobody will ask for again.
+fn add_product<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>, beta: T, to: &mut [T]) {
+    let (a, b) = (a.matrix(), b.matrix());
+    if a.rows > 0 && b.cols > 0 {
+        multiply(a, b, beta, None, to, &|_, _| None);
     }
 }
 
@@ -275,13 +287,42 @@ mod tests {
     }
 
     #[test]
+    fn a_sum_of_products_is_that_of_the_rows_one_below_the_other() {
+        let sample = |shape: &[usize], phase: f32| Tensor::from_fn(shape, |i| (i as f32 * 0.7 + phase).sin());
+        for rows in [&[0][..], &[1], &[7, 1, 33], &[33; 9], &[64, 0, 5, 5, 600, 2], &[257], &[512, 300]] {
+            for (m, n) in [(1, 7), (7, 1), (33, 70), (0, 3), (3, 0)] {
+                let total = rows.iter().sum();
+                let (x, g) = (sample(&[total, m], 0.0), sample(&[total, n], 1.0));
+                let starts = rows.iter().scan(0, |next, rows| Some(std::mem::replace(next, *next + rows)));
+                let pairs = starts.zip(rows).map(|(start, rows)| start..start + rows);
+                let pairs: Vec<_> = pairs.map(|range| (x.part(0, range.clone()), g.part(0, range))).collect();
+                for beta in [0.0, 1.0] {
+                    let mut sum = sample(&[m, n], 2.0);
+                    let before = sum.map(|x| beta * x);
+                    sum_of_products(&pairs, beta, sum.as_mut_slice());
+                    let expected = x.transpose().matmul(&g).zip(&before, |a, b| a + b);
+                    let close = sum.to_vec().iter().zip(expected.to_vec()).all(|(a, b)| (a - b).abs() <= 1e-4);
+                    assert!(close, "{rows:?} rows of [{m}] and [{n}], beta {beta}");
+                    if let ([_], 0.0) = (rows, beta) {
+                        assert_eq!(
+                            sum.to_vec(),
+                            expected.to_vec(),
+                            "{rows:?} rows at once have the bits of the kernel's own blocks"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_threads_of_rayon_change_no_bit() {
         let on = |threads, f: &(dyn Fn() -> Vec<u32> + Sync)| {
             ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started").install(f)
         };
         // One row, one block, several blocks of rows and columns, more depth than the kernel takes at once, and a product
         // that is worth sharing.
-        for (m, k, n) in [(1, 33, 300), (7, 1, 300), (3, 64, 256), (65, 33, 129), (200, 300, 7), (33, 513, 520)] {
+        for (m, k, n) in [(1, 33, 300), (7, 1, 300), (3, 64, 256), (65, 33, 129), (600, 300, 7), (33, 513, 520)] {
             let alone = on(1, &|| products(m, k, n));
             let shared = on(3, &|| products(m, k, n));
             let other = alone.iter().zip(&shared).position(|(x, y)| x != y);
