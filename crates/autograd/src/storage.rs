@@ -247,26 +247,34 @@ impl<T: Scalar> Clone for Buffer<T> {
 }
 
 impl<T: Scalar> Drop for Buffer<T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        // Nobody else holds a handle to clone, or the last of them does all this.
-        let Some(Ok(mut storage)) = self.0.take().map(Arc::try_unique) else { return };
-        if storage.home == NO_LIST {
-            return;
+        if let Some(storage) = self.0.take() {
+            give_back(storage);
         }
-        storage.changes();
-        let home = storage.home;
-        let mut storage = Some(storage);
-        T::with_free_list(|list| {
-            if list.id == home
-                && let Some(storage) = storage.take()
-            {
-                list.put(storage);
-            }
-        });
-        if let Some(storage) = storage {
-            give_to_all(storage);
+    }
+}
+
+/// Nobody else holds a handle to clone, or the last of them does all this. Apart from `drop`, which is often called on nothing and should
+/// save no registers then.
+#[inline(never)]
+fn give_back<T: Scalar>(storage: Arc<Storage<T>>) {
+    let Ok(mut storage) = Arc::try_unique(storage) else { return };
+    if storage.home == NO_LIST {
+        return;
+    }
+    storage.changes();
+    let home = storage.home;
+    let mut storage = Some(storage);
+    T::with_free_list(|list| {
+        if list.id == home
+            && let Some(storage) = storage.take()
+        {
+            list.put(storage);
         }
+    });
+    if let Some(storage) = storage {
+        give_to_all(storage);
     }
 }
 

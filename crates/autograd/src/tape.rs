@@ -229,6 +229,7 @@ impl<T: Scalar> Tape<T> {
         tracked
     }
 
+    #[inline(always)]
     #[track_caller]
     fn push(&self, value: Tensor<T>, op: Option<OpBox<T>>, inputs: &[Var<'_, T>], tracked: bool) -> Var<'_, T> {
         {
@@ -244,7 +245,7 @@ impl<T: Scalar> Tape<T> {
         self.push_value(value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_value(&self, value: Tensor<T>) -> Var<'_, T> {
         let mut values = self.values.borrow_mut();
         let index = u32::try_from(values.len()).expect("a tape holds fewer than 2^32 nodes");

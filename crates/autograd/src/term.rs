@@ -105,7 +105,7 @@ fn shapes<T: Scalar, R>([a, b]: [Var<'_, T>; 2], f: impl FnOnce([&[usize]; 2]) -
     a.with_shape(|a| b.with_shape(|b| f([a, b])))
 }
 
-#[inline]
+#[inline(always)]
 fn same_shape<'t, T: Scalar>(g: Var<'t, T>, input: Var<'t, T>) -> bool {
     if std::ptr::eq(g.tape(), input.tape()) {
         g.tape().same_shape(g.id(), input.id())

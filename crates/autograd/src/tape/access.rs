@@ -124,7 +124,7 @@ impl<T: Scalar> Tape<T> {
     }
 
     /// Whether two values have the same shape.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn same_shape(&self, a: u32, b: u32) -> bool {
         let values = self.values.borrow();
         values[a as usize].same_shape(&values[b as usize])
