@@ -255,8 +255,8 @@ impl<T: Scalar> Drop for Buffer<T> {
     }
 }
 
-/// Nobody else holds a handle to clone, or the last of them does all this. Apart from `drop`, which is often called on nothing and should
-/// save no registers then.
+/// Nobody else holds a handle to clone, or the last of them does all this. Apart from `drop`, which is often called on nothing
+/// and should save no registers then.
 #[inline(never)]
 fn give_back<T: Scalar>(storage: Arc<Storage<T>>) {
     let Ok(mut storage) = Arc::try_unique(storage) else { return };
