@@ -4,18 +4,16 @@
 
 use std::time::Duration;
 
-use clap::Args;
 use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueEnum};
 
-use crate::timing::{median, nanoseconds_for};
+use crate::pairs::Pair;
+use crate::timing::{median, nanoseconds, nanoseconds_for, nanoseconds_in_turn};
 use crate::{CellKind, LONG, SHAPES, Shape, Step, resident};
 
-/// Which training steps to run.
+/// At which sizes to run training steps, and on how many threads.
 #[derive(Args)]
-pub struct Cases {
-    /// The cell; all of them if it is left out.
-    #[arg(long, value_enum)]
-    cell: Option<CellKind>,
+pub struct Sizes {
     /// The sizes T, B, I, H by name; `all` is all but `long`.
     #[arg(long, default_value = "all", value_parser = PossibleValuesParser::new(names()))]
     shape: String,
@@ -28,23 +26,37 @@ fn names() -> impl Iterator<Item = &'static str> {
     SHAPES.into_iter().chain([LONG]).map(|shape| shape.name).chain(["all"])
 }
 
-impl Cases {
-    /// The threads.
-    pub fn threads(&self) -> usize {
+impl Sizes {
+    fn threads(&self) -> usize {
         self.threads.into()
     }
 
-    /// Every training step that was asked for; `cells` are those there are.
-    fn list(&self, cells: &[CellKind]) -> Vec<(CellKind, Shape)> {
-        let shapes = Shape::named(&self.shape).map_or(SHAPES.to_vec(), |shape| vec![shape]);
-        let cells = self.cell.map_or(cells.to_vec(), |cell| vec![cell]);
-        shapes.iter().flat_map(|&shape| cells.iter().map(move |&cell| (cell, shape))).collect()
+    fn shapes(&self) -> Vec<Shape> {
+        Shape::named(&self.shape).map_or(SHAPES.to_vec(), |shape| vec![shape])
     }
 
     /// `lstm tiny T=32 B=1 I=32 H=32 threads=2`.
-    fn describe(&self, cell: CellKind, shape: Shape) -> String {
+    fn describe(&self, what: &str, shape: Shape) -> String {
         let Shape { name, steps, batch, inputs, hidden } = shape;
-        format!("{} {name} T={steps} B={batch} I={inputs} H={hidden} threads={}", cell.name(), self.threads)
+        format!("{what} {name} T={steps} B={batch} I={inputs} H={hidden} threads={}", self.threads)
+    }
+}
+
+/// Which training steps to run.
+#[derive(Args)]
+pub struct Cases {
+    /// The cell; all of them if it is left out.
+    #[arg(long, value_enum)]
+    cell: Option<CellKind>,
+    #[command(flatten)]
+    sizes: Sizes,
+}
+
+impl Cases {
+    /// Every training step that was asked for; `cells` are those there are.
+    fn list(&self, cells: &[CellKind]) -> Vec<(CellKind, Shape)> {
+        let cells = self.cell.map_or(cells.to_vec(), |cell| vec![cell]);
+        self.sizes.shapes().iter().flat_map(|&shape| cells.iter().map(move |&cell| (cell, shape))).collect()
     }
 
     /// Prints by how much the first three steps raise the peak of the resident set. A tiny step runs before: what code
@@ -54,23 +66,22 @@ impl Cases {
     /// If more than one training step was asked for (what one leaves behind would serve the next), or the system does
     /// not tell.
     pub fn print_memory(&self, make: impl Fn(CellKind, Shape, usize) -> Step) -> Result<(), String> {
-        let (Some(cell), Some(shape)) = (self.cell, Shape::named(&self.shape)) else {
+        let (Some(cell), Some(shape)) = (self.cell, Shape::named(&self.sizes.shape)) else {
             return Err("memory: name one --cell and one --shape; a process can measure one step only".into());
         };
-        make(cell, SHAPES[0], self.threads())();
-        let mut step = make(cell, shape, self.threads());
-        let rises = resident::growth(3, || assert_finite(step(), cell, shape)).map_err(|e| format!("memory: {e}"))?;
+        make(cell, SHAPES[0], self.sizes.threads())();
+        let mut step = make(cell, shape, self.sizes.threads());
+        let rises = resident::growth(3, || assert_finite(step(), cell.name(), shape)).map_err(|e| format!("memory: {e}"))?;
         let [first, second, third] = [0, 1, 2].map(|i| rises[i] as f64 / 1e6);
-        println!("{} first_mb={first:.1} second_mb={second:.1} third_mb={third:.1}", self.describe(cell, shape));
+        let described = self.sizes.describe(cell.name(), shape);
+        println!("{described} first_mb={first:.1} second_mb={second:.1} third_mb={third:.1}");
         Ok(())
     }
 }
 
-/// Which training steps to time, and how often.
+/// How often to time a step.
 #[derive(Args)]
-pub struct TimedCases {
-    #[command(flatten)]
-    cases: Cases,
+pub struct Repeats {
     /// Steps that are timed at least, after two that are not; the median is printed.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
@@ -79,28 +90,78 @@ pub struct TimedCases {
     milliseconds: u64,
 }
 
-impl TimedCases {
-    /// The steps without their number.
-    pub fn cases(&self) -> &Cases {
-        &self.cases
+impl Repeats {
+    fn time(&self) -> Duration {
+        Duration::from_millis(self.milliseconds)
     }
+}
 
+/// Which training steps to time, and how often.
+#[derive(Args)]
+pub struct TimedCases {
+    #[command(flatten)]
+    cases: Cases,
+    #[command(flatten)]
+    repeats: Repeats,
+}
+
+impl TimedCases {
     /// Times every training step that was asked for, as `make` makes it; `cells` are those there are.
     pub fn print_times(&self, cells: &[CellKind], make: impl Fn(CellKind, Shape, usize) -> Step) {
+        let sizes = &self.cases.sizes;
         for (cell, shape) in self.cases.list(cells) {
-            let mut step = make(cell, shape, self.cases.threads());
-            let time = Duration::from_millis(self.milliseconds);
-            let times = nanoseconds_for(time, 2, self.runs.into(), || assert_finite(step(), cell, shape));
+            let mut step = make(cell, shape, sizes.threads());
+            let work = || assert_finite(step(), cell.name(), shape);
+            let times = nanoseconds_for(self.repeats.time(), 2, self.repeats.runs.into(), work);
             let milliseconds = median(times) / 1e6;
             println!(
-                "{} median_ms={milliseconds:.3} gflops={:.1}",
-                self.cases.describe(cell, shape),
+                "{} median_ms={milliseconds:.4} gflops={:.1}",
+                sizes.describe(cell.name(), shape),
                 shape.flops(cell) / milliseconds / 1e6,
             );
         }
     }
 }
 
-fn assert_finite(loss: f32, cell: CellKind, shape: Shape) {
-    assert!(loss.is_finite(), "the loss of {} at {} is {loss}", cell.name(), shape.name);
+/// Which two steps to time in turn, and how often.
+#[derive(Args)]
+pub struct TimedPairs {
+    /// The pair; all of them if it is left out.
+    #[arg(long, value_enum)]
+    pair: Option<Pair>,
+    #[command(flatten)]
+    sizes: Sizes,
+    #[command(flatten)]
+    repeats: Repeats,
+}
+
+impl TimedPairs {
+    /// Times every pair that was asked for, and prints the medians of both and of the ratios of neighbouring turns.
+    pub fn print_ratios(&self) {
+        const TURNS: usize = 30;
+        let pairs = self.pair.map_or(Pair::value_variants().to_vec(), |pair| vec![pair]);
+        for shape in self.sizes.shapes() {
+            for &pair in &pairs {
+                let steps = pair.steps(shape, self.sizes.threads());
+                let [mut first, mut second] = steps.map(|mut step| move || assert_finite(step(), pair.name(), shape));
+                let (time, least) = (self.repeats.time(), usize::from(self.repeats.runs));
+                // Fewer turns where one step is longer than a turn.
+                let fit = time.as_nanos() as f64 / median(nanoseconds(1, 1, &mut first));
+                let turns = (fit as usize).clamp(least, TURNS.max(least));
+                let times = nanoseconds_in_turn(time / TURNS as u32, turns, [&mut first, &mut second]);
+                let of = |f: fn(&[f64; 2]) -> f64| median(times.iter().map(f).collect());
+                println!(
+                    "{} first_ms={:.4} second_ms={:.4} ratio={:.3}",
+                    self.sizes.describe(pair.name(), shape),
+                    of(|[first, _]| first / 1e6),
+                    of(|[_, second]| second / 1e6),
+                    of(|[first, second]| first / second),
+                );
+            }
+        }
+    }
+}
+
+fn assert_finite(loss: f32, what: &str, shape: Shape) {
+    assert!(loss.is_finite(), "the loss of {what} at {} is {loss}", shape.name);
 }

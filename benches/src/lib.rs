@@ -7,6 +7,7 @@ pub mod chain;
 pub mod command;
 pub mod custom;
 pub mod kernel;
+pub mod pairs;
 pub mod peak;
 pub mod pointwise;
 pub mod resident;

@@ -53,6 +53,12 @@ pub trait Op<T: Scalar>: Send + 'static {
         Reads::ALL
     }
 
+    /// Whether every input gets the cotangent of the output as it is, summed to the shape of the input: the rule of a sum. A
+    /// sweep then hands it on and does not ask [`vjp`](Op::vjp), which gives `Term::summed(at.cotangent())` for every input.
+    fn hands_on(&self) -> bool {
+        false
+    }
+
     /// The function that a checkpoint runs again.
     #[doc(hidden)]
     fn region(&self) -> Option<&dyn Region<T>> {
@@ -81,6 +87,11 @@ impl Reads {
     /// Input number `k` alone, one of the first 32: as the mask of a choice.
     pub const fn input(k: u32) -> Reads {
         Reads { inputs: 1 << k, output: false }
+    }
+
+    /// Whether any input is read.
+    pub fn reads_inputs(self) -> bool {
+        self.inputs != 0
     }
 
     /// Whether input number `k` is read.

@@ -3,12 +3,13 @@
 mod slots;
 
 use std::cell::{Ref, RefCell};
+use std::ops::Range;
 
 use smallvec::SmallVec;
 
 use crate::checkpoint::{Region, alias};
 use crate::op::Site;
-use crate::tape::{OpBox, Sweeping, Tape};
+use crate::tape::{OpBox, Sweeping, Tape, WayBack};
 use crate::term::{RecordedSum, Source, Term, ValueSum};
 use crate::{Op, Scalar, Tensor, Var};
 
@@ -39,6 +40,8 @@ trait Sweep<'t, T: Scalar> {
     fn seed(&self, sum: &mut Self::Sum, total: Self::Total);
     /// Adds a rule's term to the cotangent of `input`. Nobody reads the term or, if `last`, the output's cotangent after it.
     fn add(&self, sum: &mut Self::Sum, term: Term<'t, T>, input: Var<'t, T>, cotangent: Var<'t, T>, last: bool);
+    /// Adds the cotangent of a node whose op [hands it on](Op::hands_on) to that of an input.
+    fn hand_on(&self, sum: &mut Self::Sum, total: Self::Total, input: Var<'t, T>);
     /// Takes the cotangent out of its sum, which is empty then.
     fn finish(&self, sum: &mut Self::Sum, node: Var<'t, T>) -> Self::Total;
     /// Empty slots, and where they go when the sweep is over.
@@ -46,7 +49,7 @@ trait Sweep<'t, T: Scalar> {
     fn give_back(&self, slots: Slots<Self::Sum>);
     /// A finished cotangent as a variable, for the rules.
     fn cotangent(&self, total: Self::Total) -> Var<'t, T>;
-    /// Calls `f` with the op of a node, if it has one.
+    /// Calls `f` with the op of a node, if it has one, and forgets the cotangent.
     fn ask(&self, node: u32, f: impl FnOnce(&dyn Op<T>));
     /// A node's turn has come.
     fn turn(&self, node: u32);
@@ -124,6 +127,9 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'t, '_, T> {
             },
         );
     }
+    fn hand_on(&self, sum: &mut ValueSum<T>, total: Tensor<T>, input: Var<'t, T>) {
+        sum.add_handed_on(total, input);
+    }
     fn finish(&self, sum: &mut ValueSum<T>, node: Var<'t, T>) -> Tensor<T> {
         sum.finish(node)
     }
@@ -139,8 +145,8 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'t, '_, T> {
     fn ask(&self, node: u32, f: impl FnOnce(&dyn Op<T>)) {
         if let Some(op) = &self.ops[node as usize] {
             f(&**op);
-            self.sweeping.forget();
         }
+        self.sweeping.forget();
     }
     fn turn(&self, _: u32) {}
     fn is_watched(&self) -> bool {
@@ -223,6 +229,9 @@ impl<'t, T: Scalar> Sweep<'t, T> for Recorded<'t, T> {
     }
     fn add(&self, sum: &mut RecordedSum<'t, T>, term: Term<'t, T>, _: Var<'t, T>, _: Var<'t, T>, _: bool) {
         sum.add(term);
+    }
+    fn hand_on(&self, sum: &mut RecordedSum<'t, T>, total: Var<'t, T>, _: Var<'t, T>) {
+        sum.add(Term::summed(total));
     }
     fn finish(&self, sum: &mut RecordedSum<'t, T>, node: Var<'t, T>) -> Var<'t, T> {
         std::mem::take(sum).finish(node)
@@ -338,10 +347,11 @@ fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
     if reach.contains(tape, from.id()) {
         kind.seed(slots.entry(from.id()), seed);
     }
-    for node in (reach.first..=from.id()).rev() {
+    for node in (reach.lowest..=from.id()).rev() {
         let Some(place) = slots.turn(node) else { continue };
+        let WayBack { edges, leaf, hands_on } = tape.way_back(node);
         let is_wanted = match wanted {
-            Wanted::Leaves => tape.is_leaf(node),
+            Wanted::Leaves => leaf,
             Wanted::These(wanted) => wanted.binary_search(&node).is_ok(),
         };
         if is_wanted && matches!(wanted, Wanted::Leaves) && !kind.is_watched() {
@@ -358,19 +368,42 @@ fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
             kind.seed(slots.sum(place), total.clone());
             slots.keep(node, place);
         }
+        if hands_on {
+            hand_on(kind, total, edges, tape, &reach, slots);
+            continue;
+        }
+        // Here, and not where it is used: a value that a closure takes along is moved twice more.
+        let cotangent = kind.cotangent(total);
         kind.ask(node, |op| {
-            let cotangent = kind.cotangent(total);
             if let Some(region) = op.region() {
                 return kind.replay(region, cotangent, &Inputs::of(tape, node, &reach), slots);
             }
             let site = Site::new(tape, node, cotangent);
-            let mut next = reach.input(tape, node, 0);
-            while let Some((i, input)) = next {
-                next = reach.input(tape, node, i + 1);
-                let input = Var::new(tape, input);
-                let term = op.vjp(i, &site).checked(op, i, input);
+            let mut next = reach.first(tape, edges.clone());
+            while let Some((edge, input)) = next {
+                next = reach.first(tape, edge + 1..edges.end);
+                let (number, input) = (edge - edges.start, Var::new(tape, input));
+                let term = op.vjp(number, &site).checked(op, number, input);
                 kind.add(slots.entry(input.id()), term, input, cotangent, next.is_none());
             }
         });
     }
+}
+
+/// Gives a cotangent to every input as it is; the last one takes it.
+#[inline]
+fn hand_on<'t, T: Scalar, S: Sweep<'t, T>>(
+    kind: &S,
+    total: S::Total,
+    edges: Range<usize>,
+    tape: &'t Tape<T>,
+    reach: &Reach,
+    slots: &mut Slots<S::Sum>,
+) {
+    let Some((mut edge, mut input)) = reach.first(tape, edges.clone()) else { return };
+    while let Some(next) = reach.first(tape, edge + 1..edges.end) {
+        kind.hand_on(slots.entry(input), total.clone(), Var::new(tape, input));
+        (edge, input) = next;
+    }
+    kind.hand_on(slots.entry(input), total, Var::new(tape, input));
 }

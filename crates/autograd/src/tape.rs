@@ -20,7 +20,7 @@ use crate::sweep::Slots;
 use crate::term::ValueSum;
 use crate::{Op, Reads, Scalar, Tensor, Var};
 
-pub(crate) use access::Sweeping;
+pub(crate) use access::{Sweeping, WayBack};
 
 /// An op with its settings, inline in its node if they are small: recording most nodes allocates nothing.
 pub(crate) type OpBox<T> = SmallBox<dyn Op<T>, S4>;
@@ -41,6 +41,8 @@ struct Record {
     tracked: bool,
     /// Whether it is a variable that gradients are wanted for.
     leaf: bool,
+    /// See [`Op::hands_on`].
+    hands_on: bool,
     /// Where in the program's structure it was recorded: a place in `Nodes::scopes`.
     scope: u32,
     /// What rules read of the values here; the output of what has no op, which cannot be computed again.
@@ -51,7 +53,7 @@ struct Record {
 
 impl Record {
     fn of_constant(location: &'static Location<'static>) -> Self {
-        Record { first_edge: 0, arity: 0, tracked: false, leaf: false, reads: Reads::OUTPUT, scope: 0, location }
+        Record { first_edge: 0, arity: 0, tracked: false, leaf: false, hands_on: false, reads: Reads::OUTPUT, scope: 0, location }
     }
 }
 
@@ -237,9 +239,9 @@ impl<T: Scalar> Tape<T> {
             let first_edge = u32::try_from(graph.edges.len()).expect("a tape holds fewer than 2^32 edges");
             graph.edges.extend(inputs.iter().map(|v| v.id()));
             let (arity, leaf) = (inputs.len() as u32, tracked && op.is_none());
-            let reads = op.as_ref().map_or(Reads::OUTPUT, |op| op.reads());
+            let (reads, hands_on) = op.as_ref().map_or((Reads::OUTPUT, false), |op| (op.reads(), op.hands_on()));
             let (scope, location) = (graph.scopes.current(), Location::caller());
-            graph.records.push(Record { first_edge, arity, tracked, leaf, scope, reads, location });
+            graph.records.push(Record { first_edge, arity, tracked, leaf, hands_on, scope, reads, location });
             self.ops.borrow_mut().push(op);
         }
         self.push_value(value)

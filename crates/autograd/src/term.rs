@@ -5,7 +5,7 @@
 //! region (the cotangent of a slice costs the slice's size), and a cotangent of broadcast shape (summed down in place).
 
 use crate::ops::accumulate::{Regions, SumOfProducts};
-use crate::shape::stretches_to;
+use crate::shape::{same, stretches_to};
 use crate::tensor::{ROWS_AT_ONCE, sum_of_products};
 use crate::{Op, Scalar, Tensor, Var};
 
@@ -58,12 +58,12 @@ impl<'t, T: Scalar> Term<'t, T> {
         match &self.0 {
             Kind::Zero => true,
             Kind::Dense(g) => same_shape(*g, input),
-            Kind::Summed(g) => shapes([*g, input], |[g, shape]| stretches_to(shape, g)),
-            Kind::Product(x, g) => shapes([*x, *g], |[x, g]| {
+            Kind::Summed(g) => g.with_shapes(input, |g, shape| stretches_to(shape, g)),
+            Kind::Product(x, g) => x.with_shapes(*g, |x, g| {
                 let ([lx @ .., m], [lg @ .., n]) = (x, g) else { return false };
                 lx == lg && input.with_shape(|shape| *shape == [*m, *n])
             }),
-            Kind::Region { piece, axis, start } => shapes([*piece, input], |[piece, shape]| {
+            Kind::Region { piece, axis, start } => piece.with_shapes(input, |piece, shape| {
                 let inside = |k: usize| if k == *axis { start + piece[k] <= shape[k] } else { piece[k] == shape[k] };
                 piece.len() == shape.len() && *axis < shape.len() && (0..shape.len()).all(inside)
             }),
@@ -97,12 +97,6 @@ impl<'t, T: Scalar> Term<'t, T> {
             }
         }
     }
-}
-
-/// Calls `f` with the shapes of two variables, which are not copied.
-#[inline]
-fn shapes<T: Scalar, R>([a, b]: [Var<'_, T>; 2], f: impl FnOnce([&[usize]; 2]) -> R) -> R {
-    a.with_shape(|a| b.with_shape(|b| f([a, b])))
 }
 
 #[inline(always)]
@@ -162,8 +156,30 @@ impl<T: Scalar> ValueSum<T> {
     pub(crate) fn add_dense(&mut self, g: Tensor<T>) {
         if self.is_empty() {
             self.dense = g;
+        } else if self.dense.is_shared() {
+            // Into numbers that nobody else holds: those of a view, as a part of a sequence's cotangent is, would be copied first.
+            let sum = std::mem::replace(&mut self.dense, g);
+            self.dense.add_assign(&sum);
         } else {
             self.dense.add_assign(&g);
+        }
+    }
+
+    /// Adds a cotangent of `input`'s shape, or of one that it was broadcast to.
+    #[inline]
+    pub(crate) fn add_handed_on(&mut self, g: Tensor<T>, input: Var<'_, T>) {
+        if input.with_shape(|shape| same(shape, g.shape())) {
+            self.add_dense(g);
+        } else {
+            let fits = input.with_shape(|shape| stretches_to(shape, g.shape()));
+            assert!(
+                fits,
+                "an op that hands on its cotangent (Op::hands_on), of shape {:?}, has an input of shape {:?}: expected one that \
+                 stretches to it",
+                g.shape(),
+                input.shape(),
+            );
+            self.dense_of(input).add_summed(&g);
         }
     }
 
@@ -173,11 +189,7 @@ impl<T: Scalar> ValueSum<T> {
         match term.0 {
             Kind::Zero => {}
             Kind::Dense(g) if self.is_empty() => self.dense = source.take(g),
-            // Into numbers that nobody else holds: those of a view, as a part of a sequence's cotangent is, would be copied first.
-            Kind::Dense(g) if self.dense.is_shared() => {
-                let sum = std::mem::replace(&mut self.dense, source.take(g));
-                self.dense.add_assign(&sum);
-            }
+            Kind::Dense(g) if self.dense.is_shared() => self.add_dense(source.take(g)),
             Kind::Dense(g) => source.read(g, |g| self.dense.add_assign(g)),
             Kind::Summed(g) => {
                 let sum = self.dense_of(input);

@@ -81,6 +81,16 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.tape.with_shape(self.index, f)
     }
 
+    /// Calls `f` with the lengths of this variable's axes and of `other`'s, which may live on another tape.
+    #[inline]
+    pub(crate) fn with_shapes<R>(self, other: Self, f: impl FnOnce(&[usize], &[usize]) -> R) -> R {
+        if std::ptr::eq(self.tape, other.tape) {
+            self.tape.with_shapes([self.index, other.index], f)
+        } else {
+            self.with_shape(|own| other.with_shape(|other| f(own, other)))
+        }
+    }
+
     /// The number of axes.
     pub fn rank(self) -> usize {
         self.tape.with_shape(self.index, <[usize]>::len)

@@ -74,13 +74,33 @@ pub(crate) fn each_pair<T: Copy>(a: &[T], b: &[T], to: &mut [T], f: impl Fn(T, T
     }
 }
 
+/// The rows of `numbers`, of `length` each. `chunks_exact` begins with a division, which takes longer than to add a short row.
+#[inline(always)]
+pub(crate) fn rows<T>(mut numbers: &[T], length: usize) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let (row, rest) = numbers.split_at_checked(length).filter(|_| length > 0)?;
+        numbers = rest;
+        Some(row)
+    })
+}
+
+/// [`rows`] for writing.
+#[inline(always)]
+pub(crate) fn rows_mut<T>(mut numbers: &mut [T], length: usize) -> impl Iterator<Item = &mut [T]> {
+    std::iter::from_fn(move || {
+        let (row, rest) = std::mem::take(&mut numbers).split_at_mut_checked(length).filter(|_| length > 0)?;
+        numbers = rest;
+        Some(row)
+    })
+}
+
 /// `to[i] = f(a[i], row[i])` over slices, where `row` begins again whenever it ends.
 #[inline(always)]
 pub(crate) fn each_row<T: Copy>(a: &[T], row: &[T], to: &mut [T], f: impl Fn(T, T) -> T) {
     if let &[b] = row {
         return each(a, to, |a| f(a, b));
     }
-    for (a, to) in a.chunks_exact(row.len()).zip(to.chunks_exact_mut(row.len())) {
+    for (a, to) in rows(a, row.len()).zip(rows_mut(to, row.len())) {
         each_pair(a, row, to, &f);
     }
 }

@@ -22,6 +22,9 @@ impl<T: Scalar> Op<T> for AddOp {
     fn reads(&self) -> Reads {
         Reads::NOTHING
     }
+    fn hands_on(&self) -> bool {
+        true
+    }
 }
 
 /// y = a - b, broadcast; ā = ȳ, b̄ = -ȳ.
@@ -161,7 +164,7 @@ macro_rules! operator {
                 // Two tapes are refused by `apply`.
                 if std::ptr::eq(self.tape(), other.tape())
                     && !self.tape().same_shape(self.id(), other.id())
-                    && !self.with_shape(|a| other.with_shape(|b| broadcasts(a, b)))
+                    && !self.with_shapes(other, broadcasts)
                 {
                     broadcast_or_panic($name, &self.shape(), &other.shape());
                 }

@@ -34,10 +34,10 @@ impl<T: Scalar> Op<T> for MatMul {
 
 /// `product` of a tensor `[…, m]` seen as rows `[n, m]`: `[…, width]`.
 fn by_rows<T: Scalar>(a: &Tensor<T>, width: usize, product: impl FnOnce(&Tensor<T>) -> Tensor<T>) -> Tensor<T> {
-    let y = product(&a.as_rows());
     if a.rank() == 2 {
-        return y;
+        return product(a);
     }
+    let y = product(&a.as_rows());
     let mut shape = Shape::from_slice(a.shape());
     *shape.last_mut().expect("a factor has two axes at least") = width;
     y.reshape(&shape)
@@ -120,8 +120,10 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If one of them has fewer than two axes, or the shapes do not fit.
     #[track_caller]
     pub fn matmul(self, other: Var<'t, T>) -> Self {
-        let fits = self.with_shape(|a| {
-            other.with_shape(|b| matches!((a, b), ([la @ .., _, k], [lb @ .., l, _]) if k == l && broadcasts(la, lb)))
+        let fits = self.with_shapes(other, |a, b| match (a, b) {
+            ([_, k], [l, _]) => k == l,
+            ([la @ .., _, k], [lb @ .., l, _]) => k == l && broadcasts(la, lb),
+            _ => false,
         });
         if !fits {
             let expected = "[…, m, k] and […, k, n], leading axes equal or 1";
@@ -147,7 +149,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If this has fewer than two axes, `other` is no matrix, or the last axes differ.
     #[track_caller]
     pub fn matmul_transposed(self, other: Var<'t, T>) -> Self {
-        let fits = self.with_shape(|a| other.with_shape(|b| matches!((a, b), ([.., _, k], [_, l]) if k == l)));
+        let fits = self.with_shapes(other, |a, b| matches!((a, b), ([.., _, k], [_, l]) if k == l));
         if !fits {
             mismatch("matmul_transposed", &[&self.shape(), &other.shape()], "[…, m, k] and [n, k]");
         }
@@ -184,11 +186,9 @@ pub fn affine<'t, T: Scalar>(products: &[(Var<'t, T>, Var<'t, T>)], bias: Option
     };
     let (lead, width) = (first.shape(), w.with_shape(|w| *w.last().unwrap_or(&0)));
     for &(x, w) in products {
-        let fits = x.with_shape(|x| {
-            w.with_shape(|w| {
-                matches!((x, w), ([lx @ .., k], [l, n])
-                    if !lx.is_empty() && k == l && *n == width && same(lx, &lead[..lead.len() - 1]))
-            })
+        let fits = x.with_shapes(w, |x, w| {
+            matches!((x, w), ([lx @ .., k], [l, n])
+                if !lx.is_empty() && k == l && *n == width && same(lx, &lead[..lead.len() - 1]))
         });
         if !fits {
             let expected = "x […, m] and w [m, n], the leading axes and n the same for every product";

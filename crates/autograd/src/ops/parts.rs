@@ -115,6 +115,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// The length of each of `n` equal parts of an axis.
+    #[inline]
     #[track_caller]
     fn part_length(self, op: &str, axis: usize, n: usize) -> usize {
         let shape = self.shape();

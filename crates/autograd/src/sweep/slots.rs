@@ -1,42 +1,44 @@
 //! What a sweep keeps by node: who gets a cotangent, and the sums of those that are waiting for more terms.
 
+use std::ops::Range;
+
 use super::Wanted;
 use crate::Scalar;
 use crate::tape::Tape;
 
 /// Which nodes depend on a wanted one: the only ones that a cotangent is worth computing for.
 pub(super) struct Reach {
-    pub(super) first: u32,
+    pub(super) lowest: u32,
     /// By node; `None` where it is the tracked ones, since those depend on some leaf.
     nodes: Option<Vec<bool>>,
 }
 
 impl Reach {
     pub(super) fn new<T: Scalar>(tape: &Tape<T>, wanted: Wanted<'_>, last: u32) -> Self {
-        let Wanted::These(wanted) = wanted else { return Reach { first: 0, nodes: None } };
-        let first = wanted.first().copied().unwrap_or(0);
+        let Wanted::These(wanted) = wanted else { return Reach { lowest: 0, nodes: None } };
+        let lowest = wanted.first().copied().unwrap_or(0);
         let mut nodes = vec![false; last as usize + 1];
         for &w in wanted.iter().filter(|&&w| w <= last) {
             nodes[w as usize] = tape.is_tracked(w);
         }
-        for node in first..=last {
+        for node in lowest..=last {
             if !nodes[node as usize] && tape.is_tracked(node) {
                 nodes[node as usize] = (0..tape.arity(node)).any(|i| nodes[tape.input_of(node, i) as usize]);
             }
         }
-        Reach { first, nodes: Some(nodes) }
+        Reach { lowest, nodes: Some(nodes) }
     }
 
     pub(super) fn contains<T: Scalar>(&self, tape: &Tape<T>, node: u32) -> bool {
         self.nodes.as_ref().map_or_else(|| tape.is_tracked(node), |nodes| nodes[node as usize])
     }
 
-    /// The first input of a node, from number `from` on, that a cotangent is worth computing for, and its number.
+    /// The first of some edges of the tape whose input a cotangent is worth computing for, and that input.
     #[inline]
-    pub(super) fn input<T: Scalar>(&self, tape: &Tape<T>, node: u32, from: usize) -> Option<(usize, u32)> {
+    pub(super) fn first<T: Scalar>(&self, tape: &Tape<T>, edges: Range<usize>) -> Option<(usize, u32)> {
         match &self.nodes {
-            None => tape.find_input(node, from, |_, tracked| tracked),
-            Some(nodes) => tape.find_input(node, from, |input, _| nodes[input as usize]),
+            None => tape.find_edge(edges, |_, tracked| tracked),
+            Some(nodes) => tape.find_edge(edges, |input, _| nodes[input as usize]),
         }
     }
 }

@@ -1,12 +1,24 @@
 //! What the sweep and the handles read of a tape, and the mode in which rules compute on it.
 
 use std::cell::Ref;
+use std::ops::Range;
 
 use super::{Mode, OpBox, Tape};
 use crate::scope::Scopes;
 use crate::sweep::Slots;
 use crate::term::ValueSum;
 use crate::{Op, Scalar, Tensor, Var};
+
+/// Where a sweep goes on from a node.
+#[derive(Default)]
+pub(crate) struct WayBack {
+    /// Where its inputs stand in the list of all edges.
+    pub(crate) edges: Range<usize>,
+    /// Whether it is a variable that gradients are wanted for.
+    pub(crate) leaf: bool,
+    /// Whether the inputs get its cotangent as it is.
+    pub(crate) hands_on: bool,
+}
 
 /// What the sweep and the handles read.
 impl<T: Scalar> Tape<T> {
@@ -33,6 +45,13 @@ impl<T: Scalar> Tape<T> {
         f(self.values.borrow()[index as usize].shape())
     }
 
+    /// Calls `f` with the shapes of two values.
+    #[inline]
+    pub(crate) fn with_shapes<R>(&self, [a, b]: [u32; 2], f: impl FnOnce(&[usize], &[usize]) -> R) -> R {
+        let values = self.values.borrow();
+        f(values[a as usize].shape(), values[b as usize].shape())
+    }
+
     pub(crate) fn with_scopes<R>(&self, f: impl FnOnce(&mut Scopes) -> R) -> R {
         f(&mut self.graph.borrow_mut().scopes)
     }
@@ -55,9 +74,8 @@ impl<T: Scalar> Tape<T> {
         self.graph.borrow().is_tracked(index)
     }
 
-    #[inline]
     pub(crate) fn is_leaf(&self, index: u32) -> bool {
-        self.graph.borrow().records.get(index as usize).is_some_and(|record| record.leaf)
+        self.way_back(index).leaf
     }
 
     #[inline]
@@ -70,18 +88,25 @@ impl<T: Scalar> Tape<T> {
         self.graph.borrow().inputs(index)[input]
     }
 
-    /// The first input of a node, from number `from` on, that `wanted` takes, and its number. `wanted` is told the position and
-    /// whether a gradient may flow there.
+    /// Where a sweep goes on from a node.
     #[inline]
-    pub(crate) fn find_input(
-        &self,
-        node: u32,
-        from: usize,
-        wanted: impl Fn(u32, bool) -> bool,
-    ) -> Option<(usize, u32)> {
+    pub(crate) fn way_back(&self, node: u32) -> WayBack {
         let graph = self.graph.borrow();
-        let inputs = graph.inputs(node);
-        (from..inputs.len()).map(|i| (i, inputs[i])).find(|&(_, input)| wanted(input, graph.is_tracked(input)))
+        let Some(record) = graph.records.get(node as usize) else { return WayBack::default() };
+        let (first, leaf, hands_on) = (record.first_edge as usize, record.leaf, record.hands_on);
+        WayBack { edges: first..first + record.arity as usize, leaf, hands_on }
+    }
+
+    /// The first of some edges whose input `wanted` takes, and that input. `wanted` is told the input and whether a gradient may
+    /// flow there.
+    #[inline]
+    pub(crate) fn find_edge(&self, edges: Range<usize>, wanted: impl Fn(u32, bool) -> bool) -> Option<(usize, u32)> {
+        if edges.is_empty() {
+            return None;
+        }
+        let graph = self.graph.borrow();
+        let mut inputs = edges.clone().zip(graph.edges[edges].iter().copied());
+        inputs.find(|&(_, input)| wanted(input, graph.is_tracked(input)))
     }
 
     /// The ops of all nodes, for a sweep that records nothing.

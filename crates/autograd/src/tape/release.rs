@@ -40,6 +40,9 @@ impl<T: Scalar> Tape<T> {
             if record.reads.reads_output() {
                 need(node as u32);
             }
+            if !record.reads.reads_inputs() {
+                continue;
+            }
             let inputs = &edges[record.first_edge as usize..][..record.arity as usize];
             for (k, &input) in inputs.iter().enumerate() {
                 if record.reads.reads_input(k) {

@@ -12,7 +12,9 @@ impl<T: Scalar> Tape<T> {
     pub fn wrap_op<O: Op<T>>(&self, index: usize, wrap: impl FnOnce(Box<dyn Op<T>>) -> O) {
         let slot = &mut self.ops.borrow_mut()[index];
         if let Some(op) = slot.take() {
-            *slot = Some(smallbox::smallbox!(wrap(Box::new(Unboxed(op)))));
+            let wrapped = wrap(Box::new(Unboxed(op)));
+            self.graph.borrow_mut().records[index].hands_on = wrapped.hands_on();
+            *slot = Some(smallbox::smallbox!(wrapped));
         }
     }
 }
@@ -32,6 +34,9 @@ impl<T: Scalar> Op<T> for Unboxed<T> {
     }
     fn reads(&self) -> Reads {
         self.0.reads()
+    }
+    fn hands_on(&self) -> bool {
+        self.0.hands_on()
     }
     fn region(&self) -> Option<&dyn Region<T>> {
         self.0.region()

@@ -50,7 +50,8 @@ impl<T: Scalar> Tensor<T> {
     /// Whether `row` is broadcast to this tensor's shape by repeating its numbers one behind the other, as a bias is.
     #[inline]
     fn repeats(&self, row: &Self) -> bool {
-        !row.is_empty() && self.shape().ends_with(row.shape())
+        let Some(leading) = self.rank().checked_sub(row.rank()) else { return false };
+        !row.is_empty() && shape::same(&self.shape()[leading..], row.shape())
     }
 
     #[track_caller]
@@ -97,7 +98,7 @@ impl<T: Scalar> Tensor<T> {
         let (row, first) = (self.shape()[axis] * inner, start * inner);
         if let Some(from) = piece.as_slice() {
             let width = piece.shape()[axis] * inner;
-            let rows = self.as_mut_slice().chunks_exact_mut(row).zip(from.chunks_exact(width));
+            let rows = elementwise::rows_mut(self.as_mut_slice(), row).zip(elementwise::rows(from, width));
             return rows.for_each(|(to, from)| elementwise::add(&mut to[first..first + width], from));
         }
         let strides = row_major(self.shape());
@@ -110,7 +111,7 @@ impl<T: Scalar> Tensor<T> {
             && wide.repeats(self)
         {
             let to = self.as_mut_slice();
-            return from.chunks_exact(to.len()).for_each(|from| elementwise::add(to, from));
+            return elementwise::rows(from, to.len()).for_each(|from| elementwise::add(to, from));
         }
         let own = row_major(self.shape());
         let strides = broadcast_strides(self.shape(), &own, wide.shape()).expect("a wide cotangent fits its input");

@@ -1,6 +1,7 @@
-//! Values that are let go of, and regions that are run again: neither may change a result.
+//! What saves memory or time may not change a result: values that are let go of, rules that are not asked, and regions that are
+//! run again.
 
-use rewind_autograd::{Op, Reads, Site, Tape, Tensor, Term, Var, checkpoint};
+use rewind_autograd::{Op, Reads, Scalar, Site, Tape, Tensor, Term, Var, check, checkpoint};
 
 use crate::naive::Array;
 use crate::op_table::rows;
@@ -104,6 +105,90 @@ fn a_recorded_sweep_refuses_an_op_that_hides_its_output() {
     let loss = y.sum();
     tape.release_unread(1, &[loss]);
     loss.grad(&[x]);
+}
+
+/// An op whose rule is asked in any case.
+struct Asked(Box<dyn Op<f64>>);
+
+impl Op<f64> for Asked {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+        self.0.forward(inputs)
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
+        self.0.vjp(input, at)
+    }
+    fn reads(&self) -> Reads {
+        self.0.reads()
+    }
+}
+
+#[test]
+fn what_is_handed_on_is_what_the_rule_would_give() {
+    for row in rows() {
+        let (expected, _) = derivatives(&row, |_, _, _| ());
+        let (asked, _) = derivatives(&row, |tape, start, _| (start..tape.len()).for_each(|i| tape.wrap_op(i, Asked)));
+        assert_eq!(expected, asked, "{}: other gradients if every rule is asked", row.name());
+    }
+}
+
+/// y = factor·(a + b), which says that its rule is that of a sum.
+struct Sum {
+    factor: f64,
+}
+
+impl<T: Scalar> Op<T> for Sum {
+    fn name(&self) -> &'static str {
+        "sum_of_two"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].zip(inputs[1], |a, b| T::from_f64(self.factor) * (a + b))
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::summed(at.cotangent())
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
+    fn hands_on(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn an_op_that_hands_on_is_checked_like_any_other() {
+    let inputs = [Array::sample(&[3, 2], 1).tensor(), Array::sample(&[2], 2).tensor()];
+    let check = |factor| check::function(&inputs, |tape, v| tape.apply(Sum { factor }, v).tanh() * v[0] * v[0]);
+    assert!(check(1.0).passed(), "{}", check(1.0));
+    let wrong = check(1.01);
+    assert!(!wrong.passed(), "{wrong}");
+    assert_eq!(wrong.suspect().map(|suspect| suspect.op), Some("sum_of_two"), "{wrong}");
+}
+
+#[test]
+#[should_panic(expected = "of shape [2, 3], has an input of shape [2]: expected one that stretches to it")]
+fn an_op_cannot_hand_on_what_does_not_fit() {
+    /// y = x·1ᵀ, an outer product, which is no broadcast.
+    struct Outer;
+    impl Op<f64> for Outer {
+        fn name(&self) -> &'static str {
+            "outer"
+        }
+        fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+            inputs[0].unsqueeze(1).broadcast_to(&[inputs[0].len(), 3])
+        }
+        fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
+            Term::summed(at.cotangent())
+        }
+        fn hands_on(&self) -> bool {
+            true
+        }
+    }
+    let tape = Tape::new();
+    let x = tape.leaf(Tensor::from_vec(vec![3.0, 0.5], &[2]));
+    tape.apply(Outer, &[x]).sum().backward();
 }
 
 /// Some steps of a recurrence with a product, a state that is used three times, and a weight that every step uses.

@@ -1,0 +1,39 @@
+//! Pairs of our own steps whose ratio is of interest.
+
+use clap::ValueEnum;
+
+use crate::kernel::products_of_step;
+use crate::{CellKind, Shape, Step, training_step};
+
+/// Two steps, the first of which is divided by the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pair {
+    /// An LSTM as a user would write it, and the library's.
+    Custom,
+    /// The LSTM on one thread, and on as many as were asked for.
+    OneThread,
+    /// The LSTM's matrix products alone, and the LSTM.
+    Kernel,
+}
+
+impl Pair {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pair::Custom => "custom",
+            Pair::OneThread => "one-thread",
+            Pair::Kernel => "kernel",
+        }
+    }
+
+    /// Makes both steps.
+    pub(crate) fn steps(self, shape: Shape, threads: usize) -> [Step; 2] {
+        let lstm = |threads| training_step(CellKind::Lstm, shape, threads);
+        let first = match self {
+            Pair::Custom => training_step(CellKind::Custom, shape, threads),
+            Pair::OneThread => lstm(1),
+            Pair::Kernel => products_of_step(CellKind::Lstm, shape, threads),
+        };
+        [first, lstm(threads)]
+    }
+}
