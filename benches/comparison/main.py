@@ -86,6 +86,8 @@ def write_tables(record: Path) -> None:
     try:
         data = json.loads(record.read_text(encoding="utf-8"))
         results = Results.from_json(data["results"], data["failed"])
+        if {"training", "kernel"} & set(data["plan"]["parts"]) and not any(c.measurement == "in_turn" for c in results.values):
+            raise Failure(f"{record} is older than the pairs that take turns: its tables stay as they are")
         text = report(results, Plan(**data["plan"]), data["head"], data["left_out"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Failure(f"{record} is no record: {type(error).__name__}: {error}") from None

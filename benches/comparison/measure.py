@@ -12,8 +12,13 @@ THREADS = 2
 FEW_ROUNDS = 3
 
 
+# Two steps of ours that take turns in one process: the custom LSTM beside the library's, one thread beside two, the matrix
+# products of the LSTM beside the LSTM.
+PAIRS = ("custom", "one-thread", "kernel")
+
+
 class Case(NamedTuple):
-    """One thing that is measured."""
+    """One thing that is measured. A pair's name stands where the cell's does."""
 
     measurement: str
     program: str
@@ -101,8 +106,8 @@ def with_measurement(programs: list[Program], measurement: str) -> list[Program]
 
 
 def training_cases(plan: Plan, programs: list[Program], shape: str) -> list[Case]:
-    """Times at one shape. What is compared runs side by side: every cell of ours beside its peers and the kernel alone, and
-    our LSTM beside the custom one and itself on one thread."""
+    """Times at one shape. What is compared runs side by side: every cell of ours beside its peers and the kernel alone. Ours
+    among themselves take turns in one process."""
     peers = [program for program in programs if program.name != OURS]
     step = lambda program, cell, threads=THREADS: Case("training_step", program, cell, shape, threads)  # noqa: E731
     theirs = lambda cell: [step(peer.name, cell) for peer in peers if cell in peer.cells]  # noqa: E731
@@ -114,8 +119,10 @@ def training_cases(plan: Plan, programs: list[Program], shape: str) -> list[Case
         cases.append(step(OURS, "lstm"))
     if kernel:
         cases.append(Case("kernel", OURS, "lstm", shape))
+    if training or kernel:
+        cases += [Case("in_turn", OURS, pair, shape) for pair in PAIRS if training or pair == "kernel"]
     if training:
-        cases += [step(OURS, "lstm", threads=1), *theirs("lstm")]
+        cases += theirs("lstm")
         for cell in ("gru", "tanh"):
             cases += [step(OURS, cell), *theirs(cell)]
             if kernel:
@@ -131,7 +138,8 @@ def in_turn(results: Results, cases: list[Case], programs: list[Program], rounds
             progress(f"round {number} of {rounds}: {case}")
             arguments = [f"--runs={plan.runs}", f"--milliseconds={plan.milliseconds}"] if plan else []
             if case.cell:
-                arguments += [f"--cell={case.cell}", f"--shape={case.shape}", f"--threads={case.threads}"]
+                what = "pair" if case.measurement == "in_turn" else "cell"
+                arguments += [f"--{what}={case.cell}", f"--shape={case.shape}", f"--threads={case.threads}"]
             try:
                 [line] = by_name[case.program].run(case.measurement, *arguments, threads=case.threads)
                 results.add(case, line)

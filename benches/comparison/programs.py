@@ -108,7 +108,7 @@ def run_visibly(*command: str | Path, cwd: Path = REPOSITORY) -> None:
 def build_ours(target: Path) -> Program:
     """Builds the programs of this package."""
     run_visibly("cargo", "build", "--release", "--locked", "--package", "rewind-benches", "--bins")
-    measurements = ("training_step", "memory", "chain", "kernel", "growth")
+    measurements = ("training_step", "in_turn", "memory", "chain", "kernel", "growth")
     return Program(OURS, "", (str(target / "release"),), CELLS, measurements)
 
 

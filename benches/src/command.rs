@@ -71,7 +71,8 @@ impl Cases {
         };
         make(cell, SHAPES[0], self.sizes.threads())();
         let mut step = make(cell, shape, self.sizes.threads());
-        let rises = resident::growth(3, || assert_finite(step(), cell.name(), shape)).map_err(|e| format!("memory: {e}"))?;
+        let rises =
+            resident::growth(3, || assert_finite(step(), cell.name(), shape)).map_err(|e| format!("memory: {e}"))?;
         let [first, second, third] = [0, 1, 2].map(|i| rises[i] as f64 / 1e6);
         let described = self.sizes.describe(cell.name(), shape);
         println!("{described} first_mb={first:.1} second_mb={second:.1} third_mb={third:.1}");

@@ -53,7 +53,16 @@ struct Record {
 
 impl Record {
     fn of_constant(location: &'static Location<'static>) -> Self {
-        Record { first_edge: 0, arity: 0, tracked: false, leaf: false, hands_on: false, reads: Reads::OUTPUT, scope: 0, location }
+        Record {
+            first_edge: 0,
+            arity: 0,
+            tracked: false,
+            leaf: false,
+            hands_on: false,
+            reads: Reads::OUTPUT,
+            scope: 0,
+            location,
+        }
     }
 }
 
