@@ -50,6 +50,18 @@ def load() -> str:
     return f"{os.getloadavg()[0]:.2f}"
 
 
+def times() -> list[int]:
+    """What all cores did since the machine was started, in ticks: user, nice, system, idle, iowait, irq, softirq, steal, …"""
+    return [int(ticks) for ticks in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+
+
+def stolen(before: list[int], after: list[int]) -> str:
+    """What the host gave to others of the time in which this machine wanted to compute. No load average shows it."""
+    user, nice, system, _, _, irq, softirq, steal = (y - x for x, y in zip(before, after))
+    wanted = user + nice + system + irq + softirq + steal
+    return f"{100 * steal / max(wanted, 1):.1f} % of the time that was wanted"
+
+
 def slug(head: dict[str, str]) -> str:
     """The processor as part of a file's name: `intel-xeon-2.80ghz-avx-512`."""
     words = f"{head['processor']} {head['vectors']}"

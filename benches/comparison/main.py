@@ -116,11 +116,12 @@ def compare(given: argparse.Namespace) -> None:
     now = datetime.datetime.now().astimezone()
     head = {"date": now.strftime("%Y-%m-%d %H:%M %Z"), **machine.describe(REPOSITORY)}
     head |= {peer.name: peer.version for peer in peers if peer.name != "pytorch plain"}
-    before = machine.load()
+    before, times = machine.load(), machine.times()
     if float(before) > 0.5:
         print(f"note: the load average is {before}; on a busy machine the numbers say little", file=sys.stderr)
     results = measure(plan, programs)
     head["load average"] = f"{before} before, {machine.load()} after"
+    head["stolen by the host"] = machine.stolen(times, machine.times())
 
     text = report(results, plan, head, left_out)
     print(text)

@@ -83,7 +83,7 @@ impl Cases {
 /// How often to time a step.
 #[derive(Args)]
 pub struct Repeats {
-    /// Steps that are timed at least, after two that are not; the median is printed.
+    /// Steps, or turns of a pair, that are timed at least, after two that are not; the median is printed.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
     /// Milliseconds for which steps are timed at least, after a third as many that are not.

@@ -23,7 +23,7 @@ pub fn nanoseconds_for(time: Duration, warm_up: usize, runs: usize, mut work: im
     repeat(runs, time)
 }
 
-/// Nanoseconds of two kinds of work that take turns, `turns` each: the median call of every turn. A turn lasts for `time`, and for
+/// Nanoseconds of two kinds of work that take turns, `turns` each after one that is not counted: the median call of every turn. A turn lasts for `time`, and for
 /// one call at least. What slows the machine down for longer than a turn slows both down alike, so that the ratio within a
 /// pair of turns says more than that of two programs that ran one after the other.
 pub fn nanoseconds_in_turn(time: Duration, turns: usize, work: [&mut dyn FnMut(); 2]) -> Vec<[f64; 2]> {

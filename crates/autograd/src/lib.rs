@@ -50,7 +50,7 @@ pub use op::{Op, Reads, Site};
 pub use parameters::{OnTape, Parameters};
 pub use scalar::Scalar;
 pub use scope::Scope;
-pub use tape::{NodeInfo, Tape};
+pub use tape::{List, NodeInfo, Tape};
 pub use tensor::Tensor;
 pub use term::Term;
 pub use var::Var;

@@ -5,12 +5,14 @@
 
 mod access;
 mod isolate;
+mod list;
 mod release;
 mod wrap;
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
 
+use bumpalo::Bump;
 use smallbox::SmallBox;
 use smallbox::space::S4;
 use smallvec::SmallVec;
@@ -21,6 +23,7 @@ use crate::term::ValueSum;
 use crate::{Op, Reads, Scalar, Tensor, Var};
 
 pub(crate) use access::{Sweeping, WayBack};
+pub use list::List;
 
 /// An op with its settings, inline in its node if they are small: recording most nodes allocates nothing.
 pub(crate) type OpBox<T> = SmallBox<dyn Op<T>, S4>;
@@ -109,6 +112,8 @@ pub struct Tape<T: Scalar> {
     slots: RefCell<Slots<ValueSum<T>>>,
     /// An empty list for the inputs of an op that has many, as a stack of time steps, kept for its memory.
     many: RefCell<Vec<&'static Tensor<T>>>,
+    /// The memory of lists of variables.
+    lists: Bump,
 }
 
 impl<T: Scalar> Default for Tape<T> {
@@ -160,6 +165,7 @@ impl<T: Scalar> Tape<T> {
             inner: RefCell::new(None),
             slots: RefCell::default(),
             many: RefCell::default(),
+            lists: Bump::new(),
         }
     }
 
@@ -282,6 +288,7 @@ impl<T: Scalar> Tape<T> {
         graph.edges.clear();
         graph.scopes.clear();
         self.ops.get_mut().clear();
+        self.lists.reset();
     }
 
     /// How many nodes are recorded; in a rule, with the values that last until it has been asked.

@@ -52,7 +52,7 @@ pub trait Cell<'t, T: Scalar> {
 /// The state of a cell: one or more variables `[B, H]` that are carried through time.
 ///
 /// Implemented for [`Var`], for pairs of states (two layers, two directions), and for vectors of states.
-pub trait State<'t, T: Scalar>: Clone {
+pub trait State<'t, T: Scalar>: Clone + 't {
     /// The part that the next layer and the read-out see: h.
     fn output(&self) -> Var<'t, T>;
 

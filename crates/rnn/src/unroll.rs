@@ -1,7 +1,7 @@
 //! Time: a cell applied to a sequence, step by step, on one tape.
 
 use rewind_autograd::ops::layout::stack;
-use rewind_autograd::{Scalar, Tensor, Var};
+use rewind_autograd::{List, Scalar, Tensor, Var};
 
 use crate::cell::{Cell, State, parts};
 
@@ -105,7 +105,7 @@ impl<'a, S> Unroll<'a, S> {
         }
         let zero = x.tape().scalar(T::ZERO);
         let mut state = self.first.first(cell, batch);
-        let mut states = Vec::with_capacity(steps);
+        let mut states = x.tape().list(steps);
         for k in 0..steps {
             let t = if self.backward { steps - 1 - k } else { k };
             let _step = x.tape().numbered_scope("t", self.first_step + t);
@@ -168,7 +168,7 @@ fn running<T: Scalar>(lengths: Option<&[usize]>, t: usize) -> Option<Tensor<T>> 
 #[derive(Clone, Debug)]
 pub struct Unrolled<'t, T: Scalar, S> {
     /// The state after reading each time step, in the order of time, T of them.
-    pub states: Vec<S>,
+    pub states: List<'t, S>,
     /// The state after the last step that was read: of each sequence its own last one (its first, backward in time).
     pub last: S,
     lengths: Option<Vec<usize>>,
@@ -178,7 +178,8 @@ pub struct Unrolled<'t, T: Scalar, S> {
 impl<'t, T: Scalar, S: State<'t, T>> Unrolled<'t, T, S> {
     /// The outputs of all time steps, `[T, B, H]`; 0 where a sequence is over.
     pub fn outputs(&self) -> Var<'t, T> {
-        let outputs: Vec<_> = (0..self.states.len()).map(|t| self.output(t)).collect();
+        let mut outputs = self.last.output().tape().list(self.states.len());
+        outputs.extend((0..self.states.len()).map(|t| self.output(t)));
         stack(&outputs, 0)
     }
 
