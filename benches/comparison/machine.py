@@ -51,7 +51,7 @@ def load() -> str:
 
 
 def times() -> list[int]:
-    """What all cores did since the machine was started, in ticks: user, nice, system, idle, iowait, irq, softirq, steal, …"""
+    """What all cores did since the machine was started, in ticks: user, nice, system, idle, iowait, irq, softirq, steal."""
     return [int(ticks) for ticks in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
 
 

@@ -55,6 +55,17 @@ pub trait Op<T: Scalar>: Send + 'static {
 
     /// Whether every input gets the cotangent of the output as it is, summed to the shape of the input: the rule of a sum. A
     /// sweep then hands it on and does not ask [`vjp`](Op::vjp), which gives `Term::summed(at.cotangent())` for every input.
+    ///
+    /// ```
+    /// use rewind_autograd::{Op, Tape, Tensor, ops::arithmetic::AddOp};
+    /// assert!(Op::<f64>::hands_on(&AddOp));
+    ///
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from_vec(vec![1.0, -3.0, 2.0, 5.0], &[2, 2]));
+    /// let bias = tape.leaf(Tensor::from_vec(vec![0.5, 0.25], &[2]));
+    /// let gradients = (x + bias).sum().backward();
+    /// assert_eq!(gradients.get(bias).to_vec(), [2.0, 2.0]); // summed to the shape of the bias
+    /// ```
     fn hands_on(&self) -> bool {
         false
     }

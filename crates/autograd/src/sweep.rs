@@ -1,5 +1,6 @@
 //! The reverse pass: one loop from the result down to the first variable that a gradient is wanted for.
 
+mod inputs;
 mod slots;
 
 use std::cell::{Ref, RefCell};
@@ -13,6 +14,7 @@ use crate::tape::{OpBox, Sweeping, Tape, WayBack};
 use crate::term::{RecordedSum, Source, Term, ValueSum};
 use crate::{Op, Scalar, Tensor, Var};
 
+use inputs::Inputs;
 use slots::Reach;
 pub(crate) use slots::Slots;
 
@@ -65,37 +67,6 @@ trait Sweep<'t, T: Scalar> {
         inputs: &Inputs<'_, 't, T>,
         sums: &mut Slots<Self::Sum>,
     );
-}
-
-/// The inputs of a region.
-struct Inputs<'a, 't, T: Scalar> {
-    vars: SmallVec<[Var<'t, T>; 8]>,
-    reach: &'a Reach,
-}
-
-impl<'a, 't, T: Scalar> Inputs<'a, 't, T> {
-    #[cold]
-    fn of(tape: &'t Tape<T>, node: u32, reach: &'a Reach) -> Self {
-        let vars = (0..tape.arity(node)).map(|i| Var::new(tape, tape.input_of(node, i))).collect();
-        Inputs { vars, reach }
-    }
-
-    /// One variable for each input, made by `wanted` or `other`; those that stand in several places are one.
-    fn each<'s>(
-        &self,
-        wanted: impl Fn(Var<'t, T>) -> Var<'s, T>,
-        other: impl Fn(Var<'t, T>) -> Var<'s, T>,
-    ) -> SmallVec<[Var<'s, T>; 8]> {
-        let mut made: SmallVec<[Var<'s, T>; 8]> = SmallVec::new();
-        for (k, &input) in self.vars.iter().enumerate() {
-            made.push(match self.vars[..k].iter().position(|earlier| earlier.id() == input.id()) {
-                Some(earlier) => made[earlier],
-                None if self.reach.contains(input.tape(), input.id()) => wanted(input),
-                None => other(input),
-            });
-        }
-        made
-    }
 }
 
 /// Who sees every finished cotangent.
@@ -230,8 +201,8 @@ impl<'t, T: Scalar> Sweep<'t, T> for Recorded<'t, T> {
     fn add(&self, sum: &mut RecordedSum<'t, T>, term: Term<'t, T>, _: Var<'t, T>, _: Var<'t, T>, _: bool) {
         sum.add(term);
     }
-    fn hand_on(&self, sum: &mut RecordedSum<'t, T>, total: Var<'t, T>, _: Var<'t, T>) {
-        sum.add(Term::summed(total));
+    fn hand_on(&self, sum: &mut RecordedSum<'t, T>, total: Var<'t, T>, input: Var<'t, T>) {
+        sum.add_handed_on(total, input);
     }
     fn finish(&self, sum: &mut RecordedSum<'t, T>, node: Var<'t, T>) -> Var<'t, T> {
         std::mem::take(sum).finish(node)

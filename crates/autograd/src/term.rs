@@ -263,6 +263,12 @@ impl<'t, T: Scalar> RecordedSum<'t, T> {
         self.0.push(term.0);
     }
 
+    /// Adds a cotangent of `input`'s shape, or of one that it was broadcast to. What need not be summed is dense: to sum it would be
+    /// a node.
+    pub(crate) fn add_handed_on(&mut self, g: Var<'t, T>, input: Var<'t, T>) {
+        self.add(if same_shape(g, input) { Term::dense(g) } else { Term::summed(g) });
+    }
+
     pub(crate) fn finish(self, node: Var<'t, T>) -> Var<'t, T> {
         let (tape, shape) = (node.tape(), node.shape());
         let mut products = Vec::new();

@@ -52,6 +52,20 @@ fn slices_of_one_tensor_add_up() {
 }
 
 #[test]
+fn a_recorded_sweep_over_sums_records_nothing_for_them() {
+    let recorded = |sums: usize| {
+        let tape = Tape::<f64>::new();
+        let x = tape.leaf(Array::sample(&[3, 2], 1).tensor());
+        let term = tape.constant(Array::sample(&[3, 2], 2).tensor());
+        let loss = (0..sums).fold(x, |sum, _| sum + term).sum();
+        let before = tape.len();
+        loss.grad(&[x]);
+        tape.len() - before
+    };
+    assert_eq!(recorded(33), recorded(1));
+}
+
+#[test]
 fn a_recorded_sweep_over_slices_is_linear() {
     let cost = |steps: usize| {
         let tape = Tape::new();
