@@ -141,6 +141,7 @@ def ours(results: Results, plan: Plan) -> str:
         for pair, what, judge in (
             ("custom", "custom / lstm", near_one),
             ("one-thread", "one thread / two", lambda value: at_least(value, goals.SPEED_UP.get(shape))),
+            ("registers", "one thread / two, in registers", lambda value: at_least(value, None)),
             ("kernel", "kernel alone / lstm", lambda value: at_least(value, goals.KERNEL_SHARE.get(shape))),
         ):
             case = Case("in_turn", OURS, pair, shape)
@@ -151,6 +152,8 @@ def ours(results: Results, plan: Plan) -> str:
     note = (
         "\n\nThe two of a row take turns in one process, and the ratio is the median over neighbouring turns, and over the rounds: "
         "an uneven minute of the machine falls on both."
+        "\n\n`in registers` multiplies and adds as often as the products of the step do, and touches no memory: what the second "
+        "thread can bring on this machine in these minutes, whatever the program."
         "\n\n`kernel alone` is the matrix products of the step and nothing else, on the same shards and threads, with "
         "weights that are packed beforehand: its ratio is the share of the kernel's speed that the whole step reaches."
     )

@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use triomphe::{Arc, UniqueArc};
 
 use crate::Scalar;
-use crate::kernels::matmul::PackCache;
+use crate::kernels::packs::PackCache;
 use crate::tensor::Ahead;
 
 /// One buffer. Small, since every value on a tape has one: it takes one line of the cache.
@@ -164,10 +164,10 @@ impl<T: Scalar> Buffer<T> {
         &storage.data[usize::from(storage.start)..]
     }
 
-    /// The numbers, if nobody else holds them. Packed forms are forgotten, since the numbers are about to change.
+    /// The numbers, if nobody else holds them. Packed forms hold no longer, since the numbers are about to change.
     pub(crate) fn data_mut(&mut self) -> Option<&mut [T]> {
         let storage = Arc::get_mut(self.0.as_mut()?)?;
-        storage.changes();
+        storage.changes(Derived::retire);
         Some(storage.numbers_mut())
     }
 
@@ -221,21 +221,29 @@ impl<T: Scalar> Storage<T> {
         &mut self.data[usize::from(self.start)..]
     }
 
-    /// The numbers are about to change: nothing that was made of them holds any more.
+    /// The numbers are about to change: nothing that was made of them holds any more, and what there is goes through `end`.
     #[inline]
-    fn changes(&mut self) {
+    fn changes(&mut self, end: impl FnOnce(&mut Derived<T>)) {
         *self.version.get_mut() = 0;
         if let Some(derived) = self.derived.get_mut() {
-            derived.clear();
+            end(derived);
         }
     }
 }
 
 impl<T: Scalar> Derived<T> {
+    /// Other numbers will be in the buffer, of the same weight as a rule: the memory of the packed forms is kept for theirs.
+    #[cold]
+    fn retire(&mut self) {
+        self.packs.retire();
+        self.ahead.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The buffer is nobody's any more.
     #[cold]
     fn clear(&mut self) {
+        self.retire();
         self.packs.clear();
-        self.ahead.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -263,7 +271,7 @@ fn give_back<T: Scalar>(storage: Arc<Storage<T>>) {
     if storage.home == NO_LIST {
         return;
     }
-    storage.changes();
+    storage.changes(Derived::clear);
     let home = storage.home;
     let mut storage = Some(storage);
     T::with_free_list(|list| {

@@ -2,13 +2,16 @@
 //!
 //! A recurrent step multiplies a few rows by a large weight, again and again, and re-packing the weight costs more than
 //! the product itself. So a right-hand matrix is packed once and the packed form stays with the buffer it was made
-//! from until somebody writes to it (see [`PackCache`]).
+//! from until somebody writes to it (see [`PackCache`](super::packs::PackCache)).
 
-use std::sync::OnceLock;
+use std::alloc::Layout;
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
 
 use rten_gemm::{BiasVector, GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
 use rten_simd::SimdOp;
 use rten_tensor::NdTensorView;
+use rten_tensor::storage::Alloc;
 
 use super::elementwise;
 use super::row::RowTimesMatrix;
@@ -68,8 +71,10 @@ pub trait Gemm: Copy + Sized {
     type Packed: Send + Sync;
     /// Whether the kernel shares a product among the threads of rayon, where there are several.
     const SHARES: bool;
-    /// Packs `b`; `None` where the kernel of this type has no packed form.
-    fn pack(b: Matrix<'_, Self>) -> Option<Self::Packed>;
+    /// Whether the kernel has a packed form.
+    const PACKS: bool;
+    /// Packs `b`, into the memory of `spare` if it is large enough.
+    fn pack(b: Matrix<'_, Self>, spare: Option<Self::Packed>) -> Self::Packed;
     /// `c = a·b + beta·c + bias`, `c` row-major, the bias a row; `beta` 0 overwrites whatever `c` holds.
     fn gemm(a: Matrix<'_, Self>, b: Right<'_, Self>, beta: Self, bias: Option<&[Self]>, c: &mut [Self]);
 }
@@ -105,9 +110,11 @@ fn rows_at_first(rows: usize, b: &Right<'_, f32>) -> usize {
 impl Gemm for f32 {
     type Packed = PackedBMatrix<f32>;
     const SHARES: bool = true;
+    const PACKS: bool = true;
 
-    fn pack(b: Matrix<'_, f32>) -> Option<Self::Packed> {
-        Some(EXECUTOR.with(|executor| executor.prepack_b(nd(b))))
+    fn pack(b: Matrix<'_, f32>, spare: Option<Self::Packed>) -> Self::Packed {
+        let memory = Recycled(Cell::new(spare.map_or_else(Vec::new, PackedBMatrix::into_vec)));
+        EXECUTOR.with(|executor| executor.prepack_b_in(memory, nd(b)))
     }
 
     fn gemm(a: Matrix<'_, f32>, b: Right<'_, f32>, beta: f32, bias: Option<&[f32]>, c: &mut [f32]) {
@@ -121,6 +128,26 @@ impl Gemm for f32 {
         if !last.is_empty() {
             multiply_rows(a.row_block(first, a.rows - first), &b, beta, bias, last);
         }
+    }
+}
+
+/// Memory for the library to pack into: that of a packed form which is not needed any more.
+struct Recycled(Cell<Vec<u32>>);
+
+impl Alloc for Recycled {
+    fn alloc<T>(&self, capacity: usize) -> Vec<T> {
+        let mut old = ManuallyDrop::new(self.0.take());
+        if old.capacity() < capacity || Layout::new::<T>() != Layout::new::<u32>() {
+            drop(ManuallyDrop::into_inner(old));
+            return Vec::with_capacity(capacity);
+        }
+        // SAFETY: The memory is the global allocator's, for `capacity` values of the size and the alignment of a `T`, and given up
+        // by the vector that owned it. None of them counts as written.
+        unsafe { Vec::from_raw_parts(old.as_mut_ptr().cast(), 0, old.capacity()) }
+    }
+
+    fn dealloc<T>(&self, memory: Vec<T>) {
+        drop(memory);
     }
 }
 
@@ -142,10 +169,9 @@ fn multiply_rows(a: Matrix<'_, f32>, b: &Right<'_, f32>, beta: f32, bias: Option
 impl Gemm for f64 {
     type Packed = ();
     const SHARES: bool = false;
+    const PACKS: bool = false;
 
-    fn pack(_: Matrix<'_, f64>) -> Option<()> {
-        None
-    }
+    fn pack(_: Matrix<'_, f64>, _: Option<()>) {}
 
     fn gemm(a: Matrix<'_, f64>, b: Right<'_, f64>, beta: f64, bias: Option<&[f64]>, c: &mut [f64]) {
         let b = b.matrix;
@@ -178,61 +204,6 @@ impl Gemm for f64 {
     }
 }
 
-/// Which part of a buffer was packed: offset, shape and strides.
-type PackKey = [usize; 5];
-
-/// The packed forms of the matrices that lie in one buffer (a weight and its transpose, as a rule).
-///
-/// A list that only grows, link by link: the threads of all shards ask it in every time step, and a look at it writes
-/// nothing that the cache of another core holds.
-pub(crate) struct PackCache<T: Gemm>(Link<T>);
-
-type Link<T> = OnceLock<Box<Pack<T>>>;
-
-struct Pack<T: Gemm> {
-    key: PackKey,
-    packed: T::Packed,
-    next: Link<T>,
-}
-
-/// A weight in blocks of columns has some dozens. More come from a buffer that is multiplied by part by part, each once, and
-/// to keep those would help nobody.
-const KEPT_PACKS: usize = 128;
-
-impl<T: Gemm> Default for PackCache<T> {
-    fn default() -> Self {
-        PackCache(OnceLock::new())
-    }
-}
-
-impl<T: Gemm> PackCache<T> {
-    #[inline]
-    pub(crate) fn clear(&mut self) {
-        self.0.take();
-    }
-
-    /// The packed form of `b`, which starts at `offset` of the buffer; made at the first call. `None` where there is no
-    /// such form, or the list is full.
-    pub(crate) fn get_or_pack(&self, offset: usize, b: Matrix<'_, T>) -> Option<&T::Packed> {
-        let key = [offset, b.rows, b.cols, b.row_stride, b.col_stride];
-        let (mut link, mut made) = (&self.0, None);
-        for _ in 0..KEPT_PACKS {
-            if link.get().is_none() {
-                let new = || Some(Box::new(Pack { key, packed: T::pack(b)?, next: OnceLock::new() }));
-                // Another thread may have added its own meanwhile, and the search goes on behind it. Two may even make the
-                // same one: waiting inside a thread pool would be worse.
-                made = link.set(made.take().map_or_else(new, Some)?).err();
-            }
-            let pack = link.get().expect("it was set by this thread or another");
-            if pack.key == key {
-                return Some(&pack.packed);
-            }
-            link = &pack.next;
-        }
-        None
-    }
-}
-
 /// A product whose right-hand side is worth packing: `f32`, and not tiny. A single row is multiplied by a narrow matrix as it
 /// lies.
 pub(crate) fn wants_packing<T: Scalar>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
@@ -262,52 +233,19 @@ pub(crate) fn would_wait_for_threads<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>
 mod tests {
     use super::*;
 
-    fn numbers(len: usize) -> Vec<f32> {
-        (0..len).map(|i| i as f32).collect()
-    }
-
-    #[test]
-    fn a_packed_form_is_made_once_for_each_part_of_a_buffer() {
-        let data = numbers(4 * 600);
-        let mut cache = PackCache::<f32>::default();
-        let whole = Matrix::new(&data, [4, 600], [600, 1]);
-        let address = |cache: &PackCache<f32>, offset, b| cache.get_or_pack(offset, b).map(std::ptr::from_ref);
-        let first = address(&cache, 0, whole);
-        let transposed = address(&cache, 0, whole.transposed());
-        let part = address(&cache, 1, whole.col_block(1, 300));
-        assert!(first.is_some() && transposed.is_some() && part.is_some());
-        assert!(first != transposed && first != part && transposed != part);
-        assert_eq!(address(&cache, 0, whole), first);
-        assert_eq!(address(&cache, 1, whole.col_block(1, 300)), part);
-        cache.clear();
-        assert!(cache.0.get().is_none());
-    }
-
-    #[test]
-    fn a_buffer_that_is_read_part_by_part_keeps_so_many_packed_forms_and_no_more() {
-        let data = numbers(16 * (KEPT_PACKS + 1));
-        let all = Matrix::new(&data, [KEPT_PACKS + 1, 16], [16, 1]);
-        let cache = PackCache::<f32>::default();
-        for row in 0..KEPT_PACKS {
-            assert!(cache.get_or_pack(16 * row, all.row_block(row, 1)).is_some(), "part {row}");
-        }
-        assert!(cache.get_or_pack(16 * KEPT_PACKS, all.row_block(KEPT_PACKS, 1)).is_none());
-        assert!(cache.get_or_pack(0, all.row_block(0, 1)).is_some(), "what is kept is found");
-    }
-
     #[test]
     fn a_row_has_the_same_bits_however_many_there_are() {
         let (k, n) = (300, 37);
         let sines = |len: usize, phase: f32| (0..len).map(|i| (i as f32 * 0.7 + phase).sin()).collect::<Vec<_>>();
         let (left, right, bias) = (sines(68 * k, 0.0), sines(k * n, 1.0), sines(n, 2.0));
         let b = Matrix::new(&right, [k, n], [n, 1]);
-        let packed = f32::pack(b);
+        let packed = f32::pack(b, None);
         let product = |a: Matrix<'_, f32>, beta: f32, bias: Option<&[f32]>| {
             let mut c = sines(a.rows * n, 3.0);
             if beta != 0.0 {
                 c.fill(0.5);
             }
-            f32::gemm(a, Right { matrix: b, packed: packed.as_ref() }, beta, bias, &mut c);
+            f32::gemm(a, Right { matrix: b, packed: Some(&packed) }, beta, bias, &mut c);
             c.into_iter().map(f32::to_bits).collect::<Vec<_>>()
         };
         for rows in [2, 6, 7, 8, 9, 13, 14, 32, 68] {
@@ -316,45 +254,6 @@ mod tests {
                 let alone: Vec<_> = (0..rows).flat_map(|row| product(a.row_block(row, 1), beta, bias)).collect();
                 assert!(product(a, beta, bias) == alone, "{rows} rows, beta {beta}, bias {}", bias.is_some());
             }
-        }
-    }
-
-    #[test]
-    fn threads_that_pack_at_the_same_time_get_what_they_asked_for() {
-        let data = numbers(64 * 64);
-        let all = Matrix::new(&data, [64, 64], [64, 1]);
-        for _ in 0..20 {
-            let cache = PackCache::<f32>::default();
-            std::thread::scope(|scope| {
-                for start in 0..4 {
-                    let cache = &cache;
-                    scope.spawn(move || {
-                        for k in 0..16 {
-                            let width = 4 * (1 + (start + k) % 16);
-                            let b = all.col_block(0, width);
-                            let packed = cache.get_or_pack(0, b).expect("sixteen parts have room");
-                            let mut c = [0.0; 64];
-                            f32::gemm(
-                                all.row_block(1, 1),
-                                Right { matrix: b, packed: Some(packed) },
-                                0.0,
-                                None,
-                                &mut c,
-                            );
-                            let mut expected = [0.0; 64];
-                            f32::gemm(all.row_block(1, 1), Right { matrix: b, packed: None }, 0.0, None, &mut expected);
-                            let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * b.abs();
-                            assert!(c.iter().zip(&expected).all(close), "{width} columns");
-                        }
-                    });
-                }
-            });
-            let mut links = 0;
-            let mut link = &cache.0;
-            while let Some(pack) = link.get() {
-                (links, link) = (links + 1, &pack.next);
-            }
-            assert_eq!(links, 16, "each part once, whoever came first");
         }
     }
 }

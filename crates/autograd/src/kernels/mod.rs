@@ -5,6 +5,7 @@
 mod activation;
 pub(crate) mod elementwise;
 pub(crate) mod matmul;
+pub(crate) mod packs;
 pub(crate) mod reduce;
 mod row;
 pub(crate) mod runs;

@@ -2,6 +2,7 @@
 
 use rewind_autograd::shape::Shape;
 use rewind_autograd::{Parameters, Scalar, Tensor};
+use smallvec::SmallVec;
 
 use super::OptimError;
 use crate::non_finite::{all_finite, finite_tensor};
@@ -19,6 +20,7 @@ pub struct State<T: Scalar> {
 #[derive(Clone, Debug)]
 struct Leaf<T: Scalar, const N: usize> {
     name: String,
+    shape: Shape,
     moments: [Tensor<T>; N],
 }
 
@@ -57,6 +59,9 @@ pub struct Memory<T: Scalar, const N: usize> {
     leaves: Option<Vec<Leaf<T, N>>>,
 }
 
+/// Modules of more leaves have them listed in memory that is allocated at each step.
+const FEW_LEAVES: usize = 32;
+
 const PARAMETERS: &str = "the parameters";
 const GRADIENTS: &str = "the gradients";
 
@@ -82,12 +87,21 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
         gradients: &M,
         update: impl Fn(u64, T, T, [T; N]) -> (T, [T; N]),
     ) -> Result<(), OptimError> {
-        let gradients = self.checked(parameters, gradients)?;
-        self.remember(parameters)?;
+        // As a rule both are as they were at the step before, which is seen without writing names and shapes down.
+        let known = self.fits(parameters) && self.fits(gradients);
+        if !known {
+            same_leaves(&described(parameters), PARAMETERS, &described(gradients), GRADIENTS)?;
+        }
+        all_finite(gradients)?;
+        if !known {
+            self.remember(parameters)?;
+        }
         self.steps += 1;
         let steps = self.steps;
         let leaves = self.leaves.iter_mut().flatten();
-        let mut rest = gradients.into_iter().zip(leaves);
+        let mut ordered = SmallVec::<[_; FEW_LEAVES]>::new();
+        gradients.visit(|_, g| ordered.push(g));
+        let mut rest = ordered.into_iter().zip(leaves);
         parameters.visit_mut(|_, w| {
             let Some((g, leaf)) = rest.next() else { return };
             let g = g.to_contiguous();
@@ -107,23 +121,24 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
         Ok(())
     }
 
-    /// The gradients in the order of the leaves, if they fit the parameters and are finite.
-    fn checked<'g, M: Parameters<Tensor<T>>>(
-        &self,
-        parameters: &M,
-        gradients: &'g M,
-    ) -> Result<Vec<&'g Tensor<T>>, OptimError> {
-        same_leaves(&described(parameters), PARAMETERS, &described(gradients), GRADIENTS)?;
-        all_finite(gradients)?;
-        Ok(gradients.leaves())
+    /// Whether the leaves of `module` are those that are remembered, in their order.
+    fn fits<M: Parameters<Tensor<T>>>(&self, module: &M) -> bool {
+        let Some(leaves) = &self.leaves else { return false };
+        let (mut rest, mut fits) = (leaves.iter(), true);
+        module.visit(|name, tensor| {
+            fits &= rest.next().is_some_and(|leaf| leaf.name == name && *leaf.shape == *tensor.shape());
+        });
+        fits && rest.next().is_none()
     }
 
     /// Makes the moments, or brings loaded ones into the order of the leaves; later only looks whether they fit.
     fn remember<M: Parameters<Tensor<T>>>(&mut self, parameters: &M) -> Result<(), OptimError> {
         let wanted = described(parameters);
         let Some(leaves) = &mut self.leaves else {
-            let fresh =
-                |(name, shape): (String, Shape)| Leaf { name, moments: std::array::from_fn(|_| Tensor::zeros(&shape)) };
+            let fresh = |(name, shape): (String, Shape)| {
+                let moments = std::array::from_fn(|_| Tensor::zeros(&shape));
+                Leaf { name, shape, moments }
+            };
             self.leaves = Some(wanted.into_iter().map(fresh).collect());
             return Ok(());
         };
@@ -133,15 +148,13 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
             // Loaded in another order. What does not fit at all stays as it is, and is refused below.
             leaves.sort_by_key(|leaf| place(&leaf.name));
         }
-        let shape = |leaf: &Leaf<T, N>| leaf.moments.first().map(|m| Shape::from_slice(m.shape()));
-        let remembered: Vec<_> = leaves
-            .iter()
-            .map(|leaf| {
-                // Without a moment there is no shape to hold on to.
-                let unknown = || place(&leaf.name).map(|at| wanted[at].1.clone()).unwrap_or_default();
-                (leaf.name.clone(), shape(leaf).unwrap_or_else(unknown))
-            })
-            .collect();
+        if N == 0 {
+            // Without a moment there is no shape to hold on to.
+            for leaf in leaves.iter_mut() {
+                leaf.shape = place(&leaf.name).map(|at| wanted[at].1.clone()).unwrap_or_default();
+            }
+        }
+        let remembered: Vec<_> = leaves.iter().map(|leaf| (leaf.name.clone(), leaf.shape.clone())).collect();
         same_leaves(&remembered, "the optimiser's memory", &wanted, PARAMETERS)
     }
 
@@ -189,7 +202,8 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
                 let (a, b) = (moments[0].shape(), other.shape());
                 return Err(OptimError::State(format!("has moments of shapes {a:?} and {b:?} for `{name}`")));
             }
-            leaves.push(Leaf { name, moments });
+            let shape = moments.first().map(|m| Shape::from_slice(m.shape())).unwrap_or_default();
+            leaves.push(Leaf { name, shape, moments });
         }
         // No tensor says nothing about the leaves: the next step makes them.
         let empty = leaves.is_empty();

@@ -1,0 +1,225 @@
+//! Packed forms of weights: made once, found without a lock, and packed into again when the weight has changed.
+
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::matmul::{Gemm, Matrix};
+
+/// Which part of a buffer was packed: offset, shape and strides.
+type Key = [usize; 5];
+
+/// The packed forms of the matrices that lie in one buffer (a weight and its transpose, as a rule).
+///
+/// A list that only grows, link by link, until the numbers change: the threads of all shards ask it in every time step, and a
+/// look at it writes nothing that the cache of another core holds.
+pub(crate) struct PackCache<T: Gemm> {
+    first: Link<T>,
+    /// Those of numbers that have changed since, to be packed into again. An optimiser changes a weight in every training step,
+    /// and fresh memory for it costs a page fault for every 4 KiB. Only who packs locks this.
+    spares: Mutex<Spares<T>>,
+}
+
+type Link<T> = OnceLock<Box<Pack<T>>>;
+
+// A pack moves between the list and the spares without being copied or allocated.
+#[expect(clippy::vec_box)]
+type Spares<T> = Vec<Box<Pack<T>>>;
+
+struct Pack<T: Gemm> {
+    key: Key,
+    /// `None` only while it is packed into again.
+    packed: Option<T::Packed>,
+    next: Link<T>,
+}
+
+/// A weight in blocks of columns has some dozens. More come from a buffer that is multiplied by part by part, each once, and
+/// to keep those would help nobody.
+const KEPT_PACKS: usize = 128;
+
+impl<T: Gemm> Default for PackCache<T> {
+    fn default() -> Self {
+        PackCache { first: OnceLock::new(), spares: Mutex::default() }
+    }
+}
+
+impl<T: Gemm> PackCache<T> {
+    /// The numbers are gone, and the memory of their packed forms with them.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The numbers are about to change: no packed form holds any more, and their memory waits for those of the new numbers.
+    ///
+    /// What was waiting and has not been used since the last change is let go of, but for as many as there were in use:
+    /// threads that happen to pack the same matrix at the same time need one each.
+    pub(crate) fn retire(&mut self) {
+        let spares = self.spares.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let waiting = spares.len();
+        let mut link = self.first.take();
+        while let Some(mut pack) = link {
+            link = pack.next.take();
+            spares.push(pack);
+        }
+        let used = spares.len() - waiting;
+        if used > 0 {
+            spares.drain(..waiting.saturating_sub(used));
+        }
+    }
+
+    /// The packed form of `b`, which starts at `offset` of the buffer; made at the first call. `None` where there is no
+    /// such form, or the list is full.
+    pub(crate) fn get_or_pack(&self, offset: usize, b: Matrix<'_, T>) -> Option<&T::Packed> {
+        if !T::PACKS {
+            return None;
+        }
+        let key = [offset, b.rows, b.cols, b.row_stride, b.col_stride];
+        let (mut link, mut made) = (&self.first, None);
+        for _ in 0..KEPT_PACKS {
+            if link.get().is_none() {
+                // Another thread may have added its own meanwhile, and the search goes on behind it. Two may even make the
+                // same one: waiting inside a thread pool would be worse.
+                made = link.set(made.take().unwrap_or_else(|| self.pack(key, b))).err();
+            }
+            let pack = link.get().expect("it was set by this thread or another");
+            if pack.key == key {
+                if let Some(second) = made {
+                    self.spares().push(second);
+                }
+                return pack.packed.as_ref();
+            }
+            link = &pack.next;
+        }
+        None
+    }
+
+    fn pack(&self, key: Key, b: Matrix<'_, T>) -> Box<Pack<T>> {
+        let shape = |key: &Key| [key[1], key[2]];
+        let spare = {
+            let mut spares = self.spares();
+            let fits = spares.iter().rposition(|spare| shape(&spare.key) == shape(&key));
+            fits.map(|at| spares.remove(at))
+        };
+        let mut pack = spare.unwrap_or_else(|| Box::new(Pack { key, packed: None, next: OnceLock::new() }));
+        pack.key = key;
+        pack.packed = Some(T::pack(b, pack.packed.take()));
+        pack
+    }
+
+    fn spares(&self) -> MutexGuard<'_, Spares<T>> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::matmul::Right;
+
+    fn numbers(len: usize) -> Vec<f32> {
+        (0..len).map(|i| i as f32).collect()
+    }
+
+    #[test]
+    fn a_packed_form_is_made_once_for_each_part_of_a_buffer() {
+        let data = numbers(4 * 600);
+        let mut cache = PackCache::<f32>::default();
+        let whole = Matrix::new(&data, [4, 600], [600, 1]);
+        let address = |cache: &PackCache<f32>, offset, b| cache.get_or_pack(offset, b).map(std::ptr::from_ref);
+        let first = address(&cache, 0, whole);
+        let transposed = address(&cache, 0, whole.transposed());
+        let part = address(&cache, 1, whole.col_block(1, 300));
+        assert!(first.is_some() && transposed.is_some() && part.is_some());
+        assert!(first != transposed && first != part && transposed != part);
+        assert_eq!(address(&cache, 0, whole), first);
+        assert_eq!(address(&cache, 1, whole.col_block(1, 300)), part);
+        cache.clear();
+        assert!(cache.first.get().is_none());
+    }
+
+    #[test]
+    fn a_changed_matrix_is_packed_where_it_was_before() {
+        let (old, new) = (numbers(40 * 30), numbers(2 * 40 * 30).split_off(40 * 30));
+        let matrix = |data| Matrix::new(data, [40, 30], [30, 1]);
+        let mut cache = PackCache::<f32>::default();
+        let address = std::ptr::from_ref(cache.get_or_pack(0, matrix(&old)).expect("it can be packed"));
+        cache.retire();
+        let again = cache.get_or_pack(0, matrix(&new)).expect("it can be packed");
+        assert_eq!(std::ptr::from_ref(again), address);
+        let (row, right) = (Matrix::new(&old, [1, 40], [40, 1]), matrix(&new));
+        let product = |packed| {
+            let mut c = [0.0; 30];
+            f32::gemm(row, Right { matrix: right, packed }, 0.0, None, &mut c);
+            c
+        };
+        assert_eq!(product(cache.get_or_pack(0, right)), product(Some(&f32::pack(right, None))));
+    }
+
+    #[test]
+    fn no_more_than_twice_what_was_in_use_waits_to_be_packed_into() {
+        let data = numbers(64 * 64);
+        let all = Matrix::new(&data, [64, 64], [64, 1]);
+        let mut cache = PackCache::<f32>::default();
+        let mut after = |widths: std::ops::Range<usize>| {
+            for width in widths {
+                assert!(cache.get_or_pack(0, all.col_block(0, width)).is_some());
+            }
+            cache.retire();
+            cache.spares().len()
+        };
+        assert_eq!(after(1..4), 3);
+        assert_eq!(after(1..4), 3, "the same are packed into again");
+        assert_eq!(after(4..7), 6, "those of other shapes wait");
+        assert_eq!(after(7..9), 4, "the oldest are let go of");
+        assert_eq!(after(0..0), 4, "nothing was in use");
+    }
+
+    #[test]
+    fn a_buffer_that_is_read_part_by_part_keeps_so_many_packed_forms_and_no_more() {
+        let data = numbers(16 * (KEPT_PACKS + 1));
+        let all = Matrix::new(&data, [KEPT_PACKS + 1, 16], [16, 1]);
+        let cache = PackCache::<f32>::default();
+        for row in 0..KEPT_PACKS {
+            assert!(cache.get_or_pack(16 * row, all.row_block(row, 1)).is_some(), "part {row}");
+        }
+        assert!(cache.get_or_pack(16 * KEPT_PACKS, all.row_block(KEPT_PACKS, 1)).is_none());
+        assert!(cache.get_or_pack(0, all.row_block(0, 1)).is_some(), "what is kept is found");
+    }
+
+    #[test]
+    fn threads_that_pack_at_the_same_time_get_what_they_asked_for() {
+        let data = numbers(64 * 64);
+        let all = Matrix::new(&data, [64, 64], [64, 1]);
+        for _ in 0..20 {
+            let cache = PackCache::<f32>::default();
+            std::thread::scope(|scope| {
+                for start in 0..4 {
+                    let cache = &cache;
+                    scope.spawn(move || {
+                        for k in 0..16 {
+                            let width = 4 * (1 + (start + k) % 16);
+                            let b = all.col_block(0, width);
+                            let packed = cache.get_or_pack(0, b).expect("sixteen parts have room");
+                            let mut c = [0.0; 64];
+                            f32::gemm(
+                                all.row_block(1, 1),
+                                Right { matrix: b, packed: Some(packed) },
+                                0.0,
+                                None,
+                                &mut c,
+                            );
+                            let mut expected = [0.0; 64];
+                            f32::gemm(all.row_block(1, 1), Right { matrix: b, packed: None }, 0.0, None, &mut expected);
+                            let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * b.abs();
+                            assert!(c.iter().zip(&expected).all(close), "{width} columns");
+                        }
+                    });
+                }
+            });
+            let mut links = 0;
+            let mut link = &cache.first;
+            while let Some(pack) = link.get() {
+                (links, link) = (links + 1, &pack.next);
+            }
+            assert_eq!(links, 16, "each part once, whoever came first");
+        }
+    }
+}
