@@ -141,24 +141,25 @@ def ours(results: Results, plan: Plan) -> str:
         for pair, what, judge in (
             ("custom", "custom / lstm", near_one),
             ("one-thread", "one thread / two", lambda value: at_least(value, goals.SPEED_UP.get(shape))),
-            ("registers", "one thread / two, in registers", lambda value: at_least(value, None)),
             ("kernel", "kernel alone / lstm", lambda value: at_least(value, goals.KERNEL_SHARE.get(shape))),
         ):
             case = Case("in_turn", OURS, pair, shape)
             times = [spread(results, case, field) for field in ("first_ms", "second_ms")]
             ratios = results.get(case, "ratio")
             least_and_greatest = f"{min(ratios):.2f} to {max(ratios):.2f}" if ratios else ""
-            rows.append([shape, what, *times, *judge(results.median(case, "ratio")), least_and_greatest])
+            limit = spread(results, case, "limit") if results.get(case, "limit") else ""
+            rows.append([shape, what, *times, *judge(results.median(case, "ratio")), least_and_greatest, limit])
     note = (
         "\n\nThe two of a row take turns in one process, and the ratio is the median over neighbouring turns, and over the rounds: "
         "an uneven minute of the machine falls on both."
-        "\n\n`in registers` multiplies and adds as often as the products of the step do, and touches no memory: what the second "
-        "thread can bring on this machine in these minutes, whatever the program."
+        "\n\n`apart` is one thread / two, measured in the same turns, for the shards as LSTMs of their own that share nothing and do "
+        "not wait for each other step by step: what the second thread brings on this machine in those minutes."
         "\n\n`kernel alone` is the matrix products of the step and nothing else, on the same shards and threads, with "
         "weights that are packed beforehand: its ratio is the share of the kernel's speed that the whole step reaches."
     )
     rows = [row for row in rows if row[4] != "–"]
-    text = table(["shape", "what", "first, ms", "second, ms", "ratio", "goal", "reached", "least to greatest"], rows)
+    head = ["shape", "what", "first, ms", "second, ms", "ratio", "goal", "reached", "least to greatest", "apart"]
+    text = table(head, rows)
     return text and text + note
 
 

@@ -139,27 +139,34 @@ pub struct TimedPairs {
 impl TimedPairs {
     /// Times every pair that was asked for, and prints the medians of both and of the ratios of neighbouring turns.
     pub fn print_ratios(&self) {
-        const TURNS: usize = 30;
         let pairs = self.pair.map_or(Pair::value_variants().to_vec(), |pair| vec![pair]);
         for shape in self.sizes.shapes() {
-            for &pair in &pairs {
-                let steps = pair.steps(shape, self.sizes.threads());
-                let [mut first, mut second] = steps.map(|mut step| move || assert_finite(step(), pair.name(), shape));
-                let (time, least) = (self.repeats.time(), usize::from(self.repeats.runs));
-                // Fewer turns where one step is longer than a turn.
-                let fit = time.as_nanos() as f64 / median(nanoseconds(1, 1, &mut first));
-                let turns = (fit as usize).clamp(least, TURNS.max(least));
-                let times = nanoseconds_in_turn(time / TURNS as u32, turns, [&mut first, &mut second]);
-                let of = |f: fn(&[f64; 2]) -> f64| median(times.iter().map(f).collect());
-                println!(
-                    "{} first_ms={:.4} second_ms={:.4} ratio={:.3}",
-                    self.sizes.describe(pair.name(), shape),
-                    of(|[first, _]| first / 1e6),
-                    of(|[_, second]| second / 1e6),
-                    of(|[first, second]| first / second),
-                );
-            }
+            pairs.iter().for_each(|&pair| self.print_ratio(pair, shape));
         }
+    }
+
+    fn print_ratio(&self, pair: Pair, shape: Shape) {
+        const TURNS: usize = 30;
+        let threads = self.sizes.threads();
+        let steps = pair.steps(shape, threads).into_iter().chain(pair.limit(shape, threads).into_iter().flatten());
+        let mut work: Vec<_> = steps.map(|mut step| move || assert_finite(step(), pair.name(), shape)).collect();
+        let (time, least) = (self.repeats.time(), usize::from(self.repeats.runs));
+        // Fewer turns where one step is longer than a turn.
+        let fit = time.as_nanos() as f64 / median(nanoseconds(1, 1, &mut work[0]));
+        let turns = (fit as usize).clamp(least, TURNS.max(least));
+        let times = nanoseconds_in_turn(time / TURNS as u32, turns, &mut work);
+        let of = |f: fn(&[f64]) -> f64| median(times.iter().map(|turn| f(turn)).collect());
+        let limit = match work.len() {
+            2 => String::new(),
+            _ => format!(" limit={:.3}", of(|turn| turn[2] / turn[3])),
+        };
+        println!(
+            "{} first_ms={:.4} second_ms={:.4} ratio={:.3}{limit}",
+            self.sizes.describe(pair.name(), shape),
+            of(|turn| turn[0] / 1e6),
+            of(|turn| turn[1] / 1e6),
+            of(|turn| turn[0] / turn[1]),
+        );
     }
 }
 

@@ -13,6 +13,8 @@ pub mod pointwise;
 pub mod resident;
 pub mod timing;
 
+use std::sync::{Mutex, PoisonError};
+
 use clap::ValueEnum;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -50,7 +52,7 @@ pub const SHAPES: [Shape; 6] = [
 pub const LONG: Shape = Shape { name: "long", steps: 2000, batch: 8, inputs: 64, hidden: 128 };
 
 /// One training step of a cell, whatever made it: a call runs it and gives its loss.
-pub type Step = Box<dyn FnMut() -> f32>;
+pub type Step = Box<dyn FnMut() -> f32 + Send>;
 
 /// The cells that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -153,14 +155,49 @@ pub fn segmented_step(shape: Shape) -> Step {
     })
 }
 
+/// The shards of the LSTM's training step at `shape` as steps that have nothing in common, neither weights nor a sum of
+/// gradients, on `threads` threads. Each runs for some milliseconds at least and waits for nobody meanwhile.
+///
+/// On one thread and on several, it shows what more threads bring to such work on a machine.
+///
+/// # Panics
+/// If the threads cannot be started.
+pub fn separate_steps(shape: Shape, threads: usize) -> Step {
+    let kind = CellKind::Lstm;
+    // Some 20 ms on a core that does 100 GFLOP/s, and less where nothing is cut: to begin and to end does not count then.
+    let repeats = (2e9 / shape.flops(kind)).ceil().min(8.0) as usize;
+    let one = |x: Tensor<f32>| {
+        let lstm = Lstm::new(shape.inputs, shape.hidden, &mut StdRng::seed_from_u64(1));
+        Mutex::new(step_on(lstm, vec![x], shape.hidden, 1))
+    };
+    let steps: Vec<_> = shape.data(&mut StdRng::seed_from_u64(2)).into_iter().map(one).collect();
+    let workers = Shards::<f32>::new(threads).expect("threads can be started");
+    Box::new(move || {
+        let repeated = |shard: usize| {
+            let mut step = steps[shard].lock().unwrap_or_else(PoisonError::into_inner);
+            (0..repeats).map(|_| step()).sum::<f32>()
+        };
+        workers.run(steps.len(), |shard, _| repeated(shard)).iter().sum()
+    })
+}
+
 fn step_of<M>(module: M, shape: Shape, threads: usize) -> Step
 where
     M: Parameters<Tensor<f32>> + Send + Sync + 'static,
     for<'t> M::With<Var<'t, f32>>: Cell<'t, f32>,
 {
-    let data = shape.data(&mut StdRng::seed_from_u64(2));
+    step_on(module, shape.data(&mut StdRng::seed_from_u64(2)), shape.hidden, threads)
+}
+
+/// A step over shards `[T, B, I]`.
+fn step_on<M>(module: M, data: Vec<Tensor<f32>>, hidden: usize, threads: usize) -> Step
+where
+    M: Parameters<Tensor<f32>> + Send + Sync + 'static,
+    for<'t> M::With<Var<'t, f32>>: Cell<'t, f32>,
+{
     let workers = Shards::<f32>::new(threads).expect("threads can be started");
-    let outputs = (shape.steps * shape.batch * shape.hidden) as f32;
+    let rows: usize = data.iter().map(|x| x.shape()[0] * x.shape()[1]).sum();
+    let outputs = (rows * hidden) as f32;
     Box::new(move || {
         let step = workers.gradients(&module, &data, |tape, cell, x| {
             let y = unroll(cell, tape.constant(x.clone())).outputs();

@@ -3,8 +3,7 @@
 use clap::ValueEnum;
 
 use crate::kernel::products_of_step;
-use crate::peak::step_in_registers;
-use crate::{CellKind, Shape, Step, training_step};
+use crate::{CellKind, Shape, Step, separate_steps, training_step};
 
 /// Two steps, the first of which is divided by the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -13,9 +12,6 @@ pub enum Pair {
     Custom,
     /// The LSTM on one thread, and on as many as were asked for.
     OneThread,
-    /// As many multiplications and additions as the LSTM's products, in registers, on one thread, and on as many as were asked
-    /// for: what a second thread can bring at most.
-    Registers,
     /// The LSTM's matrix products alone, and the LSTM.
     Kernel,
 }
@@ -26,7 +22,6 @@ impl Pair {
         match self {
             Pair::Custom => "custom",
             Pair::OneThread => "one-thread",
-            Pair::Registers => "registers",
             Pair::Kernel => "kernel",
         }
     }
@@ -34,11 +29,16 @@ impl Pair {
     /// Makes both steps.
     pub(crate) fn steps(self, shape: Shape, threads: usize) -> [Step; 2] {
         let lstm = |threads| training_step(CellKind::Lstm, shape, threads);
-        match self {
-            Pair::Custom => [training_step(CellKind::Custom, shape, threads), lstm(threads)],
-            Pair::OneThread => [lstm(1), lstm(threads)],
-            Pair::Registers => [step_in_registers(shape, 1), step_in_registers(shape, threads)],
-            Pair::Kernel => [products_of_step(CellKind::Lstm, shape, threads), lstm(threads)],
-        }
+        let first = match self {
+            Pair::Custom => training_step(CellKind::Custom, shape, threads),
+            Pair::OneThread => lstm(1),
+            Pair::Kernel => products_of_step(CellKind::Lstm, shape, threads),
+        };
+        [first, lstm(threads)]
+    }
+
+    /// Two more steps, to be measured in the same turns: their ratio is what this machine lets the pair's be.
+    pub(crate) fn limit(self, shape: Shape, threads: usize) -> Option<[Step; 2]> {
+        (self == Pair::OneThread).then(|| [1, threads].map(|threads| separate_steps(shape, threads)))
     }
 }

@@ -23,15 +23,12 @@ pub fn nanoseconds_for(time: Duration, warm_up: usize, runs: usize, mut work: im
     repeat(runs, time)
 }
 
-/// Nanoseconds of two kinds of work that take turns, `turns` each after one that is not counted: the median call of every turn. A turn lasts for `time`, and for
-/// one call at least. What slows the machine down for longer than a turn slows both down alike, so that the ratio within a
-/// pair of turns says more than that of two programs that ran one after the other.
-pub fn nanoseconds_in_turn(time: Duration, turns: usize, work: [&mut dyn FnMut(); 2]) -> Vec<[f64; 2]> {
-    let [first, second] = work;
-    (0..turns + 1)
-        .map(|_| [median(nanoseconds_for(time, 0, 1, &mut *first)), median(nanoseconds_for(time, 0, 1, &mut *second))])
-        .skip(1)
-        .collect()
+/// Nanoseconds of several kinds of work that take turns, `turns` each after one that is not counted: the median call of every
+/// turn. A turn lasts for `time`, and for one call at least. What slows the machine down for longer than a round of turns slows
+/// all down alike, so that a ratio within a round says more than that of two programs that ran one after the other.
+pub fn nanoseconds_in_turn(time: Duration, turns: usize, work: &mut [impl FnMut()]) -> Vec<Vec<f64>> {
+    let mut round = || work.iter_mut().map(|work| median(nanoseconds_for(time, 0, 1, work))).collect();
+    (0..turns + 1).map(|_| round()).skip(1).collect()
 }
 
 /// The value in the middle; the mean of the two in the middle if their number is even.

@@ -20,8 +20,7 @@ pub(crate) struct PackCache<T: Gemm> {
 
 type Link<T> = OnceLock<Box<Pack<T>>>;
 
-// A pack moves between the list and the spares without being copied or allocated.
-#[expect(clippy::vec_box)]
+/// A pack moves between the list and the spares without being copied or allocated.
 type Spares<T> = Vec<Box<Pack<T>>>;
 
 struct Pack<T: Gemm> {
