@@ -30,6 +30,13 @@ struct Pack<T: Gemm> {
     next: Link<T>,
 }
 
+impl<T: Gemm> Pack<T> {
+    /// Rows and columns, by which the size of the packed form goes.
+    fn shape(&self) -> [usize; 2] {
+        [self.key[1], self.key[2]]
+    }
+}
+
 /// A weight in blocks of columns has some dozens. More come from a buffer that is multiplied by part by part, each once, and
 /// to keep those would help nobody.
 const KEPT_PACKS: usize = 128;
@@ -81,7 +88,7 @@ impl<T: Gemm> PackCache<T> {
             let pack = link.get().expect("it was set by this thread or another");
             if pack.key == key {
                 if let Some(second) = made {
-                    self.spares().push(second);
+                    self.keep_for_a_race(second);
                 }
                 return pack.packed.as_ref();
             }
@@ -91,16 +98,24 @@ impl<T: Gemm> PackCache<T> {
     }
 
     fn pack(&self, key: Key, b: Matrix<'_, T>) -> Box<Pack<T>> {
-        let shape = |key: &Key| [key[1], key[2]];
         let spare = {
             let mut spares = self.spares();
-            let fits = spares.iter().rposition(|spare| shape(&spare.key) == shape(&key));
+            let fits = spares.iter().rposition(|spare| spare.shape() == [b.rows, b.cols]);
             fits.map(|at| spares.remove(at))
         };
         let mut pack = spare.unwrap_or_else(|| Box::new(Pack { key, packed: None, next: OnceLock::new() }));
         pack.key = key;
         pack.packed = Some(T::pack(b, pack.packed.take()));
         pack
+    }
+
+    /// Keeps what another thread has packed first: the two may meet again when the weight has changed. One of a shape, however
+    /// many threads there are.
+    fn keep_for_a_race(&self, second: Box<Pack<T>>) {
+        let mut spares = self.spares();
+        if spares.iter().all(|spare| spare.shape() != second.shape()) {
+            spares.push(second);
+        }
     }
 
     fn spares(&self) -> MutexGuard<'_, Spares<T>> {
@@ -169,6 +184,18 @@ mod tests {
         assert_eq!(after(4..7), 6, "those of other shapes wait");
         assert_eq!(after(7..9), 4, "the oldest are let go of");
         assert_eq!(after(0..0), 4, "nothing was in use");
+    }
+
+    #[test]
+    fn however_many_threads_pack_a_matrix_at_once_one_more_is_kept() {
+        let data = numbers(64 * 64);
+        let all = Matrix::new(&data, [64, 64], [64, 1]);
+        let cache = PackCache::<f32>::default();
+        assert!(cache.get_or_pack(0, all).is_some());
+        // Each of these threads looked before the first had put its own there.
+        let late: Vec<_> = (0..3).map(|_| cache.pack([0, 64, 64, 64, 1], all)).collect();
+        late.into_iter().for_each(|second| cache.keep_for_a_race(second));
+        assert_eq!(cache.spares().len(), 1);
     }
 
     #[test]
