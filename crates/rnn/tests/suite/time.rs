@@ -1,9 +1,12 @@
 //! Unrolling: padding is invisible, time runs both ways, shards and threads change no bit.
 
 use proptest::prelude::*;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use rewind_autograd::ops::layout::stack;
 use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var};
-use rewind_rnn::{Cell, Reset, Shards, State, Unroll, unroll};
+use rewind_rnn::optim::{Optimizer, Sgd};
+use rewind_rnn::{Cell, Lstm, Reset, Shards, State, Unroll, unroll};
 
 use super::cells::{gru, lstm, random, tanh};
 
@@ -180,6 +183,32 @@ fn shards_give_the_same_bits_on_any_number_of_threads() {
     let whole = stack(&losses, 0).sum().backward().of(&cell);
     for (a, b) in one.gradients.leaves().into_iter().zip(whole.leaves()) {
         assert_close(a, b, 1e-12);
+    }
+}
+
+#[test]
+fn weights_that_change_give_the_same_bits_on_any_number_of_threads_as_in_fresh_memory() {
+    // In f32, where the kernel keeps weights in an order of its own, which a change must not outlive.
+    let x = |k: usize| Tensor::from_fn(&[9, 2 + k % 3, 17], |i| ((i * 7 + k) as f32).sin());
+    let shards: Vec<Tensor<f32>> = (0..5).map(x).collect();
+    let train = |threads, fresh: bool| {
+        let mut module = Lstm::<Tensor<f32>>::new(17, 33, &mut StdRng::seed_from_u64(3));
+        let workers = Shards::new(threads).expect("threads can be started");
+        let mut sgd = Sgd::new(0.1);
+        for _ in 0..4 {
+            if fresh {
+                module = module.map(|_, w| Tensor::from_vec(w.to_vec(), w.shape()));
+            }
+            let step = workers.gradients(&module, &shards, |tape, cell, x| {
+                unroll(cell, tape.constant(x.clone())).outputs().square().mean()
+            });
+            sgd.step(&mut module, &step.gradients).expect("the gradients are finite");
+        }
+        module.leaves().into_iter().flat_map(Tensor::to_vec).map(f32::to_bits).collect::<Vec<_>>()
+    };
+    let expected = train(1, true);
+    for threads in [1, 2, 3, 8] {
+        assert!(train(threads, false) == expected, "{threads} threads");
     }
 }
 
