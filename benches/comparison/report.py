@@ -152,13 +152,13 @@ def ours(results: Results, plan: Plan) -> str:
     note = (
         "\n\nThe two of a row take turns in one process, and the ratio is the median over neighbouring turns, and over the rounds: "
         "an uneven minute of the machine falls on both."
-        "\n\n`apart` is one thread / two, measured in the same turns, for the shards as LSTMs of their own that share nothing and do "
+        "\n\n`limit` is one thread / two, measured in the same turns, for the shards as LSTMs of their own that share nothing and do "
         "not wait for each other step by step: what the second thread brings on this machine in those minutes."
         "\n\n`kernel alone` is the matrix products of the step and nothing else, on the same shards and threads, with "
         "weights that are packed beforehand: its ratio is the share of the kernel's speed that the whole step reaches."
     )
     rows = [row for row in rows if row[4] != "–"]
-    head = ["shape", "what", "first, ms", "second, ms", "ratio", "goal", "reached", "least to greatest", "apart"]
+    head = ["shape", "what", "first, ms", "second, ms", "ratio", "goal", "reached", "least to greatest", "limit"]
     text = table(head, rows)
     return text and text + note
 

@@ -83,7 +83,7 @@ impl Cases {
 /// How often to time a step.
 #[derive(Args)]
 pub struct Repeats {
-    /// Steps, or turns of a pair, that are timed at least, after two that are not; the median is printed.
+    /// Steps that are timed at least, after two that are not, or turns of a pair, after one; the median is printed.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
     /// Milliseconds for which steps are timed at least, after a third as many that are not.
@@ -137,7 +137,8 @@ pub struct TimedPairs {
 }
 
 impl TimedPairs {
-    /// Times every pair that was asked for, and prints the medians of both and of the ratios of neighbouring turns.
+    /// Times every pair that was asked for, and prints the medians of both and of the ratios of neighbouring turns; where the pair has
+    /// a limit, that of its ratio too, from the same turns.
     pub fn print_ratios(&self) {
         let pairs = self.pair.map_or(Pair::value_variants().to_vec(), |pair| vec![pair]);
         for shape in self.sizes.shapes() {

@@ -156,7 +156,7 @@ pub fn segmented_step(shape: Shape) -> Step {
 }
 
 /// The shards of the LSTM's training step at `shape` as steps that have nothing in common, neither weights nor a sum of
-/// gradients, on `threads` threads. Each runs for some milliseconds at least and waits for nobody meanwhile.
+/// gradients, on `threads` threads. A call runs several of each where they are short, and no shard waits for another meanwhile.
 ///
 /// On one thread and on several, it shows what more threads bring to such work on a machine.
 ///
@@ -164,7 +164,7 @@ pub fn segmented_step(shape: Shape) -> Step {
 /// If the threads cannot be started.
 pub fn separate_steps(shape: Shape, threads: usize) -> Step {
     let kind = CellKind::Lstm;
-    // Some 20 ms on a core that does 100 GFLOP/s, and less where nothing is cut: to begin and to end does not count then.
+    // For what it takes to begin and to end not to count: 10 ms or more on a core that does 100 GFLOP/s, but at tiny.
     let repeats = (2e9 / shape.flops(kind)).ceil().min(8.0) as usize;
     let one = |x: Tensor<f32>| {
         let lstm = Lstm::new(shape.inputs, shape.hidden, &mut StdRng::seed_from_u64(1));
