@@ -73,6 +73,8 @@ pub trait Scalar:
     fn sqrt(self) -> Self;
     /// e^x.
     fn exp(self) -> Self;
+    /// e^x - 1, exact near 0.
+    fn exp_m1(self) -> Self;
     /// ln(1 + x), exact near 0.
     fn ln_1p(self) -> Self;
     /// The natural logarithm.
@@ -85,6 +87,8 @@ pub trait Scalar:
     fn cos(self) -> Self;
     /// The error function, 2/√π ∫₀ˣ exp(-t²) dt.
     fn erf(self) -> Self;
+    /// The normal distribution function, ½·(1 + erf(x/√2)), exact where it is next to 0.
+    fn normal_cdf(self) -> Self;
     /// x^p for a real p.
     fn powf(self, p: Self) -> Self;
 }
@@ -127,6 +131,10 @@ macro_rules! scalar {
                 self.exp()
             }
             #[inline]
+            fn exp_m1(self) -> Self {
+                self.exp_m1()
+            }
+            #[inline]
             fn ln_1p(self) -> Self {
                 self.ln_1p()
             }
@@ -149,6 +157,11 @@ macro_rules! scalar {
             #[inline]
             fn erf(self) -> Self {
                 $erf(self)
+            }
+            #[inline]
+            fn normal_cdf(self) -> Self {
+                // In f64 for both: far out, erfc magnifies the rounding of its argument by the square of it.
+                (0.5 * libm::erfc(-f64::from(self) * std::f64::consts::FRAC_1_SQRT_2)) as $t
             }
             #[inline]
             fn powf(self, p: Self) -> Self {

@@ -38,11 +38,12 @@ pub enum Reduction {
 }
 
 impl Reduction {
-    /// What a sum over `counted` rows or numbers is multiplied by.
-    fn factor(self, counted: usize) -> f64 {
+    /// A sum over `counted` rows or numbers, divided if it is to be a mean.
+    #[track_caller]
+    fn of<'t, T: Scalar>(self, sum: Var<'t, T>, counted: usize) -> Var<'t, T> {
         match self {
-            Reduction::Mean => 1.0 / counted as f64,
-            Reduction::Sum => 1.0,
+            Reduction::Mean => sum / T::from_f64(counted as f64),
+            Reduction::Sum => sum,
         }
     }
 }
@@ -157,8 +158,7 @@ pub fn mean_squared_error<'t, T: Scalar>(
     reduction: Reduction,
 ) -> Result<Var<'t, T>, LossError> {
     let target = whole(SQUARED, prediction, target, |_| true, "a finite number")?;
-    let factor = T::from_f64(reduction.factor(prediction.element_count()));
-    Ok(prediction.squared_error(target).sum() * factor)
+    Ok(reduction.of(prediction.squared_error(target).sum(), prediction.element_count()))
 }
 
 /// [`mean_squared_error`] of every step of `[T, B, C]`; numbers behind a sequence's length do not count, whatever the
@@ -180,7 +180,7 @@ pub fn mean_squared_error_steps<'t, T: Scalar>(
 }
 
 /// Σ -target·ln p - (1 - target)·ln(1 - p) with p = sigmoid(logits), divided by the number of numbers if averaged: a
-/// scalar. Both of the same shape, targets in [0, 1]. Computed as softplus(x) - x·target: safe for logits of hundreds.
+/// scalar. Both of the same shape, targets in [0, 1]. Safe for logits of any size, see [`Var::binary_cross_entropy`].
 ///
 /// # Errors
 /// If the shapes differ, there is no number, or a target is not in [0, 1].
@@ -191,8 +191,7 @@ pub fn binary_cross_entropy<'t, T: Scalar>(
     reduction: Reduction,
 ) -> Result<Var<'t, T>, LossError> {
     let target = whole(BINARY, logits, target, is_probability, "a number in [0, 1]")?;
-    let factor = T::from_f64(reduction.factor(logits.element_count()));
-    Ok(logits.binary_cross_entropy(target).sum() * factor)
+    Ok(reduction.of(logits.binary_cross_entropy(target).sum(), logits.element_count()))
 }
 
 /// [`binary_cross_entropy`] of every step of `[T, B, C]`; numbers behind a sequence's length do not count, whatever the

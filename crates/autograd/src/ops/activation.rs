@@ -1,7 +1,7 @@
-//! Activations: the functions that gates and hidden states pass through, and softmax in its safe forms.
+//! Activations: the functions that gates and hidden states pass through.
 
 use super::unary_ops;
-use crate::shape::{broadcast, check_axis, mismatch};
+use crate::shape::{broadcast, mismatch};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 unary_ops! {
@@ -29,11 +29,22 @@ unary_ops! {
 
     /// The exponential linear unit, y = x where x > 0, e^x - 1 elsewhere; x̄ = ȳ, or ȳ·e^x (Clevert et al. 2016).
     elu = Elu {
-        value: |x| x.map(|x| if x > T::ZERO { x } else { x.exp() - T::ONE }),
-        reads: OUTPUT,
+        value: |x| x.map(|x| if x > T::ZERO { x } else { x.exp_m1() }),
+        reads: INPUTS,
         vjp: |at| {
-            // y + 1 = e^x where x <= 0; min(y, 0) + 1 is 1 where x > 0.
-            at.cotangent() * (-((-at.output()).relu()) + T::ONE)
+            // e^min(x, 0). y + 1 would do as well, if it did not round e^x away where y is next to -1.
+            at.cotangent() * (-((-at.input(0)).relu())).exp()
+        },
+    }
+
+    /// The normal distribution function, y = Φ(x) = ½·(1 + erf(x/√2)), exact where it is next to 0;
+    /// x̄ = ȳ·exp(-x²/2)/√(2π).
+    normal_cdf = NormalCdf {
+        value: |x| x.map(T::normal_cdf),
+        reads: INPUTS,
+        vjp: |at| {
+            let density = (at.input(0).square() * T::from_f64(-0.5)).exp();
+            at.cotangent() * density * T::from_f64(std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2 / 2.0)
         },
     }
 }
@@ -84,75 +95,7 @@ impl<T: Scalar> Op<T> for SigmoidVjp {
     }
 }
 
-/// y = x - ln Σ e^x along an axis, with the largest x taken out first; x̄ = ȳ - e^y·Σȳ.
-#[derive(Clone, Copy, Debug)]
-pub struct LogSoftmax {
-    axis: usize,
-}
-
-impl<T: Scalar> Op<T> for LogSoftmax {
-    fn name(&self) -> &'static str {
-        "log_softmax"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let x = inputs[0];
-        let norm = x.log_sum_exp(self.axis).unsqueeze(self.axis);
-        x.zip(&norm, |x, norm| x - norm)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let (y, g) = (at.output(), at.cotangent());
-        Term::dense(g - y.exp() * g.sum_axis(self.axis).unsqueeze(self.axis))
-    }
-    fn reads(&self) -> Reads {
-        Reads::OUTPUT
-    }
-}
-
-/// y = e^x / Σ e^x along an axis; x̄ = y·(ȳ - Σ y·ȳ).
-#[derive(Clone, Copy, Debug)]
-pub struct Softmax {
-    axis: usize,
-}
-
-impl<T: Scalar> Op<T> for Softmax {
-    fn name(&self) -> &'static str {
-        "softmax"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let x = inputs[0];
-        let norm = x.log_sum_exp(self.axis).unsqueeze(self.axis);
-        x.zip(&norm, |x, norm| (x - norm).exp())
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let (y, g) = (at.output(), at.cotangent());
-        Term::dense(y * (g - (y * g).sum_axis(self.axis).unsqueeze(self.axis)))
-    }
-    fn reads(&self) -> Reads {
-        Reads::OUTPUT
-    }
-}
-
 impl<'t, T: Scalar> Var<'t, T> {
-    /// e^x / Σ e^x along `axis`.
-    ///
-    /// # Panics
-    /// If there is no such axis.
-    #[track_caller]
-    pub fn softmax(self, axis: usize) -> Self {
-        check_axis("softmax", &self.shape(), axis);
-        self.tape().apply(Softmax { axis }, &[self])
-    }
-
-    /// ln softmax along `axis`, without a logarithm of a rounded 0: safe for logits of hundreds.
-    ///
-    /// # Panics
-    /// If there is no such axis.
-    #[track_caller]
-    pub fn log_softmax(self, axis: usize) -> Self {
-        check_axis("log_softmax", &self.shape(), axis);
-        self.tape().apply(LogSoftmax { axis }, &[self])
-    }
-
     /// The sigmoid linear unit, x·sigmoid x (Hendrycks and Gimpel 2016).
     #[track_caller]
     pub fn silu(self) -> Self {
@@ -162,9 +105,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// The Gaussian error linear unit, x·Φ(x) = x·½·(1 + erf(x/√2)) (Hendrycks and Gimpel 2016).
     #[track_caller]
     pub fn gelu(self) -> Self {
-        self * (self * T::from_f64(std::f64::consts::FRAC_1_SQRT_2))
-            .erf()
-            .scale_shift(T::from_f64(0.5), T::from_f64(0.5))
+        self * self.normal_cdf()
     }
 
     /// Layer normalisation over the last axis: (x - mean)/√(variance + eps)·gain + bias, the variance that of the

@@ -2,6 +2,7 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+use super::select::Above;
 use crate::shape::{broadcast_or_panic, broadcasts};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
@@ -119,8 +120,8 @@ impl<T: Scalar> Op<T> for Maximum {
         inputs[0].zip(inputs[1], |a, b| if a > b || a.is_nan() { a } else { b })
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let (own, other) = (at.input(input), at.input(1 - input));
-        Term::summed(at.cotangent() * (own - other).heaviside())
+        let larger = at.tape().apply(Above, &[at.input(input), at.input(1 - input)]);
+        Term::summed(at.cotangent() * larger)
     }
     fn reads(&self) -> Reads {
         Reads::INPUTS
@@ -183,7 +184,7 @@ impl<'t, T: Scalar> Neg for Var<'t, T> {
     type Output = Var<'t, T>;
     #[track_caller]
     fn neg(self) -> Var<'t, T> {
-        self.scale_shift(-T::ONE, T::ZERO)
+        self.scale_shift(-T::ONE, -T::ZERO) // -0, so that the sign of a zero is kept
     }
 }
 
@@ -207,7 +208,7 @@ impl<'t, T: Scalar> Mul<T> for Var<'t, T> {
     type Output = Var<'t, T>;
     #[track_caller]
     fn mul(self, scale: T) -> Var<'t, T> {
-        self.scale_shift(scale, T::ZERO)
+        self.scale_shift(scale, -T::ZERO)
     }
 }
 
@@ -240,7 +241,7 @@ macro_rules! number_on_the_left {
             type Output = Var<'t, $t>;
             #[track_caller]
             fn mul(self, v: Var<'t, $t>) -> Var<'t, $t> {
-                v.scale_shift(self, 0.0)
+                v.scale_shift(self, -0.0)
             }
         }
         impl<'t> Div<Var<'t, $t>> for $t {

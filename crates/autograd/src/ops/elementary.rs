@@ -18,6 +18,20 @@ unary_ops! {
         vjp: |at| at.cotangent() / at.input(0),
     }
 
+    /// y = e^x - 1, exact near 0; x̄ = ȳ·e^x.
+    exp_m1 = ExpM1 {
+        value: |x| x.map(T::exp_m1),
+        reads: INPUTS,
+        vjp: |at| at.cotangent() * at.input(0).exp(),
+    }
+
+    /// y = ln(1 + x), exact near 0; x̄ = ȳ/(1 + x).
+    ln_1p = Ln1p {
+        value: |x| x.map(T::ln_1p),
+        reads: INPUTS,
+        vjp: |at| at.cotangent() / (at.input(0) + T::ONE),
+    }
+
     /// The square, y = x²; x̄ = 2·x·ȳ.
     square = Square {
         value: |x| x.map(|x| x * x),

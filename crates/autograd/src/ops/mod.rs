@@ -14,6 +14,7 @@ pub mod loss;
 pub mod parts;
 pub mod reduce;
 pub mod select;
+pub mod softmax;
 
 /// A table of elementwise ops of one input: a doc line with the formula, the method, the struct, value, what the rule reads,
 /// and the rule.

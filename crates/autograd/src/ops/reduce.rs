@@ -64,7 +64,7 @@ impl<T: Scalar> Op<T> for SumTo {
     }
 }
 
-/// y = the largest x along an axis, which is gone from y; ȳ goes to the first position that holds it.
+/// y = the largest x along an axis, which is gone from y, or NaN if there is one; ȳ goes to the first position that holds it.
 #[derive(Clone, Copy, Debug)]
 pub struct MaxAxis {
     axis: usize,
@@ -102,7 +102,8 @@ impl<T: Scalar> Op<T> for FirstMax {
         let mut left = Tensor::full(largest.shape(), T::ONE);
         let steps: Vec<_> = (0..x.shape()[self.axis])
             .map(|k| {
-                let hit = x.index(self.axis, k).zip(&largest, |x, y| if x == y { T::ONE } else { T::ZERO });
+                let holds = |x: T, y: T| x == y || (x.is_nan() && y.is_nan());
+                let hit = x.index(self.axis, k).zip(&largest, |x, y| if holds(x, y) { T::ONE } else { T::ZERO });
                 let first = hit.zip(&left, |hit, left| hit * left);
                 left = left.zip(&first, |left, first| left - first);
                 first.unsqueeze(self.axis)
@@ -115,27 +116,6 @@ impl<T: Scalar> Op<T> for FirstMax {
     }
     fn reads(&self) -> Reads {
         Reads::NOTHING
-    }
-}
-
-/// y = ln Σ e^x along an axis, with the largest x taken out first; x̄ = ȳ·softmax x.
-#[derive(Clone, Copy, Debug)]
-pub struct LogSumExp {
-    axis: usize,
-}
-
-impl<T: Scalar> Op<T> for LogSumExp {
-    fn name(&self) -> &'static str {
-        "log_sum_exp"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].log_sum_exp(self.axis)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.cotangent().unsqueeze(self.axis) * at.input(0).softmax(self.axis))
-    }
-    fn reads(&self) -> Reads {
-        Reads::INPUTS
     }
 }
 
@@ -185,15 +165,6 @@ impl<T: Scalar> Tensor<T> {
             panic!("max_axis: axis {axis} of shape {:?} is empty and has no largest number", self.shape());
         }
         self.fold_axis(axis, -T::INFINITY, |a, b| if b > a || b.is_nan() { b } else { a })
-    }
-
-    /// ln Σ e^x along `axis`; -∞ over an empty axis.
-    pub(crate) fn log_sum_exp(&self, axis: usize) -> Self {
-        // An infinite largest number is not taken out: ∞ - ∞ would be NaN.
-        let largest = self.fold_axis(axis, -T::INFINITY, |a, b| if b > a { b } else { a });
-        let shift = largest.map(|m| if m.is_finite() { m } else { T::ZERO });
-        let shifted = self.zip(&shift.unsqueeze(axis), |x, m| x - m);
-        shifted.map_slices(T::exp_slice).sum_axis(axis).zip(&shift, |sum, m| sum.ln() + m)
     }
 }
 
@@ -255,16 +226,6 @@ impl<'t, T: Scalar> Var<'t, T> {
             panic!("max_axis: axis {axis} of shape {:?} is empty and has no largest number", shape.as_slice());
         }
         self.tape().apply(MaxAxis { axis }, &[self])
-    }
-
-    /// ln Σ e^x along `axis`, which is gone from the result; safe for numbers of hundreds.
-    ///
-    /// # Panics
-    /// If there is no such axis.
-    #[track_caller]
-    pub fn log_sum_exp(self, axis: usize) -> Self {
-        check_axis("log_sum_exp", &self.shape(), axis);
-        self.tape().apply(LogSumExp { axis }, &[self])
     }
 
     /// Sums of all positions up to each one along `axis`.

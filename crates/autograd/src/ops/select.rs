@@ -4,7 +4,7 @@ use super::unary_ops;
 use crate::shape::broadcast_or_panic;
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
-/// y = 0, ½ or 1 where x is negative, zero or positive; flat, so x̄ = 0.
+/// y = 0, ½ or 1 where x is negative, zero or positive, NaN where it is NaN; flat, so x̄ = 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Heaviside;
 
@@ -13,16 +13,7 @@ impl<T: Scalar> Op<T> for Heaviside {
         "heaviside"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let half = T::from_f64(0.5);
-        inputs[0].map(|x| {
-            if x > T::ZERO {
-                T::ONE
-            } else if x < T::ZERO {
-                T::ZERO
-            } else {
-                half
-            }
-        })
+        inputs[0].map(|x| above(x, T::ZERO))
     }
     fn vjp<'t>(&self, _input: usize, _at: &Site<'t, T>) -> Term<'t, T> {
         Term::zero()
@@ -32,7 +23,7 @@ impl<T: Scalar> Op<T> for Heaviside {
     }
 }
 
-/// y = -1, 0 or 1 where x is negative, zero or positive; flat, so x̄ = 0.
+/// y = -1, 0 or 1 where x is negative, zero or positive, NaN where it is NaN; flat, so x̄ = 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Sign;
 
@@ -47,7 +38,7 @@ impl<T: Scalar> Op<T> for Sign {
             } else if x < T::ZERO {
                 -T::ONE
             } else {
-                T::ZERO
+                x // ±0 or NaN
             }
         })
     }
@@ -59,7 +50,7 @@ impl<T: Scalar> Op<T> for Sign {
     }
 }
 
-/// y = 1 where lo <= x <= hi, 0 elsewhere; flat, so x̄ = 0.
+/// y = 1 where lo <= x <= hi, 0 elsewhere, NaN where x is NaN; flat, so x̄ = 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Within<T> {
     lo: T,
@@ -72,13 +63,54 @@ impl<T: Scalar> Op<T> for Within<T> {
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
         let Within { lo, hi } = *self;
-        inputs[0].map(|x| if x >= lo && x <= hi { T::ONE } else { T::ZERO })
+        inputs[0].map(|x| {
+            if x >= lo && x <= hi {
+                T::ONE
+            } else if x.is_nan() {
+                x
+            } else {
+                T::ZERO
+            }
+        })
     }
     fn vjp<'t>(&self, _input: usize, _at: &Site<'t, T>) -> Term<'t, T> {
         Term::zero()
     }
     fn reads(&self) -> Reads {
         Reads::NOTHING
+    }
+}
+
+/// y = 1, ½ or 0 where a is larger than b, equal, or smaller, broadcast; NaN where one is NaN; flat, so ā = b̄ = 0.
+///
+/// Not a step of a - b, which is NaN for two equal infinities.
+#[derive(Clone, Copy, Debug)]
+pub struct Above;
+
+impl<T: Scalar> Op<T> for Above {
+    fn name(&self) -> &'static str {
+        "above"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].zip(inputs[1], above)
+    }
+    fn vjp<'t>(&self, _input: usize, _at: &Site<'t, T>) -> Term<'t, T> {
+        Term::zero()
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
+}
+
+fn above<T: Scalar>(a: T, b: T) -> T {
+    if a > b {
+        T::ONE
+    } else if a < b {
+        T::ZERO
+    } else if a == b {
+        T::from_f64(0.5)
+    } else {
+        a + b // NaN
     }
 }
 
@@ -151,13 +183,13 @@ unary_ops! {
 }
 
 impl<'t, T: Scalar> Var<'t, T> {
-    /// 0, ½ or 1 where x is negative, zero or positive. No gradient flows through it.
+    /// 0, ½ or 1 where x is negative, zero or positive; NaN where it is NaN. No gradient flows through it.
     #[track_caller]
     pub fn heaviside(self) -> Self {
         self.tape().apply(Heaviside, &[self])
     }
 
-    /// -1, 0 or 1 where x is negative, zero or positive. No gradient flows through it.
+    /// -1, 0 or 1 where x is negative, zero or positive; NaN where it is NaN. No gradient flows through it.
     #[track_caller]
     pub fn sign(self) -> Self {
         self.tape().apply(Sign, &[self])
@@ -175,7 +207,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.tape().apply(Clamp { lo, hi }, &[self])
     }
 
-    /// With `self` as the mask (1 or 0): `a` where it is 1, `b` where it is 0, with broadcasting.
+    /// With `self` as the mask (1 or 0): `a` where it is 1 (or anything else but 0), `b` where it is 0, with broadcasting.
     ///
     /// # Panics
     /// If the shapes do not broadcast.

@@ -71,6 +71,19 @@ impl<T: Scalar> Tensor<T> {
         self.with_layout(self.offset, &shape, &strides)
     }
 
+    /// `axis` moved to the end.
+    pub(crate) fn with_axis_last(&self, axis: usize) -> Self {
+        let order: Shape = (0..self.rank()).filter(|&a| a != axis).chain([axis]).collect();
+        self.permute(&order)
+    }
+
+    /// The last axis moved to `axis`: the inverse of [`with_axis_last`](Tensor::with_axis_last).
+    pub(crate) fn with_last_axis_at(&self, axis: usize) -> Self {
+        let last = self.rank() - 1;
+        let order: Shape = (0..axis).chain([last]).chain(axis..last).collect();
+        self.permute(&order)
+    }
+
     /// The last two axes swapped.
     ///
     /// # Panics

@@ -1,10 +1,12 @@
 //! All integration tests of the crate in one binary.
 
+mod accuracy;
 mod check_report;
 mod depth;
 mod derive;
 mod gradients;
 mod hooks;
+mod logits;
 mod mistakes;
 mod misuse;
 mod naive;

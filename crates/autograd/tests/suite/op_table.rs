@@ -36,7 +36,7 @@ impl Row {
 }
 
 /// Ops that are flat wherever they have a derivative: every rule but zero is wrong.
-pub(crate) const FLAT: [&str; 4] = ["heaviside", "sign", "within", "first_max"];
+pub(crate) const FLAT: [&str; 5] = ["heaviside", "sign", "above", "within", "first_max"];
 
 macro_rules! rows {
     ($($ops:literal $(+ $more:literal)*, $case:literal, [$($input:expr),*], |$x:ident| $value:expr, |$tape:tt, $v:ident| $build:expr;)*) => {
@@ -138,6 +138,8 @@ fn elementwise() -> Vec<Row> {
         "maximum", "stretched", [any(&[3, 4]), other(&[4])], |x| x[0].zip(&x[1], f64::max), |_, v| v[0].maximum(v[1]);
         "exp", "", [any(&[3, 4])], |x| x[0].map(f64::exp), |_, v| v[0].exp();
         "ln", "", [positive(&[3, 4])], |x| x[0].map(f64::ln), |_, v| v[0].ln();
+        "exp_m1", "", [any(&[3, 4])], |x| x[0].map(|a| a.exp() - 1.0), |_, v| v[0].exp_m1();
+        "ln_1p", "", [positive(&[3, 4])], |x| x[0].map(|a| (1.0 + a).ln()), |_, v| v[0].ln_1p();
         "square", "", [any(&[3, 4])], |x| x[0].map(|a| a * a), |_, v| v[0].square();
         "sqrt", "", [positive(&[3, 4])], |x| x[0].map(f64::sqrt), |_, v| v[0].sqrt();
         "reciprocal", "", [any(&[3, 4])], |x| x[0].map(|a| 1.0 / a), |_, v| v[0].reciprocal();
@@ -161,10 +163,11 @@ fn elementwise() -> Vec<Row> {
         "where", "stretched", [any(&[3, 1]), other(&[3, 4]), third(&[4])],
             |x| Array::from_index(&[3, 4], |i| if x[0].at(i) > 0.0 { x[1].at(i) } else { x[2].at(i) }),
             |t, v| t.constant(v[0].value().map(|m| if m > 0.0 { 1.0 } else { 0.0 })).select(v[1], v[2]) + v[0] * 0.0;
-        "erf" + "mul", "gelu", [any(&[3, 4])],
+        "normal_cdf", "", [any(&[3, 4])], |x| x[0].map(|a| 0.5 * (1.0 + erf(a / 2_f64.sqrt()))), |_, v| v[0].normal_cdf();
+        "normal_cdf" + "mul", "gelu", [any(&[3, 4])],
             |x| x[0].map(|a| 0.5 * a * (1.0 + erf(a / 2_f64.sqrt()))), |_, v| v[0].gelu();
         "sigmoid" + "mul", "silu", [any(&[3, 4])], |x| x[0].map(|a| a / (1.0 + (-a).exp())), |_, v| v[0].silu();
-        "softplus" + "sub", "binary cross-entropy", [any(&[3, 4]), positive(&[3, 4])],
+        "binary_cross_entropy", "", [any(&[3, 4]), positive(&[3, 4])],
             |x| x[0].zip(&x[1], |a, y| { let p = 1.0 / (1.0 + (-a).exp()); -(y * p.ln() + (1.0 - y) * (1.0 - p).ln()) }),
             |_, v| v[0].binary_cross_entropy(v[1]);
         "mul", "squared error", [any(&[3, 4]), other(&[3, 4])],
@@ -196,7 +199,7 @@ fn along_axes() -> Vec<Row> {
             |x| x[0].along(0, |l| l.iter().map(|a| a - log_sum_exp(l)).collect()), |_, v| v[0].log_softmax(0);
         "log_softmax", "last", [any(&[2, 3, 4])],
             |x| x[0].along(2, |l| l.iter().map(|a| a - log_sum_exp(l)).collect()), |_, v| v[0].log_softmax(2);
-        "log_softmax", "cross-entropy", [any(&[3, 4]), positive(&[3, 4])],
+        "log_softmax" + "weighted", "cross-entropy", [any(&[3, 4]), positive(&[3, 4])],
             |x| x[0].along(1, |l| l.iter().map(|a| log_sum_exp(l) - a).collect()).zip(&x[1], |a, b| a * b).reduce(1, |l| l.iter().sum()),
             |_, v| v[0].cross_entropy(v[1]);
         "cumsum", "first", [any(&[4, 3])], |x| x[0].along(0, running_sums), |_, v| v[0].cumsum(0);
@@ -299,6 +302,9 @@ fn recorded_by_rules() -> Vec<Row> {
         "first_max", "last", [any(&[3, 4]), other(&[3])],
             |x| x[0].along(1, first_largest).zip(&x[1].reshape(&[3, 1]), |a, b| a * b),
             |_, v| v[0].max_axis(1).grad_from(v[1], &[v[0]])[0];
+        "above", "", [any(&[3, 4]), other(&[4]), third(&[3, 4])],
+            |x| x[0].zip(&x[1], |a, b| step(a - b)).zip(&x[2], |a, g| a * g),
+            |_, v| v[0].maximum(v[1]).grad_from(v[2], &[v[0]])[0];
         "within", "", [any(&[3, 5]), other(&[3, 5])],
             |x| x[0].zip(&x[1], |a, g| if (-0.7..=0.8).contains(&a) { g } else { 0.0 }),
             |_, v| v[0].clamp(-0.7, 0.8).grad_from(v[1], &[v[0]])[0];

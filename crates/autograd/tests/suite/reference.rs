@@ -17,7 +17,7 @@ const SECOND_ORDER: f64 = 1e-7;
 
 /// One file.
 #[derive(Clone)]
-struct Case {
+pub(crate) struct Case {
     /// The file's name without the ending.
     name: String,
     tensors: BTreeMap<String, Array>,
@@ -25,6 +25,11 @@ struct Case {
 }
 
 impl Case {
+    /// A file beside this suite.
+    pub(crate) fn fixture(name: &str) -> Case {
+        Case::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name))
+    }
+
     fn read(path: &Path) -> Case {
         let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -48,7 +53,7 @@ impl Case {
         }
     }
 
-    fn tensor(&self, name: &str) -> &Array {
+    pub(crate) fn tensor(&self, name: &str) -> &Array {
         self.tensors.get(name).unwrap_or_else(|| panic!("{}: no tensor {name}", self.name))
     }
 

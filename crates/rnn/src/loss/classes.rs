@@ -37,7 +37,7 @@ pub struct CrossEntropy {
 
 /// -Σ_c q_c · ln softmax(logits)_c over the rows that count, divided by their number if averaged: a scalar. q is the
 /// target distribution, see [`CrossEntropy`]. Logits `[…, C]`, one target a row, in row-major order. Safe for logits of
-/// hundreds. An ignored row counts neither in the sum nor in the mean.
+/// any size. An ignored row counts neither in the sum nor in the mean.
 ///
 /// ```
 /// use rewind_autograd::{Tape, Tensor};
@@ -60,7 +60,7 @@ pub fn cross_entropy<'t, T: Scalar>(
     settings: CrossEntropy,
 ) -> Result<Var<'t, T>, LossError> {
     let (target, counted) = distribution(logits, targets, settings, |_| true)?;
-    Ok(logits.cross_entropy(target).sum() * T::from_f64(settings.reduction.factor(counted)))
+    Ok(settings.reduction.of(logits.cross_entropy(target).sum(), counted))
 }
 
 /// [`cross_entropy`] of every step of `[T, B, C]`, with T·B targets, step by step: that of sequence b at step t at
@@ -78,7 +78,7 @@ pub fn cross_entropy_steps<'t, T: Scalar>(
     let [_, batch, _] = check_lengths(NAME, logits, lengths)?;
     let inside = |row: usize| row / batch < lengths[row % batch];
     let (target, counted) = distribution(logits, targets, settings, inside)?;
-    Ok(over_steps(logits.cross_entropy(target), settings.reduction.factor(counted)))
+    Ok(over_steps(logits.cross_entropy(target), settings.reduction, counted))
 }
 
 /// The target distribution of every row, 0 where it does not count, and the number of rows that do.

@@ -64,8 +64,8 @@ pub(super) fn check_lengths<T: Scalar>(
 
 /// Losses of rows `[T, B]`, which are 0 where they do not count, summed over the batch and then over time.
 #[track_caller]
-pub(super) fn over_steps<'t, T: Scalar>(rows: Var<'t, T>, factor: f64) -> StepLosses<'t, T> {
-    let per_step = rows.sum_axis(1) * T::from_f64(factor);
+pub(super) fn over_steps<'t, T: Scalar>(rows: Var<'t, T>, reduction: Reduction, counted: usize) -> StepLosses<'t, T> {
+    let per_step = reduction.of(rows.sum_axis(1), counted);
     StepLosses { per_step, total: per_step.sum() }
 }
 
@@ -85,7 +85,7 @@ pub(super) fn elementwise<'t, T: Scalar>(
     let inside = |row: usize| if row / batch < lengths[row % batch] { T::ONE } else { T::ZERO };
     let mask = outputs.tape().constant(Tensor::from_fn(&[steps, batch, 1], inside));
     let losses = mask.select(losses, outputs.tape().scalar(T::ZERO));
-    Ok(over_steps(losses.sum_axis(2), reduction.factor(counted)))
+    Ok(over_steps(losses.sum_axis(2), reduction, counted))
 }
 
 /// The target with 0 behind every sequence's length, so that nothing odd can stand there; as it is if its shape does

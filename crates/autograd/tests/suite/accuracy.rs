@@ -1,0 +1,119 @@
+//! Elementwise functions and their derivatives over all magnitudes, in both types, against values of 60 digits.
+//!
+//! What is allowed is a few roundings of the result, `ROUNDINGS`·eps·|y|, and two losses that have a name below.
+
+use rewind_autograd::{Scalar, Tape, Tensor, Var};
+
+use crate::op_table::Build;
+use crate::reference::Case;
+
+/// Of the value, its derivative and the second one.
+const ROUNDINGS: [f64; 3] = [8.0, 16.0, 64.0];
+
+/// Rules that read an output next to ±1, so that 1 - y² and 1 - y keep the rounding of y: off by as much as an eps of the
+/// largest derivative, as PyTorch's and JAX's are.
+const FROM_THE_OUTPUT: [&str; 4] = ["tanh", "sigmoid", "softplus", "silu"];
+
+/// Functions that take e^(-x²) of a rounded square: what rounding x would do as well, eps·|x·y'|.
+const GAUSSIAN: [&str; 3] = ["erf", "normal_cdf", "gelu"];
+
+struct Function {
+    name: &'static str,
+    wide: Build<f64>,
+    narrow: Build<f32>,
+}
+
+macro_rules! functions {
+    ($($name:literal => |$x:ident| $value:expr;)*) => {
+        [$(Function { name: $name, wide: |_, v| { let $x = v[0]; $value }, narrow: |_, v| { let $x = v[0]; $value } }),*]
+    };
+}
+
+fn functions() -> [Function; 19] {
+    functions! {
+        "exp" => |x| x.exp();
+        "exp_m1" => |x| x.exp_m1();
+        "ln" => |x| x.ln();
+        "ln_1p" => |x| x.ln_1p();
+        "square" => |x| x.square();
+        "sqrt" => |x| x.sqrt();
+        "reciprocal" => |x| x.reciprocal();
+        "sin" => |x| x.sin();
+        "cos" => |x| x.cos();
+        "erf" => |x| x.erf();
+        "normal_cdf" => |x| x.normal_cdf();
+        "tanh" => |x| x.tanh();
+        "sigmoid" => |x| x.sigmoid();
+        "softplus" => |x| x.softplus();
+        "elu" => |x| x.elu();
+        "silu" => |x| x.silu();
+        "gelu" => |x| x.gelu();
+        "powf_3" => |x| x.powf(3.0);
+        "powf_-1.5" => |x| x.powf(-1.5);
+    }
+}
+
+/// Value, derivative and second derivative of an elementwise function at `x`.
+fn derivatives<T: Scalar>(build: Build<T>, x: &[f64]) -> [Vec<f64>; 3] {
+    let tape = Tape::new();
+    let x = tape.leaf(Tensor::from_fn(&[x.len()], |i| T::from_f64(x[i])));
+    let value = build(&tape, &[x]);
+    let ones = tape.constant(Tensor::full(&x.shape(), T::ONE));
+    let first = value.grad_from(ones, &[x])[0];
+    let second = first.grad_from(ones, &[x])[0];
+    let numbers = |v: Var<'_, T>| v.value().to_vec().into_iter().map(Scalar::to_f64).collect();
+    [value, first, second].map(numbers)
+}
+
+fn check<T: Scalar>(case: &Case, name: &str, build: Build<T>, smallest: f64) -> Vec<String> {
+    let (x, y) = (case.tensor(&format!("{name}.{}.x", T::NAME)), case.tensor(&format!("{name}.{}.y", T::NAME)));
+    let count = x.data.len();
+    let exact = |order: usize, i: usize| y.data[order * count + i];
+    let eps = T::EPSILON.to_f64();
+    let mut wrong = Vec::new();
+    for (order, found) in derivatives(build, &x.data).iter().enumerate() {
+        for (i, (&x, &found)) in x.data.iter().zip(found).enumerate() {
+            let expected = exact(order, i);
+            let mut allowed = ROUNDINGS[order] * (eps * expected.abs() + smallest);
+            if GAUSSIAN.contains(&name) {
+                allowed += ROUNDINGS[order] * eps * (x * exact(order + 1, i)).abs();
+            }
+            if order > 0 && FROM_THE_OUTPUT.contains(&name) {
+                allowed += ROUNDINGS[order] * eps * x.abs().max(1.0);
+            }
+            let right = if expected.is_finite() { (found - expected).abs() <= allowed } else { found == expected };
+            if !right {
+                wrong.push(format!("{name} {} order {order} at {x:e}: {found:e}, exact {expected:e}", T::NAME));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn functions_are_right_over_all_magnitudes() {
+    let case = Case::fixture("accuracy/accuracy.safetensors");
+    let mut wrong = Vec::new();
+    for function in functions() {
+        wrong.extend(check::<f64>(&case, function.name, function.wide, f64::MIN_POSITIVE));
+        wrong.extend(check::<f32>(&case, function.name, function.narrow, f32::MIN_POSITIVE.into()));
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn naive_forms_are_found_wrong() {
+    let case = Case::fixture("accuracy/accuracy.safetensors");
+    let naive = functions! {
+        "exp_m1" => |x| x.exp() - 1.0;
+        "ln_1p" => |x| (x + 1.0).ln();
+        "elu" => |x| x.relu() + (-(-x).relu()).exp() - 1.0;
+        "softplus" => |x| (x.exp() + 1.0).ln();
+        "normal_cdf" => |x| ((x / (x * 0.0 + 2.0).sqrt()).erf() + 1.0) * 0.5;
+        "sigmoid" => |x| x.exp() / (x.exp() + 1.0);
+    };
+    for Function { name, wide, narrow } in naive {
+        assert!(!check::<f64>(&case, name, wide, f64::MIN_POSITIVE).is_empty(), "{name} in f64");
+        assert!(!check::<f32>(&case, name, narrow, f32::MIN_POSITIVE.into()).is_empty(), "{name} in f32");
+    }
+}
