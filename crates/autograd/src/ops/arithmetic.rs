@@ -79,8 +79,9 @@ impl<T: Scalar> Op<T> for DivOp {
         inputs[0].zip(inputs[1], |a, b| a / b)
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let share = at.cotangent() / at.input(1);
-        Term::summed(if input == 0 { share } else { -(share * at.output()) })
+        let (g, b) = (at.cotangent(), at.input(1));
+        // y/b first: ȳ/b may be infinite where y is 0.
+        Term::summed(if input == 0 { g / b } else { -(g * (at.output() / b)) })
     }
 }
 

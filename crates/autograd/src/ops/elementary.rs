@@ -117,7 +117,9 @@ impl<T: Scalar> Op<T> for Powf<T> {
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
         let p = self.0;
-        inputs[0].map(|x| x.powf(p))
+        // The platform's power of -∞ is a number for every p.
+        let defined = |x: T| x >= T::ZERO || p.to_f64().fract() == 0.0 || !p.is_finite();
+        inputs[0].map(|x| if defined(x) { x.powf(p) } else { T::from_f64(f64::NAN) })
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         if self.0 == T::ZERO {

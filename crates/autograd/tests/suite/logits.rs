@@ -84,7 +84,11 @@ fn sums_to_one<T: Scalar>(size: f64, classes: usize) {
     // In pairs: one by one, the test would add more rounding than it looks for.
     let total = row::<f64>(&gradient).sum();
     let magnitude: f64 = gradient.iter().map(|g| g.abs()).sum();
-    assert!(total.abs() <= 8.0 * eps * magnitude, "{classes} logits of {size:e} in {}: {total:e} of {magnitude:e}", T::NAME);
+    assert!(
+        total.abs() <= 8.0 * eps * magnitude,
+        "{classes} logits of {size:e} in {}: {total:e} of {magnitude:e}",
+        T::NAME
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod accuracy;
 mod check_report;
 mod depth;
 mod derive;
+mod extremes;
 mod gradients;
 mod hooks;
 mod logits;
