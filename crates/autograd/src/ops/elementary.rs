@@ -97,7 +97,8 @@ impl<T: Scalar> Op<T> for SquareVjp {
         "square_vjp"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].zip(inputs[1], |x, g| (x + x) * g)
+        // Doubled last: 2x may be infinite where g is 0.
+        inputs[0].zip(inputs[1], |x, g| x * g + x * g)
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         Term::dense(at.tape().apply(SquareVjp, &[at.input(1 - input), at.cotangent()]))

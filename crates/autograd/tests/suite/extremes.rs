@@ -174,6 +174,14 @@ const DIFFERENCES: &[Difference] = &[
         why: "a kink; PyTorch chooses 0",
     },
     Difference {
+        functions: &["erf", "normal_cdf", "gelu"],
+        orders: &[2],
+        place: "the largest numbers",
+        holds: |x| x[0].is_finite() && x[0].abs() > 1e38,
+        here: "0",
+        why: "PyTorch: NaN, from 2x·0 where 2x is infinite",
+    },
+    Difference {
         functions: &["powf_0.5"],
         orders: &[2],
         place: "-∞",
