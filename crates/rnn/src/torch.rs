@@ -89,12 +89,19 @@ impl<T: Scalar> TanhRnn<Tensor<T>> {
     }
 
     /// The weights as `torch.nn.RNN` keeps them; its second bias is 0. A learned first state has no place there.
+    /// Gradients are laid out by [`gradients_to_torch`](TanhRnn::gradients_to_torch).
     pub fn to_torch(&self) -> TorchLayer<T> {
         TorchLayer {
             weight_ih: transposed(&self.weight_ih),
             weight_hh: transposed(&self.weight_hh),
             biases: self.bias.as_ref().map(|bias| (bias.clone(), Tensor::zeros(bias.shape()))),
         }
+    }
+
+    /// Gradients as `torch.nn.RNN` has them. Where a value is split in two biases, a gradient is that of both: our b
+    /// stands for bias_ih + bias_hh, so dE/d bias_ih = dE/d bias_hh = dE/db.
+    pub fn gradients_to_torch(&self) -> TorchLayer<T> {
+        TorchLayer { biases: self.bias.as_ref().map(|bias| (bias.clone(), bias.clone())), ..self.to_torch() }
     }
 }
 
@@ -115,12 +122,32 @@ impl<T: Scalar> Lstm<Tensor<T>> {
     }
 
     /// The weights as `torch.nn.LSTM` keeps them; its second bias is 0. Learned first states have no place there.
+    /// Gradients are laid out by [`gradients_to_torch`](Lstm::gradients_to_torch).
     pub fn to_torch(&self) -> TorchLayer<T> {
         TorchLayer {
             weight_ih: transposed(&self.weight_ih),
             weight_hh: transposed(&self.weight_hh),
             biases: self.bias.as_ref().map(|bias| (bias.clone(), Tensor::zeros(bias.shape()))),
         }
+    }
+
+    /// Gradients as `torch.nn.LSTM` has them. Where a value is split in two biases, a gradient is that of both: our b
+    /// stands for bias_ih + bias_hh, so dE/d bias_ih = dE/d bias_hh = dE/db.
+    ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::{OnTape, Tape, Tensor};
+    /// use rewind_rnn::{Lstm, unroll};
+    ///
+    /// let lstm = Lstm::<Tensor<f64>>::new(3, 5, &mut StdRng::seed_from_u64(1));
+    /// let tape = Tape::new();
+    /// let cell = lstm.on(&tape);
+    /// let gradient = unroll(&cell, tape.constant(Tensor::full(&[7, 2, 3], 0.5))).outputs().mean().backward().of(&cell);
+    /// let (bias_ih, bias_hh) = gradient.gradients_to_torch().biases.expect("an LSTM has biases");
+    /// assert_eq!(bias_ih, bias_hh);
+    /// ```
+    pub fn gradients_to_torch(&self) -> TorchLayer<T> {
+        TorchLayer { biases: self.bias.as_ref().map(|bias| (bias.clone(), bias.clone())), ..self.to_torch() }
     }
 }
 
@@ -148,7 +175,8 @@ impl<T: Scalar> Gru<Tensor<T>> {
     }
 
     /// The weights as `torch.nn.GRU` keeps them, with 0 for the second bias of r and z. It computes the same only with
-    /// the reset after the product; a learned first state has no place there.
+    /// the reset after the product; a learned first state has no place there. Gradients are laid out by
+    /// [`gradients_to_torch`](Gru::gradients_to_torch).
     pub fn to_torch(&self) -> TorchLayer<T> {
         let hidden = self.weight_hn.shape()[0];
         let zeros = |n| Tensor::zeros(&[n]);
@@ -161,6 +189,30 @@ impl<T: Scalar> Gru<Tensor<T>> {
                 (self.bias.clone().unwrap_or_else(|| zeros(3 * hidden)), joined(&[&zeros(2 * hidden), &bias_hn]))
             }),
         }
+    }
+
+    /// Gradients as `torch.nn.GRU` has them. Where a value is split in two biases, a gradient is that of both: those of
+    /// r and z are the same in bias_ih and bias_hh. Those of n differ, since the reset gate acts on the second: dE/db_n
+    /// and dE/dc_n. They are PyTorch's only with the reset after the product, the only form that it has.
+    ///
+    /// # Panics
+    /// If only one of the two biases is there: PyTorch has both or none, and nobody computed the other's gradient.
+    #[track_caller]
+    pub fn gradients_to_torch(&self) -> TorchLayer<T> {
+        let biases = match (&self.bias, &self.bias_hn) {
+            (Some(bias), Some(bias_hn)) => {
+                let rz = bias.slice(0, 0..2 * bias_hn.len());
+                Some((bias.clone(), joined(&[&rz, bias_hn])))
+            }
+            (None, None) => None,
+            (bias, _) => {
+                let (has, lacks) = if bias.is_some() { ("bias", "bias_hn") } else { ("bias_hn", "bias") };
+                panic!(
+                    "gradients_to_torch: the GRU has `{has}` and no `{lacks}`; expected both or none, as in PyTorch"
+                );
+            }
+        };
+        TorchLayer { biases, ..self.to_torch() }
     }
 }
 
@@ -189,6 +241,14 @@ mod tests {
         assert_eq!(lstm.bias, Lstm::from_torch(&lstm.to_torch()).expect("the shapes fit").bias);
         let rnn = TanhRnn::from_torch(&layer(1, 5, 2)).expect("the shapes fit");
         assert_eq!(rnn.weight_ih, TanhRnn::from_torch(&rnn.to_torch()).expect("the shapes fit").weight_ih);
+    }
+
+    #[test]
+    #[should_panic(expected = "the GRU has `bias` and no `bias_hn`; expected both or none, as in PyTorch")]
+    fn a_gradient_that_nobody_computed_is_not_made_up() {
+        let mut gradient = Gru::from_torch(&layer(3, 5, 2)).expect("the shapes fit");
+        gradient.bias_hn = None;
+        gradient.gradients_to_torch();
     }
 
     #[test]

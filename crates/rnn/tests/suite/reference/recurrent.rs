@@ -101,14 +101,13 @@ fn torch_layer<T: Scalar>(file: &Source<'_, T>, suffix: &str) -> TorchLayer<T> {
     }
 }
 
-/// Compares gradients that are laid out as PyTorch's, except that the second bias of a [`TorchLayer`] that came from
-/// `to_torch` is 0 where both biases have the same gradient.
-fn compare_layer<T: Scalar>(file: &mut Source<'_, T>, suffix: &str, layer: &TorchLayer<T>, bias_hh: Option<Tensor<T>>) {
+/// Compares gradients that are laid out as PyTorch's.
+fn compare_layer<T: Scalar>(file: &mut Source<'_, T>, suffix: &str, layer: &TorchLayer<T>) {
     file.compare(&format!("grad.weight_ih_{suffix}"), &layer.weight_ih);
     file.compare(&format!("grad.weight_hh_{suffix}"), &layer.weight_hh);
-    if let Some((bias_ih, _)) = &layer.biases {
+    if let Some((bias_ih, bias_hh)) = &layer.biases {
         file.compare(&format!("grad.bias_ih_{suffix}"), bias_ih);
-        file.compare(&format!("grad.bias_hh_{suffix}"), &bias_hh.unwrap_or_else(|| bias_ih.clone()));
+        file.compare(&format!("grad.bias_hh_{suffix}"), bias_hh);
     }
 }
 
@@ -117,7 +116,7 @@ impl<T: Scalar> Known<T> for TanhRnn<Tensor<T>> {
         TanhRnn::from_torch(&torch_layer(file, suffix)).expect("the file's shapes fit")
     }
     fn compare_gradients(&self, file: &mut Source<'_, T>, suffix: &str) {
-        compare_layer(file, suffix, &self.to_torch(), None);
+        compare_layer(file, suffix, &self.gradients_to_torch());
     }
 }
 
@@ -138,7 +137,7 @@ impl<T: Scalar> Known<T> for Lstm<Tensor<T>> {
         Lstm::from_torch(&torch_layer(file, suffix)).expect("the file's shapes fit")
     }
     fn compare_gradients(&self, file: &mut Source<'_, T>, suffix: &str) {
-        compare_layer(file, suffix, &self.to_torch(), None);
+        compare_layer(file, suffix, &self.gradients_to_torch());
     }
 }
 
@@ -157,7 +156,7 @@ impl<T: Scalar> Known<T> for ProjectedLstm<Tensor<T>> {
     fn compare_gradients(&self, file: &mut Source<'_, T>, suffix: &str) {
         let biases = Some((self.b.clone(), self.b.clone()));
         let layer = TorchLayer { weight_ih: self.w.transpose(), weight_hh: self.u.transpose(), biases };
-        compare_layer(file, suffix, &layer, None);
+        compare_layer(file, suffix, &layer);
         file.compare(&format!("grad.weight_hr_{suffix}"), &self.r.transpose());
     }
 }
@@ -167,13 +166,7 @@ impl<T: Scalar> Known<T> for Gru<Tensor<T>> {
         Gru::from_torch(&torch_layer(file, suffix)).expect("the file's shapes fit")
     }
     fn compare_gradients(&self, file: &mut Source<'_, T>, suffix: &str) {
-        // Both biases of r and z have one gradient; that of the second bias of n is its own.
-        let bias_hh = self.bias.as_ref().zip(self.bias_hn.as_ref()).map(|(bias, bias_hn)| {
-            let rz = 2 * bias_hn.len();
-            let numbers = [bias.slice(0, 0..rz).to_vec(), bias_hn.to_vec()].concat();
-            Tensor::from_vec(numbers, bias.shape())
-        });
-        compare_layer(file, suffix, &self.to_torch(), bias_hh);
+        compare_layer(file, suffix, &self.gradients_to_torch());
     }
 }
 
