@@ -1,7 +1,7 @@
 //! Saving and loading any module as a safetensors file, under the dotted names of its leaves.
 //!
 //! A file is written beside its place and renamed when it is whole: a crash, a full disk or a broken module leave the
-//! old file as it was. Loading looks at every name, type, shape and number first, reports all that is wrong at once,
+//! old file as it was. What a killed run has left beside it, `.NAME.PROCESS-NUMBER.tmp`, goes with the next save. Loading looks at every name, type, shape and number first, reports all that is wrong at once,
 //! and changes nothing unless all is right. Infinite and NaN parameters are refused both ways: a run that diverged
 //! must not replace the last good checkpoint.
 //!
@@ -25,11 +25,11 @@
 
 mod error;
 mod format;
+mod replace;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::{fs, io};
+use std::fs;
+use std::path::Path;
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
 use safetensors::SafeTensors;
@@ -90,7 +90,7 @@ pub fn save_tensors<T: Scalar>(
     }
     let mut entries = metadata.clone();
     entries.insert(FORMAT_KEY.to_owned(), FORMAT.to_owned());
-    replace(path, &format::encode(&sorted, &entries))
+    replace::replace(path, &format::encode(&sorted, &entries))
         .map_err(|source| CheckpointError::Write { path: path.to_owned(), source })
 }
 
@@ -201,37 +201,4 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<(SafeTensors<'a>, Metadata)
         found => return Err(CheckpointError::Foreign { path: path.to_owned(), found, expected: FORMAT }),
     }
     Ok((SafeTensors::deserialize(bytes).map_err(malformed)?, metadata))
-}
-
-/// Writes `bytes` to a new file in the folder of `path` and renames it to `path` when it is whole and on the disk.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use std::io::Write;
-
-    let (temporary, mut file) = create_beside(path)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    drop(file);
-    let result = written.and_then(|()| fs::rename(&temporary, path));
-    if result.is_err() {
-        // The first error is the one to report; that the file cannot be removed either adds nothing.
-        fs::remove_file(&temporary).ok();
-    }
-    result
-}
-
-/// A new file with a name of its own in the folder of `path`.
-fn create_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
-    loop {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let mut unique = std::ffi::OsString::from(".");
-        unique.push(name);
-        unique.push(format!(".{}-{number}.tmp", std::process::id()));
-        let temporary = path.with_file_name(unique);
-        match fs::OpenOptions::new().write(true).create_new(true).open(&temporary) {
-            Ok(file) => return Ok((temporary, file)),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e),
-        }
-    }
 }

@@ -1,0 +1,99 @@
+//! Writing a file so that its place holds the old one or the new one, whole, whatever happens in between.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Writes `bytes` to a new file in the folder of `path`, and renames it to `path` when it is whole and on the disk.
+///
+/// The new file is locked until then. The system lets go of a lock when its process ends, so what a killed writer has
+/// left is told from what a living one is writing: the former is removed first.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    remove_abandoned(folder, name);
+    let (temporary, mut file) = create_beside(path, name)?;
+    let result = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, path));
+    if result.is_err() {
+        // The first error is the one to report; that the file cannot be removed either adds nothing.
+        fs::remove_file(&temporary).ok();
+        return result;
+    }
+    // The new name is on the disk with its folder. Not every system can open or sync one; the file is in its place.
+    File::open(folder).and_then(|folder| folder.sync_all()).ok();
+    Ok(())
+}
+
+/// A new file in the folder of `path` that nobody else writes to or removes.
+fn create_beside(path: &Path, name: &OsStr) -> io::Result<(PathBuf, File)> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let temporary = path.with_file_name(temporary_name(name, std::process::id(), number));
+        let file = match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(e) => return Err(e),
+        };
+        // Before the lock another writer may have taken the file for an abandoned one: then it is locked, or gone.
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {}
+            Ok(()) if !fs::exists(&temporary)? => {}
+            // Where there are no locks nobody can take one, and nothing is removed.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok((temporary, file)),
+        }
+    }
+}
+
+/// Removes what killed writers of `name` have left in `folder`. What cannot be removed stays: that is no reason not to
+/// write.
+fn remove_abandoned(folder: &Path, name: &OsStr) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if !is_temporary(&entry.file_name(), name) || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let Ok(file) = OpenOptions::new().write(true).open(entry.path()) else { continue };
+        if file.try_lock().is_ok() {
+            fs::remove_file(entry.path()).ok();
+        }
+    }
+}
+
+fn temporary_name(name: &OsStr, process: u32, number: u64) -> OsString {
+    let mut temporary = OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{process}-{number}.tmp"));
+    temporary
+}
+
+/// Whether [`temporary_name`] makes this name.
+fn is_temporary(found: &OsStr, name: &OsStr) -> bool {
+    let middle = (found.as_encoded_bytes().strip_prefix(b"."))
+        .and_then(|rest| rest.strip_prefix(name.as_encoded_bytes()))
+        .and_then(|rest| rest.strip_prefix(b".")?.strip_suffix(b".tmp"));
+    let Some((process, number)) = middle.and_then(|m| std::str::from_utf8(m).ok()?.split_once('-')) else {
+        return false;
+    };
+    let (Ok(process), Ok(number)) = (process.parse(), number.parse()) else { return false };
+    temporary_name(name, process, number) == found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_its_own_are_taken_for_temporary() {
+        let is = |found: &str| is_temporary(OsStr::new(found), OsStr::new("a.b"));
+        assert!(is(".a.b.17-0.tmp") && is(".a.b.4294967295-18446744073709551615.tmp"));
+        for other in
+            ["a.b", ".a.b.tmp", ".a.b.17.tmp", ".a.b.17-0.part", ".a.b.17-x.tmp", ".a.b.017-0.tmp", ".a.c.17-0.tmp"]
+        {
+            assert!(!is(other), "{other}");
+        }
+        assert!(!is(".a.b.c.17-0.tmp") && !is(".a.b.17-0-0.tmp") && !is(".a.b.+17-0.tmp") && !is(""));
+    }
+}
