@@ -24,19 +24,19 @@
 //! ```
 
 mod error;
+mod file;
 mod format;
 mod replace;
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
-use safetensors::SafeTensors;
 
 use crate::non_finite::finite_tensor;
 
 pub use error::{CheckpointError, Problem};
+pub use file::{Numbers, TensorFile, TensorInfo};
 
 /// What a user wants to keep beside the numbers, by key. Keys that begin with `rewind.` are taken.
 pub type Metadata = BTreeMap<String, String>;
@@ -104,47 +104,76 @@ pub fn load<T: Scalar, M: Parameters<Tensor<T>>>(
     path: impl AsRef<Path>,
     module: &mut M,
 ) -> Result<Metadata, CheckpointError> {
-    let path = path.as_ref();
-    let bytes = read(path)?;
-    let (file, metadata) = parse(path, &bytes)?;
-    let mut problems = Vec::new();
-    let mut loaded = Vec::new();
-    let mut known = std::collections::HashSet::new();
+    load_with(path.as_ref(), module, Numbers::AsStored)
+}
+
+/// [`load`] of a module that was saved with numbers of another type; see [`Numbers::Converted`].
+///
+/// # Errors
+/// As [`load`]; another type is none, but a number beyond the range of `T` is.
+pub fn load_converted<T: Scalar, M: Parameters<Tensor<T>>>(
+    path: impl AsRef<Path>,
+    module: &mut M,
+) -> Result<Metadata, CheckpointError> {
+    load_with(path.as_ref(), module, Numbers::Converted)
+}
+
+fn load_with<T: Scalar, M: Parameters<Tensor<T>>>(
+    path: &Path,
+    module: &mut M,
+    numbers: Numbers,
+) -> Result<Metadata, CheckpointError> {
+    let file = TensorFile::open(path)?;
+    let metadata = own(&file)?;
+    put(module, read_module(&file, module, numbers)?);
+    Ok(metadata)
+}
+
+/// The tensors of a file for every leaf of `module`, in their order.
+fn read_module<T: Scalar, M: Parameters<Tensor<T>>>(
+    file: &TensorFile,
+    module: &M,
+    numbers: Numbers,
+) -> Result<Vec<Tensor<T>>, CheckpointError> {
+    let (mut problems, mut loaded) = (Vec::new(), Vec::new());
+    let mut known = HashSet::new();
     module.visit(|name, tensor| {
         known.insert(name.to_owned());
-        let Ok(view) = file.tensor(name) else {
+        let Some(info) = file.info(name) else {
             let shape = tensor.shape().to_vec();
             return problems.push(Problem::Missing { name: name.to_owned(), shape });
         };
-        let (found, expected) = (view.shape(), tensor.shape());
-        if found != expected {
-            let (found, expected) = (found.to_vec(), expected.to_vec());
+        if info.shape != tensor.shape() {
+            let (found, expected) = (info.shape.clone(), tensor.shape().to_vec());
             problems.push(Problem::Shape { name: name.to_owned(), found, expected });
         }
-        match format::decode(&view) {
-            Ok(value) => {
-                problems.extend(finite_tensor(name, &value).err().map(Problem::NonFinite));
-                loaded.push(value);
-            }
-            Err(found) => problems.push(Problem::Type { name: name.to_owned(), found, expected: T::NAME }),
+        match read_finite(file, name, numbers) {
+            Ok(value) => loaded.push(value),
+            Err(problem) => problems.push(problem),
         }
     });
-    let mut unexpected: Vec<_> = file.iter().filter(|(name, _)| !known.contains(*name)).collect();
-    unexpected.sort_by_key(|(name, _)| *name);
-    problems.extend(unexpected.iter().map(|(name, view)| {
-        let shape = view.shape().to_vec();
-        Problem::Unexpected { name: (*name).to_owned(), shape }
+    problems.extend(file.tensors().iter().filter(|info| !known.contains(&info.name)).map(|info| {
+        let (name, shape) = (info.name.clone(), info.shape.clone());
+        Problem::Unexpected { name, shape }
     }));
-    if !problems.is_empty() {
-        return Err(CheckpointError::Mismatch { path: path.to_owned(), problems });
-    }
-    let mut rest = loaded.into_iter();
+    if problems.is_empty() { Ok(loaded) } else { Err(file.mismatch(problems)) }
+}
+
+/// The numbers of one tensor, if all are finite.
+pub(crate) fn read_finite<T: Scalar>(file: &TensorFile, name: &str, numbers: Numbers) -> Result<Tensor<T>, Problem> {
+    let tensor = file.read(name, numbers)?;
+    finite_tensor(name, &tensor).map_err(Problem::NonFinite)?;
+    Ok(tensor)
+}
+
+/// Puts tensors in the place of the leaves.
+fn put<T: Scalar, M: Parameters<Tensor<T>>>(module: &mut M, tensors: Vec<Tensor<T>>) {
+    let mut rest = tensors.into_iter();
     module.visit_mut(|_, tensor| {
         if let Some(value) = rest.next() {
             *tensor = value;
         }
     });
-    Ok(metadata)
 }
 
 /// All tensors of a checkpoint in the order of their names, and its metadata: what [`save_tensors`] saved.
@@ -153,24 +182,16 @@ pub fn load<T: Scalar, M: Parameters<Tensor<T>>>(
 /// If the file cannot be read, is truncated or foreign; or with all tensors of another type than `T`, or with infinite
 /// or NaN numbers.
 pub fn load_tensors<T: Scalar>(path: impl AsRef<Path>) -> Result<(NamedTensors<T>, Metadata), CheckpointError> {
-    let path = path.as_ref();
-    let bytes = read(path)?;
-    let (file, metadata) = parse(path, &bytes)?;
+    let file = TensorFile::open(path)?;
+    let metadata = own(&file)?;
     let (mut problems, mut tensors) = (Vec::new(), Vec::new());
-    for (name, view) in file.iter() {
-        match format::decode(&view) {
-            Ok(value) => {
-                problems.extend(finite_tensor(name, &value).err().map(Problem::NonFinite));
-                tensors.push((name.to_owned(), value));
-            }
-            Err(found) => problems.push(Problem::Type { name: name.to_owned(), found, expected: T::NAME }),
+    for TensorInfo { name, .. } in file.tensors() {
+        match read_finite(&file, name, Numbers::AsStored) {
+            Ok(value) => tensors.push((name.clone(), value)),
+            Err(problem) => problems.push(problem),
         }
     }
-    if !problems.is_empty() {
-        return Err(CheckpointError::Mismatch { path: path.to_owned(), problems });
-    }
-    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok((tensors, metadata))
+    if problems.is_empty() { Ok((tensors, metadata)) } else { Err(file.mismatch(problems)) }
 }
 
 /// The metadata alone: what module to make before its parameters are loaded.
@@ -178,27 +199,14 @@ pub fn load_tensors<T: Scalar>(path: impl AsRef<Path>) -> Result<(NamedTensors<T
 /// # Errors
 /// If the file cannot be read, is truncated or foreign.
 pub fn metadata(path: impl AsRef<Path>) -> Result<Metadata, CheckpointError> {
-    let path = path.as_ref();
-    let bytes = read(path)?;
-    Ok(parse(path, &bytes)?.1)
+    own(&TensorFile::open(path)?)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
-    fs::read(path).map_err(|source| CheckpointError::Read { path: path.to_owned(), source })
-}
-
-/// The tensors and the user's metadata of a file that [`save`] wrote.
-fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<(SafeTensors<'a>, Metadata), CheckpointError> {
-    let malformed = |e: safetensors::SafeTensorError| CheckpointError::Malformed {
-        path: path.to_owned(),
-        bytes: bytes.len(),
-        reason: e.to_string(),
-    };
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
-    let mut metadata: Metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+/// The user's metadata of a file that [`save`] wrote.
+fn own(file: &TensorFile) -> Result<Metadata, CheckpointError> {
+    let mut metadata = file.metadata().clone();
     match metadata.remove(FORMAT_KEY) {
-        Some(version) if version == FORMAT => {}
-        found => return Err(CheckpointError::Foreign { path: path.to_owned(), found, expected: FORMAT }),
+        Some(version) if version == FORMAT => Ok(metadata),
+        found => Err(CheckpointError::Foreign { path: file.path().to_owned(), found, expected: FORMAT }),
     }
-    Ok((SafeTensors::deserialize(bytes).map_err(malformed)?, metadata))
 }

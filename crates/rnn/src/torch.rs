@@ -1,12 +1,16 @@
-//! Weights from and to PyTorch's layouts.
+//! Weights from and to PyTorch's layouts, and from the safetensors files that it writes: see [`FromTorch`].
 //!
 //! PyTorch keeps the transposes of our weights (gates along the first axis), two biases where one would do, and the
 //! GRU's recurrent weight in one piece. The gate orders are the same: i, f, g, o and r, z, n.
+
+mod file;
 
 use rewind_autograd::{Scalar, Tensor};
 use thiserror::Error;
 
 use crate::{Gru, Lstm, Reset, TanhRnn};
+
+pub use file::{FromTorch, LayerName};
 
 /// One layer, in one direction, as `torch.nn.RNN`, `LSTM` and `GRU` name and lay out its parameters; G is 1, 4 or 3.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use crate::NonFinite;
 
+const FOREIGN: &str = "not a checkpoint: its metadata has no `rewind.format`; `checkpoint::TensorFile` reads the files of \
+                       other programs, `torch::FromTorch` the layers of PyTorch";
+
 /// Why a module was not saved or loaded. Neither it nor an older file has been changed then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -41,8 +44,8 @@ pub enum CheckpointError {
     /// A safetensors file that was written by another program, or by another version. Its layouts may differ where its
     /// shapes do not.
     #[error(
-        "checkpoint {path:?}: a safetensors file, but {}; expected version {expected}",
-        .found.as_ref().map_or("not a checkpoint: its metadata has no `rewind.format`".to_owned(), |v| format!("of format version {v:?}"))
+        "checkpoint {path:?}: a safetensors file, but {}",
+        .found.as_ref().map_or(FOREIGN.to_owned(), |v| format!("of format version {v:?}; expected version {expected}"))
     )]
     Foreign {
         /// The file.
@@ -105,6 +108,33 @@ pub enum Problem {
         /// The shape in the module.
         expected: Vec<usize>,
     },
+    /// A foreign file lacks a tensor.
+    NotInFile {
+        /// Its name.
+        name: String,
+        /// The names of all tensors that are there.
+        others: Vec<String>,
+    },
+    /// A tensor of a foreign file has a shape that does not belong to the module.
+    Layout {
+        /// Its name.
+        name: String,
+        /// The shape in the file.
+        found: Vec<usize>,
+        /// What was expected.
+        expected: String,
+    },
+    /// A number lies beyond the range of the type that it was to be converted to.
+    Range {
+        /// The name of the tensor.
+        name: String,
+        /// The place within it, one position per axis.
+        index: Vec<usize>,
+        /// The number.
+        value: f64,
+        /// That type.
+        expected: &'static str,
+    },
     /// A tensor has numbers of another type than the leaf.
     Type {
         /// Its name.
@@ -131,11 +161,27 @@ impl fmt::Display for Problem {
             Problem::Shape { name, found, expected } => {
                 write!(f, "`{name}` has shape {found:?}; expected {expected:?}")
             }
+            Problem::NotInFile { name, others } => {
+                const SHOWN: usize = 4;
+                write!(f, "`{name}` is not in the file, which holds {}", quoted(&others[..others.len().min(SHOWN)]))?;
+                if others.len() > SHOWN { write!(f, " and {} more", others.len() - SHOWN) } else { Ok(()) }
+            }
+            Problem::Layout { name, found, expected } => write!(f, "`{name}` has shape {found:?}; expected {expected}"),
+            Problem::Range { name, index, value, expected } => {
+                write!(f, "`{name}` is {value:e} at {index:?}; expected a number in the range of {expected}")
+            }
             Problem::Type { name, found, expected } => write!(f, "`{name}` holds {found}; expected {expected}"),
             Problem::NonFinite(e) => e.fmt(f),
             Problem::Name { name } => write!(f, "`{name}` is used twice or reserved; expected a name of its own"),
         }
     }
+}
+
+fn quoted(names: &[String]) -> String {
+    if names.is_empty() {
+        return "no tensor".to_owned();
+    }
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn count(problems: &[Problem]) -> String {

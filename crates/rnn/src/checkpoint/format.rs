@@ -3,13 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::Range;
 
+use half::{bf16, f16};
+use rewind_autograd::shape::unravel;
 use rewind_autograd::{Scalar, Tensor};
 use safetensors::Dtype;
-use safetensors::tensor::TensorView;
+
+use super::{Metadata, Numbers, Problem, TensorInfo};
 
 /// The name that the header keeps for the metadata.
 pub(super) const METADATA: &str = "__metadata__";
+
+/// The longest header that is read, in bytes: that of the `safetensors` crate.
+const LONGEST_HEADER: usize = 100_000_000;
 
 /// 8 bytes of header length, a JSON header padded with spaces to a multiple of 8, the numbers in little-endian order.
 pub(super) fn encode<T: Scalar>(tensors: &BTreeMap<&str, &Tensor<T>>, metadata: &BTreeMap<String, String>) -> Vec<u8> {
@@ -58,16 +65,84 @@ fn quoted(text: &str) -> String {
     out + "\""
 }
 
-/// The tensor, or the name of the type it holds if that is not `T`.
-pub(super) fn decode<T: Scalar>(view: &TensorView<'_>) -> Result<Tensor<T>, String> {
-    let numbers: Vec<T> = match view.dtype() {
-        Dtype::F32 if T::NAME == "f32" => {
-            view.data().as_chunks().0.iter().map(|&b| T::from_f64(f32::from_le_bytes(b).into())).collect()
+/// What a file says it holds.
+pub(super) struct Parsed {
+    /// In the order of their names.
+    pub(super) tensors: Vec<TensorInfo>,
+    /// The type and the place in the file of every tensor.
+    pub(super) numbers: Vec<(Dtype, Range<usize>)>,
+    pub(super) metadata: Metadata,
+}
+
+/// Reads the header of a whole file, or says why it is none.
+///
+/// The `safetensors` crate checks types, shapes and offsets against each other. The sum that compares them with the length
+/// of the file can overflow there, so it is done here.
+pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
+    let (length, rest) = bytes.split_first_chunk().ok_or("there is no room for the header length")?;
+    let length = u64::from_le_bytes(*length);
+    let header = usize::try_from(length).ok().filter(|&n| n <= LONGEST_HEADER).and_then(|n| rest.get(..n));
+    let header = header.ok_or_else(|| format!("the header is said to be {length} bytes long"))?;
+    let data = &rest[header.len()..];
+    let listed: safetensors::tensor::Metadata =
+        serde_json::from_slice(header).map_err(|e| format!("invalid header: {e}"))?;
+    if listed.data_len() != data.len() {
+        return Err(format!("{} bytes of numbers are listed, {} are there", listed.data_len(), data.len()));
+    }
+    let start = bytes.len() - data.len();
+    let mut all: Vec<_> = listed.tensors().into_iter().collect();
+    all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let (mut tensors, mut numbers) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
+    for (name, info) in all {
+        // Of a tensor without numbers the other axes say nothing about the length of the file, and may be of any size.
+        let room = info.shape.iter().try_fold(size_of::<f64>(), |room, &n| room.checked_mul(n.max(1)));
+        if room.is_none_or(|room| isize::try_from(room).is_err()) {
+            return Err(format!("`{name}` has shape {:?}, more than memory can hold", info.shape));
         }
-        Dtype::F64 if T::NAME == "f64" => {
-            view.data().as_chunks().0.iter().map(|&b| T::from_f64(f64::from_le_bytes(b))).collect()
+        numbers.push((info.dtype, start + info.data_offsets.0..start + info.data_offsets.1));
+        tensors.push(TensorInfo { name, shape: info.shape.clone(), dtype: info.dtype.to_string().to_lowercase() });
+    }
+    let metadata = listed.metadata().clone().unwrap_or_default().into_iter().collect();
+    Ok(Parsed { tensors, numbers, metadata })
+}
+
+/// The tensor that lies in `data`, or why there is none of numbers of type `T`.
+pub(super) fn decode<T: Scalar>(
+    name: &str,
+    dtype: Dtype,
+    shape: &[usize],
+    data: &[u8],
+    numbers: Numbers,
+) -> Result<Tensor<T>, Problem> {
+    let convert = numbers == Numbers::Converted;
+    let exact = |wide: Vec<T>| Ok(Tensor::from_vec(wide, shape));
+    match dtype {
+        Dtype::F32 if convert || T::NAME == "f32" => {
+            exact(each(data, |bytes| T::from_f64(f32::from_le_bytes(bytes).into())))
         }
-        other => return Err(format!("{other:?}").to_lowercase()),
-    };
-    Ok(Tensor::from_vec(numbers, view.shape()))
+        Dtype::F64 if T::NAME == "f64" => exact(each(data, |bytes| T::from_f64(f64::from_le_bytes(bytes)))),
+        Dtype::F16 if convert => exact(each(data, |bytes| T::from_f64(f16::from_le_bytes(bytes).to_f64()))),
+        Dtype::BF16 if convert => exact(each(data, |bytes| T::from_f64(bf16::from_le_bytes(bytes).to_f64()))),
+        Dtype::F64 if convert => {
+            let wide = each(data, f64::from_le_bytes);
+            let narrow: Vec<T> = wide.iter().map(|&x| T::from_f64(x)).collect();
+            let lost = |(x, y): (&f64, &T)| x.is_finite() && !y.is_finite();
+            match wide.iter().zip(&narrow).position(lost) {
+                Some(at) => {
+                    let (name, index) = (name.to_owned(), unravel(at, shape));
+                    Err(Problem::Range { name, index, value: wide[at], expected: T::NAME })
+                }
+                None => exact(narrow),
+            }
+        }
+        other => {
+            let (name, found) = (name.to_owned(), other.to_string().to_lowercase());
+            Err(Problem::Type { name, found, expected: T::NAME })
+        }
+    }
+}
+
+/// What `number` makes of the bytes of every number.
+fn each<const SIZE: usize, R>(data: &[u8], number: impl Fn([u8; SIZE]) -> R) -> Vec<R> {
+    data.as_chunks().0.iter().map(|&bytes| number(bytes)).collect()
 }

@@ -160,7 +160,8 @@ fn truncated_and_foreign_files_are_named() {
     fs::write(folder.file(), safetensors::serialize([("scale", view)], None).expect("a tensor")).expect("writable");
     assert_eq!(
         refused(&folder),
-        "a safetensors file, but not a checkpoint: its metadata has no `rewind.format`; expected version 1"
+        "a safetensors file, but not a checkpoint: its metadata has no `rewind.format`; `checkpoint::TensorFile` reads \
+         the files of other programs, `torch::FromTorch` the layers of PyTorch"
     );
     let text = String::from_utf8_lossy(&whole).into_owned();
     let at = text.find("\"rewind.format\":\"1\"").expect("the version is in the header") + 17;

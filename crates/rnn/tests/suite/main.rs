@@ -14,3 +14,4 @@ mod oracles;
 mod reference;
 mod segments;
 mod time;
+mod torch_file;

@@ -1,0 +1,157 @@
+//! A safetensors file, whoever wrote it: what it holds, and its numbers.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use rewind_autograd::{Scalar, Tensor};
+use safetensors::Dtype;
+
+use super::{CheckpointError, Metadata, Problem, format};
+
+/// What to do with numbers of another type than the one that is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Numbers {
+    /// Refuse them.
+    #[default]
+    AsStored,
+    /// Convert `f16`, `bf16`, `f32` and `f64`. To a wider type this is exact; from `f64` to `f32` it rounds to the nearest
+    /// number, and one that lies beyond the largest is refused. Other types (integers, 8-bit numbers) are refused too.
+    Converted,
+}
+
+/// One tensor of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TensorInfo {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// The type of its numbers, as `f32`, `bf16` or `i64`.
+    pub dtype: String,
+}
+
+/// A safetensors file of this library or of another program, read and found whole. Prints as a list of what it holds.
+///
+/// ```
+/// # use rewind_autograd::{Tensor, parameters};
+/// # use rewind_rnn::checkpoint;
+/// use rewind_rnn::checkpoint::{Numbers, TensorFile};
+///
+/// # parameters! { struct Model<P> { weight: P, bias: P } }
+/// # let path = std::env::temp_dir().join(format!("rewind-doc-file-{}.safetensors", std::process::id()));
+/// # checkpoint::save(&path, &Model { weight: Tensor::full(&[2, 3], 0.5_f32), bias: Tensor::zeros(&[3]) }, &[].into())?;
+/// let file = TensorFile::open(&path)?;
+/// println!("{file}");
+/// assert_eq!((file.tensors()[1].name.as_str(), file.tensors()[1].shape.as_slice()), ("weight", &[2, 3][..]));
+/// let weight: Tensor<f64> = file.tensor("weight", Numbers::Converted)?; // it holds f32
+/// assert_eq!(weight.to_vec(), [0.5; 6]);
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), checkpoint::CheckpointError>(())
+/// ```
+#[derive(Clone)]
+pub struct TensorFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    tensors: Vec<TensorInfo>,
+    /// The type and the place in `bytes` of every tensor.
+    numbers: Vec<(Dtype, Range<usize>)>,
+    metadata: Metadata,
+}
+
+impl TensorFile {
+    /// Reads the file at `path`, and sees that every tensor lies in it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is truncated or no safetensors file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
+        let path = path.as_ref().to_owned();
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(source) => return Err(CheckpointError::Read { path, source }),
+        };
+        match format::parse(&bytes) {
+            Ok(format::Parsed { tensors, numbers, metadata }) => {
+                Ok(TensorFile { path, bytes, tensors, numbers, metadata })
+            }
+            Err(reason) => Err(CheckpointError::Malformed { path, bytes: bytes.len(), reason }),
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All tensors, in the order of their names.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    /// All metadata, as they stand in the file.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The numbers of tensor `name`, infinite ones and NaN too.
+    ///
+    /// # Errors
+    /// If there is no such tensor, it holds another type and `numbers` does not allow to convert it, or a number of it lies
+    /// beyond the range of `T`.
+    pub fn tensor<T: Scalar>(&self, name: &str, numbers: Numbers) -> Result<Tensor<T>, CheckpointError> {
+        self.read(name, numbers).map_err(|problem| self.mismatch(vec![problem]))
+    }
+
+    /// [`tensor`](TensorFile::tensor), where the file is named later.
+    pub(crate) fn read<T: Scalar>(&self, name: &str, numbers: Numbers) -> Result<Tensor<T>, Problem> {
+        let Some(at) = self.position(name) else {
+            let others = self.tensors.iter().map(|tensor| tensor.name.clone()).collect();
+            return Err(Problem::NotInFile { name: name.to_owned(), others });
+        };
+        let (dtype, place) = &self.numbers[at];
+        format::decode(name, *dtype, &self.tensors[at].shape, &self.bytes[place.clone()], numbers)
+    }
+
+    /// Whether there is a tensor of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.position(name).is_some()
+    }
+
+    /// The tensor of that name.
+    pub(super) fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.position(name).map(|at| &self.tensors[at])
+    }
+
+    /// All that is wrong with the file.
+    pub(crate) fn mismatch(&self, problems: Vec<Problem>) -> CheckpointError {
+        CheckpointError::Mismatch { path: self.path.clone(), problems }
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).ok()
+    }
+}
+
+impl fmt::Display for TensorFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} tensors, {} bytes", self.path.display(), self.tensors.len(), self.bytes.len())?;
+        let width = self.tensors.iter().map(|tensor| tensor.name.chars().count()).max().unwrap_or(0);
+        for TensorInfo { name, shape, dtype } in &self.tensors {
+            write!(f, "\n  {name:<width$}  {dtype:<4}  {shape:?}")?;
+        }
+        self.metadata.iter().try_for_each(|(key, value)| write!(f, "\n  {key} = {value:?}"))
+    }
+}
+
+/// Without the numbers.
+impl fmt::Debug for TensorFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TensorFile { path, tensors, metadata, .. } = self;
+        f.debug_struct("TensorFile")
+            .field("path", path)
+            .field("tensors", tensors)
+            .field("metadata", metadata)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,201 @@
+//! Modules out of a safetensors file that PyTorch wrote.
+
+use std::path::Path;
+
+use rewind_autograd::{Scalar, Tensor};
+
+use super::{TorchLayer, TorchShapeError, transposed};
+use crate::checkpoint::{CheckpointError, Numbers, Problem, TensorFile, read_finite};
+use crate::{Gru, Linear, Lstm, TanhRnn};
+
+/// What a layer of a `torch.nn.RNN`, `LSTM` or `GRU` is called in a file: the name of the network in the model that was
+/// saved, the number of the layer, and the direction.
+///
+/// ```
+/// use rewind_rnn::torch::LayerName;
+///
+/// // encoder.rnn.weight_ih_l1_reverse, encoder.rnn.weight_hh_l1_reverse, ...
+/// let second = LayerName::new("encoder.rnn", 1).reverse();
+/// assert_eq!(second.parameter("weight_ih"), "encoder.rnn.weight_ih_l1_reverse");
+/// // weight_ih_l0, ...: the network itself was saved.
+/// assert_eq!(LayerName::new("", 0).parameter("weight_ih"), "weight_ih_l0");
+/// // cell.weight_ih, ...: a `torch.nn.LSTMCell` has no layers.
+/// assert_eq!(LayerName::cell("cell").parameter("weight_ih"), "cell.weight_ih");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerName {
+    network: String,
+    layer: Option<usize>,
+    reverse: bool,
+}
+
+impl LayerName {
+    /// Layer `layer`, from 0, of `network`, forward in time. The name of the network is empty if it was saved alone.
+    pub fn new(network: &str, layer: usize) -> Self {
+        LayerName { network: network.to_owned(), layer: Some(layer), reverse: false }
+    }
+
+    /// A `torch.nn.RNNCell`, `LSTMCell` or `GRUCell`.
+    pub fn cell(cell: &str) -> Self {
+        LayerName { network: cell.to_owned(), layer: None, reverse: false }
+    }
+
+    /// The same layer backward in time, of a network with `bidirectional=True`.
+    pub fn reverse(self) -> Self {
+        LayerName { reverse: true, ..self }
+    }
+
+    /// The full name of a parameter: of `weight_ih`, say.
+    pub fn parameter(&self, parameter: &str) -> String {
+        joined(&self.network, &format!("{parameter}{}", self.suffix()))
+    }
+
+    fn suffix(&self) -> String {
+        let layer = self.layer.map_or(String::new(), |layer| format!("_l{layer}"));
+        layer + if self.reverse { "_reverse" } else { "" }
+    }
+
+    /// Whether `name` is that of a parameter of this layer, known here or not.
+    fn covers(&self, name: &str) -> bool {
+        let prefix = joined(&self.network, "");
+        name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(&self.suffix())).is_some_and(|p| !p.contains('.'))
+    }
+}
+
+/// `name` in `module`, which may have no name.
+fn joined(module: &str, name: &str) -> String {
+    if module.is_empty() { name.to_owned() } else { format!("{module}.{name}") }
+}
+
+/// A module that PyTorch has too, read from a safetensors file under PyTorch's names and from its layouts.
+///
+/// ```no_run
+/// use rewind_autograd::Tensor;
+/// use rewind_rnn::checkpoint::{Numbers, TensorFile};
+/// use rewind_rnn::torch::{FromTorch, LayerName};
+/// use rewind_rnn::{Linear, Lstm};
+///
+/// // In Python: save_file(model.state_dict(), "model.safetensors")
+/// let lstm = Lstm::<Tensor<f32>>::load_torch("model.safetensors", &LayerName::new("rnn", 0), Numbers::AsStored)?;
+///
+/// // Several modules of one file, whatever type of floats it holds.
+/// let file = TensorFile::open("model.safetensors")?;
+/// let layer = |layer| Lstm::<Tensor<f32>>::read_torch(&file, &LayerName::new("rnn", layer), Numbers::Converted);
+/// let (first, second) = (layer(0)?, layer(1)?);
+/// let read_out = Linear::<Tensor<f32>>::read_torch(&file, "head", Numbers::Converted)?;
+/// # Ok::<(), rewind_rnn::checkpoint::CheckpointError>(())
+/// ```
+pub trait FromTorch: Sized {
+    /// What says where the module lies: [`LayerName`] for a recurrent layer, the prefix of its parameters for others.
+    type Name: ?Sized;
+
+    /// The module of that name in `file`.
+    ///
+    /// # Errors
+    /// If a parameter is missing, has a shape that does not belong to the module, holds another type that `numbers` does
+    /// not allow to convert, or holds an infinite or NaN number; or if the layer has parameters that the module has not,
+    /// such as the projection of an LSTM.
+    fn read_torch(file: &TensorFile, name: &Self::Name, numbers: Numbers) -> Result<Self, CheckpointError>;
+
+    /// The module of that name in the file at `path`.
+    ///
+    /// # Errors
+    /// As [`TensorFile::open`] and [`read_torch`](FromTorch::read_torch).
+    fn load_torch(path: impl AsRef<Path>, name: &Self::Name, numbers: Numbers) -> Result<Self, CheckpointError> {
+        Self::read_torch(&TensorFile::open(path)?, name, numbers)
+    }
+}
+
+/// A parameter that a layer may have in PyTorch.
+const PARAMETERS: [&str; 4] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"];
+
+impl<T: Scalar> TorchLayer<T> {
+    /// The layer of that name in `file`, whatever kind of cell it is. Without any bias it is one of `bias=False`.
+    ///
+    /// # Errors
+    /// As [`FromTorch::read_torch`]; shapes are looked at when a cell is made of it.
+    pub fn read(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self, CheckpointError> {
+        let mut problems = Vec::new();
+        let mut read = |parameter| match read_finite(file, &name.parameter(parameter), numbers) {
+            Ok(tensor) => Some(tensor),
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        };
+        let [weight_ih, weight_hh] = ["weight_ih", "weight_hh"].map(&mut read);
+        let has_bias = ["bias_ih", "bias_hh"].iter().any(|bias| file.has(&name.parameter(bias)));
+        let biases = if has_bias { ["bias_ih", "bias_hh"].map(&mut read) } else { [None, None] };
+        let known = PARAMETERS.map(|parameter| name.parameter(parameter));
+        let others = file.tensors().iter().filter(|info| name.covers(&info.name) && !known.contains(&info.name));
+        problems.extend(others.map(|info| {
+            let (name, shape) = (info.name.clone(), info.shape.clone());
+            Problem::Unexpected { name, shape }
+        }));
+        match (weight_ih, weight_hh, biases) {
+            (Some(weight_ih), Some(weight_hh), [bias_ih, bias_hh]) if problems.is_empty() => {
+                Ok(TorchLayer { weight_ih, weight_hh, biases: bias_ih.zip(bias_hh) })
+            }
+            _ => Err(file.mismatch(problems)),
+        }
+    }
+}
+
+/// A cell from the layer of that name.
+fn cell<T: Scalar, C>(
+    file: &TensorFile,
+    name: &LayerName,
+    numbers: Numbers,
+    from_torch: impl FnOnce(&TorchLayer<T>) -> Result<C, TorchShapeError>,
+) -> Result<C, CheckpointError> {
+    from_torch(&TorchLayer::read(file, name, numbers)?).map_err(|e| {
+        let expected = format!("{} for a {} of {} units", e.expected, e.cell, e.hidden);
+        file.mismatch(vec![Problem::Layout { name: name.parameter(e.parameter), found: e.found, expected }])
+    })
+}
+
+/// From a `torch.nn.RNN` with `nonlinearity="tanh"`; a file does not say which it was.
+impl<T: Scalar> FromTorch for TanhRnn<Tensor<T>> {
+    type Name = LayerName;
+    fn read_torch(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self, CheckpointError> {
+        cell(file, name, numbers, TanhRnn::from_torch)
+    }
+}
+
+impl<T: Scalar> FromTorch for Lstm<Tensor<T>> {
+    type Name = LayerName;
+    fn read_torch(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self, CheckpointError> {
+        cell(file, name, numbers, Lstm::from_torch)
+    }
+}
+
+impl<T: Scalar> FromTorch for Gru<Tensor<T>> {
+    type Name = LayerName;
+    fn read_torch(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self, CheckpointError> {
+        cell(file, name, numbers, Gru::from_torch)
+    }
+}
+
+/// From a `torch.nn.Linear`, whose weight is the transpose of ours: `[O, I]`. Without a bias it is one of `bias=False`.
+impl<T: Scalar> FromTorch for Linear<Tensor<T>> {
+    type Name = str;
+    fn read_torch(file: &TensorFile, name: &str, numbers: Numbers) -> Result<Self, CheckpointError> {
+        let read = |parameter: &str, fits: &dyn Fn(&[usize]) -> bool, expected: String| {
+            let name = joined(name, parameter);
+            let tensor: Tensor<T> =
+                read_finite(file, &name, numbers).map_err(|problem| file.mismatch(vec![problem]))?;
+            if fits(tensor.shape()) {
+                return Ok(tensor);
+            }
+            let found = tensor.shape().to_vec();
+            Err(file.mismatch(vec![Problem::Layout { name, found, expected }]))
+        };
+        let is_matrix = |shape: &[usize]| matches!(shape, [outputs, inputs] if outputs * inputs > 0);
+        let weight = read("weight", &is_matrix, "[O, I], outputs and inputs".to_owned())?;
+        let outputs = weight.shape()[0];
+        let bias = file
+            .has(&joined(name, "bias"))
+            .then(|| read("bias", &|shape| shape == [outputs], format!("[{outputs}], as the weight has rows")));
+        Ok(Linear { weight: transposed(&weight), bias: bias.transpose()? })
+    }
+}
