@@ -27,6 +27,7 @@ mod error;
 mod file;
 mod format;
 mod replace;
+mod training;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -37,12 +38,16 @@ use crate::non_finite::finite_tensor;
 
 pub use error::{CheckpointError, Problem};
 pub use file::{Numbers, TensorFile, TensorInfo};
+pub use training::{load_training, save_training};
 
 /// What a user wants to keep beside the numbers, by key. Keys that begin with `rewind.` are taken.
 pub type Metadata = BTreeMap<String, String>;
 
 /// Tensors by name, in no module.
 pub type NamedTensors<T> = Vec<(String, Tensor<T>)>;
+
+/// What the metadata keys of this crate begin with.
+const OWN_KEYS: &str = "rewind.";
 
 /// The metadata key under which a file says that it is a checkpoint, and of which version.
 const FORMAT_KEY: &str = "rewind.format";
@@ -59,12 +64,17 @@ pub fn save<T: Scalar, M: Parameters<Tensor<T>>>(
     module: &M,
     metadata: &Metadata,
 ) -> Result<(), CheckpointError> {
-    let mut tensors = Vec::new();
-    module.visit(|name, tensor| tensors.push((name.to_owned(), tensor.clone())));
-    save_tensors(path, &tensors, metadata)
+    write(path.as_ref(), &named(module), metadata, &[])
 }
 
-/// [`save`] for tensors that are in no module: an optimiser's state, say.
+/// All leaves with their names. No numbers are copied.
+fn named<T: Scalar, M: Parameters<Tensor<T>>>(module: &M) -> NamedTensors<T> {
+    let mut tensors = Vec::new();
+    module.visit(|name, tensor| tensors.push((name.to_owned(), tensor.clone())));
+    tensors
+}
+
+/// [`save`] for tensors that are in no module. A model and its optimiser go into one file by [`save_training`].
 ///
 /// # Errors
 /// As [`save`], and if a name comes twice.
@@ -73,8 +83,17 @@ pub fn save_tensors<T: Scalar>(
     tensors: &[(String, Tensor<T>)],
     metadata: &Metadata,
 ) -> Result<(), CheckpointError> {
-    let path = path.as_ref();
-    if let Some(key) = metadata.keys().find(|key| key.starts_with("rewind.")) {
+    write(path.as_ref(), tensors, metadata, &[])
+}
+
+/// Writes tensors with the user's metadata and those of this crate.
+fn write<T: Scalar>(
+    path: &Path,
+    tensors: &[(String, Tensor<T>)],
+    metadata: &Metadata,
+    own: &[(&str, String)],
+) -> Result<(), CheckpointError> {
+    if let Some(key) = metadata.keys().find(|key| key.starts_with(OWN_KEYS)) {
         return Err(CheckpointError::ReservedKey { path: path.to_owned(), key: key.clone() });
     }
     let mut sorted = BTreeMap::new();
@@ -90,11 +109,13 @@ pub fn save_tensors<T: Scalar>(
     }
     let mut entries = metadata.clone();
     entries.insert(FORMAT_KEY.to_owned(), FORMAT.to_owned());
+    entries.extend(own.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     replace::replace(path, &format::encode(&sorted, &entries))
         .map_err(|source| CheckpointError::Write { path: path.to_owned(), source })
 }
 
-/// Loads every leaf of `module` from `path`, and returns the metadata it was saved with.
+/// Loads every leaf of `module` from `path`, and returns the metadata it was saved with. Of a file of [`save_training`] it
+/// reads the model alone.
 ///
 /// # Errors
 /// If the file cannot be read, is truncated or not a safetensors file, was not written by [`save`] or by a newer one;
@@ -152,7 +173,8 @@ fn read_module<T: Scalar, M: Parameters<Tensor<T>>>(
             Err(problem) => problems.push(problem),
         }
     });
-    problems.extend(file.tensors().iter().filter(|info| !known.contains(&info.name)).map(|info| {
+    let unexpected = |info: &&TensorInfo| !known.contains(&info.name) && !training::beside_model(file, &info.name);
+    problems.extend(file.tensors().iter().filter(unexpected).map(|info| {
         let (name, shape) = (info.name.clone(), info.shape.clone());
         Problem::Unexpected { name, shape }
     }));
@@ -206,7 +228,10 @@ pub fn metadata(path: impl AsRef<Path>) -> Result<Metadata, CheckpointError> {
 fn own(file: &TensorFile) -> Result<Metadata, CheckpointError> {
     let mut metadata = file.metadata().clone();
     match metadata.remove(FORMAT_KEY) {
-        Some(version) if version == FORMAT => Ok(metadata),
+        Some(version) if version == FORMAT => {
+            metadata.retain(|key, _| !key.starts_with(OWN_KEYS));
+            Ok(metadata)
+        }
         found => Err(CheckpointError::Foreign { path: file.path().to_owned(), found, expected: FORMAT }),
     }
 }

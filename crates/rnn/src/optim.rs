@@ -27,6 +27,7 @@
 mod adam;
 mod memory;
 mod rules;
+pub mod schedule;
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
@@ -52,7 +53,7 @@ pub trait Optimizer<T: Scalar> {
     /// The learning rate of the next step.
     fn learning_rate(&self) -> f64;
 
-    /// Sets the learning rate of the next step: a schedule. The moments stay.
+    /// Sets the learning rate of the next step, by a [`schedule`], say. The moments stay.
     fn set_learning_rate(&mut self, learning_rate: f64);
 
     /// The number of steps taken and the moments by name, to be saved.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::NonFinite;
+use crate::optim::OptimError;
 
 const FOREIGN: &str = "not a checkpoint: its metadata has no `rewind.format`; `checkpoint::TensorFile` reads the files of \
                        other programs, `torch::FromTorch` the layers of PyTorch";
@@ -70,6 +71,27 @@ pub enum CheckpointError {
         path: PathBuf,
         /// All problems.
         problems: Vec<Problem>,
+    },
+    /// The file holds no optimiser to go on with.
+    #[error(
+        "checkpoint {path:?}: its metadata key `{key}` is {}; expected a number, as `checkpoint::save_training` writes it",
+        .found.as_ref().map_or("missing".to_owned(), |value| format!("{value:?}"))
+    )]
+    NoTraining {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What stands there, if anything.
+        found: Option<String>,
+    },
+    /// The optimiser in the file is of another kind.
+    #[error("checkpoint {path:?}: {source}")]
+    Optimizer {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<OptimError>,
     },
     /// A metadata key that this crate keeps for itself.
     #[error("checkpoint {path:?}: metadata key `{key}` is taken; expected one that does not begin with `rewind.`")]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rewind_autograd::{Parameters, Scalar, Tensor, parameters};
 use rewind_rnn::checkpoint::{self, CheckpointError, Metadata, Problem};
-use rewind_rnn::optim::{Adam, Optimizer, State};
+use rewind_rnn::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd, State};
 use safetensors::SafeTensors;
 
 parameters! {
@@ -321,4 +321,95 @@ fn a_file_that_cannot_grow_is_named_and_the_last_one_kept() {
     assert!(output.status.success() && text.contains(&expected), "{output:?}");
     assert_eq!(fs::read(folder.file()).expect("still there"), good);
     assert_eq!(folder.names(), ["model.safetensors"]);
+}
+
+/// A step of training with gradients that depend on the parameters and on the number of the step.
+fn train_step<T: Scalar>(m: &mut Model<Tensor<T>>, optimizer: &mut impl Optimizer<T>, step: usize) {
+    let gradients = m.map(|_, p: &Tensor<T>| p.map(|x| x * T::from_f64(1.5) + T::from_f64((step as f64).cos())));
+    optimizer.set_learning_rate(optimizer.learning_rate() * 0.9);
+    optimizer.step(m, &gradients).expect("a good step");
+}
+
+fn resumes_to_the_same_bits<T: Scalar, O: Optimizer<T>>(fresh: impl Fn() -> O) {
+    let folder = Folder::new();
+    let (mut whole, mut optimizer) = (model::<T>(), fresh());
+    for step in 0..10 {
+        if step == 6 {
+            let metadata = Metadata::from([("step".to_owned(), step.to_string())]);
+            checkpoint::save_training(folder.file(), &whole, &optimizer, &metadata).expect("a good run");
+        }
+        train_step(&mut whole, &mut optimizer, step);
+    }
+    let (mut stopped, mut resumed) = (empty::<T>(), fresh());
+    let metadata = checkpoint::load_training(folder.file(), &mut stopped, &mut resumed).expect("the file just saved");
+    assert_eq!(metadata, Metadata::from([("step".to_owned(), "6".to_owned())]));
+    (6..10).for_each(|step| train_step(&mut stopped, &mut resumed, step));
+    assert_eq!(stopped.leaves(), whole.leaves());
+    assert_eq!(resumed.state(), optimizer.state());
+    assert_eq!(resumed.learning_rate().to_bits(), optimizer.learning_rate().to_bits());
+
+    // The model alone, to be used; and a file that is written twice has the same bytes.
+    let mut used = empty::<T>();
+    checkpoint::load(folder.file(), &mut used).expect("the model is in it");
+    checkpoint::load_training(folder.file(), &mut stopped, &mut resumed).expect("it is still there");
+    assert_eq!(used.leaves(), stopped.leaves());
+    let bytes = fs::read(folder.file()).expect("it is still there");
+    checkpoint::save_training(folder.file(), &stopped, &resumed, &metadata).expect("a good run");
+    assert_eq!(fs::read(folder.file()).expect("the file just saved"), bytes);
+}
+
+#[test]
+fn a_run_goes_on_from_one_file_to_the_same_bits() {
+    resumes_to_the_same_bits::<f32, _>(|| Adam::new(0.1));
+    resumes_to_the_same_bits::<f64, _>(|| AdamW::new(0.1));
+    resumes_to_the_same_bits::<f32, _>(|| Sgd::new(0.1));
+    resumes_to_the_same_bits::<f64, _>(|| Sgd::new(0.1).momentum(0.9).nesterov(true));
+    resumes_to_the_same_bits::<f32, _>(|| RmsProp::new(0.1));
+    resumes_to_the_same_bits::<f64, _>(|| Adagrad::new(0.1));
+}
+
+#[test]
+fn what_cannot_be_resumed_changes_neither_model_nor_optimiser() {
+    let folder = Folder::new();
+    let (mut m, mut adam) = (model::<f32>(), Adam::new(0.1));
+    train_step(&mut m, &mut adam, 0);
+    let refused = |load: &mut dyn FnMut() -> Result<Metadata, CheckpointError>| {
+        let error = load().expect_err("this file must be refused").to_string();
+        let named = format!("checkpoint {:?}: ", folder.file());
+        error.strip_prefix(&named).unwrap_or_else(|| panic!("{error} does not name {named}")).to_owned()
+    };
+
+    // A model alone.
+    checkpoint::save(folder.file(), &m, &Metadata::new()).expect("a good module");
+    let (mut other, mut fresh) = (model::<f32>(), Adam::new(0.3));
+    assert_eq!(
+        refused(&mut || checkpoint::load_training(folder.file(), &mut other, &mut fresh)),
+        "its metadata key `rewind.steps` is missing; expected a number, as `checkpoint::save_training` writes it"
+    );
+    // Another model, another optimiser, a damaged moment.
+    checkpoint::save_training(folder.file(), &m, &adam, &Metadata::new()).expect("a good run");
+    let mut smaller = m.layers[0].clone();
+    let message = refused(&mut || checkpoint::load_training(folder.file(), &mut smaller, &mut fresh));
+    assert!(
+        message.starts_with("does not fit, 5 things wrong:\n  `weight` is missing; expected shape [3, 2]"),
+        "{message}"
+    );
+    assert!(!message.contains("optimizer:"), "the moments are not part of what is wrong: {message}");
+    let mut sgd = Sgd::new(0.3).momentum(0.9);
+    assert_eq!(
+        refused(&mut || checkpoint::load_training(folder.file(), &mut other, &mut sgd)),
+        "optimiser: the loaded state holds `layers.0.weight.exp_avg`; expected names that end in `.momentum`"
+    );
+    let mut bytes = fs::read(folder.file()).expect("the file just saved");
+    let numbers = (m.leaves().iter().map(|p| p.len()).sum::<usize>()) * 3; // two moments each
+    // In the order of the names the moments come behind the layers, which have 6 + 2 + 6 numbers.
+    let first = bytes.len() - 4 * (numbers - 14);
+    bytes[first..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(folder.file(), bytes).expect("writable");
+    let message = refused(&mut || checkpoint::load_training(folder.file(), &mut other, &mut fresh));
+    assert!(message.contains("`optimizer:layers.0.weight.exp_avg` is NaN at [0, 0]"), "{message}");
+
+    assert_eq!(other.leaves(), model::<f32>().leaves());
+    assert_eq!((fresh.state().steps, fresh.learning_rate()), (0, 0.3));
+    assert_eq!((sgd.state().steps, sgd.learning_rate()), (0, 0.3));
 }

@@ -1,0 +1,126 @@
+//! A model and its optimiser in one file.
+
+use std::path::Path;
+
+use rewind_autograd::{Parameters, Scalar, Tensor};
+
+use super::{
+    CheckpointError, Metadata, NamedTensors, Numbers, Problem, TensorFile, named, own, put, read_finite, read_module,
+    write,
+};
+use crate::optim::{Optimizer, State};
+
+/// What the names of an optimiser's tensors begin with in a file. No field of a struct can have such a name.
+const OPTIMIZER: &str = "optimizer:";
+
+/// The metadata keys of what is no tensor.
+const STEPS_KEY: &str = "rewind.steps";
+const LEARNING_RATE_KEY: &str = "rewind.learning_rate";
+
+/// Saves all that a run needs to go on: every leaf of `model` as [`save`](super::save) does, the moments of `optimizer`, how many
+/// steps it has taken and its learning rate, and `metadata`. One file, so the two are always of the same step.
+///
+/// The other settings of the optimiser are the program's, and so is the state of a generator of random numbers: draw what
+/// an epoch needs from a seed and the number of the epoch, as `examples/08_train.rs` does.
+///
+/// ```
+/// use rewind_autograd::{Tensor, parameters};
+/// use rewind_rnn::checkpoint::{self, Metadata};
+/// use rewind_rnn::optim::{Adam, Optimizer};
+///
+/// parameters! { struct Model<P> { weight: P } }
+///
+/// let path = std::env::temp_dir().join(format!("rewind-doc-run-{}.safetensors", std::process::id()));
+/// let gradient = Model { weight: Tensor::full(&[2], 3.0_f32) };
+/// let (mut model, mut adam) = (Model { weight: Tensor::full(&[2], 0.5) }, Adam::new(0.1));
+/// adam.step(&mut model, &gradient)?;
+/// checkpoint::save_training(&path, &model, &adam, &Metadata::from([("epoch".to_owned(), "1".to_owned())]))?;
+///
+/// // Another process, another day: the same settings, and numbers that are replaced.
+/// let (mut resumed, mut resumed_adam) = (Model { weight: Tensor::zeros(&[2]) }, Adam::new(0.1));
+/// let metadata = checkpoint::load_training(&path, &mut resumed, &mut resumed_adam)?;
+/// assert_eq!(metadata["epoch"], "1");
+/// adam.step(&mut model, &gradient)?;
+/// resumed_adam.step(&mut resumed, &gradient)?;
+/// assert_eq!(resumed.weight, model.weight);
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`save`](super::save), of the moments too.
+pub fn save_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
+    path: impl AsRef<Path>,
+    model: &M,
+    optimizer: &O,
+    metadata: &Metadata,
+) -> Result<(), CheckpointError> {
+    let path = path.as_ref();
+    let mut tensors = named(model);
+    let taken =
+        tensors.iter().filter(|(name, _)| is_moment(name)).map(|(name, _)| Problem::Name { name: name.clone() });
+    let problems: Vec<_> = taken.collect();
+    if !problems.is_empty() {
+        return Err(CheckpointError::Refused { path: path.to_owned(), problems });
+    }
+    let state = optimizer.state();
+    tensors.extend(state.tensors.into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor)));
+    // The shortest text that reads back to the same number.
+    let rate = format!("{:?}", optimizer.learning_rate());
+    write(path, &tensors, metadata, &[(STEPS_KEY, state.steps.to_string()), (LEARNING_RATE_KEY, rate)])
+}
+
+/// Loads what [`save_training`] saved into a model and an optimiser of the same kinds, and returns the metadata. The run
+/// goes on to the same bits as one that was never stopped.
+///
+/// # Errors
+/// As [`load`](super::load), if the file holds no optimiser, or another kind; neither model nor optimiser is changed then.
+pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
+    path: impl AsRef<Path>,
+    model: &mut M,
+    optimizer: &mut O,
+) -> Result<Metadata, CheckpointError> {
+    let file = TensorFile::open(path)?;
+    let metadata = own(&file)?;
+    let steps = setting(&file, STEPS_KEY)?;
+    let learning_rate = setting(&file, LEARNING_RATE_KEY)?;
+    let loaded = read_module(&file, model, Numbers::AsStored)?;
+    let tensors = moments(&file)?;
+    optimizer
+        .load_state(&State { steps, tensors })
+        .map_err(|e| CheckpointError::Optimizer { path: file.path().to_owned(), source: Box::new(e) })?;
+    // Nothing can fail from here on.
+    optimizer.set_learning_rate(learning_rate);
+    put(model, loaded);
+    Ok(metadata)
+}
+
+/// Whether a tensor of this name belongs to the optimiser.
+fn is_moment(name: &str) -> bool {
+    name.starts_with(OPTIMIZER)
+}
+
+/// Whether a tensor belongs to an optimiser that was saved beside the model: whoever wants the model alone passes it over.
+pub(super) fn beside_model(file: &TensorFile, name: &str) -> bool {
+    is_moment(name) && file.metadata().contains_key(STEPS_KEY)
+}
+
+/// The tensors of the optimiser under the names that it gave them.
+fn moments<T: Scalar>(file: &TensorFile) -> Result<NamedTensors<T>, CheckpointError> {
+    let (mut problems, mut tensors) = (Vec::new(), Vec::new());
+    for info in file.tensors() {
+        let Some(name) = info.name.strip_prefix(OPTIMIZER) else { continue };
+        match read_finite(file, &info.name, Numbers::AsStored) {
+            Ok(tensor) => tensors.push((name.to_owned(), tensor)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(tensors) } else { Err(file.mismatch(problems)) }
+}
+
+/// A number among the metadata.
+fn setting<N: std::str::FromStr>(file: &TensorFile, key: &'static str) -> Result<N, CheckpointError> {
+    let found = file.metadata().get(key);
+    let number = found.and_then(|text| text.parse().ok());
+    number.ok_or_else(|| CheckpointError::NoTraining { path: file.path().to_owned(), key, found: found.cloned() })
+}
