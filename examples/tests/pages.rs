@@ -63,6 +63,11 @@ fn check_a_gradient_shows_the_example() {
 }
 
 #[test]
+fn train_shows_the_example() {
+    assert_copy("docs/train.md", "examples/08_train.rs");
+}
+
+#[test]
 fn derivatives_shows_its_two_examples() {
     let example = read("examples/07_derivatives.rs") + &read("examples/06_rtrl.rs");
     match compare(&read("docs/derivatives.md"), &example) {
