@@ -1,9 +1,12 @@
 //! Saving and loading any module as a safetensors file, under the dotted names of its leaves.
 //!
 //! A file is written beside its place and renamed when it is whole: a crash, a full disk or a broken module leave the
-//! old file as it was. What a killed run has left beside it, `.NAME.PROCESS-NUMBER.tmp`, goes with the next save. Loading looks at every name, type, shape and number first, reports all that is wrong at once,
-//! and changes nothing unless all is right. Infinite and NaN parameters are refused both ways: a run that diverged
-//! must not replace the last good checkpoint.
+//! old file as it was. What a killed run has left beside it, `.NAME.PROCESS-NUMBER.tmp`, goes with the next save.
+//! Loading looks at every name, type, shape and number first, reports all that is wrong at once, and changes nothing
+//! unless all is right. Infinite and NaN parameters are refused both ways: a run that diverged must not replace the last
+//! good checkpoint.
+//!
+//! [`save_training`] keeps a model with its optimiser, [`TensorFile`] reads what other programs wrote.
 //!
 //! ```
 //! use rewind_autograd::{Tensor, parameters};

@@ -25,7 +25,7 @@ pub struct TorchLayer<T: Scalar> {
 
 /// A parameter that does not have the shape that the others ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{parameter} has shape {found:?}; a {cell} with {hidden} units expects {expected}")]
+#[error("{parameter} has shape {found:?}; {cell} with {hidden} units expects {expected}")]
 pub struct TorchShapeError {
     parameter: &'static str,
     cell: &'static str,
@@ -83,7 +83,7 @@ impl<T: Scalar> TanhRnn<Tensor<T>> {
     /// # Errors
     /// If the shapes do not belong together.
     pub fn from_torch(layer: &TorchLayer<T>) -> Result<Self, TorchShapeError> {
-        layer.check("tanh-RNN", 1)?;
+        layer.check("a tanh-RNN", 1)?;
         Ok(TanhRnn {
             weight_ih: transposed(&layer.weight_ih),
             weight_hh: transposed(&layer.weight_hh),
@@ -115,7 +115,7 @@ impl<T: Scalar> Lstm<Tensor<T>> {
     /// # Errors
     /// If the shapes do not belong together.
     pub fn from_torch(layer: &TorchLayer<T>) -> Result<Self, TorchShapeError> {
-        layer.check("LSTM", 4)?;
+        layer.check("an LSTM", 4)?;
         Ok(Lstm {
             weight_ih: transposed(&layer.weight_ih),
             weight_hh: transposed(&layer.weight_hh),
@@ -162,7 +162,7 @@ impl<T: Scalar> Gru<Tensor<T>> {
     /// # Errors
     /// If the shapes do not belong together.
     pub fn from_torch(layer: &TorchLayer<T>) -> Result<Self, TorchShapeError> {
-        let hidden = layer.check("GRU", 3)?;
+        let hidden = layer.check("a GRU", 3)?;
         let (rz, n) = (0..2 * hidden, 2 * hidden..3 * hidden);
         let biases = layer.biases.as_ref();
         Ok(Gru {
@@ -260,7 +260,7 @@ mod tests {
         let lstm = Lstm::from_torch(&layer(3, 5, 2)).expect_err("three gates are no LSTM");
         assert_eq!(
             lstm.to_string(),
-            "weight_hh has shape [15, 5]; a LSTM with 5 units expects [4·H, H] with H at least 1"
+            "weight_hh has shape [15, 5]; an LSTM with 5 units expects [4·H, H] with H at least 1"
         );
         let mut short = layer(3, 5, 2);
         short.biases = Some((Tensor::zeros(&[15]), Tensor::zeros(&[5])));

@@ -136,9 +136,10 @@ impl TensorFile {
 impl fmt::Display for TensorFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} tensors, {} bytes", self.path.display(), self.tensors.len(), self.bytes.len())?;
-        let width = self.tensors.iter().map(|tensor| tensor.name.chars().count()).max().unwrap_or(0);
+        let widest = |text: fn(&TensorInfo) -> &String| self.tensors.iter().map(|t| text(t).chars().count()).max();
+        let (names, types) = (widest(|t| &t.name).unwrap_or(0), widest(|t| &t.dtype).unwrap_or(0));
         for TensorInfo { name, shape, dtype } in &self.tensors {
-            write!(f, "\n  {name:<width$}  {dtype:<4}  {shape:?}")?;
+            write!(f, "\n  {name:<names$}  {dtype:<types$}  {shape:?}")?;
         }
         self.metadata.iter().try_for_each(|(key, value)| write!(f, "\n  {key} = {value:?}"))
     }

@@ -174,6 +174,10 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
     /// # Errors
     /// As [`Optimizer::load_state`](super::Optimizer::load_state), and nothing is changed then.
     pub fn load(&mut self, state: &State<T>) -> Result<(), OptimError> {
+        if state.steps >= 1 << 63 {
+            // The next step counts on.
+            return Err(OptimError::State(format!("has taken {} steps; expected fewer than 2^63", state.steps)));
+        }
         let mut found: Vec<(String, [Option<Tensor<T>>; N])> = Vec::new();
         for (full, tensor) in &state.tensors {
             let split = full.rsplit_once('.');

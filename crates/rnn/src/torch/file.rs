@@ -149,7 +149,7 @@ fn cell<T: Scalar, C>(
     from_torch: impl FnOnce(&TorchLayer<T>) -> Result<C, TorchShapeError>,
 ) -> Result<C, CheckpointError> {
     from_torch(&TorchLayer::read(file, name, numbers)?).map_err(|e| {
-        let expected = format!("{} for a {} of {} units", e.expected, e.cell, e.hidden);
+        let expected = format!("{} for {} of {} units", e.expected, e.cell, e.hidden);
         file.mismatch(vec![Problem::Layout { name: name.parameter(e.parameter), found: e.found, expected }])
     })
 }

@@ -111,7 +111,7 @@ fn a_file_says_what_it_holds() {
         ]
     );
     let text = file.to_string();
-    assert!(text.contains(": 29 tensors, 4728 bytes\n  cell.bias_hh                f32   [12]\n"), "{text}");
+    assert!(text.contains(": 29 tensors, 4728 bytes\n  cell.bias_hh                f32  [12]\n"), "{text}");
     assert!(text.ends_with("\n  format = \"pt\""), "{text}");
 }
 
@@ -212,7 +212,7 @@ fn a_layer_that_does_not_fit_is_named() {
     );
     assert_eq!(
         with(&[both[0], ("rnn.bias_hh_l0", &[9])]).refused(lstm),
-        "does not fit, 1 thing wrong:\n  `rnn.bias_hh_l0` has shape [9]; expected [12] for a LSTM of 3 units"
+        "does not fit, 1 thing wrong:\n  `rnn.bias_hh_l0` has shape [9]; expected [12] for an LSTM of 3 units"
     );
     assert_eq!(
         with(&[]).refused(|path| Gru::<Tensor<f32>>::load_torch(path, &LayerName::new("rnn", 0), Numbers::AsStored)),

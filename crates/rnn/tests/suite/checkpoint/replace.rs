@@ -1,0 +1,103 @@
+//! A file is replaced as a whole or not at all, whatever happens to the process that writes it.
+
+use std::fs;
+
+use rewind_autograd::Tensor;
+use rewind_rnn::checkpoint::{self, Metadata};
+
+use super::{Folder, Layer, empty, model};
+
+#[test]
+fn what_a_killed_run_left_is_gone_after_the_next_save() {
+    let folder = Folder::new();
+    let beside = |name: &str| folder.0.join(name);
+    fs::write(beside(".model.safetensors.4000000000-0.tmp"), "half a checkpoint").expect("writable");
+    // Not ours: another target's, and one whose name only looks alike.
+    fs::write(beside(".other.safetensors.4000000000-0.tmp"), "").expect("writable");
+    fs::write(beside(".model.safetensors.backup.tmp"), "").expect("writable");
+    // Another run is writing this one, which the lock says.
+    let written = fs::File::create(beside(".model.safetensors.4000000001-7.tmp")).expect("writable");
+    written.lock().expect("a file that can be locked");
+
+    checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
+    let rest =
+        [".model.safetensors.4000000001-7.tmp", ".model.safetensors.backup.tmp", ".other.safetensors.4000000000-0.tmp"];
+    assert_eq!(folder.names(), [&rest[..], &["model.safetensors"]].concat());
+
+    // That run ends, and with it the lock.
+    drop(written);
+    checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
+    assert_eq!(folder.names(), [&rest[1..], &["model.safetensors"]].concat());
+}
+
+#[test]
+fn writers_at_the_same_time_do_not_disturb_one_another() {
+    let folder = Folder::new();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..8 {
+                    checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
+                }
+            });
+        }
+    });
+    assert_eq!(folder.names(), ["model.safetensors"]);
+    checkpoint::load(folder.file(), &mut empty::<f32>()).expect("a whole file");
+}
+
+/// Another process that saves a large module to the file, where no file may grow beyond some KB. `signal` says what
+/// happens there: an error, or the end of the process in the middle of writing.
+#[cfg(unix)]
+fn save_where_files_stay_small(folder: &Folder, signal: &str) -> std::process::Output {
+    let program = std::env::current_exe().expect("this test has a program");
+    std::process::Command::new("sh")
+        .args([
+            "-c",
+            &format!(
+                "ulimit -c 0; ulimit -f 8; {signal} exec \"$0\" --exact checkpoint::replace::save_large --ignored --nocapture"
+            ),
+        ])
+        .arg(program)
+        .env("REWIND_SAVE_LARGE", folder.file())
+        .output()
+        .expect("a shell")
+}
+
+#[test]
+#[ignore = "run by the two tests below, in a process that may not write large files"]
+fn save_large() {
+    let Some(path) = std::env::var_os("REWIND_SAVE_LARGE") else { return };
+    let large = Layer { weight: Tensor::<f32>::zeros(&[100_000]), bias: None };
+    if let Err(error) = checkpoint::save(path, &large, &Metadata::new()) {
+        println!("REFUSED {error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_killed_while_saving_leaves_the_last_file_and_the_next_save_cleans_up() {
+    let folder = Folder::new();
+    checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
+    let good = fs::read(folder.file()).expect("the file just saved");
+    let killed = save_where_files_stay_small(&folder, "");
+    assert_eq!(killed.status.code(), None, "killed by a signal: {killed:?}");
+    assert_eq!(folder.entries(), 2, "it was killed while writing: {:?}", folder.names());
+    assert_eq!(fs::read(folder.file()).expect("still there"), good);
+    checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
+    assert_eq!(folder.names(), ["model.safetensors"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_grow_is_named_and_the_last_one_kept() {
+    let folder = Folder::new();
+    checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
+    let good = fs::read(folder.file()).expect("the file just saved");
+    let output = save_where_files_stay_small(&folder, "trap '' XFSZ;");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let expected = format!("REFUSED checkpoint {:?}: cannot be written: ", folder.file());
+    assert!(output.status.success() && text.contains(&expected), "{output:?}");
+    assert_eq!(fs::read(folder.file()).expect("still there"), good);
+    assert_eq!(folder.names(), ["model.safetensors"]);
+}

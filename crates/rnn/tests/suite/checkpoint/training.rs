@@ -1,0 +1,137 @@
+//! Model and optimiser in a file: what goes on from it is the run that was saved.
+
+use std::fs;
+
+use rewind_autograd::{Parameters, Scalar, Tensor};
+use rewind_rnn::checkpoint::{self, CheckpointError, Metadata};
+use rewind_rnn::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd, State};
+
+use super::{Folder, Model, empty, model};
+
+#[test]
+fn an_optimiser_goes_on_from_a_file() {
+    let folder = Folder::new();
+    let (mut adam, mut m) = (Adam::new(0.1), model::<f32>());
+    adam.step(&mut m, &model()).expect("a good step");
+    let State { steps, tensors } = adam.state();
+    let metadata = Metadata::from([("steps".to_owned(), steps.to_string())]);
+    checkpoint::save_tensors(folder.file(), &tensors, &metadata).expect("good tensors");
+    let (tensors, metadata) = checkpoint::load_tensors::<f32>(folder.file()).expect("the file just saved");
+    let mut other = Adam::new(0.1);
+    let steps = metadata["steps"].parse().expect("a number");
+    other.load_state(&State { steps, tensors }).expect("its own state");
+    let mut twin = m.clone();
+    adam.step(&mut m, &model()).expect("a good step");
+    other.step(&mut twin, &model()).expect("a good step");
+    assert_eq!(m.leaves(), twin.leaves());
+}
+
+/// A step of training with gradients that depend on the parameters and on the number of the step.
+fn train_step<T: Scalar>(m: &mut Model<Tensor<T>>, optimizer: &mut impl Optimizer<T>, step: usize) {
+    let gradients = m.map(|_, p: &Tensor<T>| p.map(|x| x * T::from_f64(1.5) + T::from_f64((step as f64).cos())));
+    optimizer.set_learning_rate(optimizer.learning_rate() * 0.9);
+    optimizer.step(m, &gradients).expect("a good step");
+}
+
+fn resumes_to_the_same_bits<T: Scalar, O: Optimizer<T>>(fresh: impl Fn() -> O) {
+    let folder = Folder::new();
+    let (mut whole, mut optimizer) = (model::<T>(), fresh());
+    for step in 0..10 {
+        if step == 6 {
+            let metadata = Metadata::from([("step".to_owned(), step.to_string())]);
+            checkpoint::save_training(folder.file(), &whole, &optimizer, &metadata).expect("a good run");
+        }
+        train_step(&mut whole, &mut optimizer, step);
+    }
+    let (mut stopped, mut resumed) = (empty::<T>(), fresh());
+    let metadata = checkpoint::load_training(folder.file(), &mut stopped, &mut resumed).expect("the file just saved");
+    assert_eq!(metadata, Metadata::from([("step".to_owned(), "6".to_owned())]));
+    (6..10).for_each(|step| train_step(&mut stopped, &mut resumed, step));
+    assert_eq!(stopped.leaves(), whole.leaves());
+    assert_eq!(resumed.state(), optimizer.state());
+    assert_eq!(resumed.learning_rate().to_bits(), optimizer.learning_rate().to_bits());
+
+    // The model alone, to be used; and a file that is written twice has the same bytes.
+    let mut used = empty::<T>();
+    checkpoint::load(folder.file(), &mut used).expect("the model is in it");
+    checkpoint::load_training(folder.file(), &mut stopped, &mut resumed).expect("it is still there");
+    assert_eq!(used.leaves(), stopped.leaves());
+    let bytes = fs::read(folder.file()).expect("it is still there");
+    checkpoint::save_training(folder.file(), &stopped, &resumed, &metadata).expect("a good run");
+    assert_eq!(fs::read(folder.file()).expect("the file just saved"), bytes);
+}
+
+#[test]
+fn a_run_goes_on_from_one_file_to_the_same_bits() {
+    resumes_to_the_same_bits::<f32, _>(|| Adam::new(0.1));
+    resumes_to_the_same_bits::<f64, _>(|| AdamW::new(0.1));
+    resumes_to_the_same_bits::<f32, _>(|| Sgd::new(0.1));
+    resumes_to_the_same_bits::<f64, _>(|| Sgd::new(0.1).momentum(0.9).nesterov(true));
+    resumes_to_the_same_bits::<f32, _>(|| RmsProp::new(0.1));
+    resumes_to_the_same_bits::<f64, _>(|| Adagrad::new(0.1));
+}
+
+#[test]
+fn what_cannot_be_resumed_changes_neither_model_nor_optimiser() {
+    let folder = Folder::new();
+    let (mut m, mut adam) = (model::<f32>(), Adam::new(0.1));
+    train_step(&mut m, &mut adam, 0);
+    let refused = |load: &mut dyn FnMut() -> Result<Metadata, CheckpointError>| {
+        let error = load().expect_err("this file must be refused").to_string();
+        let named = format!("checkpoint {:?}: ", folder.file());
+        error.strip_prefix(&named).unwrap_or_else(|| panic!("{error} does not name {named}")).to_owned()
+    };
+
+    // A model alone.
+    checkpoint::save(folder.file(), &m, &Metadata::new()).expect("a good module");
+    let (mut other, mut fresh) = (model::<f32>(), Adam::new(0.3));
+    assert_eq!(
+        refused(&mut || checkpoint::load_training(folder.file(), &mut other, &mut fresh)),
+        "its metadata key `rewind.steps` is missing; expected a number, as `checkpoint::save_training` writes it"
+    );
+    // Another model, another optimiser, a damaged moment.
+    checkpoint::save_training(folder.file(), &m, &adam, &Metadata::new()).expect("a good run");
+    let mut smaller = m.layers[0].clone();
+    let message = refused(&mut || checkpoint::load_training(folder.file(), &mut smaller, &mut fresh));
+    assert!(
+        message.starts_with("does not fit, 5 things wrong:\n  `weight` is missing; expected shape [3, 2]"),
+        "{message}"
+    );
+    assert!(!message.contains("optimizer:"), "the moments are not part of what is wrong: {message}");
+    let mut sgd = Sgd::new(0.3).momentum(0.9);
+    assert_eq!(
+        refused(&mut || checkpoint::load_training(folder.file(), &mut other, &mut sgd)),
+        "optimiser: the loaded state holds `layers.0.weight.exp_avg`; expected names that end in `.momentum`"
+    );
+    let mut bytes = fs::read(folder.file()).expect("the file just saved");
+    let numbers = (m.leaves().iter().map(|p| p.len()).sum::<usize>()) * 3; // two moments each
+    // In the order of the names the moments come behind the layers, which have 6 + 2 + 6 numbers.
+    let first = bytes.len() - 4 * (numbers - 14);
+    bytes[first..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(folder.file(), bytes).expect("writable");
+    let message = refused(&mut || checkpoint::load_training(folder.file(), &mut other, &mut fresh));
+    assert!(message.contains("`optimizer:layers.0.weight.exp_avg` is NaN at [0, 0]"), "{message}");
+
+    assert_eq!(other.leaves(), model::<f32>().leaves());
+    assert_eq!((fresh.state().steps, fresh.learning_rate()), (0, 0.3));
+    assert_eq!((sgd.state().steps, sgd.learning_rate()), (0, 0.3));
+}
+
+#[test]
+fn a_number_of_steps_that_nobody_took_is_refused() {
+    let folder = Folder::new();
+    let (mut m, mut adam) = (model::<f32>(), Adam::new(0.1));
+    train_step(&mut m, &mut adam, 0);
+    let State { tensors, .. } = adam.state();
+    adam.load_state(&State { steps: u64::MAX - 1, tensors: tensors.clone() }).expect_err("one more would overflow");
+    adam.load_state(&State { steps: u64::MAX >> 1, tensors }).expect("so many are not impossible");
+    checkpoint::save_training(folder.file(), &m, &adam, &Metadata::new()).expect("a good run");
+    let mut bytes = fs::read(folder.file()).expect("the file just saved");
+    let (text, steps) = (String::from_utf8_lossy(&bytes).into_owned(), (u64::MAX >> 1).to_string());
+    let at = text.find(&steps).expect("the steps are in the header");
+    bytes[at..][..steps.len()].copy_from_slice(b"9999999999999999999");
+    fs::write(folder.file(), bytes).expect("writable");
+    let error = checkpoint::load_training(folder.file(), &mut m, &mut adam).expect_err("not taken").to_string();
+    let expected = "optimiser: the loaded state has taken 9999999999999999999 steps; expected fewer than 2^63";
+    assert!(error.ends_with(expected), "{error}");
+}
