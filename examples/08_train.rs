@@ -91,7 +91,7 @@ fn epoch(
     for (batch, first_step) in batches.iter().zip(epoch * steps_an_epoch..) {
         // Dealt like cards, since they are sorted by length: so the shards take equally long.
         let deal = |k| batch.iter().copied().skip(k).step_by(SHARDS).collect::<Vec<_>>();
-        let parts = (0..SHARDS).map(|k| data.batch(&deal(k))).collect::<Result<Vec<_>, _>>()?;
+        let parts = (0..SHARDS.min(batch.len())).map(|k| data.batch(&deal(k))).collect::<Result<Vec<_>, _>>()?;
         let count = batch.len() as f32;
         let mut step = shards.gradients(model, &parts, |_tape, model, (batch, answers)| {
             let loss = mean_squared_error(model.forward(batch), answers, Reduction::Sum);

@@ -30,7 +30,7 @@
 //! - [`unroll`], [`Unroll`]: time; padded batches, first states, both directions.
 //! - [`batch`]: sequences of varying length as padded batches of similar lengths.
 //! - [`loss`]: losses per time step, at the last step, and their sum; [`Linear`]: the read-out.
-//! - [`optim`], [`clip`], [`init`]: optimisers, gradient clipping, seeded initial values.
+//! - [`optim`], [`clip`], [`init`]: optimisers and schedules, gradient clipping, seeded initial values.
 //! - [`Shards`]: a batch on several threads, with the same bits on any number of them.
 //! - [`check`]: a gradient check of any cell in one line.
 //! - [`checkpoint`], [`torch`]: modules, and runs to be resumed, as safetensors files; weights from and to PyTorch's layouts

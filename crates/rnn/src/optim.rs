@@ -56,7 +56,8 @@ pub trait Optimizer<T: Scalar> {
     /// Sets the learning rate of the next step, by a [`schedule`], say. The moments stay.
     fn set_learning_rate(&mut self, learning_rate: f64);
 
-    /// The number of steps taken and the moments by name, to be saved.
+    /// The number of steps taken and the moments by name, to be saved;
+    /// [`save_training`](crate::checkpoint::save_training) does so beside the model.
     fn state(&self) -> State<T>;
 
     /// Goes on from a saved state. Whether it fits the parameters is checked by the next step.

@@ -70,11 +70,13 @@ pub fn save_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     write(path, &tensors, metadata, &[(STEPS_KEY, state.steps.to_string()), (LEARNING_RATE_KEY, rate)])
 }
 
-/// Loads what [`save_training`] saved into a model and an optimiser of the same kinds, and returns the metadata. The run
+/// Loads what [`save_training`] saved into a model and an optimiser made as those were, and returns the metadata. The run
 /// goes on to the same bits as one that was never stopped.
 ///
 /// # Errors
-/// As [`load`](super::load), if the file holds no optimiser, or another kind; neither model nor optimiser is changed then.
+/// As [`load`](super::load), and if the file holds no optimiser, or moments that this one does not keep. Neither model nor optimiser is changed
+/// then. Whether the moments belong to this model is seen by the next step, as after
+/// [`load_state`](Optimizer::load_state).
 pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     path: impl AsRef<Path>,
     model: &mut M,
