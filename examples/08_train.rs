@@ -1,7 +1,7 @@
 //! Training for real: padded batches, shards, clipping, a schedule, a run that is stopped and resumed, and its use.
 //!
-//! The adding problem (Hochreiter and Schmidhuber 1997): a sequence of random numbers, two of them marked; the answer is
-//! the sum of these two. The first lies in the first half, so it has to be kept over many steps that say nothing.
+//! The adding problem (Hochreiter and Schmidhuber 1997): a sequence of random numbers, two of them marked; the answer
+//! is the sum of these two. The first lies in the first half, so it has to be kept over many steps that say nothing.
 //! `cargo run --example 08_train`
 
 use std::error::Error;

@@ -3,8 +3,8 @@
 //! A file is written beside its place and renamed when it is whole: a crash, a full disk or a broken module leave the
 //! old file as it was. What a killed run has left beside it, `.NAME.PROCESS-NUMBER.tmp`, goes with the next save.
 //! Loading looks at every name, type, shape and number first, reports all that is wrong at once, and changes nothing
-//! unless all is right. Infinite and NaN parameters are refused both ways: a run that diverged must not replace the last
-//! good checkpoint.
+//! unless all is right. Infinite and NaN parameters are refused both ways: a run that diverged must not replace the
+//! last good checkpoint.
 //!
 //! [`save_training`] keeps a model with its optimiser, [`TensorFile`] reads what other programs wrote.
 //!
@@ -117,8 +117,8 @@ fn write<T: Scalar>(
         .map_err(|source| CheckpointError::Write { path: path.to_owned(), source })
 }
 
-/// Loads every leaf of `module` from `path`, and returns the metadata it was saved with. Of a file of [`save_training`] it
-/// reads the model alone.
+/// Loads every leaf of `module` from `path`, and returns the metadata it was saved with. Of a file of [`save_training`]
+/// it reads the model alone.
 ///
 /// # Errors
 /// If the file cannot be read, is truncated or not a safetensors file, was not written by [`save`] or by a newer one;

@@ -33,8 +33,8 @@
 //! - [`optim`], [`clip`], [`init`]: optimisers and schedules, gradient clipping, seeded initial values.
 //! - [`Shards`]: a batch on several threads, with the same bits on any number of them.
 //! - [`check`]: a gradient check of any cell in one line.
-//! - [`checkpoint`], [`torch`]: modules, and runs to be resumed, as safetensors files; weights from and to PyTorch's layouts
-//!   and files.
+//! - [`checkpoint`], [`torch`]: modules, and runs to be resumed, as safetensors files; weights from and to PyTorch's
+//!   layouts and files.
 
 pub mod batch;
 mod cell;

@@ -146,7 +146,8 @@ impl<T: Scalar> Lstm<Tensor<T>> {
     /// let lstm = Lstm::<Tensor<f64>>::new(3, 5, &mut StdRng::seed_from_u64(1));
     /// let tape = Tape::new();
     /// let cell = lstm.on(&tape);
-    /// let gradient = unroll(&cell, tape.constant(Tensor::full(&[7, 2, 3], 0.5))).outputs().mean().backward().of(&cell);
+    /// let outputs = unroll(&cell, tape.constant(Tensor::full(&[7, 2, 3], 0.5))).outputs();
+    /// let gradient = outputs.mean().backward().of(&cell);
     /// let (bias_ih, bias_hh) = gradient.gradients_to_torch().biases.expect("an LSTM has biases");
     /// assert_eq!(bias_ih, bias_hh);
     /// ```

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::NonFinite;
 use crate::optim::OptimError;
 
-const FOREIGN: &str = "not a checkpoint: its metadata has no `rewind.format`; `checkpoint::TensorFile` reads the files of \
-                       other programs, `torch::FromTorch` the layers of PyTorch";
+const FOREIGN: &str = "not a checkpoint: its metadata has no `rewind.format`; `checkpoint::TensorFile` reads the files \
+                       of other programs, `torch::FromTorch` the layers of PyTorch";
 
 /// Why a module was not saved or loaded. Neither it nor an older file has been changed then.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,8 @@ pub enum CheckpointError {
     },
     /// The file holds no optimiser to go on with.
     #[error(
-        "checkpoint {path:?}: its metadata key `{key}` is {}; expected a number, as `checkpoint::save_training` writes it",
+        "checkpoint {path:?}: its metadata key `{key}` is {}; expected a number, as `checkpoint::save_training` writes \
+         it",
         .found.as_ref().map_or("missing".to_owned(), |value| format!("{value:?}"))
     )]
     NoTraining {

@@ -15,8 +15,9 @@ pub enum Numbers {
     /// Refuse them.
     #[default]
     AsStored,
-    /// Convert `f16`, `bf16`, `f32` and `f64`. To a wider type this is exact; from `f64` to `f32` it rounds to the nearest
-    /// number, and one that lies beyond the largest is refused. Other types (integers, 8-bit numbers) are refused too.
+    /// Convert `f16`, `bf16`, `f32` and `f64`. To a wider type this is exact; from `f64` to `f32` it rounds to the
+    /// nearest number, and one that lies beyond the largest is refused. Other types (integers, 8-bit numbers) are
+    /// refused too.
     Converted,
 }
 
@@ -41,7 +42,8 @@ pub struct TensorInfo {
 ///
 /// # parameters! { struct Model<P> { weight: P, bias: P } }
 /// # let path = std::env::temp_dir().join(format!("rewind-doc-file-{}.safetensors", std::process::id()));
-/// # checkpoint::save(&path, &Model { weight: Tensor::full(&[2, 3], 0.5_f32), bias: Tensor::zeros(&[3]) }, &[].into())?;
+/// # let model = Model { weight: Tensor::full(&[2, 3], 0.5_f32), bias: Tensor::zeros(&[3]) };
+/// # checkpoint::save(&path, &model, &checkpoint::Metadata::new())?;
 /// let file = TensorFile::open(&path)?;
 /// println!("{file}");
 /// assert_eq!((file.tensors()[1].name.as_str(), file.tensors()[1].shape.as_slice()), ("weight", &[2, 3][..]));
@@ -97,8 +99,8 @@ impl TensorFile {
     /// The numbers of tensor `name`, infinite ones and NaN too.
     ///
     /// # Errors
-    /// If there is no such tensor, it holds another type and `numbers` does not allow to convert it, or a number of it lies
-    /// beyond the range of `T`.
+    /// If there is no such tensor, it holds another type and `numbers` does not allow to convert it, or a number of it
+    /// lies beyond the range of `T`.
     pub fn tensor<T: Scalar>(&self, name: &str, numbers: Numbers) -> Result<Tensor<T>, CheckpointError> {
         self.read(name, numbers).map_err(|problem| self.mismatch(vec![problem]))
     }

@@ -76,8 +76,8 @@ pub(super) struct Parsed {
 
 /// Reads the header of a whole file, or says why it is none.
 ///
-/// The `safetensors` crate checks types, shapes and offsets against each other. The sum that compares them with the length
-/// of the file can overflow there, so it is done here.
+/// The `safetensors` crate checks types, shapes and offsets against each other. The sum that compares them with the
+/// length of the file can overflow there, so it is done here.
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     let (length, rest) = bytes.split_first_chunk().ok_or("there is no room for the header length")?;
     let length = u64::from_le_bytes(*length);

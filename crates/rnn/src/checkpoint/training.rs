@@ -17,11 +17,12 @@ const OPTIMIZER: &str = "optimizer:";
 const STEPS_KEY: &str = "rewind.steps";
 const LEARNING_RATE_KEY: &str = "rewind.learning_rate";
 
-/// Saves all that a run needs to go on: every leaf of `model` as [`save`](super::save) does, the moments of `optimizer`, how many
-/// steps it has taken and its learning rate, and `metadata`. One file, so the two are always of the same step.
+/// Saves all that a run needs to go on: every leaf of `model` as [`save`](super::save) does, the moments of
+/// `optimizer`, how many steps it has taken and its learning rate, and `metadata`. One file, so the two are always of
+/// the same step.
 ///
-/// The other settings of the optimiser are the program's, and so is the state of a generator of random numbers: draw what
-/// an epoch needs from a seed and the number of the epoch, as `examples/08_train.rs` does.
+/// The other settings of the optimiser are the program's, and so is the state of a generator of random numbers: draw
+/// what an epoch needs from a seed and the number of the epoch, as `examples/08_train.rs` does.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, parameters};
@@ -70,12 +71,12 @@ pub fn save_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     write(path, &tensors, metadata, &[(STEPS_KEY, state.steps.to_string()), (LEARNING_RATE_KEY, rate)])
 }
 
-/// Loads what [`save_training`] saved into a model and an optimiser made as those were, and returns the metadata. The run
-/// goes on to the same bits as one that was never stopped.
+/// Loads what [`save_training`] saved into a model and an optimiser made as those were, and returns the metadata. The
+/// run goes on to the same bits as one that was never stopped.
 ///
 /// # Errors
-/// As [`load`](super::load), and if the file holds no optimiser, or moments that this one does not keep. Neither model nor optimiser is changed
-/// then. Whether the moments belong to this model is seen by the next step, as after
+/// As [`load`](super::load), and if the file holds no optimiser, or moments that this one does not keep. Neither model
+/// nor optimiser is changed then. Whether the moments belong to this model is seen by the next step, as after
 /// [`load_state`](Optimizer::load_state).
 pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     path: impl AsRef<Path>,
@@ -102,7 +103,8 @@ fn is_moment(name: &str) -> bool {
     name.starts_with(OPTIMIZER)
 }
 
-/// Whether a tensor belongs to an optimiser that was saved beside the model: whoever wants the model alone passes it over.
+/// Whether a tensor belongs to an optimiser that was saved beside the model: whoever wants the model alone passes it
+/// over.
 pub(super) fn beside_model(file: &TensorFile, name: &str) -> bool {
     is_moment(name) && file.metadata().contains_key(STEPS_KEY)
 }

@@ -1,7 +1,8 @@
 //! Schedules of the learning rate: factors by the number of the step, from 0.
 //!
-//! Each is a plain function, so schedules are multiplied, and a run that is resumed at step s goes on with the rate of step
-//! s: there is nothing to save. [`Optimizer::set_learning_rate`](super::Optimizer::set_learning_rate) takes the product.
+//! Each is a plain function, so schedules are multiplied, and a run that is resumed at step s goes on with the rate of
+//! step s: there is nothing to save. [`Optimizer::set_learning_rate`](super::Optimizer::set_learning_rate) takes the
+//! product.
 //!
 //! ```
 //! use rewind_rnn::optim::schedule::{cosine, warm_up};
@@ -37,8 +38,8 @@ pub fn stairs(step: u64, every: u64, factor: f64) -> f64 {
     factor.powf((step / every) as f64)
 }
 
-/// Inverse square root behind a warm-up: min((step + 1)/over, √(over/(step + 1))), 1 at its highest, the last step of the
-/// warm-up (Vaswani et al. 2017, "Attention is all you need", without their factor of the width).
+/// Inverse square root behind a warm-up: min((step + 1)/over, √(over/(step + 1))), 1 at its highest, the last step of
+/// the warm-up (Vaswani et al. 2017, "Attention is all you need", without their factor of the width).
 ///
 /// # Panics
 /// If `over` is 0.

@@ -92,9 +92,9 @@ pub trait FromTorch: Sized {
     /// The module of that name in `file`.
     ///
     /// # Errors
-    /// If a parameter is missing, has a shape that does not belong to the module, holds another type that `numbers` does
-    /// not allow to convert, or holds an infinite or NaN number; or if the layer has parameters that the module has not,
-    /// such as the projection of an LSTM.
+    /// If a parameter is missing, has a shape that does not belong to the module, holds another type that `numbers`
+    /// does not allow to convert, or holds an infinite or NaN number; or if the layer has parameters that the module
+    /// has not, such as the projection of an LSTM.
     fn read_torch(file: &TensorFile, name: &Self::Name, numbers: Numbers) -> Result<Self, CheckpointError>;
 
     /// The module of that name in the file at `path`.
