@@ -4,13 +4,21 @@ use std::path::PathBuf;
 
 use clap::{Parser, builder::RangedU64ValueParser};
 
+use crate::midi::MAX_STEPS;
 use crate::model::{CellKind, ReadOut};
 use crate::score::Encoding;
+
+/// An LSTM of this size has 67 million weights: a minute a batch on two cores, which is no longer an experiment.
+const MAX_HIDDEN: u64 = 4096;
+/// Weeks of training, on any scores.
+const MAX_EPOCHS: u64 = 1_000_000;
+/// More than the cores of any machine that this is for. What a system starts may be less; that is an error of its own.
+const MAX_THREADS: u64 = 256;
 
 /// Tells the genre of scores by their notes: recurrent networks beside a baseline that only counts pitch classes.
 ///
 /// Without --data it composes 500 scores in three styles, trains on 400 and tests on 100. With --data it reads MIDI files
-/// from one folder a class.
+/// from one folder a class, two classes at least.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub(crate) struct Arguments {
@@ -20,26 +28,27 @@ pub(crate) struct Arguments {
     /// Test on these scores; without it, on a fifth of those of --data.
     #[arg(long, value_name = "DIR")]
     pub(crate) test: Option<PathBuf>,
-    /// The class folders to read, separated by commas; without it, all of them.
+    /// The classes to tell apart, separated by commas; without it, all that there are. Of the composed scores: blues, rock,
+    /// classical; with --data, the folders there.
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     pub(crate) classes: Option<Vec<String>>,
     /// The cell; without it, all three are trained.
     #[arg(long, value_enum)]
     pub(crate) cell: Option<CellKind>,
-    /// Units of the cell.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one())]
+    /// Units of the cell, 4096 at most: weights and work grow with the square of it.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = up_to(MAX_HIDDEN))]
     pub(crate) hidden: usize,
-    /// Times that training goes through the scores.
-    #[arg(long, value_name = "N", value_parser = at_least_one())]
+    /// Times that training goes through the scores, a million at most.
+    #[arg(long, value_name = "N", value_parser = up_to(MAX_EPOCHS))]
     pub(crate) epochs: Option<usize>,
     /// What all random choices follow from.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Threads; they change no figure.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = at_least_one())]
+    /// Threads, 256 at most; they change no figure. Training a batch takes two, testing as many as there are.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = up_to(MAX_THREADS))]
     pub(crate) threads: usize,
-    /// Longer scores are cut into excerpts of at most this many sixteenth notes.
-    #[arg(long, value_name = "N", value_parser = at_least_one())]
+    /// Longer scores are cut into excerpts of at most this many sixteenth notes; no score has more than 65536.
+    #[arg(long, value_name = "N", value_parser = up_to(u64::from(MAX_STEPS)))]
     pub(crate) max_steps: Option<usize>,
     /// What the network is told about a time step; `detailed` by default with --data, `pitch-classes` without.
     #[arg(long, value_enum)]
@@ -51,16 +60,17 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", requires = "cell", conflicts_with = "load")]
     pub(crate) save: Option<PathBuf>,
     /// Load a network that was saved, and test it without training.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["cell", "epochs", "input", "read_out", "hidden"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cell", "epochs", "input", "read_out", "hidden", "max_steps"])]
     pub(crate) load: Option<PathBuf>,
     /// Where the pictures go.
     #[arg(long, value_name = "DIR", default_value = "target/music_genre")]
     pub(crate) out: PathBuf,
-    /// Write the composed scores as MIDI files to this folder, to listen to.
-    #[arg(long, value_name = "DIR", conflicts_with = "data")]
+    /// Write the composed scores as MIDI files, to listen to: one folder for each class, as --data reads them.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "test"])]
     pub(crate) write_midi: Option<PathBuf>,
 }
 
-fn at_least_one() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..)
+/// A whole number from 1 to `most`.
+fn up_to(most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=most)
 }

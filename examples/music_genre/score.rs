@@ -31,6 +31,7 @@ impl Note {
 pub(crate) enum Encoding {
     /// 12 numbers: entry p is 1 if any note of pitch class p sounds (0 = C, 1 = C sharp, and so on to 11 = B), else 0.
     #[default]
+    #[value(help = "12 numbers a step: which pitch classes sound")]
     PitchClasses,
     /// [`Encoding::PitchClasses`] and what it hides. 32 numbers:
     ///
@@ -44,6 +45,7 @@ pub(crate) enum Encoding {
     /// | 29 | mean velocity of the notes that begin, divided by 127; 0 if none does |
     /// | 30 | where notes begin: log2(1 + steps since notes last began) / 4; 0 elsewhere and the first time |
     /// | 31 | where notes begin: the share of their pitches that also began the last time; 0 elsewhere |
+    #[value(help = "32 numbers a step: also which pitch classes begin, how densely, in what register and how loudly")]
     Detailed,
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use rewind_autograd::Parameters;
 use rewind_rnn::Shards;
 
@@ -121,8 +121,26 @@ fn wrong_input_is_named() {
 
     assert!(refused(&["--hidden", "0"]).contains("'--hidden <N>'"));
     assert!(refused(&["--threads", "0"]).contains("'--threads <N>'"));
+    for (argument, most) in
+        [("--hidden", 4096), ("--threads", 256), ("--epochs", 1_000_000), ("--max-steps", 65_536_u64)]
+    {
+        let message = refused(&[argument, &(most + 1).to_string()]);
+        assert!(message.contains(&format!("{} is not in 1..={most}", most + 1)), "{message}");
+        arguments(&[argument, &most.to_string()]);
+    }
+    assert!(refused(&["--load", "x", "--max-steps", "9"]).contains("cannot be used with"));
+    assert!(refused(&["--write-midi", "x", "--test", "y"]).contains("cannot be used with"));
     assert!(refused(&["--save", "x"]).contains("--cell"));
     assert!(refused(&["--cell", "transformer"]).contains("[possible values: tanh, lstm, gru]"));
+}
+
+#[test]
+fn the_help_is_plain_text() {
+    let help = Arguments::command().render_long_help().to_string();
+    assert!(help.contains("32 numbers a step: also which pitch classes begin"), "{help}");
+    for raw in ["[`", "`]", "| entries", "numbers:"] {
+        assert!(!help.contains(raw), "{raw} in\n{help}");
+    }
 }
 
 #[test]
