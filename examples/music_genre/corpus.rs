@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::dataset::{Dataset, Piece};
-use crate::midi::{self, MidiError};
+use crate::midi::{self, MidiError, Oddities, Reading};
 
 /// The endings of the files that are tried, whatever their case.
 const ENDINGS: [&str; 5] = ["mid", "midi", "smf", "kar", "rmi"];
@@ -36,6 +36,8 @@ pub(crate) struct Corpus {
     pub(crate) dataset: Dataset,
     /// The files that could not.
     pub(crate) broken: Vec<BrokenFile>,
+    /// What was odd in files that could, as far as anything was.
+    pub(crate) odd: Vec<(PathBuf, Oddities)>,
 }
 
 /// Why a folder is no corpus.
@@ -122,21 +124,17 @@ pub(crate) fn read_folder(root: &Path, classes: Option<&[String]>) -> Result<Cor
             return Err(CorpusError::RepeatedClass { class: class.clone() });
         }
     }
-    let mut corpus = Corpus { dataset: Dataset { classes, pieces: Vec::new() }, broken: Vec::new() };
-    for (class, name) in corpus.dataset.classes.iter().enumerate() {
-        let folder = root.join(name);
-        let (pieces, broken) = read_class(&folder, class)?;
-        if pieces.is_empty() {
-            return Err(CorpusError::NothingReadable { folder, broken });
-        }
-        corpus.dataset.pieces.extend(pieces);
-        corpus.broken.extend(broken);
+    let names = classes.clone();
+    let mut corpus = Corpus { dataset: Dataset { classes, pieces: Vec::new() }, broken: Vec::new(), odd: Vec::new() };
+    for (class, name) in names.iter().enumerate() {
+        read_class(&root.join(name), class, &mut corpus)?;
     }
     Ok(corpus)
 }
 
-fn read_class(folder: &Path, class: usize) -> Result<(Vec<Piece>, Vec<BrokenFile>), CorpusError> {
-    let (mut pieces, mut broken) = (Vec::new(), Vec::new());
+/// Adds a class's files to `corpus`.
+fn read_class(folder: &Path, class: usize, corpus: &mut Corpus) -> Result<(), CorpusError> {
+    let (pieces_before, broken_before) = (corpus.dataset.pieces.len(), corpus.broken.len());
     for path in sorted_entries(folder)? {
         let is_midi =
             path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)));
@@ -144,11 +142,20 @@ fn read_class(folder: &Path, class: usize) -> Result<(Vec<Piece>, Vec<BrokenFile
             continue;
         }
         match midi::read_file(&path) {
-            Ok(score) => pieces.push(Piece { score, class }),
-            Err(reason) => broken.push(BrokenFile { path, reason }),
+            Ok(Reading { score, oddities }) => {
+                corpus.dataset.pieces.push(Piece { score, class });
+                if !oddities.is_empty() {
+                    corpus.odd.push((path, oddities));
+                }
+            }
+            Err(reason) => corpus.broken.push(BrokenFile { path, reason }),
         }
     }
-    Ok((pieces, broken))
+    if corpus.dataset.pieces.len() == pieces_before {
+        let broken = corpus.broken.split_off(broken_before);
+        return Err(CorpusError::NothingReadable { folder: folder.to_owned(), broken });
+    }
+    Ok(())
 }
 
 /// What a folder holds, sorted by name: the order in which a file system lists it differs from machine to machine.

@@ -106,6 +106,9 @@ fn scores(arguments: &Arguments) -> Result<(Dataset, Dataset), Box<dyn Error>> {
         if !corpus.broken.is_empty() {
             eprintln!("{} broken files of {} left out", corpus.broken.len(), folder.display());
         }
+        for line in midi::summary(corpus.odd.iter().map(|(path, oddities)| (path.as_path(), oddities))) {
+            eprintln!("odd, but read: {line}");
+        }
         Ok(corpus.dataset)
     };
     match (&arguments.data, &arguments.test) {

@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_composed_score_can_be_played_and_read_again() {
         let score = compose(Style::Classical, 1, 2);
-        let read = crate::midi::decode(score.name(), &score.to_midi(100).unwrap()).unwrap();
+        let read = crate::midi::decode(score.name(), &score.to_midi(100).unwrap()).unwrap().score;
         assert_eq!(read.notes().len(), score.notes().len());
         assert_eq!(read.piano_roll(), score.piano_roll()[..read.steps()]);
     }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use midly::live::LiveEvent;
-use midly::num::u28;
-use midly::{EventIter, Fps, MetaMessage, MidiMessage, TrackEvent, TrackEventKind};
+use midly::Fps;
 
-use super::{MAX_STEPS, MidiError};
+use super::chunks::take_apart;
+use super::events::{Event, Events};
+use super::oddity::{Oddities, Oddity};
+use super::{MAX_STEPS, MidiError, Reading};
 use crate::score::{Note, STEPS_PER_BAR, Score};
 
 /// Channel 10, counted from 0.
@@ -17,18 +18,34 @@ const DRUMS: u8 = 9;
 /// # Errors
 ///
 /// A [`MidiError`] of any kind but `Io` and `TooLarge`.
-pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Score, MidiError> {
-    let file = split(bytes)?;
-    let mut notes = Vec::new();
+pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Reading, MidiError> {
+    let mut oddities = Oddities::default();
+    let parts = take_apart(bytes, &mut oddities)?;
+    let grid = Grid::from_division(parts.division)?;
+    let one_after_the_other = parts.format == 2;
+    let (mut notes, mut all_off) = (Vec::new(), Vec::new());
     let mut offset = 0;
-    for (index, data) in file.tracks.iter().enumerate() {
-        let track = read_track(data, index + 1)?;
+    for (index, data) in parts.tracks.iter().enumerate() {
+        let before = oddities.clone();
+        let track = match Track::read(data, &mut oddities) {
+            Ok(track) => track,
+            Err(byte) if index < parts.announced => return Err(MidiError::BadEvent { track: index + 1, byte }),
+            Err(_) => {
+                oddities = before;
+                oddities.add(Oddity::UnreadableExtraTrack);
+                continue;
+            }
+        };
         notes.extend(track.notes.into_iter().map(|note| note.later(offset)));
-        if file.one_after_the_other {
+        if one_after_the_other {
             offset += track.ticks;
+        } else {
+            all_off.extend(track.all_off);
         }
     }
-    place(name, &notes, &file.grid)
+    end_across_tracks(&mut notes, &mut all_off);
+    notes.iter().filter(|note| note.end.is_none()).for_each(|_| oddities.add(Oddity::NeverReleased));
+    Ok(Reading { score: place(name, &notes, &grid)?, oddities })
 }
 
 /// Rounds notes to the grid and drops the silence before the first.
@@ -98,90 +115,10 @@ impl Grid {
     }
 }
 
-/// The parts of a MIDI file.
-struct File<'a> {
-    grid: Grid,
-    one_after_the_other: bool,
-    tracks: Vec<&'a [u8]>,
-}
-
-/// Takes a file apart. midly could do this too, but does not tell a whole track from one that is cut short.
-fn split(bytes: &[u8]) -> Result<File<'_>, MidiError> {
-    let mut chunks = Chunks { rest: unwrap_riff(bytes), bytes: bytes.len() };
-    if !chunks.rest.starts_with(b"MThd") {
-        let start = &chunks.rest[..chunks.rest.len().min(8)];
-        let found = if start.is_empty() { "nothing".to_owned() } else { format!("\"{}\"", start.escape_ascii()) };
-        return Err(MidiError::NotMidi { found });
-    }
-    let header = chunks.next("a header")?.1;
-    let &[f0, f1, t0, t1, d0, d1, ..] = header else {
-        return Err(MidiError::Truncated {
-            announced: format!("a header of 6 bytes was expected and {} are announced", header.len()),
-            bytes: bytes.len(),
-        });
-    };
-    let format = u16::from_be_bytes([f0, f1]);
-    if format > 2 {
-        return Err(MidiError::UnknownFormat(format));
-    }
-    let grid = Grid::from_division([d0, d1])?;
-    let announced = usize::from(u16::from_be_bytes([t0, t1]));
-    let mut tracks = Vec::new();
-    while tracks.len() < announced {
-        let expected = format!("track {} of {announced}", tracks.len() + 1);
-        let (kind, data) = chunks.next(&expected)?;
-        // Chunks of other kinds may stand between the tracks.
-        if kind == b"MTrk" {
-            tracks.push(data);
-        }
-    }
-    Ok(File { grid, one_after_the_other: format == 2, tracks })
-}
-
-/// The chunks of a MIDI file: four letters, a length, and as many bytes.
-struct Chunks<'a> {
-    rest: &'a [u8],
-    /// Length of the whole file, for messages.
-    bytes: usize,
-}
-
-impl<'a> Chunks<'a> {
-    fn next(&mut self, expected: &str) -> Result<(&'a [u8], &'a [u8]), MidiError> {
-        let truncated = |announced: String| MidiError::Truncated { announced, bytes: self.bytes };
-        let (head, rest) =
-            self.rest.split_first_chunk::<8>().ok_or_else(|| truncated(format!("{expected} was expected")))?;
-        let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
-        let (data, rest) = usize::try_from(length)
-            .ok()
-            .and_then(|length| rest.split_at_checked(length))
-            .ok_or_else(|| truncated(format!("{expected} should have {length} bytes")))?;
-        let kind = &self.rest[..4];
-        self.rest = rest;
-        Ok((kind, data))
-    }
-}
-
-/// The MIDI file inside a RIFF file (`.rmi`); any other file as it is.
-fn unwrap_riff(bytes: &[u8]) -> &[u8] {
-    if !(bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"RMID")) {
-        return bytes;
-    }
-    let mut rest = &bytes[12..];
-    while let Some((head, after)) = rest.split_first_chunk::<8>() {
-        let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
-        if head.starts_with(b"data") {
-            // A length that runs past the end is left to the chunks inside, which know what is missing.
-            return &after[..length.min(after.len())];
-        }
-        // Chunks of odd length are padded by a byte.
-        let Some(next) = after.get(length.saturating_add(length % 2)..) else { break };
-        rest = next;
-    }
-    bytes
-}
-
 /// A note in the file's own time.
+#[derive(Clone)]
 struct TickNote {
+    channel: u8,
     start: u64,
     /// `None` if it is never released.
     end: Option<u64>,
@@ -196,92 +133,84 @@ impl TickNote {
 }
 
 /// What a track holds, and how long it is.
+#[derive(Clone, Default)]
 struct Track {
     notes: Vec<TickNote>,
     ticks: u64,
+    /// For each channel and pitch the notes that sound, as indices into the notes, the earliest first.
+    held: BTreeMap<(u8, u8), VecDeque<usize>>,
+    /// When all notes of a channel were ended: channel and tick.
+    all_off: Vec<(u8, u64)>,
 }
 
-/// Reads the events of a track, which is the `number`-th of its file.
-fn read_track(data: &[u8], number: usize) -> Result<Track, MidiError> {
-    let mut events = Events { inner: EventIter::new(data), length: data.len() };
-    let mut track = Track { notes: Vec::new(), ticks: 0 };
-    // For each channel and pitch the notes that sound, as indices into the notes, the earliest first.
-    let mut held: BTreeMap<(u8, u8), VecDeque<usize>> = BTreeMap::new();
-    while let Some(event) = events.next().map_err(|byte| MidiError::BadEvent { track: number, byte })? {
-        track.ticks += u64::from(event.delta.as_int());
-        let (channel, message) = match event.kind {
-            TrackEventKind::Midi { channel, message } => (channel.as_int(), message),
-            TrackEventKind::Meta(MetaMessage::EndOfTrack) => break,
-            _ => continue,
+impl Track {
+    /// Reads the events of a track, or tells the offset of one that cannot be read.
+    fn read(data: &[u8], oddities: &mut Oddities) -> Result<Track, usize> {
+        let mut events = Events::new(data);
+        let mut track = Track::default();
+        // The track as it was at its end mark: what comes behind counts only if it has an end mark of its own.
+        let mut ended: Option<(Track, Oddities)> = None;
+        let mut is_ended = false;
+        let unreadable = loop {
+            match events.next(oddities) {
+                Ok(Some((delta, event))) => {
+                    is_ended = event == Event::EndOfTrack;
+                    track.ticks += u64::from(delta);
+                    track.take(event);
+                    if is_ended {
+                        if ended.is_some() {
+                            oddities.add(Oddity::EventsAfterEndMark);
+                        }
+                        ended = Some((track.clone(), oddities.clone()));
+                    }
+                }
+                Ok(None) => break None,
+                Err(byte) => break Some(byte),
+            }
         };
-        let (pitch, velocity) = match message {
-            MidiMessage::NoteOn { key, vel } => (key.as_int(), vel.as_int()),
-            MidiMessage::NoteOff { key, .. } => (key.as_int(), 0),
-            _ => continue,
-        };
-        if channel == DRUMS {
-            continue;
+        match (ended, unreadable) {
+            _ if is_ended && unreadable.is_none() => {}
+            (Some((before, met)), _) => {
+                (track, *oddities) = (before, met);
+                oddities.add(Oddity::BytesAfterEndMark);
+            }
+            (None, Some(byte)) => return Err(byte),
+            (None, None) => oddities.add(Oddity::MissingEndMark),
         }
-        let sounding = held.entry((channel, pitch)).or_default();
-        if velocity > 0 {
-            sounding.push_back(track.notes.len());
-            track.notes.push(TickNote { start: track.ticks, end: None, pitch, velocity });
-        } else if let Some(index) = sounding.pop_front() {
-            track.notes[index].end = Some(track.ticks);
+        Ok(track)
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::NoteOn { channel, pitch, velocity } if channel != DRUMS => {
+                let held = self.held.entry((channel, pitch)).or_default();
+                // What All Notes Off has ended no longer waits for a release.
+                held.retain(|&index| self.notes[index].end.is_none());
+                held.push_back(self.notes.len());
+                self.notes.push(TickNote { channel, start: self.ticks, end: None, pitch, velocity });
+            }
+            Event::NoteOff { channel, pitch } => {
+                if let Some(index) = self.held.get_mut(&(channel, pitch)).and_then(VecDeque::pop_front) {
+                    self.notes[index].end = Some(self.ticks);
+                }
+            }
+            Event::AllOff { channel } => {
+                self.all_off.push((channel, self.ticks));
+                // They stay held: a release of their own, before the key is struck again, says better how long they last.
+                for &index in self.held.range((channel, 0)..=(channel, 127)).flat_map(|(_, held)| held) {
+                    self.notes[index].end.get_or_insert(self.ticks);
+                }
+            }
+            _ => {}
         }
     }
-    Ok(track)
 }
 
-/// midly's events, read on where it stops: at data bytes over 127, and at running status after a meta event.
-struct Events<'a> {
-    inner: EventIter<'a>,
-    /// Length of the track's data.
-    length: usize,
-}
-
-impl<'a> Events<'a> {
-    /// The next event, `None` at the end of the track, or the offset of an event that cannot be read.
-    fn next(&mut self) -> Result<Option<TrackEvent<'a>>, usize> {
-        let before = self.inner.unread();
-        let status = self.inner.running_status();
-        if before.is_empty() {
-            return Ok(None);
-        }
-        // Without its feature `strict`, midly ends a track silently where it cannot read on.
-        let Some(Ok(event)) = self.inner.next() else {
-            let (event, status, rest) = clipped(before, status).ok_or(self.length - before.len())?;
-            self.inner = EventIter::new(rest);
-            *self.inner.running_status_mut() = Some(status);
-            return Ok(Some(event));
-        };
-        if matches!(event.kind, TrackEventKind::Meta(_)) {
-            *self.inner.running_status_mut() = status;
-        }
-        Ok(Some(event))
-    }
-}
-
-/// Reads a channel message whose data bytes may be over 127. Returns the event, its status byte and what follows.
-fn clipped<'a>(data: &'a [u8], running: Option<u8>) -> Option<(TrackEvent<'a>, u8, &'a [u8])> {
-    // A delta has seven bits a byte, at most four bytes, and the top bit set in all but the last.
-    let last = data.iter().take(4).position(|byte| byte & 0x80 == 0)?;
-    let delta = data[..=last].iter().fold(0, |delta, byte| delta << 7 | u32::from(byte & 0x7F));
-    let rest = &data[last + 1..];
-    let (status, rest) = match rest {
-        [status @ 0x80..=0xEF, rest @ ..] => (*status, rest),
-        [0..=0x7F, ..] => (running?, rest),
-        _ => return None,
-    };
-    let is_short = matches!(status >> 4, 0xC | 0xD);
-    let (values, rest) = rest.split_at_checked(if is_short { 1 } else { 2 })?;
-    let mut message = vec![status];
-    message.extend(values.iter().map(|&byte| byte.min(127)));
-    match LiveEvent::parse(&message) {
-        Ok(LiveEvent::Midi { channel, message }) => {
-            let kind = TrackEventKind::Midi { channel, message };
-            Some((TrackEvent { delta: u28::new(delta), kind }, status, rest))
-        }
-        _ => None,
+/// Ends the notes that their own track does not end when another track ends all notes of their channel.
+fn end_across_tracks(notes: &mut [TickNote], all_off: &mut [(u8, u64)]) {
+    all_off.sort_unstable();
+    for note in notes.iter_mut().filter(|note| note.end.is_none()) {
+        let next = all_off.partition_point(|&off| off <= (note.channel, note.start));
+        note.end = all_off.get(next).filter(|(channel, _)| *channel == note.channel).map(|&(_, tick)| tick);
     }
 }

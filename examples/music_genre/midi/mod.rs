@@ -7,16 +7,19 @@
 //!   no quarter notes and is read as if played at 120 quarter notes a minute (a step is an eighth of a second);
 //! - both ends of a note are rounded to the nearest step, and a note lasts at least one;
 //! - a note-on of velocity 0 is a note-off; of two notes of one pitch and channel that overlap, the earlier one ends
-//!   first; a note that is never released lasts one step, for its length is unknown; the sustain pedal is ignored;
+//!   first; a note without a release of its own ends at the next All Notes Off or All Sound Off of its channel; a note
+//!   that nothing ends lasts one step, for its length is unknown; the sustain pedal is ignored;
 //! - drums (channel 10) are left out;
-//! - a data byte over 127 counts as 127, running status goes on after a meta event, and bytes after the last track or
-//!   after a track's end mark are ignored: files in the wild have all three;
+//! - what departs from the standard and leaves no doubt about the notes is read, and counted by kind: an [`oddity::Oddity`];
 //! - silence before the first note is dropped in whole bars;
-//! - a file that ends before it should, or has an event that cannot be read, is an error: half a piece would be
+//! - a file that ends in the middle of a track, or has an event that cannot be read, is an error: half a piece would be
 //!   mistaken for a whole one.
 
+mod chunks;
 mod decode;
 mod encode;
+mod events;
+mod oddity;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +28,9 @@ use std::path::Path;
 
 use crate::score::Score;
 pub(crate) use decode::decode;
+#[cfg(test)]
+pub(crate) use oddity::Oddity;
+pub(crate) use oddity::{Oddities, summary};
 
 /// The longest piece that is read, in steps: 4096 bars. A file of a few bytes can claim silences of centuries, and the
 /// memory of a piano roll grows with them.
@@ -32,6 +38,15 @@ pub(crate) const MAX_STEPS: u32 = 1 << 16;
 
 /// The largest file that is read, in bytes. Scores have tens of kilobytes.
 pub(crate) const MAX_BYTES: u64 = 16 << 20;
+
+/// What was read from a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// The music.
+    pub(crate) score: Score,
+    /// What was odd in the file.
+    pub(crate) oddities: Oddities,
+}
 
 /// Why a file is not a readable score. The messages do not name the file: whoever opened it does.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +104,7 @@ pub(crate) enum MidiError {
 /// # Errors
 ///
 /// A [`MidiError`] of any kind.
-pub(crate) fn read_file(path: &Path) -> Result<Score, MidiError> {
+pub(crate) fn read_file(path: &Path) -> Result<Reading, MidiError> {
     let bytes = std::fs::metadata(path)?.len();
     if bytes > MAX_BYTES {
         return Err(MidiError::TooLarge { bytes });
