@@ -9,7 +9,7 @@ use crate::model::{CellKind, ReadOut};
 use crate::score::Encoding;
 
 /// An LSTM of this size has 67 million weights: a minute a batch on two cores, which is no longer an experiment.
-const MAX_HIDDEN: u64 = 4096;
+pub(crate) const MAX_HIDDEN: u64 = 4096;
 /// Weeks of training, on any scores.
 const MAX_EPOCHS: u64 = 1_000_000;
 /// More than the cores of any machine that this is for. What a system starts may be less; that is an error of its own.
@@ -41,9 +41,9 @@ pub(crate) struct Arguments {
     /// Times that training goes through the scores, a million at most.
     #[arg(long, value_name = "N", value_parser = up_to(MAX_EPOCHS))]
     pub(crate) epochs: Option<usize>,
-    /// What all random choices follow from.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) seed: u64,
+    /// What all random choices follow from; 1 without it, and with --load the seed of the saved run.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
     /// Threads, 256 at most; they change no figure. Training a batch takes two, testing as many as there are.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = up_to(MAX_THREADS))]
     pub(crate) threads: usize,
@@ -59,10 +59,15 @@ pub(crate) struct Arguments {
     /// Save the trained network (one cell only).
     #[arg(long, value_name = "FILE", requires = "cell", conflicts_with = "load")]
     pub(crate) save: Option<PathBuf>,
-    /// Load a network that was saved, and test it without training.
+    /// Load a network that was saved, and test it without training: on the scores that it was tested on when it was
+    /// trained, or on those of --data, --test or --seed.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["cell", "epochs", "input", "read_out", "hidden", "max_steps"])]
     pub(crate) load: Option<PathBuf>,
-    /// Where the pictures go.
+    /// Say what these MIDI files are, with the probability of each class, by a network that was saved; how it changes
+    /// over time goes into a table and a picture for each.
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "load", conflicts_with_all = ["data", "test", "seed", "write_midi"])]
+    pub(crate) classify: Vec<PathBuf>,
+    /// Where pictures and tables go.
     #[arg(long, value_name = "DIR", default_value = "target/music_genre")]
     pub(crate) out: PathBuf,
     /// Write the composed scores as MIDI files, to listen to: one folder for each class, as --data reads them.

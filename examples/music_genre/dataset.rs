@@ -46,6 +46,28 @@ impl Dataset {
         counts
     }
 
+    /// The pieces of these classes alone, whose order is the order of the classes.
+    ///
+    /// # Errors
+    ///
+    /// A class that is not there, or is named twice.
+    pub(crate) fn only(&self, classes: &[String]) -> Result<Dataset, String> {
+        for (index, class) in classes.iter().enumerate() {
+            if !self.classes.contains(class) {
+                return Err(format!(
+                    "there is no class \"{class}\"; the classes there are: {}",
+                    self.classes.join(", ")
+                ));
+            }
+            if classes[..index].contains(class) {
+                return Err(format!("the class \"{class}\" is asked for twice"));
+            }
+        }
+        let place = |piece: &Piece| classes.iter().position(|class| *class == self.classes[piece.class]);
+        let kept = |piece: &Piece| place(piece).map(|class| Piece { score: piece.score.clone(), class });
+        Ok(Dataset { classes: classes.to_vec(), pieces: self.pieces.iter().filter_map(kept).collect() })
+    }
+
     /// Divides the pieces at random into a training part and a test part of `test_count` pieces.
     ///
     /// Every class is divided in the same proportion, as far as whole pieces go (largest remainders, then the earlier

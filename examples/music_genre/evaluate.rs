@@ -10,7 +10,7 @@ use crate::score::{Encoding, Score};
 use crate::train::{Shard, best_classes, encoded, summed_loss};
 
 /// Excerpts that are tested at once.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 
 /// What a model says about the pieces of a data set.
 #[derive(Clone, Debug)]
@@ -75,6 +75,34 @@ pub(crate) fn answer(
     let quiet = Tape::quiet();
     let means = quiet.constant(Tensor::from_vec(means, &[data.pieces.len(), classes]));
     Ok(Answers { probabilities: means.softmax(1).value(), truth })
+}
+
+/// What a model says at one time step of a score.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Moment {
+    /// The excerpt that the step is in, counted from 0.
+    pub(crate) excerpt: usize,
+    /// `[C]`: the probability of each class, had the excerpt ended at this step.
+    pub(crate) probabilities: Vec<f32>,
+}
+
+/// What `model` says at every time step of a score, cut into excerpts as [`answer`] does; it begins anew with each.
+pub(crate) fn over_time(
+    model: &Classifier<Tensor<f32>>,
+    score: &Score,
+    max_steps: usize,
+    encoding: Encoding,
+) -> Result<Vec<Moment>, BatchError> {
+    let mut moments = Vec::with_capacity(score.steps());
+    for (excerpt, part) in score.excerpts(max_steps).iter().enumerate() {
+        let shard = Shard::new(&[encoded(part, encoding)], &[0], &[0])?;
+        let quiet = Tape::quiet();
+        let logits = model.on(&quiet).over_time(quiet.constant(shard.batch.data().clone()));
+        let (classes, rows) = (logits.shape()[1], logits.softmax(1).value().to_vec());
+        let moment = |row: &[f32]| Moment { excerpt, probabilities: row.to_vec() };
+        moments.extend(rows.chunks_exact(classes).map(moment));
+    }
+    Ok(moments)
 }
 
 /// ‖∂E/∂h_t‖ for every time step t of one piece, where E is the loss of the answer at the last step: what is left of the

@@ -200,4 +200,20 @@ impl<'t> Classifier<Var<'t, f32>> {
         let logits = self.readout.forward(seen);
         (unrolled, logits)
     }
+
+    /// The logits `[T, C]` that [`Classifier::forward`] would give for one sequence `[T, 1, I]`, had it ended at each of its
+    /// time steps.
+    pub(crate) fn over_time(&self, x: Var<'t, f32>) -> Var<'t, f32> {
+        let outputs = Unroll::new().run(&self.cell, x).outputs();
+        let steps = outputs.shape()[0];
+        let seen = match self.read_out {
+            ReadOut::Last => outputs,
+            ReadOut::Mean => {
+                let shares = Tensor::from_fn(&[steps, 1, 1], |t| 1.0 / (t + 1) as f32);
+                outputs.cumsum(0) * x.tape().constant(shares)
+            }
+        };
+        let units = seen.shape()[2];
+        self.readout.forward(seen.reshape(&[steps, units]))
+    }
 }

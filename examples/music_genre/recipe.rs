@@ -1,7 +1,7 @@
 //! How a network is trained: one recipe for composed scores and one for real ones.
 
 use crate::arguments::Arguments;
-use crate::model::{CellKind, ReadOut};
+use crate::model::{CellKind, ReadOut, Sizes};
 use crate::score::Encoding;
 
 /// Everything that training depends on but the data and the seed.
@@ -38,6 +38,11 @@ impl Recipe {
             read_out: arguments.read_out.unwrap_or(recipe.read_out),
             ..recipe
         }
+    }
+
+    /// The sizes of a network that tells so many classes apart.
+    pub(crate) fn sizes(&self, classes: usize) -> Sizes {
+        Sizes { inputs: self.encoding.width(), hidden: self.hidden, classes }
     }
 
     fn composed(kind: CellKind) -> Recipe {

@@ -1,6 +1,6 @@
 //! A trained network on disk: its parameters, and the settings without which they mean nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use rand::SeedableRng;
@@ -8,8 +8,13 @@ use rand::rngs::ChaCha8Rng;
 use rewind_autograd::Tensor;
 use rewind_rnn::checkpoint::{self, CheckpointError, Metadata};
 
+use crate::arguments::MAX_HIDDEN;
+use crate::dataset::Dataset;
+use crate::footprint::require_for_testing;
+use crate::memory::MemoryError;
 use crate::model::{CellKind, Classifier, ReadOut, Sizes};
 use crate::score::Encoding;
+use crate::scores::Source;
 
 /// A network and how it is used.
 #[derive(Clone, Debug)]
@@ -19,6 +24,10 @@ pub(crate) struct Saved {
     pub(crate) encoding: Encoding,
     /// The longest excerpt.
     pub(crate) max_steps: usize,
+    /// The names of the C classes.
+    pub(crate) classes: Vec<String>,
+    /// What it was trained and tested on; files of earlier versions do not tell.
+    pub(crate) source: Option<Source>,
 }
 
 /// Why a file is no network for these scores.
@@ -36,12 +45,12 @@ pub(crate) enum SavedError {
 
 impl Saved {
     /// Writes parameters and settings.
-    pub(crate) fn save(&self, path: &Path, classes: &[String]) -> Result<(), SavedError> {
+    pub(crate) fn save(&self, path: &Path) -> Result<(), SavedError> {
         let [inputs, hidden] = [self.encoding.width(), self.model.readout.weight.shape()[0]].map(|n| n.to_string());
         let encoding = self.encoding.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
-        let metadata: Metadata = [
+        let mut metadata: Metadata = [
             ("cell", self.kind.name().to_owned()),
-            ("classes", classes.join(",")),
+            ("classes", self.classes.join(",")),
             ("encoding", encoding),
             ("hidden", hidden),
             ("inputs", inputs),
@@ -50,31 +59,60 @@ impl Saved {
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into();
+        if let Some(source) = &self.source {
+            let Source { data, test, seed } = source.absolute();
+            metadata.insert("seed".to_owned(), seed.to_string());
+            for (key, folder) in [("data", data), ("test", test)] {
+                metadata.extend(folder.map(|folder| (key.to_owned(), folder.display().to_string())));
+            }
+        }
         Ok(checkpoint::save(path, &self.model, &metadata)?)
     }
 
-    /// Reads a network that tells `classes` apart.
-    pub(crate) fn load(path: &Path, classes: &[String]) -> Result<Saved, SavedError> {
+    /// Sees that there is memory to test it.
+    pub(crate) fn require_memory(&self, data: &Dataset, threads: usize) -> Result<(), MemoryError> {
+        let hidden = self.model.readout.weight.shape()[0];
+        let sizes = Sizes { inputs: self.encoding.width(), hidden, classes: self.classes.len() };
+        require_for_testing(self.kind, sizes, self.model.read_out, data, self.max_steps, threads)
+    }
+
+    /// Sees that the network tells `classes` apart.
+    pub(crate) fn expect_classes(&self, path: &Path, classes: &[String]) -> Result<(), SavedError> {
+        if self.classes == classes {
+            return Ok(());
+        }
+        let [saved, given] = [&self.classes[..], classes].map(|classes| classes.join(","));
+        Err(SavedError::Classes { file: path.display().to_string(), saved, given })
+    }
+
+    /// Reads a network.
+    pub(crate) fn load(path: &Path) -> Result<Saved, SavedError> {
         let metadata = checkpoint::metadata(path)?;
-        let file = || path.display().to_string();
         let wrong = |key: &'static str| SavedError::Setting {
-            file: file(),
+            file: path.display().to_string(),
             key,
             found: metadata.get(key).map_or("missing".to_owned(), |value| format!("\"{value}\"")),
         };
         let text = |key: &'static str| metadata.get(key).ok_or_else(|| wrong(key));
         let number = |key: &'static str| text(key)?.parse().ok().filter(|&n: &usize| n > 0).ok_or_else(|| wrong(key));
-        let (saved, given) = (text("classes")?.clone(), classes.join(","));
-        if saved != given {
-            return Err(SavedError::Classes { file: file(), saved, given });
-        }
+        let classes: Vec<_> = text("classes")?.split(',').map(str::to_owned).collect();
+        let folder = |key| metadata.get(key).map(PathBuf::from);
+        let source = match metadata.get("seed") {
+            Some(seed) => {
+                let seed = seed.parse().map_err(|_| wrong("seed"))?;
+                Some(Source { data: folder("data"), test: folder("test"), seed })
+            }
+            None => None,
+        };
         let kind = CellKind::from_str(text("cell")?, false).map_err(|_| wrong("cell"))?;
         let encoding = Encoding::from_str(text("encoding")?, false).map_err(|_| wrong("encoding"))?;
         let read_out = ReadOut::from_str(text("read_out")?, false).map_err(|_| wrong("read_out"))?;
-        let sizes = Sizes { inputs: encoding.width(), hidden: number("hidden")?, classes: classes.len() };
+        let hidden =
+            number("hidden").and_then(|n| if n as u64 <= MAX_HIDDEN { Ok(n) } else { Err(wrong("hidden")) })?;
+        let sizes = Sizes { inputs: encoding.width(), hidden, classes: classes.len() };
         // Every parameter is about to be replaced: the seed does not matter.
         let mut model = Classifier::new(kind, sizes, 1.0, read_out, &mut ChaCha8Rng::seed_from_u64(0));
         checkpoint::load(path, &mut model)?;
-        Ok(Saved { model, kind, encoding, max_steps: number("max_steps")? })
+        Ok(Saved { model, kind, encoding, max_steps: number("max_steps")?, classes, source })
     }
 }

@@ -1,5 +1,7 @@
 //! The whole program, at a size that tests can afford, and everything that a user can do wrong.
 
+mod program;
+
 use std::fs;
 
 use clap::{CommandFactory, Parser};
@@ -24,7 +26,14 @@ fn refused(more: &[&str]) -> String {
 }
 
 fn error(more: &[&str]) -> String {
-    run(&arguments(more)).expect_err("the program must refuse").to_string()
+    run(&arguments(more), &mut Vec::new()).expect_err("the program must refuse").to_string()
+}
+
+/// What the program writes to its standard output.
+fn output(more: &[&str]) -> String {
+    let mut out = Vec::new();
+    run(&arguments(more), &mut out).expect("the program has what it needs");
+    String::from_utf8(out).expect("the results are text")
 }
 
 /// 24 composed scores, a third of them for testing.
@@ -60,41 +69,21 @@ fn a_saved_network_answers_as_before() {
     let path = folder.path().join("gru.safetensors");
     let (_, test) = small();
     let (saved, _) = trained(CellKind::Gru, 1);
-    saved.save(&path, &test.classes).expect("the folder can be written");
-    let loaded = Saved::load(&path, &test.classes).expect("the file is whole");
+    saved.save(&path).expect("the folder can be written");
+    let loaded = Saved::load(&path).expect("the file is whole");
+    assert_eq!((&loaded.classes, &loaded.source), (&test.classes, &saved.source));
     assert_eq!(numbers(&saved), numbers(&loaded));
     assert_eq!((loaded.kind, loaded.encoding, loaded.max_steps), (saved.kind, saved.encoding, saved.max_steps));
     assert_eq!(loaded.model.read_out, saved.model.read_out);
 
     let others = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
-    let message = Saved::load(&path, &others).expect_err("other classes").to_string();
+    let message = loaded.expect_classes(&path, &others).expect_err("other classes").to_string();
     assert!(message.ends_with("gru.safetensors tells blues,rock,classical apart; the scores are a,b,c"), "{message}");
 
     let whole = fs::read(&path).expect("it was just written");
     fs::write(&path, &whole[..whole.len() / 2]).expect("the folder can be written");
-    let message = Saved::load(&path, &test.classes).expect_err("half a file").to_string();
+    let message = Saved::load(&path).expect_err("half a file").to_string();
     assert!(message.contains("gru.safetensors"), "{message}");
-}
-
-#[test]
-fn the_program_reads_folders_of_midi_files_and_draws() {
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let at = |name: &str| folder.path().join(name).display().to_string();
-    let (train, _) = small();
-    for piece in &train.pieces {
-        let class = folder.path().join("scores").join(&train.classes[piece.class]);
-        fs::create_dir_all(&class).expect("the folder can be written");
-        piece.score.write_midi(&class.join(format!("{}.mid", piece.score.name()))).expect("a score can be written");
-    }
-    fs::write(folder.path().join("scores/blues/text.mid"), "not music").expect("the folder can be written");
-    let scores = at("scores");
-    let common = ["--data", &scores, "--cell", "gru", "--epochs", "1", "--out", &at("out"), "--save", &at("net")];
-    run(&arguments(&common)).expect("one broken file is left out");
-    for picture in ["learning_curves.png", "gradient_norms.png", "confusion_gru.png"] {
-        let bytes = fs::read(folder.path().join("out").join(picture)).expect("the picture was drawn");
-        assert_eq!(&bytes[1..4], b"PNG", "{picture}");
-    }
-    run(&arguments(&["--test", &scores, "--load", &at("net"), "--out", &at("out")])).expect("the network was saved");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use midly::num::{u4, u7, u15, u24, u28};
 use midly::{Format, Header, MetaMessage, MidiMessage, Smf, Timing, TrackEvent, TrackEventKind};
 
-use crate::files::write_whole;
+use crate::files::{WriteError, write_whole};
 use crate::score::Score;
 
 /// Ticks of a sixteenth note in the files that are written: 480 per quarter note, as most sequencers do.
@@ -50,8 +50,9 @@ impl Score {
     /// # Errors
     ///
     /// Those of [`Score::to_midi`], and what the file system answers.
-    pub(crate) fn write_midi(&self, path: &Path) -> io::Result<()> {
-        write_whole(path, &self.to_midi(120)?)
+    pub(crate) fn write_midi(&self, path: &Path) -> Result<(), WriteError> {
+        let bytes = self.to_midi(120).map_err(|source| WriteError::file(path, source))?;
+        write_whole(path, &bytes)
     }
 
     /// Note-ons and note-offs with their steps, in order of time; a note ends before the next one begins.

@@ -55,7 +55,7 @@ pub(super) fn picture(path: &Path, height: u32, draw: impl FnOnce(&Area<'_>) -> 
         draw(&area).map_err(|error| failed(error.to_string()))?;
     }
     let bytes = encode(&pixels, height).map_err(|error| failed(error.to_string()))?;
-    write_whole(path, &bytes).map_err(|source| PlotError::unwritable(path, source))
+    Ok(write_whole(path, &bytes)?)
 }
 
 /// The pixels, three bytes each, as a PNG file.

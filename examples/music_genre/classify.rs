@@ -1,0 +1,134 @@
+//! What single files are, by a network that was saved: the probability of each class, for the whole score and as it
+//! changes over time.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use rewind_rnn::Shards;
+
+use crate::corpus::BrokenFile;
+use crate::dataset::{Dataset, Piece};
+use crate::evaluate::{self, Moment};
+use crate::files::{prepare_file, write_whole};
+use crate::progress::say;
+use crate::saved::Saved;
+use crate::score::Score;
+use crate::{midi, plot, unwritable_result};
+
+/// Writes a line for each file to `out`, the most probable class first, and into `folder` a table and a picture of how
+/// the probabilities change from step to step.
+///
+/// # Errors
+///
+/// If results cannot be written; and, when all others are done, if a file could not be read.
+pub(crate) fn classify(
+    files: &[PathBuf],
+    saved: &Saved,
+    folder: &Path,
+    shards: &Shards<f32>,
+    out: &mut dyn Write,
+) -> Result<(), Box<dyn Error>> {
+    let (mut names, mut left_out) = (BTreeSet::new(), 0);
+    for path in files {
+        let reading = match midi::read_file(path) {
+            Ok(reading) => reading,
+            Err(reason) => {
+                say(format!("left out: {}", BrokenFile { path: path.clone(), reason }));
+                left_out += 1;
+                continue;
+            }
+        };
+        for line in midi::summary([(path.as_path(), &reading.oddities)]) {
+            say(format!("odd, but read: {line}"));
+        }
+        let score = reading.score;
+        writeln!(out, "{}: {}", path.display(), told(&saved.classes, &whole(&score, saved, shards)?))
+            .map_err(unwritable_result)?;
+        let moments = evaluate::over_time(&saved.model, &score, saved.max_steps, saved.encoding)?;
+        let name = unused(score.name(), &mut names);
+        let [table, picture] = ["csv", "png"].map(|ending| folder.join(format!("classify_{name}.{ending}")));
+        for file in [&table, &picture] {
+            prepare_file(file)?;
+        }
+        write_whole(&table, as_table(&saved.classes, &moments).as_bytes())?;
+        let note = format!("by {}; the network begins anew at every dashed line", saved.kind.name());
+        plot::probabilities(&picture, score.name(), &note, &saved.classes, &moments)?;
+        say(format!("over time: {} and {}", table.display(), picture.display()));
+    }
+    out.flush().map_err(unwritable_result)?;
+    match left_out {
+        0 => Ok(()),
+        _ => Err(format!("{left_out} of {} files could not be classified", files.len()).into()),
+    }
+}
+
+/// The probability of each class for a whole score, `[C]`, as in a test.
+fn whole(score: &Score, saved: &Saved, shards: &Shards<f32>) -> Result<Vec<f32>, Box<dyn Error>> {
+    let pieces = vec![Piece { score: score.clone(), class: 0 }];
+    let data = Dataset { classes: saved.classes.clone(), pieces };
+    Ok(evaluate::answer(&saved.model, &data, saved.max_steps, saved.encoding, shards)?.probabilities.to_vec())
+}
+
+/// `blues 0.812, rock 0.150, classical 0.038`.
+fn told(classes: &[String], probabilities: &[f32]) -> String {
+    let mut pairs: Vec<_> = classes.iter().zip(probabilities).collect();
+    pairs.sort_by(|a, b| b.1.total_cmp(a.1));
+    pairs.iter().map(|(class, p)| format!("{class} {p:.3}")).collect::<Vec<_>>().join(", ")
+}
+
+/// A name that was not used before: two files of one name may lie in different folders.
+fn unused(name: &str, used: &mut BTreeSet<String>) -> String {
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| !used.contains(name)).unwrap_or_default();
+    used.insert(free.clone());
+    free
+}
+
+/// A row for each step: the step, the excerpt it is in (both counted from 1), and the probability of each class.
+fn as_table(classes: &[String], moments: &[Moment]) -> String {
+    let mut table = String::from("step,excerpt");
+    for class in classes {
+        // As RFC 4180 wants it.
+        let is_plain = !class.contains(['"', ',', '\n', '\r']);
+        let cell = if is_plain { class.clone() } else { format!("\"{}\"", class.replace('"', "\"\"")) };
+        let _ = write!(table, ",{cell}");
+    }
+    table.push('\n');
+    for (step, moment) in moments.iter().enumerate() {
+        let _ = write!(table, "{},{}", step + 1, moment.excerpt + 1);
+        moment.probabilities.iter().for_each(|p| drop(write!(table, ",{p:.6}")));
+        table.push('\n');
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_probable_class_comes_first() {
+        let classes = ["blues", "rock"].map(str::to_owned);
+        assert_eq!(told(&classes, &[0.25, 0.75]), "rock 0.750, blues 0.250");
+    }
+
+    #[test]
+    fn names_are_used_once() {
+        let mut used = BTreeSet::new();
+        let names = ["a", "a", "b", "a", "a-2"].map(|name| unused(name, &mut used));
+        assert_eq!(names, ["a", "a-2", "b", "a-3", "a-2-2"]);
+    }
+
+    #[test]
+    fn a_table_is_readable_whatever_a_class_is_called() {
+        let classes = ["plain", "with \"this\", and that"].map(str::to_owned);
+        let moment = |excerpt, p: f32| Moment { excerpt, probabilities: vec![p, 1.0 - p] };
+        assert_eq!(
+            as_table(&classes, &[moment(0, 0.25), moment(1, 1.0)]),
+            "step,excerpt,plain,\"with \"\"this\"\", and that\"\n1,1,0.250000,0.750000\n2,2,1.000000,0.000000\n"
+        );
+    }
+}

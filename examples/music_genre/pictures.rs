@@ -1,0 +1,80 @@
+//! The pictures of a run: what goes into them, and where they are drawn.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use crate::dataset::{Dataset, Piece};
+use crate::evaluate::{self, Answers};
+use crate::model::CellKind;
+use crate::plot::{self, Confusion, GradientNorms, LearningCurve};
+use crate::progress::say;
+use crate::saved::Saved;
+
+/// The longest piece whose gradient is drawn step by step, in steps.
+const GRADIENT_STEPS: usize = 256;
+
+const CURVES: &str = "learning_curves.png";
+const GRADIENTS: &str = "gradient_norms.png";
+
+fn confusion(name: &str) -> String {
+    format!("confusion_{name}.png")
+}
+
+/// Every picture that a run may draw into the folder `out`.
+pub(crate) fn files(out: &Path) -> impl Iterator<Item = PathBuf> {
+    let kinds = CellKind::value_variants().iter().map(|kind| confusion(kind.name()));
+    [CURVES, GRADIENTS].map(str::to_owned).into_iter().chain(kinds).map(|name| out.join(name))
+}
+
+/// What is collected for the pictures.
+pub(crate) struct Pictures<'a> {
+    test: &'a Dataset,
+    /// The test piece whose gradients are drawn: the longest that fits, or the start of the first one.
+    piece: Piece,
+    curves: Vec<LearningCurve>,
+    norms: Vec<GradientNorms>,
+    confusions: Vec<(String, Confusion)>,
+}
+
+impl<'a> Pictures<'a> {
+    pub(crate) fn new(test: &'a Dataset) -> Self {
+        let fitting = test.pieces.iter().filter(|piece| (1..=GRADIENT_STEPS).contains(&piece.score.steps()));
+        let chosen = fitting.max_by_key(|piece| piece.score.steps()).unwrap_or(&test.pieces[0]);
+        let piece = Piece { score: chosen.score.window(0, GRADIENT_STEPS), class: chosen.class };
+        Pictures { test, piece, curves: Vec::new(), norms: Vec::new(), confusions: Vec::new() }
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        name: &str,
+        curve: Option<LearningCurve>,
+        answers: &Answers,
+        saved: &Saved,
+    ) -> Result<(), Box<dyn Error>> {
+        let Piece { score, class } = &self.piece;
+        let norms = evaluate::gradient_norms(&saved.model, score, *class, saved.encoding)?;
+        self.norms.push(GradientNorms { name: name.to_owned(), norms });
+        self.curves.extend(curve);
+        let matrix = Confusion::new(self.test.classes.clone(), &answers.truth, &answers.classes());
+        self.confusions.push((name.to_owned(), matrix));
+        Ok(())
+    }
+
+    pub(crate) fn draw(&self, out: &Path) -> Result<(), Box<dyn Error>> {
+        if !self.curves.is_empty() {
+            let note = format!("{} pieces in the test part", self.test.pieces.len());
+            plot::learning_curves(&out.join(CURVES), &note, &self.curves)?;
+        }
+        let (name, steps) = (self.piece.score.name(), self.piece.score.steps());
+        let note = format!("{name} ({}), {steps} steps, after training", self.test.classes[self.piece.class]);
+        plot::gradient_norms(&out.join(GRADIENTS), &note, &self.norms)?;
+        for (name, matrix) in &self.confusions {
+            let note = "pieces of the test part; a piece's class is the mean over its excerpts";
+            plot::confusion_matrix(&out.join(confusion(name)), name, note, matrix)?;
+        }
+        say(format!("pictures in {}", out.display()));
+        Ok(())
+    }
+}
