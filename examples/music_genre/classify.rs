@@ -5,32 +5,31 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 
 use rewind_rnn::Shards;
 
+use crate::arguments::Arguments;
 use crate::corpus::BrokenFile;
 use crate::dataset::{Dataset, Piece};
 use crate::evaluate::{self, Moment};
 use crate::files::{prepare_file, write_whole};
 use crate::progress::say;
 use crate::saved::Saved;
-use crate::score::Score;
 use crate::{midi, plot, unwritable_result};
 
-/// Writes a line for each file to `out`, the most probable class first, and into `folder` a table and a picture of how
+/// Writes a line for each file of `--classify` to `out`, the most probable class first, and into the folder `--out` a table and a picture of how
 /// the probabilities change from step to step.
 ///
 /// # Errors
 ///
 /// If results cannot be written; and, when all others are done, if a file could not be read.
 pub(crate) fn classify(
-    files: &[PathBuf],
+    arguments: &Arguments,
     saved: &Saved,
-    folder: &Path,
     shards: &Shards<f32>,
     out: &mut dyn Write,
 ) -> Result<(), Box<dyn Error>> {
+    let Arguments { classify: files, out: folder, threads, .. } = arguments;
     let (mut names, mut left_out) = (BTreeSet::new(), 0);
     for path in files {
         let reading = match midi::read_file(path) {
@@ -45,7 +44,12 @@ pub(crate) fn classify(
             say(format!("odd, but read: {line}"));
         }
         let score = reading.score;
-        writeln!(out, "{}: {}", path.display(), told(&saved.classes, &whole(&score, saved, shards)?))
+        // Of what class it is, is the question: the answer does not depend on what stands here.
+        let pieces = vec![Piece { score: score.clone(), class: 0 }];
+        let data = Dataset { classes: saved.classes.clone(), pieces };
+        saved.require_memory(&data, *threads)?;
+        let answers = evaluate::answer(&saved.model, &data, saved.max_steps, saved.encoding, shards)?;
+        writeln!(out, "{}: {}", path.display(), told(&saved.classes, &answers.probabilities.to_vec()))
             .map_err(unwritable_result)?;
         let moments = evaluate::over_time(&saved.model, &score, saved.max_steps, saved.encoding)?;
         let name = unused(score.name(), &mut names);
@@ -63,13 +67,6 @@ pub(crate) fn classify(
         0 => Ok(()),
         _ => Err(format!("{left_out} of {} files could not be classified", files.len()).into()),
     }
-}
-
-/// The probability of each class for a whole score, `[C]`, as in a test.
-fn whole(score: &Score, saved: &Saved, shards: &Shards<f32>) -> Result<Vec<f32>, Box<dyn Error>> {
-    let pieces = vec![Piece { score: score.clone(), class: 0 }];
-    let data = Dataset { classes: saved.classes.clone(), pieces };
-    Ok(evaluate::answer(&saved.model, &data, saved.max_steps, saved.encoding, shards)?.probabilities.to_vec())
 }
 
 /// `blues 0.812, rock 0.150, classical 0.038`.
@@ -99,7 +96,9 @@ fn as_table(classes: &[String], moments: &[Moment]) -> String {
     table.push('\n');
     for (step, moment) in moments.iter().enumerate() {
         let _ = write!(table, "{},{}", step + 1, moment.excerpt + 1);
-        moment.probabilities.iter().for_each(|p| drop(write!(table, ",{p:.6}")));
+        for p in &moment.probabilities {
+            let _ = write!(table, ",{p:.6}");
+        }
         table.push('\n');
     }
     table

@@ -67,6 +67,12 @@ pub(crate) enum CorpusError {
         /// The folders that exist.
         found: Vec<String>,
     },
+    /// A class whose name no list of classes can hold.
+    #[error("{} has a comma in its name, which separates classes: rename it, or name others with --classes", folder.display())]
+    CommaInName {
+        /// The folder of the class.
+        folder: PathBuf,
+    },
     /// A class was asked for twice.
     #[error("the class \"{class}\" is asked for twice")]
     RepeatedClass {
@@ -122,6 +128,9 @@ pub(crate) fn read_folder(root: &Path, classes: Option<&[String]>) -> Result<Cor
         }
         if classes[..index].contains(class) {
             return Err(CorpusError::RepeatedClass { class: class.clone() });
+        }
+        if class.contains(',') {
+            return Err(CorpusError::CommaInName { folder: root.join(class) });
         }
     }
     let names = classes.clone();
@@ -252,6 +261,28 @@ mod tests {
             message(root.path(), None),
             "ROOT/rock has no readable score: no file in it ends in one of .mid, .midi, .smf, .kar, .rmi"
         );
+    }
+
+    #[test]
+    fn a_class_that_no_list_could_name_is_refused() {
+        let root = folder(&[("rock, pop/1.mid", None), ("jazz/1.mid", None), ("rock/1.mid", None)]);
+        assert_eq!(
+            message(root.path(), None),
+            "ROOT/rock, pop has a comma in its name, which separates classes: rename it, or name others with --classes"
+        );
+        assert!(read_folder(root.path(), Some(&["jazz".to_owned(), "rock".to_owned()])).is_ok());
+    }
+
+    #[test]
+    fn what_is_odd_is_counted_by_file() {
+        let root = folder(&[("a/good.mid", None), ("a/odd.mid", None)]);
+        let path = root.path().join("a/odd.mid");
+        let bytes = [fs::read(&path).unwrap(), vec![0; 3]].concat();
+        fs::write(&path, bytes).unwrap();
+        let corpus = read_folder(root.path(), None).unwrap();
+        assert_eq!(corpus.dataset.pieces.len(), 2);
+        let odd = corpus.odd.iter().map(|(path, oddities)| (path.as_path(), oddities));
+        assert_eq!(midi::summary(odd), [format!("bytes behind the last track: 1 in {}", path.display())]);
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Writing files: where, seen to before any work is done; and so that nothing is overwritten before what replaces it is
 //! whole.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The ending of a file that is not whole yet.
+const PART: &str = ".part";
 
 /// What was to be written and could not. The message names the path.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +78,7 @@ pub(crate) fn prepare_file(path: &Path) -> Result<(), WriteError> {
 /// Whatever the file system answers; `path` is then as it was, and nothing is left beside it.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let failed = |source| WriteError::file(path, source);
-    let part = beside(path, &format!("{}.part", std::process::id())).map_err(failed)?;
+    let part = beside(path, &format!("{}{PART}", std::process::id())).map_err(failed)?;
     let written = File::create(&part)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&part, path));
@@ -82,7 +86,31 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
         // The first error is the one worth telling; a part that cannot be removed changes nothing.
         let _ = fs::remove_file(&part);
     }
+    remove_stale_parts(path);
     written.map_err(failed)
+}
+
+/// How old a temporary file is at least that a killed run has left behind: none is being written for that long.
+const STALE: Duration = Duration::from_secs(3600);
+
+/// Removes temporary files of `path` that a killed run has left behind. What cannot be removed does no harm.
+fn remove_stale_parts(path: &Path) {
+    let Some(name) = path.file_name() else { return };
+    let mut start = OsString::from(".");
+    start.push(name);
+    start.push(".");
+    let is_part = |found: &OsStr| {
+        let rest = found.as_encoded_bytes().strip_prefix(start.as_encoded_bytes());
+        let process = rest.and_then(|rest| rest.strip_suffix(PART.as_bytes()));
+        process.is_some_and(|process| !process.is_empty() && process.iter().all(u8::is_ascii_digit))
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten().filter(|entry| is_part(&entry.file_name())) {
+        let age = entry.metadata().and_then(|found| found.modified()).map(|time| time.elapsed().unwrap_or_default());
+        if age.is_ok_and(|age| age > STALE) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// A hidden sibling of `path`; the ending holds the process id, which keeps two runs into one folder apart.
@@ -125,6 +153,25 @@ mod tests {
         assert!(message.starts_with(&format!("cannot write {}: ", path.display())), "{message}");
         assert_eq!(fs::read(path.join("inside")).unwrap(), b"kept");
         assert_eq!(names(folder.path()), ["taken"]);
+    }
+
+    #[test]
+    fn what_killed_runs_left_behind_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        let old = std::time::SystemTime::now() - 2 * STALE;
+        let stale = [".a.txt.123.part", ".a.txt.4.part"];
+        let others = [".b.txt.123.part", ".a.txt.part", ".a.txt.x.part", "a.txt.123.part"];
+        for name in stale.iter().chain(&others) {
+            File::create(folder.path().join(name)).unwrap().set_modified(old).unwrap();
+        }
+        fs::write(folder.path().join(".a.txt.5.part"), b"of a run that goes on").unwrap();
+        write_whole(&path, b"one").unwrap();
+        let mut left = names(folder.path());
+        left.sort();
+        let mut expected = [&others[..], &[".a.txt.5.part", "a.txt"]].concat();
+        expected.sort_unstable();
+        assert_eq!(left, expected);
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn use_loaded(
         saved.expect_classes(path, classes)?;
     }
     if !arguments.classify.is_empty() {
-        return classify::classify(&arguments.classify, &saved, &arguments.out, shards, out);
+        return classify::classify(arguments, &saved, shards, out);
     }
     let source = Source::for_loaded(arguments, path, &saved);
     if arguments.write_midi.is_some() && (source.data.is_some() || source.test.is_some()) {

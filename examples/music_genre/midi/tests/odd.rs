@@ -4,8 +4,10 @@ use super::*;
 use crate::midi::Oddity;
 use crate::midi::Oddity::*;
 
-/// The notes (onset, duration, pitch) and what was odd.
-fn read(bytes: &[u8]) -> (Vec<(u32, u32, u8)>, Vec<(Oddity, usize)>) {
+/// The notes (onset, duration, pitch) and what was odd, how often.
+type Found = (Vec<(u32, u32, u8)>, Vec<(Oddity, usize)>);
+
+fn read(bytes: &[u8]) -> Found {
     (notes(bytes), decode("test", bytes).unwrap().oddities.iter().collect())
 }
 
