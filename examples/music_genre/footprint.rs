@@ -16,7 +16,7 @@ const ADVICE: &str = "a smaller --hidden, --max-steps or --threads takes less";
 const COPIES: u64 = 12;
 
 /// Numbers that are kept for every unit, sequence and time step, the gradients' share included. Measured (the highest
-/// resident size of runs with 64 to 512 units was 0.6 to 0.9 times the estimate) and rounded up.
+/// resident size of runs with 64 to 512 units was 0.7 to 0.9 times the estimate) and rounded up.
 fn numbers_a_unit(kind: CellKind, read_out: ReadOut) -> u64 {
     let cell = match kind {
         CellKind::Tanh => 3,

@@ -116,7 +116,6 @@ impl Grid {
 }
 
 /// A note in the file's own time.
-#[derive(Clone)]
 struct TickNote {
     channel: u8,
     start: u64,
@@ -133,7 +132,7 @@ impl TickNote {
 }
 
 /// What a track holds, and how long it is.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Track {
     notes: Vec<TickNote>,
     ticks: u64,
@@ -146,36 +145,12 @@ struct Track {
 impl Track {
     /// Reads the events of a track, or tells the offset of one that cannot be read.
     fn read(data: &[u8], oddities: &mut Oddities) -> Result<Track, usize> {
-        let mut events = Events::new(data);
+        let end = end_of_music(data, oddities)?;
+        let mut events = Events::new(&data[..end]);
         let mut track = Track::default();
-        // The track as it was at its end mark: what comes behind counts only if it has an end mark of its own.
-        let mut ended: Option<(Track, Oddities)> = None;
-        let mut is_ended = false;
-        let unreadable = loop {
-            match events.next(oddities) {
-                Ok(Some((delta, event))) => {
-                    is_ended = event == Event::EndOfTrack;
-                    track.ticks += u64::from(delta);
-                    track.take(event);
-                    if is_ended {
-                        if ended.is_some() {
-                            oddities.add(Oddity::EventsAfterEndMark);
-                        }
-                        ended = Some((track.clone(), oddities.clone()));
-                    }
-                }
-                Ok(None) => break None,
-                Err(byte) => break Some(byte),
-            }
-        };
-        match (ended, unreadable) {
-            _ if is_ended && unreadable.is_none() => {}
-            (Some((before, met)), _) => {
-                (track, *oddities) = (before, met);
-                oddities.add(Oddity::BytesAfterEndMark);
-            }
-            (None, Some(byte)) => return Err(byte),
-            (None, None) => oddities.add(Oddity::MissingEndMark),
+        while let Some((delta, event)) = events.next(oddities)? {
+            track.ticks += u64::from(delta);
+            track.take(event);
         }
         Ok(track)
     }
@@ -202,6 +177,38 @@ impl Track {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// Where the events of a track end: at its last end mark. What comes behind an end mark counts only if it has one of its
+/// own; a track without any is read as a whole.
+fn end_of_music(data: &[u8], oddities: &mut Oddities) -> Result<usize, usize> {
+    let mut events = Events::new(data);
+    let mut last_mark = None;
+    let unreadable = loop {
+        match events.next(&mut Oddities::default()) {
+            Ok(Some((_, Event::EndOfTrack))) => {
+                if last_mark.replace(events.at()).is_some() {
+                    oddities.add(Oddity::EventsAfterEndMark);
+                }
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => break None,
+            Err(byte) => break Some(byte),
+        }
+    };
+    match (last_mark, unreadable) {
+        (Some(end), _) => {
+            if end < data.len() {
+                oddities.add(Oddity::BytesAfterEndMark);
+            }
+            Ok(end)
+        }
+        (None, Some(byte)) => Err(byte),
+        (None, None) => {
+            oddities.add(Oddity::MissingEndMark);
+            Ok(data.len())
         }
     }
 }
