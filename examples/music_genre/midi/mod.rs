@@ -1,4 +1,4 @@
-//! Standard MIDI files, read into a [`Score`](crate::score::Score) and written from one.
+//! Standard MIDI files, read into a [`Score`] and written from one.
 //!
 //! Reading is forgiving where music survives and strict where it does not:
 //!

@@ -1,5 +1,5 @@
 //! The pictures of the example, as PNG files: [`learning_curves`], [`gradient_norms`], [`confusion_matrix`] and
-//! [`probabilities`].
+//! [`probabilities()`].
 //!
 //! The font is built in, so that a machine without fonts draws the same pictures. The colours are those of Okabe and
 //! Ito (2008), which people with any colour vision can tell apart; the order of the models gives the colours, so that a

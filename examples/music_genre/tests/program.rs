@@ -221,6 +221,7 @@ fn what_cannot_be_saved_is_told_before_training() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_run_that_needs_more_memory_than_there_is_is_refused() {
     let place = Place::new();
     let data = place.at("scores");

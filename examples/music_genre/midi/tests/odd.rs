@@ -174,6 +174,8 @@ fn foreign_chunks_cost_no_track() {
     let between = |announced| [header(announced), good(60), foreign.clone(), good(62)].concat();
     assert_eq!(read(&between(2)), (both.clone(), vec![(ForeignChunk, 1)]));
     assert_eq!(read(&between(3)), (both.clone(), vec![(ForeignChunkCounted, 1), (ForeignChunk, 1)]));
+    let endless = [header(2), good(60), chunk(b"XFIH", 1000, &[1, 2, 3]), good(62)].concat();
+    assert_eq!(read(&endless), (both.clone(), vec![(StrayBytes, 1)]), "a foreign length beyond the end of the file");
     let behind = [header(3), good(60), good(62), foreign].concat();
     assert_eq!(read(&behind), (both, vec![(ForeignChunkCounted, 1), (ForeignChunk, 1)]));
 }
