@@ -28,7 +28,7 @@ impl<'t, T: Scalar> Gradients<'t, T> {
     /// The gradient with respect to `v`, of its shape; 0 where the result does not depend on it.
     ///
     /// # Panics
-    /// If `v` is of another tape, or was not among the variables that gradients were asked for.
+    /// If `v` is of another tape, is a constant, or was not among the variables that gradients were asked for.
     #[track_caller]
     pub fn get(&self, v: Var<'t, T>) -> Tensor<T> {
         match self.find(v) {
@@ -78,6 +78,9 @@ impl<'t, T: Scalar> Gradients<'t, T> {
     fn refuse(&self, v: Var<'t, T>) -> ! {
         if !std::ptr::eq(v.tape(), self.tape) {
             panic!("gradients: the variable lives on another tape than these gradients");
+        }
+        if !v.is_tracked() {
+            panic!("gradients: {v:?} is a constant. {}", v.how_to_track());
         }
         match self.wanted {
             Some(_) if self.tape.is_leaf(v.id()) => {

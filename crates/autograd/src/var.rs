@@ -166,7 +166,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// every time step, say.
     ///
     /// # Panics
-    /// If this variable holds more than one number, a variable of `wrt` lives on another tape, or the tape is quiet.
+    /// If this variable holds more than one number, a variable of `wrt` lives on another tape or is a constant, or the tape is
+    /// quiet.
     #[track_caller]
     pub fn backward_to(self, wrt: &[Var<'t, T>]) -> Gradients<'t, T> {
         self.check_scalar("backward_to", "backward_from");
@@ -188,7 +189,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// ```
     ///
     /// # Panics
-    /// If this variable holds more than one number, a variable of `wrt` lives on another tape, or the tape is quiet.
+    /// If this variable holds more than one number, a variable of `wrt` lives on another tape or is a constant, or the tape is
+    /// quiet.
     #[track_caller]
     pub fn grad(self, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {
         self.check_scalar("grad", "grad_from");
@@ -199,7 +201,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// The vector-Jacobian product with `seed`, recorded: differentiable in the inputs and in the seed.
     ///
     /// # Panics
-    /// If the seed has another shape than this variable, a variable lives on another tape, or the tape is quiet.
+    /// If the seed has another shape than this variable, a variable lives on another tape, one of `wrt` is a constant, or the
+    /// tape is quiet.
     #[track_caller]
     pub fn grad_from(self, seed: Var<'t, T>, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {
         self.check_seed("grad_from", &seed.shape());
@@ -210,6 +213,12 @@ impl<'t, T: Scalar> Var<'t, T> {
         let totals = sweep_recorded(self, seed, Wanted::These(&wanted));
         let total = |v: &Var<'t, T>| totals.iter().find(|(node, _)| *node == v.index).map(|(_, total)| *total);
         wrt.iter().map(|v| total(v).unwrap_or_else(|| self.tape.zeros(&v.shape()))).collect()
+    }
+
+    /// What to do about a constant that a gradient is wanted for.
+    #[cold]
+    pub(crate) fn how_to_track(self) -> &'static str {
+        "No gradient flows to it, nor to what is computed from constants alone; record what it depends on with `Tape::leaf`"
     }
 
     /// A quiet tape would answer 0 to everything.
@@ -241,6 +250,9 @@ impl<'t, T: Scalar> Var<'t, T> {
         for (i, v) in vars.iter().enumerate() {
             if !std::ptr::eq(v.tape, self.tape) {
                 panic!("{op}: variable {i} lives on another tape than this one");
+            }
+            if !v.is_tracked() {
+                panic!("{op}: variable {i}, {v:?}, is a constant. {}", v.how_to_track());
             }
         }
         vars.iter().map(|v| v.index).collect()

@@ -61,7 +61,7 @@ pub use lstm::{Lstm, LstmState};
 pub use non_finite::NonFinite;
 pub use rewind_autograd as autograd;
 pub use segments::Segments;
-pub use shards::Shards;
+pub use shards::{ShardedStep, Shards};
 pub use tanh::TanhRnn;
 pub use unroll::{FirstState, Given, Unroll, Unrolled, unroll};
 

@@ -266,6 +266,27 @@ fn a_leaf_that_was_not_asked_for_has_no_gradient_of_zero() {
 }
 
 #[test]
+fn a_constant_has_no_gradient_of_zero() {
+    let tape = Tape::new();
+    let (x, c) = (of(&tape, &[2]), tape.constant(Tensor::full(&[2], 3.0)));
+    let (from_constants, y) = (c * 2.0, (x * c).sum());
+    let how = "No gradient flows to it, nor to what is computed from constants alone; record what it depends on with \
+               `Tape::leaf`";
+    refused!(format!("gradients: {c:?} is a constant. {how}"), y.backward().get(c));
+    refused!(format!("gradients: {from_constants:?} is a constant. {how}"), y.backward().get(from_constants));
+    refused!(format!("gradients: {c:?} is a constant. {how}"), y.backward_to(&[x]).get(c));
+    refused!(format!("backward_to: variable 1, {c:?}, is a constant. {how}"), y.backward_to(&[x, c]));
+    refused!(format!("grad: variable 0, {c:?}, is a constant. {how}"), y.grad(&[c]));
+    refused!(
+        format!("grad_from: variable 0, {c:?}, is a constant. {how}"),
+        (x * c).grad_from(tape.constant(Tensor::full(&[2], 1.0)), &[c])
+    );
+    // As the message says: a leaf has a gradient.
+    let leaf = tape.leaf(c.value());
+    assert_eq!((x * leaf).sum().backward().get(leaf).to_vec(), [0.5, 0.5]);
+}
+
+#[test]
 fn a_module_is_refused_at_the_caller_too() {
     let tape = Tape::new();
     let x = of(&tape, &[2]);
