@@ -10,6 +10,7 @@ mod hooks;
 mod logits;
 mod mistakes;
 mod misuse;
+mod modules;
 mod naive;
 mod nonfinite;
 mod op_table;
