@@ -47,7 +47,7 @@ pub use checkpoint::Region;
 pub use checkpoint::checkpoint;
 pub use gradients::Gradients;
 pub use op::{Op, Reads, Site};
-pub use parameters::{OnTape, Parameters};
+pub use parameters::{Module, OnTape, Parameters};
 pub use scalar::Scalar;
 pub use scope::Scope;
 pub use tape::{List, NodeInfo, Tape};

@@ -130,6 +130,32 @@ pub trait Parameters<P>: Sized {
     }
 }
 
+/// A module of tensors at rest: [`Parameters`] with leaves of type [`Tensor<T>`], whose [`map`](Parameters::map) from tensor to
+/// tensor gives a module of the same type back. The bound for code that is generic in a module; every module of tensors has it.
+///
+/// ```
+/// use rewind_autograd::{Module, OnTape, Scalar, Tape, Tensor, Var, parameters};
+///
+/// /// One step of gradient descent on any module.
+/// fn descend<T: Scalar, M: Module<T>>(
+///     module: &M,
+///     rate: f64,
+///     loss: impl for<'t> Fn(&M::With<Var<'t, T>>) -> Var<'t, T>,
+/// ) -> M {
+///     let tape = Tape::new();
+///     let on_tape = module.on(&tape);
+///     let gradients: M = loss(&on_tape).backward().of(&on_tape);
+///     module.zip(&gradients, |_name, p, g| p.zip(g, |p, g| p - T::from_f64(rate) * g))
+/// }
+///
+/// parameters! { struct Line<P> { slope: P } }
+/// let line = descend(&Line { slope: Tensor::scalar(3.0) }, 0.25, |line| line.slope * line.slope);
+/// assert_eq!(line.slope.item(), 1.5);
+/// ```
+pub trait Module<T: Scalar>: Parameters<Tensor<T>, With<Tensor<T>> = Self> {}
+
+impl<T: Scalar, M: Parameters<Tensor<T>, With<Tensor<T>> = M>> Module<T> for M {}
+
 /// Puts modules of tensors on a tape.
 pub trait OnTape<T: Scalar>: Parameters<Tensor<T>> {
     /// The module with every tensor a leaf of `tape` that gradients flow to, named by its dotted name. No numbers are

@@ -3,12 +3,18 @@
 //! A cell is a struct of parameters and a `step` written with differentiable ops. Nobody writes a backward pass for it:
 //! backpropagation through time is the tape of the unrolled steps, read backwards.
 
-use rewind_autograd::{Scalar, Var};
+use rewind_autograd::{Module, Parameters, Scalar, Tensor, Var};
 use smallvec::SmallVec;
 
 /// A recurrent cell on a tape.
 ///
-/// Shapes: input `[B, I]`, every part of the state `[B, H]`; B sequences side by side, I features, H units.
+/// Shapes: input `[B, I]`, every part of the state `[B, H]` (or `[B, …]`: a matrix for each sequence, say); B sequences side by
+/// side, I features, H units. A step keeps the shape of every part: [`unroll`](crate::unroll) refuses a step that changes one, since
+/// broadcasting would stretch it without a word.
+///
+/// Numbers in a cell that is generic in `T` are made by [`Scalar::from_f64`] and stand on the right: `h * T::from_f64(0.5)`.
+/// (`0.5 * h` exists for `f32` and `f64`, but Rust has no way to write it for every `T`.) `1 - z` is
+/// [`one_minus`](Var::one_minus).
 ///
 /// ```
 /// use rewind_autograd::{OnTape, Scalar, Tape, Tensor, Var, parameters};
@@ -47,9 +53,51 @@ pub trait Cell<'t, T: Scalar> {
 
     /// The state before the first time step, for `batch` sequences: zeros, or parameters that are learned.
     fn initial(&self, batch: usize) -> Self::State;
+
+    /// The number I of features that a step reads, if the cell says so: the first length of the weight that multiplies x. Then
+    /// [`unroll`](crate::unroll) refuses an x of another width at its caller's line, by the name of the cell, and not the product
+    /// within the step.
+    fn features(&self) -> Option<usize> {
+        None
+    }
 }
 
-/// The state of a cell: one or more variables `[B, H]` that are carried through time.
+/// A module of tensors that is a [`Cell`] on every tape: the bound for code that is generic in a cell. Every cell that is written
+/// with `parameters!` has it; it need not be implemented.
+///
+/// ```
+/// use rand::{SeedableRng, rngs::StdRng};
+/// use rewind_autograd::{Parameters, Scalar, Tensor};
+/// use rewind_rnn::{Gru, RecurrentModule, Shards, unroll};
+///
+/// /// One step of gradient descent on Σ h², the batch in shards.
+/// fn shrink<T: Scalar, C: RecurrentModule<T>>(cell: C, shards: &Shards<T>, batch: &[Tensor<T>]) -> C {
+///     let step = shards.gradients(&cell, batch, |tape, cell, x| {
+///         let outputs = unroll(cell, tape.constant(x.clone())).outputs();
+///         (outputs * outputs).sum() * T::from_f64(0.5)
+///     });
+///     cell.zip(&step.gradients, |_name, p, g| p.zip(g, |p, g| p - T::from_f64(0.1) * g))
+/// }
+///
+/// let gru = Gru::<Tensor<f32>>::new(3, 5, &mut StdRng::seed_from_u64(1));
+/// let shards = Shards::new(2).expect("threads can be started");
+/// let batch = [Tensor::full(&[7, 2, 3], 0.5), Tensor::full(&[7, 1, 3], -0.5)];
+/// let shrunk: Gru<_> = shrink(gru, &shards, &batch);
+/// assert_eq!(shrunk.weight_hn.shape(), [5, 5]);
+/// ```
+pub trait RecurrentModule<T: Scalar>:
+    Module<T> + for<'t> Parameters<Tensor<T>, With<Var<'t, T>>: Cell<'t, T>> + Clone + Send + Sync + 'static
+{
+}
+
+impl<T: Scalar, M> RecurrentModule<T> for M
+where
+    M: Module<T> + Clone + Send + Sync + 'static,
+    for<'t> M::With<Var<'t, T>>: Cell<'t, T>,
+{
+}
+
+/// The state of a cell: one or more variables `[B, H]`, or `[B, …]`, that are carried through time.
 ///
 /// Implemented for [`Var`], for pairs of states (two layers, two directions), and for vectors of states.
 pub trait State<'t, T: Scalar>: Clone + 't {
@@ -58,6 +106,12 @@ pub trait State<'t, T: Scalar>: Clone + 't {
 
     /// Every variable of the state with the one of `other` at the same place.
     fn zip(self, other: Self, f: &mut dyn FnMut(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Self;
+
+    /// What the variables are called in messages, in the order of [`zip`](State::zip): `hidden`, `cell`. Their numbers where a
+    /// state does not say.
+    fn part_names(&self) -> Vec<String> {
+        (0..parts(self).len()).map(|part| part.to_string()).collect()
+    }
 }
 
 impl<'t, T: Scalar> State<'t, T> for Var<'t, T> {
@@ -66,6 +120,9 @@ impl<'t, T: Scalar> State<'t, T> for Var<'t, T> {
     }
     fn zip(self, other: Self, f: &mut dyn FnMut(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Self {
         f(self, other)
+    }
+    fn part_names(&self) -> Vec<String> {
+        vec!["h".to_owned()]
     }
 }
 
@@ -77,16 +134,34 @@ impl<'t, T: Scalar, A: State<'t, T>, B: State<'t, T>> State<'t, T> for (A, B) {
     fn zip(self, other: Self, f: &mut dyn FnMut(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Self {
         (self.0.zip(other.0, f), self.1.zip(other.1, f))
     }
+    fn part_names(&self) -> Vec<String> {
+        [within(0, &self.0), within(1, &self.1)].concat()
+    }
 }
 
 /// States of a stack of layers; the output is that of the last.
+///
+/// # Panics
+/// [`zip`](State::zip), if the stacks are not equally deep.
 impl<'t, T: Scalar, S: State<'t, T>> State<'t, T> for Vec<S> {
     fn output(&self) -> Var<'t, T> {
         self.last().expect("a stack has a layer").output()
     }
+    #[track_caller]
     fn zip(self, other: Self, f: &mut dyn FnMut(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Self {
+        if self.len() != other.len() {
+            panic!("State: stacks of {} and of {} states do not pair up", self.len(), other.len());
+        }
         self.into_iter().zip(other).map(|(a, b)| a.zip(b, f)).collect()
     }
+    fn part_names(&self) -> Vec<String> {
+        self.iter().enumerate().flat_map(|(layer, state)| within(layer, state)).collect()
+    }
+}
+
+/// The names of the variables of a state that is part `number` of another.
+fn within<'t, T: Scalar>(number: usize, state: &impl State<'t, T>) -> Vec<String> {
+    state.part_names().into_iter().map(|name| format!("{number}.{name}")).collect()
 }
 
 /// The first state of a part: the learned row `[H]` for every sequence, or zeros `[B, H]` beside `like` (a weight that

@@ -5,6 +5,7 @@ use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
 use crate::cell::{Cell, first_state};
 use crate::init;
+use crate::sizes::{check_learned, check_sizes, check_step};
 
 /// Where the reset gate of a [`Gru`] acts. The two forms have the same parameters and are different functions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl<T: Scalar> Gru<Tensor<T>> {
     /// If `inputs` or `hidden` is 0.
     #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
-        crate::check_sizes("Gru", inputs, hidden);
+        check_sizes("Gru", inputs, hidden);
         Gru {
             weight_ih: init::uniform_hidden(&[inputs, 3 * hidden], hidden, rng),
             weight_hh: init::uniform_hidden(&[hidden, 2 * hidden], hidden, rng),
@@ -89,8 +90,33 @@ impl<T: Scalar> Gru<Tensor<T>> {
 impl<'t, T: Scalar> Cell<'t, T> for Gru<Var<'t, T>> {
     type State = Var<'t, T>;
 
+    #[track_caller]
     fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        let hidden = self.weight_hn.shape()[0];
+        check_step("Gru", self.sizes(), x, &[("h", h)]);
+        self.next(x, h)
+    }
+
+    #[track_caller]
+    fn initial(&self, batch: usize) -> Var<'t, T> {
+        let [_, hidden] = self.sizes();
+        check_learned("Gru", "initial", self.initial, hidden);
+        first_state(self.initial, self.weight_hh, batch, hidden)
+    }
+
+    fn features(&self) -> Option<usize> {
+        Some(self.sizes()[0])
+    }
+}
+
+impl<'t, T: Scalar> Gru<Var<'t, T>> {
+    /// I and H.
+    fn sizes(&self) -> [usize; 2] {
+        [self.weight_ih.shape()[0], self.weight_hn.shape()[0]]
+    }
+
+    /// The equations. Apart from `step`, whose caller's line would else be that of every node.
+    fn next(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
+        let [_, hidden] = self.sizes();
         let x = x.affine(self.weight_ih, self.bias);
         let [r, z] = (x.slice(1, 0..2 * hidden) + h.matmul(self.weight_hh)).sigmoid().split_named(1, &["r", "z"]);
         let n = {
@@ -102,9 +128,5 @@ impl<'t, T: Scalar> Cell<'t, T> for Gru<Var<'t, T>> {
             (x.slice(1, 2 * hidden..3 * hidden) + recurrent).tanh()
         };
         n + z * (h - n)
-    }
-
-    fn initial(&self, batch: usize) -> Var<'t, T> {
-        first_state(self.initial, self.weight_hh, batch, self.weight_hh.shape()[0])
     }
 }

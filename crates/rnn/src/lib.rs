@@ -26,7 +26,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! - [`Cell`], [`State`]: the protocol of a cell; [`TanhRnn`], [`Lstm`], [`Gru`]: those that are built in.
+//! - [`Cell`], [`State`]: the protocol of a cell; [`RecurrentModule`]: the bound of code that is generic in one;
+//!   [`TanhRnn`], [`Lstm`], [`Gru`]: those that are built in.
 //! - [`unroll`], [`Unroll`]: time; padded batches, first states, both directions.
 //! - [`batch`]: sequences of varying length as padded batches of similar lengths.
 //! - [`loss`]: losses per time step, at the last step, and their sum; [`Linear`]: the read-out.
@@ -50,11 +51,12 @@ mod non_finite;
 pub mod optim;
 pub mod segments;
 mod shards;
+mod sizes;
 mod tanh;
 pub mod torch;
 mod unroll;
 
-pub use cell::{Cell, State};
+pub use cell::{Cell, RecurrentModule, State};
 pub use gru::{Gru, Reset};
 pub use linear::Linear;
 pub use lstm::{Lstm, LstmState};
@@ -64,14 +66,6 @@ pub use segments::Segments;
 pub use shards::{ShardedStep, Shards};
 pub use tanh::TanhRnn;
 pub use unroll::{FirstState, Given, Unroll, Unrolled, unroll};
-
-/// Panics at the caller's line if a cell would have no input or no unit.
-#[track_caller]
-fn check_sizes(cell: &str, inputs: usize, hidden: usize) {
-    if inputs == 0 || hidden == 0 {
-        panic!("{cell}: {inputs} inputs and {hidden} hidden units; expected at least one of each");
-    }
-}
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

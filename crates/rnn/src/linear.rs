@@ -46,6 +46,10 @@ impl<'t, T: Scalar> Linear<Var<'t, T>> {
     /// If the last axis of `x` is not I, or `x` has fewer than two axes.
     #[track_caller]
     pub fn forward(&self, x: Var<'t, T>) -> Var<'t, T> {
+        let (shape, inputs) = (x.shape(), self.weight.shape()[0]);
+        if shape.len() < 2 || shape.last() != Some(&inputs) {
+            panic!("Linear: takes x […, {inputs}], of two axes at least; got x {:?}", shape.as_slice());
+        }
         x.affine(self.weight, self.bias)
     }
 }

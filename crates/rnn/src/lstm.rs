@@ -6,6 +6,7 @@ use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
 use crate::cell::{Cell, State, first_state};
 use crate::init;
+use crate::sizes::{check_learned, check_sizes, check_step};
 
 parameters! {
     /// The LSTM (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000):
@@ -61,6 +62,9 @@ impl<'t, T: Scalar> State<'t, T> for LstmState<'t, T> {
     fn zip(self, other: Self, f: &mut dyn FnMut(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Self {
         LstmState { hidden: f(self.hidden, other.hidden), cell: f(self.cell, other.cell) }
     }
+    fn part_names(&self) -> Vec<String> {
+        vec!["hidden".to_owned(), "cell".to_owned()]
+    }
 }
 
 impl<T: Scalar> Lstm<Tensor<T>> {
@@ -70,7 +74,7 @@ impl<T: Scalar> Lstm<Tensor<T>> {
     /// If `inputs` or `hidden` is 0.
     #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
-        crate::check_sizes("Lstm", inputs, hidden);
+        check_sizes("Lstm", inputs, hidden);
         Lstm {
             weight_ih: init::uniform_hidden(&[inputs, 4 * hidden], hidden, rng),
             weight_hh: init::uniform_hidden(&[hidden, 4 * hidden], hidden, rng),
@@ -100,18 +104,39 @@ impl<T: Scalar> Lstm<Tensor<T>> {
 impl<'t, T: Scalar> Cell<'t, T> for Lstm<Var<'t, T>> {
     type State = LstmState<'t, T>;
 
-    fn step(&self, x: Var<'t, T>, LstmState { hidden, cell }: LstmState<'t, T>) -> LstmState<'t, T> {
-        let gates = affine(&[(x, self.weight_ih), (hidden, self.weight_hh)], self.bias);
-        let [i, f, g, o] = gates.split_named(1, &["i", "f", "g", "o"]);
-        let cell = f.sigmoid() * cell + i.sigmoid() * g.tanh();
-        LstmState { hidden: o.sigmoid() * cell.tanh(), cell }
+    #[track_caller]
+    fn step(&self, x: Var<'t, T>, state: LstmState<'t, T>) -> LstmState<'t, T> {
+        check_step("Lstm", self.sizes(), x, &[("hidden", state.hidden), ("cell", state.cell)]);
+        self.next(x, state)
     }
 
+    #[track_caller]
     fn initial(&self, batch: usize) -> LstmState<'t, T> {
-        let hidden = self.weight_hh.shape()[0];
+        let [_, hidden] = self.sizes();
+        check_learned("Lstm", "initial_hidden", self.initial_hidden, hidden);
+        check_learned("Lstm", "initial_cell", self.initial_cell, hidden);
         LstmState {
             hidden: first_state(self.initial_hidden, self.weight_hh, batch, hidden),
             cell: first_state(self.initial_cell, self.weight_hh, batch, hidden),
         }
+    }
+
+    fn features(&self) -> Option<usize> {
+        Some(self.sizes()[0])
+    }
+}
+
+impl<'t, T: Scalar> Lstm<Var<'t, T>> {
+    /// I and H.
+    fn sizes(&self) -> [usize; 2] {
+        [self.weight_ih.shape()[0], self.weight_hh.shape()[0]]
+    }
+
+    /// The equations. Apart from `step`, whose caller's line would else be that of every node.
+    fn next(&self, x: Var<'t, T>, LstmState { hidden, cell }: LstmState<'t, T>) -> LstmState<'t, T> {
+        let gates = affine(&[(x, self.weight_ih), (hidden, self.weight_hh)], self.bias);
+        let [i, f, g, o] = gates.split_named(1, &["i", "f", "g", "o"]);
+        let cell = f.sigmoid() * cell + i.sigmoid() * g.tanh();
+        LstmState { hidden: o.sigmoid() * cell.tanh(), cell }
     }
 }

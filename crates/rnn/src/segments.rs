@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use rewind_autograd::ops::layout::concat;
-use rewind_autograd::{Parameters, Scalar, Tape, Tensor, Var, checkpoint};
+use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, checkpoint};
 
 use crate::cell::{Cell, State, parts};
-use crate::unroll::{FirstState, Unroll, check_input};
+use crate::sizes::{StateShapes, check_features, check_input};
+use crate::unroll::{FirstState, Unroll};
 
 /// A sequence that was unrolled in segments.
 #[derive(Clone, Debug)]
@@ -75,10 +76,18 @@ impl<N> Unroll<'_, N> {
         if self.lengths.is_some() || self.backward {
             panic!("in_segments: sequences of one length, forward in time, are all that segments know");
         }
+        let mut state = self.first.first(cell, batch);
+        check_features(cell, x);
+        StateShapes::of_first(cell, &state, x);
+        // One step ahead, with all its checks: within a segment, the blame would lie on a line of the library.
+        let ahead = Tape::quiet();
+        let trial = module.on(&ahead);
+        let first = parts(&state).into_iter().map(|part| ahead.constant(part.value()));
+        Unroll::new().from(filled(&trial, batch, first)).run(&trial, ahead.constant(x.slice(0, 0..1).value()));
         // The structure of the module, to be filled with variables of whatever tape a segment is run on.
         let shared = Arc::new((module.clone(), loss));
         let parameters = cell.leaves().into_iter().copied().collect::<Vec<_>>();
-        let (mut state, mut losses) = (self.first.first(cell, batch), Vec::new());
+        let mut losses = Vec::new();
         for start in (0..steps).step_by(every) {
             let parts = parts(&state);
             let mut inputs = vec![x.slice(0, start..steps.min(start + every))];
@@ -101,6 +110,12 @@ impl<N> Unroll<'_, N> {
     }
 }
 
+/// The state of `cell` with these variables as its parts.
+fn filled<'s, T: Scalar, C: Cell<'s, T>>(cell: &C, batch: usize, parts: impl Iterator<Item = Var<'s, T>>) -> C::State {
+    let (blank, mut parts) = (cell.initial(batch), parts);
+    blank.clone().zip(blank, &mut |_, _| parts.next().expect("one variable per part of the state"))
+}
+
 /// The loss of a segment and all parts of its last state, in one vector. `v` holds the segment of x, the parts of the state
 /// before it, and the parameters; its first time step is number `start`.
 fn segment<'s, T, M>(module: &M, start: usize, v: &[Var<'s, T>], loss: impl Fn(Var<'s, T>) -> Var<'s, T>) -> Var<'s, T>
@@ -112,9 +127,7 @@ where
     let (x, rest) = v.split_first().expect("the segment of x is an input");
     let mut parameters = rest[rest.len() - module.leaves().len()..].iter();
     let cell = module.map(|_, _| *parameters.next().expect("one variable per leaf"));
-    let mut before = rest.iter();
-    let blank = cell.initial(x.shape()[1]);
-    let first = blank.clone().zip(blank, &mut |_, _| *before.next().expect("one variable per part of the state"));
+    let first = filled(&cell, x.shape()[1], rest.iter().copied());
     let unrolled = Unroll { first_step: start, ..Unroll::new() }.from(first).run(&cell, *x);
     let loss = loss(unrolled.outputs());
     if loss.element_count() != 1 {

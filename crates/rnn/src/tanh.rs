@@ -6,6 +6,7 @@ use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
 use crate::cell::{Cell, first_state};
 use crate::init;
+use crate::sizes::{check_learned, check_sizes, check_step};
 
 parameters! {
     /// The tanh-RNN (Elman 1990):
@@ -45,7 +46,7 @@ impl<T: Scalar> TanhRnn<Tensor<T>> {
     /// If `inputs` or `hidden` is 0.
     #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
-        crate::check_sizes("TanhRnn", inputs, hidden);
+        check_sizes("TanhRnn", inputs, hidden);
         TanhRnn {
             weight_ih: init::uniform_hidden(&[inputs, hidden], hidden, rng),
             weight_hh: init::uniform_hidden(&[hidden, hidden], hidden, rng),
@@ -64,11 +65,32 @@ impl<T: Scalar> TanhRnn<Tensor<T>> {
 impl<'t, T: Scalar> Cell<'t, T> for TanhRnn<Var<'t, T>> {
     type State = Var<'t, T>;
 
+    #[track_caller]
     fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        affine(&[(x, self.weight_ih), (h, self.weight_hh)], self.bias).tanh()
+        check_step("TanhRnn", self.sizes(), x, &[("h", h)]);
+        self.next(x, h)
     }
 
+    #[track_caller]
     fn initial(&self, batch: usize) -> Var<'t, T> {
-        first_state(self.initial, self.weight_hh, batch, self.weight_hh.shape()[0])
+        let [_, hidden] = self.sizes();
+        check_learned("TanhRnn", "initial", self.initial, hidden);
+        first_state(self.initial, self.weight_hh, batch, hidden)
+    }
+
+    fn features(&self) -> Option<usize> {
+        Some(self.sizes()[0])
+    }
+}
+
+impl<'t, T: Scalar> TanhRnn<Var<'t, T>> {
+    /// I and H.
+    fn sizes(&self) -> [usize; 2] {
+        [self.weight_ih.shape()[0], self.weight_hh.shape()[0]]
+    }
+
+    /// The equations. Apart from `step`, whose caller's line would else be that of every node.
+    fn next(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
+        affine(&[(x, self.weight_ih), (h, self.weight_hh)], self.bias).tanh()
     }
 }

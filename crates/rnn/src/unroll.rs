@@ -4,12 +4,13 @@ use rewind_autograd::ops::layout::stack;
 use rewind_autograd::{List, Scalar, Tensor, Var};
 
 use crate::cell::{Cell, State, parts};
+use crate::sizes::{StateShapes, check_features, check_input, check_lengths};
 
 /// Every step of `cell` over `x` `[T, B, I]`, from its own first state. Sequences of one length; see [`Unroll`] for
 /// padded batches, other first states and backward time.
 ///
 /// # Panics
-/// If `x` has not three axes, or there is no time step.
+/// As [`Unroll::run`].
 #[track_caller]
 pub fn unroll<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t, T>) -> Unrolled<'t, T, C::State> {
     Unroll::new().run(cell, x)
@@ -40,6 +41,7 @@ pub struct Unroll<'a, S = ()> {
 /// Where the first state comes from: the cell's own (`()`), or one that is given.
 pub trait FirstState<'t, T: Scalar, C: Cell<'t, T>> {
     /// The state before the first step, for `batch` sequences.
+    #[track_caller]
     fn first(self, cell: &C, batch: usize) -> C::State;
 }
 
@@ -93,7 +95,11 @@ impl<'a, S> Unroll<'a, S> {
     /// Unrolls `cell` over `x` `[T, B, I]`.
     ///
     /// # Panics
-    /// If `x` has not three axes, there is no time step, or the lengths do not fit: one for each sequence, from 1 to T.
+    /// - If `x` has not three axes, there is no time step, or the lengths do not fit: one for each sequence, from 1 to T.
+    /// - If the cell says that it reads another number of [features](Cell::features), or a part of the first state does not have a
+    ///   row for each sequence of `x`.
+    /// - If a step gives a part of the state another shape than it got. It would be stretched without a word: the state of one
+    ///   sequence to a batch.
     #[track_caller]
     pub fn run<'t, T: Scalar, C: Cell<'t, T>>(self, cell: &C, x: Var<'t, T>) -> Unrolled<'t, T, C::State>
     where
@@ -103,8 +109,10 @@ impl<'a, S> Unroll<'a, S> {
         if let Some(lengths) = self.lengths {
             check_lengths(lengths, steps, batch);
         }
+        check_features(cell, x);
         let zero = x.tape().scalar(T::ZERO);
         let mut state = self.first.first(cell, batch);
+        let shapes = StateShapes::of_first(cell, &state, x);
         let mut states = x.tape().list(steps);
         for k in 0..steps {
             let t = if self.backward { steps - 1 - k } else { k };
@@ -117,9 +125,14 @@ impl<'a, S> Unroll<'a, S> {
                 Some(mask) => {
                     let mask = x.tape().constant(mask);
                     let next = cell.step(mask.select(now, zero), state.clone());
-                    next.zip(state, &mut |new, old| mask.select(new, old))
+                    shapes.check_next(cell, &next, self.first_step + t);
+                    next.zip(state, &mut |new, old| by_sequence(mask, new).select(new, old))
                 }
-                None => cell.step(now, state),
+                None => {
+                    let next = cell.step(now, state);
+                    shapes.check_next(cell, &next, self.first_step + t);
+                    next
+                }
             };
             states.push(state.clone());
             // What a step has computed on its way to the state and no rule reads: half the memory of a cell, as a rule.
@@ -133,35 +146,22 @@ impl<'a, S> Unroll<'a, S> {
     }
 }
 
-/// The lengths T, B and I of a sequence.
-#[track_caller]
-pub(crate) fn check_input<T: Scalar>(x: Var<'_, T>) -> [usize; 3] {
-    match x.shape()[..] {
-        [0, ..] => panic!("unroll: x has shape {:?}: no time step", x.shape().as_slice()),
-        [steps, batch, inputs] => [steps, batch, inputs],
-        _ => panic!("unroll: x has shape {:?}; expected [T, B, I]: time, batch, features", x.shape().as_slice()),
-    }
-}
-
-#[track_caller]
-fn check_lengths(lengths: &[usize], steps: usize, batch: usize) {
-    if lengths.len() != batch {
-        panic!("unroll: {} lengths for a batch of {batch} sequences", lengths.len());
-    }
-    for (b, &length) in lengths.iter().enumerate() {
-        if length == 0 {
-            panic!("unroll: sequence {b} is empty; expected a length from 1 to {steps}");
-        }
-        if length > steps {
-            panic!("unroll: sequence {b} has length {length}, longer than the padded batch of {steps} time steps");
-        }
-    }
-}
-
 /// `[B, 1]`: 1 for sequences that still run at step `t`, 0 for finished ones; `None` if all run.
 fn running<T: Scalar>(lengths: Option<&[usize]>, t: usize) -> Option<Tensor<T>> {
     let lengths = lengths.filter(|lengths| lengths.iter().any(|&length| t >= length))?;
     Some(Tensor::from_fn(&[lengths.len(), 1], |b| if t < lengths[b] { T::ONE } else { T::ZERO }))
+}
+
+/// A mask `[B, 1]` with as many axes as `part` `[B, …]`, beside whose first axis it stands.
+fn by_sequence<'t, T: Scalar>(mask: Var<'t, T>, part: Var<'t, T>) -> Var<'t, T> {
+    match part.rank() {
+        2 => mask,
+        rank => {
+            let mut shape = vec![1; rank];
+            shape[0] = mask.shape()[0];
+            mask.reshape(&shape)
+        }
+    }
 }
 
 /// An unrolled cell.
@@ -193,7 +193,7 @@ impl<'t, T: Scalar, S: State<'t, T>> Unrolled<'t, T, S> {
         match running(self.lengths.as_deref(), t) {
             Some(mask) => {
                 let _step = h.tape().numbered_scope("t", t);
-                h.tape().constant(mask).select(h, h.tape().scalar(T::ZERO))
+                by_sequence(h.tape().constant(mask), h).select(h, h.tape().scalar(T::ZERO))
             }
             None => h,
         }

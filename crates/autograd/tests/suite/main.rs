@@ -15,6 +15,7 @@ mod naive;
 mod nonfinite;
 mod op_table;
 mod reference;
+mod refused;
 mod released;
 mod scopes;
 mod shapes;

@@ -170,10 +170,3 @@ fn the_forget_bias_is_set_in_its_gate_alone() {
 fn no_hidden_unit() {
     let _ = Lstm::<Tensor<f32>>::new(3, 0, &mut StdRng::seed_from_u64(1));
 }
-
-#[test]
-#[should_panic(expected = "affine: shapes [2, 4] and [3, 20] do not fit")]
-fn an_input_of_the_wrong_width() {
-    let tape = Tape::new();
-    let _ = unroll(&lstm(3, 5).on(&tape), tape.zeros(&[6, 2, 4]));
-}

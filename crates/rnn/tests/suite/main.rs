@@ -9,9 +9,12 @@ mod derivatives;
 mod first_state;
 mod init;
 mod loss;
+mod misuse;
 mod optim;
 mod oracles;
 mod reference;
+#[path = "../../../autograd/tests/suite/refused.rs"]
+mod refused;
 mod segments;
 mod time;
 mod torch_file;

@@ -5,7 +5,8 @@ use std::panic::{self, AssertUnwindSafe};
 
 use rewind_autograd::{Op, Scalar, Site, Tape, Tensor, Term};
 
-use super::{of, panic_of};
+use super::of;
+use crate::refused::panic_of;
 
 /// y = x, `[2, 3]`, with a rule that gives a term that cannot be.
 struct Misfit(u8);

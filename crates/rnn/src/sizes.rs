@@ -1,0 +1,178 @@
+//! Sizes that do not fit: refused at the line of the program that brought them, by the name of the cell and the time step.
+//!
+//! Broadcasting would stretch a state of one sequence to a batch, and a product would name its own two shapes: neither is what
+//! the caller wrote.
+
+use std::fmt;
+
+use rewind_autograd::shape::Shape;
+use rewind_autograd::{Scalar, Var};
+use smallvec::SmallVec;
+
+use crate::cell::{Cell, State, parts};
+
+/// Panics at the caller's line if a cell would have no input or no unit.
+#[track_caller]
+pub(crate) fn check_sizes(cell: &str, inputs: usize, hidden: usize) {
+    if inputs == 0 || hidden == 0 {
+        panic!("{cell}: {inputs} inputs and {hidden} hidden units; expected at least one of each");
+    }
+}
+
+/// Panics at the caller's line unless x is `[B, inputs]` and every part of the state `[B, hidden]`, with one B.
+#[inline]
+#[track_caller]
+pub(crate) fn check_step<'t, T: Scalar>(
+    cell: &str,
+    [inputs, hidden]: [usize; 2],
+    x: Var<'t, T>,
+    state: &[(&str, Var<'t, T>)],
+) {
+    let shape = x.shape();
+    let fits = matches!(shape[..], [batch, width] if width == inputs
+        && state.iter().all(|(_, part)| part.shape()[..] == [batch, hidden]));
+    if !fits {
+        refuse_step(cell, [inputs, hidden], x, state);
+    }
+}
+
+#[cold]
+#[track_caller]
+fn refuse_step<'t, T: Scalar>(
+    cell: &str,
+    [inputs, hidden]: [usize; 2],
+    x: Var<'t, T>,
+    state: &[(&str, Var<'t, T>)],
+) -> ! {
+    let takes = state.iter().map(|(name, _)| format!("{name} [B, {hidden}]"));
+    let came = state.iter().map(|(name, part)| format!("{name} {:?}", part.shape().as_slice()));
+    let takes: Vec<_> = std::iter::once(format!("x [B, {inputs}]")).chain(takes).collect();
+    let came: Vec<_> = std::iter::once(format!("x {:?}", x.shape().as_slice())).chain(came).collect();
+    // In an unrolled cell, x was taken out of its sequence in the scope of the step.
+    let scope = x.scope();
+    let step = scope.split('/').find(|level| level.starts_with("t=")).map_or(String::new(), |t| format!(" at {t}"));
+    panic!("{cell}: a step takes {}, with one B; got {}{step}", takes.join(", "), came.join(", "));
+}
+
+/// Panics at the caller's line unless a learned first state is a row of `hidden` numbers: one number would be stretched to all.
+#[track_caller]
+pub(crate) fn check_learned<T: Scalar>(cell: &str, name: &str, learned: Option<Var<'_, T>>, hidden: usize) {
+    if let Some(row) = learned
+        && row.shape()[..] != [hidden]
+    {
+        panic!("{cell}: {name} has shape {:?}; expected [{hidden}], a number for each unit", row.shape().as_slice());
+    }
+}
+
+/// The lengths T, B and I of a sequence.
+#[track_caller]
+pub(crate) fn check_input<T: Scalar>(x: Var<'_, T>) -> [usize; 3] {
+    match x.shape()[..] {
+        [0, ..] => panic!("unroll: x has shape {:?}: no time step", x.shape().as_slice()),
+        [steps, batch, inputs] => [steps, batch, inputs],
+        _ => panic!("unroll: x has shape {:?}; expected [T, B, I]: time, batch, features", x.shape().as_slice()),
+    }
+}
+
+/// Panics at the caller's line if the cell says that it reads another number of features than x `[T, B, I]` has.
+#[track_caller]
+pub(crate) fn check_features<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t, T>) {
+    let shape = x.shape();
+    if let Some(features) = cell.features()
+        && features != shape[2]
+    {
+        let name = name_of::<C>();
+        panic!("unroll: {name} takes x [T, B, {features}], {features} features; got x {:?}", shape.as_slice());
+    }
+}
+
+#[track_caller]
+pub(crate) fn check_lengths(lengths: &[usize], steps: usize, batch: usize) {
+    if lengths.len() != batch {
+        panic!("unroll: {} lengths for a batch of {batch} sequences", lengths.len());
+    }
+    for (b, &length) in lengths.iter().enumerate() {
+        if length == 0 {
+            panic!("unroll: sequence {b} is empty; expected a length from 1 to {steps}");
+        }
+        if length > steps {
+            panic!("unroll: sequence {b} has length {length}, longer than the padded batch of {steps} time steps");
+        }
+    }
+}
+
+/// The shapes of all parts of the first state, which every step must keep.
+pub(crate) struct StateShapes(SmallVec<[Shape; 4]>);
+
+impl StateShapes {
+    /// Those of the state that `cell` starts from.
+    ///
+    /// # Panics
+    /// If the first axis of a part is not the batch of x `[T, B, I]`.
+    #[track_caller]
+    pub(crate) fn of_first<'t, T: Scalar, C: Cell<'t, T>>(_cell: &C, first: &C::State, x: Var<'t, T>) -> Self {
+        let batch = x.shape()[1];
+        let shapes: SmallVec<[Shape; 4]> = parts(first).into_iter().map(Var::shape).collect();
+        if let Some(at) = shapes.iter().position(|shape| shape.first() != Some(&batch)) {
+            panic!(
+                "unroll: {} starts from {}; expected [{batch}, …], a row for each of the {batch} sequences of x {:?}",
+                name_of::<C>(),
+                Part { names: &first.part_names(), at, shape: &shapes[at] },
+                x.shape().as_slice()
+            );
+        }
+        StateShapes(shapes)
+    }
+
+    /// # Panics
+    /// If a part of the state after a step has another shape than before it.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn check_next<'t, T: Scalar, C: Cell<'t, T>>(&self, _cell: &C, next: &C::State, t: usize) {
+        let parts = parts(next);
+        let same = parts.len() == self.0.len() && parts.iter().zip(&self.0).all(|(part, shape)| part.shape() == *shape);
+        if !same {
+            self.refuse_next::<T, C>(next, t);
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn refuse_next<'t, T: Scalar, C: Cell<'t, T>>(&self, next: &C::State, t: usize) -> ! {
+        let (cell, shapes) = (name_of::<C>(), parts(next).into_iter().map(Var::shape).collect::<Vec<_>>());
+        let Some(at) = shapes.iter().zip(&self.0).position(|(after, before)| after != before) else {
+            panic!(
+                "unroll: the step of {cell} at t={t} gives a state of {} variables, and got one of {}; expected as many",
+                shapes.len(),
+                self.0.len()
+            );
+        };
+        panic!(
+            "unroll: the step of {cell} at t={t} gives {}, and got it as {:?}; expected the same shape",
+            Part { names: &next.part_names(), at, shape: &shapes[at] },
+            self.0[at].as_slice()
+        );
+    }
+}
+
+/// A part of a state and its shape, as in messages.
+struct Part<'a> {
+    names: &'a [String],
+    at: usize,
+    shape: &'a [usize],
+}
+
+impl fmt::Display for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.at.to_string();
+        let name = self.names.get(self.at).unwrap_or(&number);
+        write!(f, "part `{name}` of the state as {:?}", self.shape)
+    }
+}
+
+/// The name of a cell's type without its path and what it is generic in.
+fn name_of<C>() -> &'static str {
+    let full = std::any::type_name::<C>();
+    let path = full.split('<').next().unwrap_or(full);
+    path.rsplit("::").next().unwrap_or(path)
+}
