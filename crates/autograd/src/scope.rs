@@ -4,6 +4,8 @@
 //! step is one entry of that tree, so naming it costs nanoseconds and, once the tape has its memory, no allocation. The
 //! layer is not recorded at all: it is read off the names of the parameters that the node, or those it comes from, read.
 
+mod gate;
+
 use crate::tape::Tape;
 use crate::{Scalar, Var};
 
@@ -34,6 +36,8 @@ pub(crate) struct Scopes {
     entries: Vec<Entry>,
     text: String,
     current: u32,
+    /// Whether any node has been recorded as a part of another.
+    parts: bool,
 }
 
 impl Scopes {
@@ -46,6 +50,7 @@ impl Scopes {
         self.entries.clear();
         self.text.clear();
         self.current = 0;
+        self.parts = false;
     }
 
     /// Makes `scope` the current one; returns the one before.
@@ -53,7 +58,13 @@ impl Scopes {
         std::mem::replace(&mut self.current, scope)
     }
 
+    /// Whether any node has a name as a part of another.
+    fn has_parts(&self) -> bool {
+        self.parts
+    }
+
     fn enter(&mut self, part: Part) -> u32 {
+        self.parts |= matches!(part, Part::Named { .. } | Part::Counted { .. });
         self.entries.push(Entry { parent: self.current, part });
         let entered = u32::try_from(self.entries.len()).expect("a tape holds fewer than 2^32 scopes");
         self.set(entered)
@@ -244,20 +255,6 @@ impl<T: Scalar> Tape<T> {
         })
     }
 
-    /// The name as a part of the node itself, or of the part that it was computed from alone.
-    fn gate_of(&self, mut node: u32) -> Option<String> {
-        loop {
-            let scope = self.scope_id(node);
-            if let Some(name) = self.with_scopes(|s| s.part(scope, node)) {
-                return Some(name);
-            }
-            if self.arity(node) != 1 {
-                return None;
-            }
-            node = self.input_of(node, 0);
-        }
-    }
-
     /// The module of the parameters that a node reads, or else of those that were read last on the way to it: a search by
     /// distance, within the node's scope and those around it, over no more than a few dozen nodes.
     fn layer_of(&self, node: u32) -> String {
@@ -311,8 +308,11 @@ impl<T: Scalar> Var<'_, T> {
     /// - The scopes are those of [`Tape::scope`] and [`Tape::numbered_scope`]; unrolling enters `t=3`.
     /// - The layer is the module of the parameters that this variable reads, or else of those that were read last on the
     ///   way to it within its scopes.
-    /// - The gate is its name in [`split_named`](Var::split_named) (`2 of 4` in [`split`](Var::split)), or that of the part
-    ///   that it was computed from alone: the sigmoid of f is in f, f times c is not.
+    /// - The gate is its name in [`split_named`](Var::split_named) (`2 of 4` in [`split`](Var::split)). It follows the value through
+    ///   ops of one input and through elementwise ops, within its scope, until it meets another: f, f + p∘c, σ(f + p∘c) and σ(f)∘c
+    ///   with c from before are in f; σ(i)∘tanh(g) is in no gate, nor is what an activated gate meets later: f∘c + i∘g, o∘tanh(c').
+    ///   What is added to a gate before its activation belongs to it, be it a product or another value of the step. A product
+    ///   of matrices belongs to none.
     pub fn scope(self) -> String {
         self.tape().scope_of(self.id())
     }

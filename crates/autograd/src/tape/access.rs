@@ -7,7 +7,7 @@ use super::{Mode, OpBox, Tape};
 use crate::scope::Scopes;
 use crate::sweep::Slots;
 use crate::term::ValueSum;
-use crate::{Op, Scalar, Tensor, Var};
+use crate::{Op, Reads, Scalar, Tensor, Var};
 
 /// Where a sweep goes on from a node.
 #[derive(Default)]
@@ -86,6 +86,16 @@ impl<T: Scalar> Tape<T> {
     #[inline]
     pub(crate) fn input_of(&self, index: u32, input: usize) -> u32 {
         self.graph.borrow().inputs(index)[input]
+    }
+
+    /// The name of the op of a node, if it has one.
+    pub(crate) fn op_name(&self, index: u32) -> Option<&'static str> {
+        Some(self.ops.borrow().get(index as usize)?.as_ref()?.name())
+    }
+
+    /// Whether the rules of a node's op read a value: not those of a linear one.
+    pub(crate) fn reads_a_value(&self, index: u32) -> bool {
+        self.graph.borrow().records.get(index as usize).is_some_and(|record| record.reads != Reads::NOTHING)
     }
 
     /// Where a sweep goes on from a node.

@@ -75,6 +75,81 @@ fn gates_are_named_until_they_meet() {
     assert_eq!((a * b).scope(), "t=4");
 }
 
+/// The scopes of the gates of a peephole LSTM (Gers and Schmidhuber 2000), by name, and of what they are applied to.
+#[test]
+fn a_gate_keeps_its_name_through_peepholes() {
+    let tape = Tape::new();
+    let peephole = |name: &str| tape.parameter(name, Tensor::full(&[3], 0.3));
+    let [p_i, p_f, p_o] = ["p_i", "p_f", "p_o"].map(peephole);
+    let w = tape.parameter("w", Tensor::full(&[3, 12], 0.2));
+    let (mut h, mut c) = (tape.zeros(&[2, 3]), tape.constant(Tensor::full(&[2, 3], 0.1)));
+    for t in 0..3 {
+        let _step = tape.numbered_scope("t", t);
+        let [i, f, g, o] = h.matmul(w).split_named(1, &["i", "f", "g", "o"]);
+        let (gate_i, gate_f, gate_g) = ((i + p_i * c).sigmoid(), (f + p_f * c).sigmoid(), g.tanh());
+        let (kept, written) = (gate_f * c, gate_i * gate_g);
+        let next = kept + written;
+        // The output gate looks at the new cell state, which all the others have met in.
+        let gate_o = (o + p_o * next).sigmoid();
+        let out = gate_o * next.tanh();
+        let seen = [i + p_i * c, gate_i, f + p_f * c, gate_f, gate_g, o + p_o * next, gate_o, kept];
+        let gates = ["i", "i", "f", "f", "g", "o", "o", "f"].map(|gate| format!("t={t}/{gate}"));
+        assert_eq!(seen.map(|v| v.scope()), gates);
+        for v in [p_f * c, written, next, next.tanh(), p_o * next, out] {
+            assert_eq!(v.scope(), format!("t={t}"), "{v:?}");
+        }
+        (h, c) = (out, next);
+    }
+}
+
+#[test]
+fn a_gate_of_two_products_keeps_its_name() {
+    // A GRU with the gates of both products cut apart: r = σ(x_r + h_r), n = tanh(x_n + r∘h_n).
+    let tape = Tape::new();
+    let w = tape.parameter("w", Tensor::full(&[3, 9], 0.2));
+    let (x, mut h) = (tape.constant(Tensor::full(&[2, 3], 0.4)), tape.constant(Tensor::full(&[2, 3], 0.1)));
+    for t in 0..2 {
+        let _step = tape.numbered_scope("t", t);
+        let [x_r, x_z, x_n] = x.matmul(w).split_named(1, &["r", "z", "n"]);
+        let [h_r, h_z, h_n] = h.matmul(w).split_named(1, &["r", "z", "n"]);
+        let (r, z) = ((x_r + h_r).sigmoid(), (x_z + h_z).sigmoid());
+        let n = (x_n + r * h_n).tanh();
+        assert_eq!(
+            [x_r + h_r, r, z, z.one_minus(), n].map(|v| v.scope()),
+            ["r", "r", "z", "z", "n"].map(|g| format!("t={t}/{g}"))
+        );
+        // Both forms of the new state are the step's, and no gate's.
+        let next = z.one_minus() * n + z * h;
+        for v in [r * h_n, next, n + z * (h - n)] {
+            assert_eq!(v.scope(), format!("t={t}"));
+        }
+        h = next;
+    }
+}
+
+#[test]
+fn gates_that_are_cut_after_their_activation() {
+    let tape = Tape::new();
+    let w = tape.parameter("w", Tensor::full(&[3, 6], 0.2));
+    let u = tape.parameter("u", Tensor::full(&[3, 3], 0.2));
+    let h = tape.constant(Tensor::full(&[2, 3], 0.1));
+    let _step = tape.numbered_scope("t", 5);
+    let [r, z] = (h.matmul(w) * 0.5 + 0.1).sigmoid().split_named(1, &["r", "z"]);
+    let product = (r * h).matmul(u); // of matrices: r ends here
+    let n = product.tanh();
+    assert_eq!([r * h, z * h].map(|v| v.scope()), ["t=5/r", "t=5/z"]);
+    assert_eq!([product, n, z * (h - n), n + z * (h - n)].map(|v| v.scope()), ["t=5"; 4]);
+    // A pre-activation may take another product of the step.
+    let [a, _] = h.matmul(w).split_named(1, &["a", "b"]);
+    assert_eq!([a + h.matmul(u), (a * 2.0 + h.matmul(u)).sigmoid()].map(|v| v.scope()), ["t=5/a", "t=5/a"]);
+    // Not beyond its own scope.
+    let within = {
+        let _candidate = tape.scope("n");
+        a.tanh()
+    };
+    assert_eq!([within, within * a.sigmoid()].map(|v| v.scope()), ["t=5/n", "t=5"]);
+}
+
 #[test]
 fn what_a_recorded_sweep_adds_stands_where_its_node_does() {
     let tape = Tape::new();

@@ -1,0 +1,133 @@
+//! Which gate a value belongs to: a name follows the value that it was given to until it meets another.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::Scalar;
+use crate::tape::Tape;
+
+/// The gate of a value, as far as it is known from the nodes of its own time step.
+///
+/// | value | name | own | applied |
+/// |---|---|---|---|
+/// | from outside the step: x, a parameter, the state before it | | | |
+/// | a gate before its activation: the part f, f + p∘c | f | | |
+/// | a gate after it, and what it is applied to from outside: σ(f), σ(f)∘c | f | | yes |
+/// | a value of the step itself: a matrix product, f∘c + i∘g | | yes | |
+#[derive(Clone, Default)]
+struct Gate {
+    name: Option<String>,
+    own: bool,
+    applied: bool,
+}
+
+impl Gate {
+    fn own() -> Self {
+        Gate { own: true, ..Gate::default() }
+    }
+
+    /// Of a value that was computed from two, element by element.
+    fn meet(self, other: Gate) -> Gate {
+        match (&self.name, &other.name) {
+            (Some(a), Some(b)) if a == b => Gate { applied: self.applied || other.applied, ..self },
+            (Some(_), Some(_)) => Gate::own(),
+            // Whatever is added to a gate before its activation belongs to it.
+            (Some(_), None) if self.applied && other.own => Gate::own(),
+            (Some(_), None) => self,
+            (None, Some(_)) => other.meet(self),
+            (None, None) => Gate { own: self.own || other.own, ..Gate::default() },
+        }
+    }
+}
+
+/// Ops of several inputs that work element by element. Others, as products of matrices, start a value of their own.
+const ELEMENTWISE: [&str; 6] = ["add", "sub", "mul", "div", "maximum", "where"];
+
+/// As many nodes as are looked at on the way to a name; a step of a cell has a few dozen.
+const LOOKED_AT: usize = 256;
+
+impl<T: Scalar> Tape<T> {
+    /// The gate that a node belongs to.
+    pub(super) fn gate_of(&self, node: u32) -> Option<String> {
+        if !self.with_scopes(|scopes| scopes.has_parts()) {
+            return None;
+        }
+        let (mut waiting, mut reached) = (vec![node], BTreeSet::new());
+        while let Some(node) = waiting.pop() {
+            if reached.insert(node) && self.passes_names(node) {
+                waiting.extend(
+                    self.inputs_in_scope(node).filter_map(|(input, place)| (place == Place::Same).then_some(input)),
+                );
+            }
+            if reached.len() > LOOKED_AT {
+                return None;
+            }
+        }
+        // Inputs stand before the nodes that are computed from them.
+        let mut gates = BTreeMap::new();
+        for &node in &reached {
+            gates.insert(node, self.gate_from(node, &gates));
+        }
+        gates.remove(&node)?.name
+    }
+
+    /// The gate of a node, given those of its inputs in the same scope.
+    fn gate_from(&self, node: u32, gates: &BTreeMap<u32, Gate>) -> Gate {
+        if !self.passes_names(node) {
+            return Gate::own();
+        }
+        let inputs = self.inputs_in_scope(node).map(|(input, place)| match place {
+            Place::Same => gates[&input].clone(),
+            Place::Within => Gate::own(),
+            Place::Outside => Gate::default(),
+        });
+        let gate = match self.arity(node) {
+            1 => {
+                let gate = inputs.reduce(Gate::meet).unwrap_or_default();
+                // What is linear reads no value: a scaled or reshaped pre-activation is still one.
+                Gate { applied: gate.applied || self.reads_a_value(node), ..gate }
+            }
+            _ => inputs.reduce(Gate::meet).unwrap_or_default(),
+        };
+        let scope = self.scope_id(node);
+        match self.with_scopes(|scopes| scopes.part(scope, node)) {
+            Some(name) => Gate { name: Some(name), own: false, ..gate },
+            None => gate,
+        }
+    }
+
+    /// Whether the name of an input can be that of the output.
+    fn passes_names(&self, node: u32) -> bool {
+        self.arity(node) < 2 || self.op_name(node).is_some_and(|name| ELEMENTWISE.contains(&name))
+    }
+
+    /// The inputs of a node, and where they were recorded, seen from it.
+    fn inputs_in_scope(&self, node: u32) -> impl Iterator<Item = (u32, Place)> {
+        let home = |node| {
+            let scope = self.scope_id(node);
+            self.with_scopes(|scopes| scopes.home(scope))
+        };
+        let own = home(node);
+        (0..self.arity(node)).map(move |i| {
+            let input = self.input_of(node, i);
+            let (scope, other) = (self.scope_id(input), home(input));
+            let place = self.with_scopes(|scopes| match () {
+                () if scopes.is_parameter(scope, input) => Place::Outside,
+                () if own == other => Place::Same,
+                () if scopes.is_within(other, own) => Place::Within,
+                () => Place::Outside,
+            });
+            (input, place)
+        })
+    }
+}
+
+/// Where an input was recorded, seen from the scope of a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In the same scope.
+    Same,
+    /// In a scope within it, whose name is another.
+    Within,
+    /// Before it, or around it.
+    Outside,
+}
