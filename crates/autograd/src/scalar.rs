@@ -25,6 +25,28 @@ mod sealed {
 /// assert_eq!(logistic(0.0_f32), 0.5);
 /// assert_eq!(logistic(0.0_f64), 0.5);
 /// ```
+///
+/// In code that is generic in `T`, a number is made by [`from_f64`](Scalar::from_f64), and stands on the right of a variable:
+///
+/// ```
+/// use rewind_autograd::{Scalar, Tape, Tensor, Var};
+/// fn halfway<'t, T: Scalar>(a: Var<'t, T>, b: Var<'t, T>) -> Var<'t, T> {
+///     (a + b) * T::from_f64(0.5)
+/// }
+/// let tape = Tape::new();
+/// let [a, b] = [1.0_f32, 4.0].map(|x| tape.leaf(Tensor::scalar(x)));
+/// assert_eq!(halfway(a, b).value().item(), 2.5);
+/// assert_eq!((0.5 * (a + b)).value().item(), 2.5); // on the left where the type is known
+/// ```
+///
+/// On the left, for every `T`, Rust has no place for it: an impl of `Mul<Var<T>>` for a type parameter belongs to the crate of `Mul`.
+///
+/// ```compile_fail,E0277
+/// # use rewind_autograd::{Scalar, Var};
+/// fn half<'t, T: Scalar>(a: Var<'t, T>) -> Var<'t, T> {
+///     0.5 * a
+/// }
+/// ```
 pub trait Scalar:
     sealed::Sealed
     + Copy

@@ -14,7 +14,7 @@
 
 use rewind_autograd::check::{self, Check, Report};
 use rewind_autograd::ops::layout::concat;
-use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
+use rewind_autograd::{Module, OnTape, Scalar, Tape, Var, parameters};
 
 use crate::cell::{Cell, State, parts};
 use crate::unroll::Unroll;
@@ -42,7 +42,7 @@ parameters! {
 #[track_caller]
 pub fn cell<M>(cell: &M, sizes: [usize; 3]) -> Report
 where
-    M: Parameters<Tensor<f64>, With<Tensor<f64>> = M>,
+    M: Module<f64>,
     for<'t> M::With<Var<'t, f64>>: Cell<'t, f64>,
 {
     cell_with(check::full(), cell, sizes)
@@ -55,7 +55,7 @@ where
 #[track_caller]
 pub fn cell_with<T: Scalar, M>(check: Check, cell: &M, sizes: [usize; 3]) -> Report
 where
-    M: Parameters<Tensor<T>, With<Tensor<T>> = M>,
+    M: Module<T>,
     for<'t> M::With<Var<'t, T>>: Cell<'t, T>,
 {
     if sizes.contains(&0) {
@@ -76,7 +76,7 @@ where
 
 fn at_sizes<T: Scalar, M>(check: Check, cell: &M, sizes: [usize; 3]) -> Report
 where
-    M: Parameters<Tensor<T>, With<Tensor<T>> = M>,
+    M: Module<T>,
     for<'t> M::With<Var<'t, T>>: Cell<'t, T>,
 {
     let [steps, batch, _] = sizes;

@@ -7,6 +7,7 @@ mod checkpoint;
 mod clip;
 mod derivatives;
 mod first_state;
+mod generic;
 mod init;
 mod loss;
 mod misuse;
