@@ -29,6 +29,10 @@ impl<'t, T: Scalar> Cell<'t, T> for Mgu<Var<'t, T>> {
     fn initial(&self, batch: usize) -> Var<'t, T> {
         self.u_f.tape().zeros(&[batch, self.u_f.shape()[0]])
     }
+
+    fn features(&self) -> Option<usize> {
+        Some(self.w_f.shape()[0])
+    }
 }
 
 impl<T: Scalar> Mgu<Tensor<T>> {
