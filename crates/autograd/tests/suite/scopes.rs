@@ -142,6 +142,10 @@ fn gates_that_are_cut_after_their_activation() {
     // A pre-activation may take another product of the step.
     let [a, _] = h.matmul(w).split_named(1, &["a", "b"]);
     assert_eq!([a + h.matmul(u), (a * 2.0 + h.matmul(u)).sigmoid()].map(|v| v.scope()), ["t=5/a", "t=5/a"]);
+    // Nor does normalisation end it.
+    let [gain, bias] = ["gain", "bias"].map(|name| tape.parameter(name, Tensor::full(&[3], 0.3)));
+    let normalised = a.layer_norm(gain, bias, 1e-5);
+    assert_eq!([normalised, normalised.sigmoid()].map(|v| v.scope()), ["t=5/a", "t=5/a"]);
     // Not beyond its own scope.
     let within = {
         let _candidate = tape.scope("n");
