@@ -60,7 +60,8 @@ impl Path {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no module of parameters",
     label = "holds no parameters",
-    note = "in `parameters!`, mark a field that is no parameter with `#[setting]`; a module is a struct written with `parameters!`"
+    note = "in `parameters!`, mark a field that is no parameter with `#[setting]`; a module is a struct written with `parameters!`",
+    note = "the first type parameter of such a struct is its leaf; if it holds only modules, add a field `leaf: PhantomData<P>`"
 )]
 pub trait Parameters<P>: Sized {
     /// The same structure with leaves of another type.
@@ -140,16 +141,16 @@ pub trait Parameters<P>: Sized {
 /// fn descend<T: Scalar, M: Module<T>>(
 ///     module: &M,
 ///     rate: f64,
-///     loss: impl for<'t> Fn(&M::With<Var<'t, T>>) -> Var<'t, T>,
+///     loss: impl for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>,
 /// ) -> M {
 ///     let tape = Tape::new();
 ///     let on_tape = module.on(&tape);
-///     let gradients: M = loss(&on_tape).backward().of(&on_tape);
+///     let gradients: M = loss(&tape, &on_tape).backward().of(&on_tape);
 ///     module.zip(&gradients, |_name, p, g| p.zip(g, |p, g| p - T::from_f64(rate) * g))
 /// }
 ///
 /// parameters! { struct Line<P> { slope: P } }
-/// let line = descend(&Line { slope: Tensor::scalar(3.0) }, 0.25, |line| line.slope * line.slope);
+/// let line = descend(&Line { slope: Tensor::scalar(3.0) }, 0.25, |_tape, line| line.slope * line.slope);
 /// assert_eq!(line.slope.item(), 1.5);
 /// ```
 pub trait Module<T: Scalar>: Parameters<Tensor<T>, With<Tensor<T>> = Self> {}

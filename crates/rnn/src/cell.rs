@@ -44,6 +44,11 @@ use smallvec::SmallVec;
 /// let unrolled = unroll(&mgu.on(&tape), x);
 /// assert_eq!(unrolled.outputs().shape().as_slice(), [7, 2, 5]);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no cell on a tape",
+    label = "has no time step",
+    note = "a cell is implemented for its struct of variables, `impl<'t, T: Scalar> Cell<'t, T> for Mgu<Var<'t, T>>`; one of tensors is put on a tape with `cell.on(&tape)`"
+)]
 pub trait Cell<'t, T: Scalar> {
     /// What is carried from step to step: one [`Var`], or a struct of several.
     type State: State<'t, T>;

@@ -276,6 +276,7 @@ fn nodes_know_their_layer_time_step_and_gate() {
     let before = tape.len();
     let unrolled = Unroll::new().backward().run(&Stacked(layers), x);
     assert_eq!(unrolled.states[2].0.hidden.scope(), "0/t=2");
+    assert_eq!(unrolled.states[2].0.cell.scope(), "0/t=2");
     assert_eq!(unrolled.states[1].1.scope(), "1/t=1");
     let nodes: Vec<_> = (before..tape.len()).map(|i| tape.node(i)).collect();
     let count = |name: &str, scope: &str| nodes.iter().filter(|n| n.name == name && n.scope == scope).count();
@@ -284,6 +285,8 @@ fn nodes_know_their_layer_time_step_and_gate() {
             assert_eq!(count("sigmoid", &format!("0/t={t}/{gate}")), 1, "{gate} at {t}");
         }
         assert_eq!(count("tanh", &format!("0/t={t}/g")), 1);
+        // f∘c is f's; i∘g and o∘tanh(c') are no gate's.
+        assert_eq!((count("mul", &format!("0/t={t}/f")), count("mul", &format!("0/t={t}"))), (1, 2));
         assert_eq!(count("slice", &format!("1/t={t}/z")), 1);
         assert_eq!(count("tanh", &format!("1/t={t}/n")), 1);
     }
