@@ -51,7 +51,7 @@ impl<N> Unroll<'_, N> {
     /// ```
     ///
     /// # Panics
-    /// As [`run`](Unroll::run); if `every` is 0, `loss` gives no scalar, or the unrolling has lengths or goes backward in
+    /// As [`run`](Unroll::run); if the first state has more or fewer variables than the cell's own, `every` is 0, `loss` gives no scalar, or the unrolling has lengths or goes backward in
     /// time, which segments do not know.
     #[track_caller]
     pub fn in_segments<'t, T, M, L>(
@@ -82,8 +82,8 @@ impl<N> Unroll<'_, N> {
         // One step ahead, with all its checks: within a segment, the blame would lie on a line of the library.
         let ahead = Tape::quiet();
         let trial = module.on(&ahead);
-        let first = parts(&state).into_iter().map(|part| ahead.constant(part.value()));
-        Unroll::new().from(filled(&trial, batch, first)).run(&trial, ahead.constant(x.slice(0, 0..1).value()));
+        let first: Vec<_> = parts(&state).into_iter().map(|part| ahead.constant(part.value())).collect();
+        Unroll::new().from(filled(&trial, batch, &first)).run(&trial, ahead.constant(x.slice(0, 0..1).value()));
         // The structure of the module, to be filled with variables of whatever tape a segment is run on.
         let shared = Arc::new((module.clone(), loss));
         let parameters = cell.leaves().into_iter().copied().collect::<Vec<_>>();
@@ -111,9 +111,18 @@ impl<N> Unroll<'_, N> {
 }
 
 /// The state of `cell` with these variables as its parts.
-fn filled<'s, T: Scalar, C: Cell<'s, T>>(cell: &C, batch: usize, parts: impl Iterator<Item = Var<'s, T>>) -> C::State {
-    let (blank, mut parts) = (cell.initial(batch), parts);
-    blank.clone().zip(blank, &mut |_, _| parts.next().expect("one variable per part of the state"))
+///
+/// # Panics
+/// If they are more or fewer than the cell's own first state has.
+#[track_caller]
+fn filled<'s, T: Scalar, C: Cell<'s, T>>(cell: &C, batch: usize, given: &[Var<'s, T>]) -> C::State {
+    let blank = cell.initial(batch);
+    let own = parts(&blank).len();
+    if own != given.len() {
+        panic!("in_segments: a first state of {} variables; that of the cell itself has {own}", given.len());
+    }
+    let mut given = given.iter();
+    blank.clone().zip(blank, &mut |_, _| *given.next().expect("they have been counted"))
 }
 
 /// The loss of a segment and all parts of its last state, in one vector. `v` holds the segment of x, the parts of the state
@@ -125,9 +134,10 @@ where
     M::With<Var<'s, T>>: Cell<'s, T>,
 {
     let (x, rest) = v.split_first().expect("the segment of x is an input");
-    let mut parameters = rest[rest.len() - module.leaves().len()..].iter();
+    let (before, parameters) = rest.split_at(rest.len() - module.leaves().len());
+    let mut parameters = parameters.iter();
     let cell = module.map(|_, _| *parameters.next().expect("one variable per leaf"));
-    let first = filled(&cell, x.shape()[1], rest.iter().copied());
+    let first = filled(&cell, x.shape()[1], before);
     let unrolled = Unroll { first_step: start, ..Unroll::new() }.from(first).run(&cell, *x);
     let loss = loss(unrolled.outputs());
     if loss.element_count() != 1 {

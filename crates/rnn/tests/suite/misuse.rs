@@ -4,7 +4,7 @@ use rewind_autograd::{OnTape, Tape, Tensor, Var, parameters};
 use rewind_rnn::{Cell, Linear, LstmState, Reset, State, Unroll, unroll};
 
 use crate::cells::{gru, lstm, random, tanh};
-use crate::refused::refused;
+use crate::refused::{panic_of, refused};
 
 fn x<'t>(tape: &'t Tape<f64>, shape: &[usize]) -> Var<'t, f64> {
     let x = random(shape, 1);
@@ -194,6 +194,26 @@ fn segments_refuse_what_unrolling_does() {
         Unroll::new()
             .from(LstmState { hidden: narrow, cell: two })
             .in_segments(3, &module, &cell, long, |_, _, h| h.sum())
+    );
+}
+
+#[test]
+fn segments_neither_drop_nor_stretch_a_part() {
+    let tape = Tape::new();
+    let x = x(&tape, &[6, 2, 3]);
+    let module = |slip| Slipping { w: random(&[3, 4], 1), slip };
+    let (forgets, part) = (module(Slip::Forgets), tape.zeros(&[2, 4]));
+    refused!(
+        "in_segments: a first state of 3 variables; that of the cell itself has 2",
+        Unroll::new().from(vec![part; 3]).in_segments(2, &forgets, &forgets.on(&tape), x, |_, _, h| h.sum())
+    );
+    // Behind the first step, the segment that slips is run within a checkpoint: its time step is named, at a line of the library.
+    let shrinks = module(Slip::Shrinks);
+    let run = || Unroll::new().in_segments(2, &shrinks, &shrinks.on(&tape), x, |_, _, h| h.sum());
+    assert_eq!(
+        panic_of(run).2,
+        "unroll: the step of Slipping at t=2 gives part `1.h` of the state as [1, 4], and got it as [2, 4]; expected the \
+         same shape"
     );
 }
 
