@@ -51,8 +51,9 @@ impl<N> Unroll<'_, N> {
     /// ```
     ///
     /// # Panics
-    /// As [`run`](Unroll::run); if the first state has more or fewer variables than the cell's own, `every` is 0, `loss` gives no scalar, or the unrolling has lengths or goes backward in
-    /// time, which segments do not know.
+    /// As [`run`](Unroll::run), at the caller's line for the first step and within the library for later ones; if the first state
+    /// has more or fewer variables than the cell's own, `every` is 0, `loss` gives no scalar, or the unrolling has lengths or goes
+    /// backward in time, which segments do not know.
     #[track_caller]
     pub fn in_segments<'t, T, M, L>(
         self,
