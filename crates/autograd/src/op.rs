@@ -48,7 +48,8 @@ pub trait Op<T: Scalar>: Send + 'static {
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T>;
 
     /// Which values the rules read, besides the cotangent. An op that says less than everything lets the tape give memory
-    /// back (see [`Tape::release_unread`]); shapes can always be read.
+    /// back (see [`Tape::release_unread`]); shapes can always be read. A rule that reads more than this says gets the same
+    /// numbers, in every sweep, and costs time: they are computed again, and [`Tape::recomputed`] counts them.
     fn reads(&self) -> Reads {
         Reads::ALL
     }

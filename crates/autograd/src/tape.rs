@@ -5,6 +5,7 @@
 
 mod access;
 mod isolate;
+mod lend;
 mod list;
 mod release;
 mod wrap;
@@ -23,6 +24,7 @@ use crate::term::ValueSum;
 use crate::{Op, Reads, Scalar, Tensor, Var};
 
 pub(crate) use access::{Sweeping, WayBack};
+use lend::Lent;
 pub use list::List;
 
 /// An op with its settings, inline in its node if they are small: recording most nodes allocates nothing.
@@ -104,6 +106,8 @@ pub struct Tape<T: Scalar> {
     /// The op of every node; `None` for leaves and constants, and for values that no gradient flows to. Apart from the
     /// nodes, so that a sweep can hold them while rules compute.
     ops: RefCell<Vec<Option<OpBox<T>>>>,
+    /// The ops of nodes whose rules are recording.
+    lent: Lent<T>,
     mode: Cell<Mode>,
     recomputed: Cell<usize>,
     /// An empty tape for running a checkpointed region again, kept for its memory.
@@ -160,6 +164,7 @@ impl<T: Scalar> Tape<T> {
             values: RefCell::new(Vec::new()),
             graph: RefCell::new(Graph::default()),
             ops: RefCell::new(Vec::new()),
+            lent: Lent::default(),
             mode: Cell::new(mode),
             recomputed: Cell::new(0),
             inner: RefCell::new(None),

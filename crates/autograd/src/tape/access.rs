@@ -7,7 +7,7 @@ use super::{Mode, OpBox, Tape};
 use crate::scope::Scopes;
 use crate::sweep::Slots;
 use crate::term::ValueSum;
-use crate::{Op, Reads, Scalar, Tensor, Var};
+use crate::{Reads, Scalar, Tensor, Var};
 
 /// Where a sweep goes on from a node.
 #[derive(Default)]
@@ -124,16 +124,6 @@ impl<T: Scalar> Tape<T> {
         Ref::map(self.ops.borrow(), Vec::as_slice)
     }
 
-    /// Calls `f` with the op of a node, if it has one. The tape may grow under the op, so it is taken out of its node for
-    /// the call, and comes back even if a rule panics: a node without op would lose its gradient in the next sweep.
-    pub(crate) fn with_op_taken(&self, index: u32, f: impl FnOnce(&dyn Op<T>)) {
-        let op = self.ops.borrow_mut()[index as usize].take();
-        let taken = TakenOp { tape: self, index, op };
-        if let Some(op) = &taken.op {
-            f(&**op);
-        }
-    }
-
     /// Calls `f` with an empty tape that is kept for such calls.
     pub(crate) fn with_inner<R>(&self, f: impl FnOnce(&Tape<T>) -> R) -> R {
         let mut inner = self.inner.borrow_mut().take().unwrap_or_default();
@@ -169,19 +159,6 @@ impl<T: Scalar> Tape<T> {
     pub(crate) fn sweeping(&self) -> Sweeping<'_, T> {
         let before = self.mode.replace(Mode::Sweeping);
         Sweeping { tape: self, before, nodes: self.graph.borrow().records.len() as u32 }
-    }
-}
-
-/// The op of a node while its rule records; back in its node when this is dropped.
-struct TakenOp<'t, T: Scalar> {
-    tape: &'t Tape<T>,
-    index: u32,
-    op: Option<OpBox<T>>,
-}
-
-impl<T: Scalar> Drop for TakenOp<'_, T> {
-    fn drop(&mut self) {
-        self.tape.ops.borrow_mut()[self.index as usize] = self.op.take();
     }
 }
 

@@ -78,13 +78,10 @@ impl<T: Scalar> Tape<T> {
             }
             waiting.pop();
             if self.is_released(node) {
-                let ops = self.ops.borrow();
-                let op = ops[node as usize].as_ref().unwrap_or_else(|| {
-                    panic!("the rule of node {node} reads its output, and its op says that it does not (Op::reads)")
-                });
                 let values = self.values.borrow();
-                let inputs = graph.inputs(node).iter().map(|&i| &values[i as usize]);
-                let value = op.forward(&inputs.collect::<Inputs<'_, T>>());
+                let inputs = graph.inputs(node).iter().map(|&i| &values[i as usize]).collect::<Inputs<'_, T>>();
+                let value = self.with_op_found(node, |op| op.forward(&inputs));
+                drop(inputs);
                 drop(values);
                 self.values.borrow_mut()[node as usize] = value;
                 self.recomputed.set(self.recomputed.get() + 1);
