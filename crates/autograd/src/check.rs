@@ -23,11 +23,15 @@
 //! check::fast().orders(1).seed(7).function(&[x], |_tape, x| x[0].softmax(0)).assert();
 //! ```
 
+mod alone;
 mod culprit;
 mod differences;
 mod display;
+mod judge;
 mod objective;
+mod off_tape;
 mod pattern;
+mod prober;
 mod report;
 mod run;
 mod shrink;
@@ -179,7 +183,7 @@ impl Check {
             steps: Vec::new(),
             culprit: None,
         };
-        if inputs.iter().all(Tensor::is_empty) {
+        if inputs.is_empty() {
             report.verdict = Verdict::CannotTell(Doubt::Nothing);
             return report;
         }

@@ -1,21 +1,37 @@
 //! Where a wrong gradient comes from: every node of the tape is checked alone, at the values it had.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use super::differences::{Comparison, Found, Outcome, Prober, Rules, entries, numbers, projection};
-use super::objective::{Objective, Subject, direction, gradients_of};
+use super::alone::{Alone, Look, RuleAlone, Seen, ValueAlone, inspect};
+use super::differences::{Comparison, Found, Rounding, Rules};
+use super::objective::{Objective, direction, gradients_of};
+use super::off_tape::differ;
 use super::pattern::{Evidence, Grid, Pattern, guess};
-use super::report::{Culprit, Entry, Invalid, OffTape, Suspect};
-use super::run::{catch, entry, rounding_of};
+use super::prober::numbers;
+use super::report::{Culprit, Doubt, Entry, Invalid, Suspect};
+use super::run::{MOST_ENTRIES, catch, entry, rounding_of};
 use crate::scope::within;
 use crate::tape::{NodeInfo, Tape};
 use crate::{Scalar, Tensor, Var};
 
-/// Entries of one input of an op that are compared at most, to find its worst.
-const MOST_ENTRIES: usize = 2048;
+/// What a search comes to.
+pub(super) struct Origin {
+    pub(super) culprit: Culprit,
+    /// Why a node cannot be told by itself, if one cannot: the function is not wrong if nothing else is.
+    pub(super) doubt: Option<Doubt>,
+}
 
-/// Looks for the origin of what is wrong at `order` of `f`.
-pub(super) fn find<T: Scalar>(objective: &Objective<'_, T>, order: usize, seed: u64, inputs: &[Tensor<T>]) -> Culprit {
+/// Looks for the origin of what is wrong at `order` of `f`; of the inputs of an op, at most so many entries each are compared.
+/// `deep` to look at the derivatives of rules as well.
+pub(super) fn find<T: Scalar>(
+    objective: &Objective<'_, T>,
+    order: usize,
+    seed: u64,
+    inputs: &[Tensor<T>],
+    most: usize,
+    deep: bool,
+) -> Origin {
     let tape = Tape::new();
     let roots = match catch(|| objective.record_before(&tape, inputs)) {
         Ok(roots) => roots.into_iter().map(Var::position).collect::<Vec<_>>(),
@@ -23,13 +39,14 @@ pub(super) fn find<T: Scalar>(objective: &Objective<'_, T>, order: usize, seed: 
         Err(_) => (0..tape.len()).collect(),
     };
     let nodes = ancestors(&tape, &roots);
-    let walk = Walk { tape: &tape, nodes, seed };
-    walk.first_order()
-        .or_else(|| walk.second_order())
+    let walk = Walk { tape: &tape, nodes, seed, most, deep, doubt: RefCell::default() };
+    let suspect = walk.suspect(Look::Direction).or_else(|| walk.suspect(Look::Entries));
+    let culprit = suspect
         .map(Culprit::Op)
         .or_else(|| walk.off_tape(objective, order, inputs).map(Culprit::OffTape))
         .or_else(|| walk.off_tape_inside().map(Culprit::OffTape))
-        .unwrap_or(Culprit::Unknown)
+        .unwrap_or(Culprit::Unknown);
+    Origin { culprit, doubt: walk.doubt.into_inner() }
 }
 
 /// The nodes with an op that the roots are computed from, ascending.
@@ -49,12 +66,29 @@ fn ancestors<T: Scalar>(tape: &Tape<T>, roots: &[usize]) -> Vec<usize> {
 }
 
 /// What a rule gave for a node alone, or the message it panicked with.
-type Alone<T> = Result<Vec<Tensor<T>>, String>;
+type Given<T> = Result<Vec<Tensor<T>>, String>;
 
-struct Walk<'a, T: Scalar> {
-    tape: &'a Tape<T>,
-    nodes: Vec<usize>,
-    seed: u64,
+pub(super) struct Walk<'a, T: Scalar> {
+    pub(super) tape: &'a Tape<T>,
+    /// Those with an op, ascending.
+    pub(super) nodes: Vec<usize>,
+    pub(super) seed: u64,
+    /// Entries of one input of an op that are compared at most, where every one is asked for.
+    most: usize,
+    /// Whether derivatives of rules are looked at, too.
+    deep: bool,
+    /// Why a node cannot be told: the first reason that may be that of the whole function.
+    doubt: RefCell<Option<Doubt>>,
+}
+
+/// How a node is looked at.
+#[derive(Clone, Copy)]
+struct View {
+    /// 1 for the rule against its value, 2 for the derivative of the rule against the rule.
+    order: usize,
+    look: Look,
+    /// Inputs that are the same variable move together.
+    shared: bool,
 }
 
 /// What a node alone looks like.
@@ -62,30 +96,53 @@ enum Sight<T: Scalar> {
     Right,
     /// The comparison, and what the rule gave.
     Wrong(Option<(Box<Comparison>, Vec<Tensor<T>>)>),
+    /// Computed again it has another value.
+    Unsteady(f64),
+    /// What the rule gives is not finite, of numbers that are.
+    NotFinite,
     Panics(String),
 }
 
 impl<T: Scalar> Walk<'_, T> {
+    /// The first node that is wrong alone: by its rule, by the derivative of its rule, because it has another value when it is
+    /// computed again, where it gets the same variable twice, or because its rule is not finite.
+    fn suspect(&self, look: Look) -> Option<Suspect> {
+        let rules = |shared| self.rules(View { order: 1, look, shared });
+        let derivatives = |shared| {
+            let view = View { order: 2, look, shared };
+            self.first(view, |place| self.compare_rule(self.nodes[place], view))
+        };
+        let derivatives = |shared| if self.deep { derivatives(shared) } else { None };
+        let values = |see: &dyn Fn(usize) -> Sight<T>| {
+            self.first(View { order: 1, look, shared: false }, |place| see(self.nodes[place]))
+        };
+        let (once, last) = (look == Look::Direction, look == Look::Entries);
+        rules(false)
+            .or_else(|| derivatives(false))
+            .or_else(|| if once { values(&|node| self.recompute(node)) } else { None })
+            .or_else(|| rules(true))
+            .or_else(|| derivatives(true))
+            .or_else(|| if last { values(&|node| self.finite(node)) } else { None })
+    }
+
     /// Each rule against differences of its own value.
-    fn first_order(&self) -> Option<Suspect> {
+    fn rules(&self, view: View) -> Option<Suspect> {
         // All rules before any value: an op that keeps something from its last value must not be helped by ours.
-        let rules: Vec<Alone<T>> = self.nodes.iter().map(|&node| self.rule(node)).collect();
-        self.suspect(1, |place| match &rules[place] {
+        let rules: Vec<Given<T>> = self.nodes.iter().map(|&node| self.rule(node, view.shared)).collect();
+        self.first(view, |place| match &rules[place] {
             Err(message) => Sight::Panics(message.clone()),
-            Ok(gradients) => self.compare(self.nodes[place], gradients),
+            Ok(gradients) => self.compare(self.nodes[place], gradients, view),
         })
     }
 
-    /// Each rule as a function of the inputs and the cotangent: its own derivative against its own differences.
-    fn second_order(&self) -> Option<Suspect> {
-        self.suspect(2, |place| self.compare_rule(self.nodes[place]))
-    }
-
     /// The first node that looks wrong, and how many of its name do.
-    fn suspect(&self, order: usize, look: impl Fn(usize) -> Sight<T>) -> Option<Suspect> {
+    fn first(&self, view: View, look: impl Fn(usize) -> Sight<T>) -> Option<Suspect> {
         let mut first: Option<Suspect> = None;
         let mut wrong: BTreeMap<&'static str, usize> = BTreeMap::new();
         for place in 0..self.nodes.len() {
+            if view.shared && !self.repeats(self.nodes[place]) {
+                continue;
+            }
             let sight = look(place);
             if matches!(sight, Sight::Right) {
                 continue;
@@ -93,8 +150,9 @@ impl<T: Scalar> Walk<'_, T> {
             let info = self.tape.node(self.nodes[place]);
             *wrong.entry(info.name).or_default() += 1;
             if first.is_none() {
-                let region = self.tape.has_region(info.index);
-                first = if region { self.inside(&info) } else { Some(self.describe(order, info, sight)) };
+                // The rule of a region is a sweep over others, and never wrong by itself.
+                let region = self.tape.has_region(info.index) && !matches!(sight, Sight::Unsteady(_));
+                first = if region { self.inside(&info, view.look) } else { Some(self.describe(view, info, sight)) };
             }
         }
         first.map(|suspect| {
@@ -103,18 +161,18 @@ impl<T: Scalar> Walk<'_, T> {
         })
     }
 
-    /// The first op at fault within a region that the sweep runs again: the rule of such a node is a sweep over others, and
-    /// never wrong by itself.
-    fn inside(&self, info: &NodeInfo<T>) -> Option<Suspect> {
-        let look = |tape: &Tape<T>, root: Var<'_, T>| {
-            let walk = Walk { tape, nodes: ancestors(tape, &[root.position()]), seed: self.seed };
-            walk.first_order().or_else(|| walk.second_order())
+    /// The first op at fault within a region that the sweep runs again.
+    fn inside(&self, info: &NodeInfo<T>, look: Look) -> Option<Suspect> {
+        let search = |tape: &Tape<T>, root: Var<'_, T>| {
+            let nodes = ancestors(tape, &[root.position()]);
+            Walk { tape, nodes, doubt: RefCell::default(), ..*self }.suspect(look)
         };
-        let suspect = catch(|| self.tape.with_region(info.index as u32, &self.values(info), look)).ok()???;
+        let values = info.inputs.iter().map(|&i| self.tape.node(i).value).collect::<Vec<_>>();
+        let suspect = catch(|| self.tape.with_region(info.index as u32, &values, search)).ok()???;
         Some(Suspect { node: info.index, scope: within(&info.scope, &suspect.scope), ..suspect })
     }
 
-    fn describe(&self, order: usize, info: NodeInfo<T>, sight: Sight<T>) -> Suspect {
+    fn describe(&self, view: View, info: NodeInfo<T>, sight: Sight<T>) -> Suspect {
         let (mut worst, mut pattern, mut panic) = (None, None, None);
         match sight {
             Sight::Panics(message) => {
@@ -123,95 +181,135 @@ impl<T: Scalar> Walk<'_, T> {
                 panic = Some(message);
             }
             Sight::Wrong(Some((comparison, gradients))) => {
-                let shapes = self.shapes(&info, order);
-                worst = comparison.worst.as_ref().map(|found| named(found, &shapes, &info, order));
-                pattern = self.pattern(&info, order, &comparison, &gradients);
+                worst = comparison.worst.as_ref().map(|found| self.named(found, &info, view));
+                pattern = self.pattern(&info, view, &comparison, &gradients);
             }
-            _ => {}
+            Sight::Unsteady(difference) => pattern = Some(Pattern::Unsteady { difference }),
+            Sight::NotFinite => pattern = Some(Pattern::NotFinite),
+            Sight::Wrong(None) | Sight::Right => {}
         }
         let (node, op, scope, location) = (info.index, info.name, info.scope, info.location);
         Suspect { node, op, scope, location, worst, pattern, panic, nodes: 1, examined: 0 }
     }
 
-    /// The shapes of what a rule is differentiated by: the inputs, and at the second order the cotangent.
-    fn shapes(&self, info: &NodeInfo<T>, order: usize) -> Vec<Vec<usize>> {
-        let mut shapes: Vec<_> = info.inputs.iter().map(|&i| self.tape.node(i).value.shape().to_vec()).collect();
-        if order > 1 {
-            shapes.push(info.value.shape().to_vec());
-        }
-        shapes
+    fn most(&self, look: Look) -> usize {
+        if look == Look::Entries { self.most } else { MOST_ENTRIES }
     }
 
-    fn values(&self, info: &NodeInfo<T>) -> Vec<Tensor<T>> {
-        info.inputs.iter().map(|&i| self.tape.node(i).value).collect()
+    /// Whether two inputs of a node are the same variable.
+    fn repeats(&self, node: usize) -> bool {
+        let inputs = self.tape.node(node).inputs;
+        inputs.iter().enumerate().any(|(i, input)| inputs[..i].contains(input))
     }
 
-    fn cotangent(&self, info: &NodeInfo<T>) -> Tensor<T> {
+    /// The places of the inputs that a node is looked at by: each variable once if they are shared.
+    fn places(info: &NodeInfo<T>, shared: bool) -> Vec<usize> {
+        let first = |&i: &usize| !shared || !info.inputs[..i].contains(&info.inputs[i]);
+        (0..info.inputs.len()).filter(first).collect()
+    }
+
+    pub(super) fn values(&self, info: &NodeInfo<T>, shared: bool) -> Vec<Tensor<T>> {
+        Self::places(info, shared).into_iter().map(|i| self.tape.node(info.inputs[i]).value).collect()
+    }
+
+    pub(super) fn cotangent(&self, info: &NodeInfo<T>) -> Tensor<T> {
         direction(info.value.shape(), self.seed, 1 << 40)
     }
 
     /// What the rule of `node` gives at the values on the tape.
-    fn rule(&self, node: usize) -> Alone<T> {
-        let info = self.tape.node(node);
-        self.isolated(node, |_, inputs, output| gradients_of(output, self.cotangent(&info), inputs))
+    fn rule(&self, node: usize, shared: bool) -> Given<T> {
+        let cotangent = self.cotangent(&self.tape.node(node));
+        Alone::with(self.tape, node, shared, |alone| gradients_of(alone.output, cotangent, &alone.leaves))
     }
 
-    /// Calls `f` with the op of `node` on a tape of its own.
-    fn isolated<R>(&self, node: usize, f: impl FnOnce(&Tape<T>, &[Var<'_, T>], Var<'_, T>) -> R) -> Result<R, String> {
-        let alone = Tape::new();
-        let (inputs, output) = alone.borrow_op(self.tape, node).expect("nodes that are examined have an op");
-        let result = catch(|| f(&alone, &inputs, output));
-        alone.return_op(output, self.tape, node);
-        result
-    }
-
-    fn compare(&self, node: usize, gradients: &[Tensor<T>]) -> Sight<T> {
+    fn compare(&self, node: usize, gradients: &[Tensor<T>], view: View) -> Sight<T> {
         let info = self.tape.node(node);
-        let (values, weights) = (self.values(&info), numbers(&self.cotangent(&info)));
-        let compared = self.isolated(node, |tape, _, output| {
-            let rounding = || rounding_of(values.iter().chain([&info.value]));
-            let rules = Rules { order: 1, rounding: &rounding, most: MOST_ENTRIES };
-            inspect(&mut ValueAlone { tape, output }, &values, weights, gradients, rules, self.seed)
+        let (values, weights) = (self.values(&info, view.shared), numbers(&self.cotangent(&info)));
+        let seen = Alone::with(self.tape, node, view.shared, |alone| {
+            let rounding = || rounding_alone(&values, &info);
+            let rules = Rules { order: 1, rounding: &rounding, most: self.most(view.look) };
+            inspect(&mut ValueAlone(alone), &values, weights, gradients, rules, (view.look, self.seed))
         });
-        seen(compared, gradients)
+        self.sight(seen, gradients)
     }
 
-    fn compare_rule(&self, node: usize) -> Sight<T> {
+    fn compare_rule(&self, node: usize, view: View) -> Sight<T> {
         let info = self.tape.node(node);
         let cotangent = self.cotangent(&info);
-        let mut values = self.values(&info);
+        let mut values = self.values(&info, view.shared);
         let weigh: Vec<Tensor<T>> =
             values.iter().enumerate().map(|(i, x)| direction(x.shape(), self.seed, i as u64 + 1)).collect();
         let weights = weigh.iter().flat_map(numbers).collect();
-        let compared = self.isolated(node, |tape, inputs, output| {
+        let seen = Alone::with(self.tape, node, view.shared, |alone| {
+            let tape = alone.tape;
             let seed = tape.leaf(cotangent.clone());
             let mut sum = tape.scalar(T::ZERO);
-            for (&g, w) in output.grad_from(seed, inputs).iter().zip(weigh) {
+            for (&g, w) in alone.output.grad_from(seed, &alone.leaves).iter().zip(weigh) {
                 sum = sum + (g * tape.constant(w)).sum();
             }
             let gradients = sum.backward();
-            let gradients: Vec<_> = inputs.iter().chain([&seed]).map(|&v| gradients.get(v)).collect();
+            let gradients: Vec<_> = alone.leaves.iter().chain([&seed]).map(|&v| gradients.get(v)).collect();
             values.push(cotangent);
-            let mut rule = RuleAlone { tape, inputs, output };
-            let rounding = || rounding_of(values.iter().chain([&info.value]));
-            let rules = Rules { order: 2, rounding: &rounding, most: MOST_ENTRIES };
-            inspect(&mut rule, &values, weights, &gradients, rules, self.seed)
+            let rounding = || rounding_alone(&values, &info);
+            let rules = Rules { order: 2, rounding: &rounding, most: self.most(view.look) };
+            inspect(&mut RuleAlone(alone), &values, weights, &gradients, rules, (view.look, self.seed))
         });
-        seen(compared, &[])
+        self.sight(seen, &[])
+    }
+
+    fn sight(&self, seen: Result<Result<Seen, Invalid>, String>, gradients: &[Tensor<T>]) -> Sight<T> {
+        match seen {
+            Ok(Ok(Seen::Right)) => Sight::Right,
+            Ok(Ok(Seen::Wrong(comparison))) => Sight::Wrong(Some((comparison, gradients.to_vec()))),
+            Ok(Ok(Seen::Doubt(doubt))) => {
+                if matches!(doubt, Doubt::Unsettled | Doubt::OutOfRange) {
+                    self.doubt.borrow_mut().get_or_insert(doubt);
+                }
+                Sight::Right
+            }
+            // A rule whose terms have other shapes at other values is as wrong as one that panics.
+            Ok(Err(_)) => Sight::Wrong(None),
+            Err(message) => Sight::Panics(message),
+        }
+    }
+
+    /// Whether the op gives its value again: a sweep runs a region a second time, and an op may count its calls.
+    fn recompute(&self, node: usize) -> Sight<T> {
+        let info = self.tape.node(node);
+        let values = self.values(&info, false);
+        let again = Alone::with(self.tape, node, false, |alone| [(); 3].map(|()| alone.value(&values)));
+        let other = again.ok().and_then(|again| again.into_iter().find(|value| differ(value, &info.value)));
+        other.map_or(Sight::Right, |other| {
+            let apart = numbers(&other).into_iter().zip(numbers(&info.value)).map(|(a, b)| (a - b).abs());
+            Sight::Unsteady(apart.fold(0.0, f64::max))
+        })
+    }
+
+    /// Whether the rule is finite where the inputs and the value are.
+    fn finite(&self, node: usize) -> Sight<T> {
+        let info = self.tape.node(node);
+        let is_finite = |x: &Tensor<T>| numbers(x).into_iter().all(f64::is_finite);
+        let rule = self.rule(node, false).unwrap_or_default();
+        let broken = rule.iter().any(|x| !is_finite(x));
+        let whole = is_finite(&info.value) && self.values(&info, false).iter().all(is_finite);
+        if broken && whole { Sight::NotFinite } else { Sight::Right }
     }
 
     fn pattern(
         &self,
         info: &NodeInfo<T>,
-        order: usize,
+        view: View,
         comparison: &Comparison,
         gradients: &[Tensor<T>],
     ) -> Option<Pattern> {
         let (input, _) = comparison.worst.as_ref()?.place?;
-        if order > 1 {
+        if view.shared {
+            return Some(Pattern::SameVariable);
+        }
+        if view.order > 1 {
             return None;
         }
-        let values = self.values(info);
+        let values = self.values(info, false);
         let grid = |x: &Tensor<T>| Grid { shape: x.shape().to_vec(), data: numbers(x) };
         let numeric = values.iter().zip(&comparison.numeric);
         let evidence = Evidence {
@@ -224,160 +322,22 @@ impl<T: Scalar> Walk<'_, T> {
         guess(&evidence, input)
     }
 
-    /// The first constant that changes when the inputs do.
-    fn off_tape(&self, objective: &Objective<'_, T>, order: usize, inputs: &[Tensor<T>]) -> Option<OffTape> {
-        let function = {
-            let tape = Tape::new();
-            objective.at_order(1).record_before(&tape, inputs);
-            tape.len()
+    /// An entry with the number of its input, or those of all inputs that are this variable.
+    fn named(&self, found: &Found, info: &NodeInfo<T>, view: View) -> Entry {
+        let places = Self::places(info, view.shared);
+        let name = |&place: &usize| {
+            let same =
+                (0..info.inputs.len()).filter(|&i| i == place || view.shared && info.inputs[i] == info.inputs[place]);
+            same.map(|i| i.to_string()).collect::<Vec<_>>().join(" and ")
         };
-        let moved: Vec<Tensor<T>> = inputs.iter().enumerate().map(|(i, x)| nudged(x, self.seed, i as u64)).collect();
-        let (here, there) = (Tape::new(), Tape::new());
-        let objective = objective.at_order(order);
-        catch(|| (objective.record(&here, inputs), objective.record(&there, &moved))).ok()?;
-        let changed = |i: &usize| {
-            let (a, b) = (here.node(*i), there.node(*i));
-            here.arity(*i as u32) == 0 && a.value.shape() == b.value.shape() && differ(&a.value, &b.value)
-        };
-        let node = (inputs.len()..here.len().min(there.len())).find(changed)?;
-        let location = here.node(node).location;
-        let rule_of = if node < function { None } else { self.recorder_of(location) };
-        Some(OffTape { node, location, rule_of })
-    }
-
-    /// The first constant within a region that changes when the region's inputs do.
-    fn off_tape_inside(&self) -> Option<OffTape> {
-        let mut regions = self.nodes.iter().filter(|&&node| self.tape.has_region(node));
-        regions.find_map(|&node| {
-            let values = self.values(&self.tape.node(node));
-            let moved: Vec<_> = values.iter().enumerate().map(|(i, x)| nudged(x, self.seed, i as u64)).collect();
-            let constants = |inputs: &[Tensor<T>]| {
-                let list = |tape: &Tape<T>, _: Var<'_, T>| {
-                    let recorded = (inputs.len()..tape.len()).map(|i| tape.node(i));
-                    recorded.filter(|info| info.inputs.is_empty()).collect::<Vec<_>>()
-                };
-                catch(|| self.tape.with_region(node as u32, inputs, list)).ok().flatten()
-            };
-            let (here, there) = (constants(&values)?, constants(&moved)?);
-            let changed =
-                |(a, b): &(NodeInfo<T>, NodeInfo<T>)| a.value.shape() == b.value.shape() && differ(&a.value, &b.value);
-            let (found, _) = here.into_iter().zip(there).find(changed)?;
-            Some(OffTape { node, location: found.location, rule_of: None })
-        })
-    }
-
-    /// The first op whose rule records a constant at that line.
-    fn recorder_of(&self, location: &'static std::panic::Location<'static>) -> Option<&'static str> {
-        let records = |&&node: &&usize| {
-            let cotangent = self.cotangent(&self.tape.node(node));
-            let found = self.isolated(node, |tape, inputs, output| {
-                let before = tape.len();
-                output.grad_from(tape.leaf(cotangent), inputs);
-                (before..tape.len()).any(|i| tape.arity(i as u32) == 0 && tape.node(i).location == location)
-            });
-            found.unwrap_or(false)
-        };
-        self.nodes.iter().find(records).map(|&node| self.tape.node(node).name)
+        let names: Vec<String> = places.iter().map(name).chain(["cotangent".to_owned()]).collect();
+        let mut shapes: Vec<_> = self.values(info, view.shared).iter().map(|x| x.shape().to_vec()).collect();
+        shapes.push(info.value.shape().to_vec());
+        entry::<T>(found, &names, &shapes, view.order)
     }
 }
 
-/// The value of an op that stands alone.
-struct ValueAlone<'a, T: Scalar> {
-    tape: &'a Tape<T>,
-    output: Var<'a, T>,
-}
-
-impl<T: Scalar> Subject<T> for ValueAlone<'_, T> {
-    fn evaluate(&mut self, inputs: &[Tensor<T>], out: &mut Vec<T>) -> Result<(), Invalid> {
-        let inputs: Vec<&Tensor<T>> = inputs.iter().collect();
-        let value = forward(self.tape, self.output, &inputs);
-        *out = value.to_vec();
-        Ok(())
-    }
-}
-
-/// The rule of an op that stands alone, as a function of the inputs and the cotangent.
-struct RuleAlone<'a, T: Scalar> {
-    tape: &'a Tape<T>,
-    inputs: &'a [Var<'a, T>],
-    output: Var<'a, T>,
-}
-
-impl<T: Scalar> Subject<T> for RuleAlone<'_, T> {
-    fn evaluate(&mut self, inputs: &[Tensor<T>], out: &mut Vec<T>) -> Result<(), Invalid> {
-        let (cotangent, values) = inputs.split_last().expect("the cotangent is the last");
-        for (&v, value) in self.inputs.iter().zip(values) {
-            self.tape.set_value(v, value.clone());
-        }
-        let values: Vec<&Tensor<T>> = values.iter().collect();
-        let value = forward(self.tape, self.output, &values);
-        self.tape.set_value(self.output, value);
-        out.clear();
-        for gradient in gradients_of(self.output, cotangent.clone(), self.inputs) {
-            out.extend(gradient.to_vec());
-        }
-        Ok(())
-    }
-}
-
-/// The value of the op of `output` at other inputs.
-fn forward<T: Scalar>(tape: &Tape<T>, output: Var<'_, T>, inputs: &[&Tensor<T>]) -> Tensor<T> {
-    tape.ops()[output.position()].as_ref().expect("a node that stands alone has its op").forward(inputs)
-}
-
-/// One direction first; every entry if that one disagrees or cannot tell.
-fn inspect<T: Scalar>(
-    subject: &mut dyn Subject<T>,
-    inputs: &[Tensor<T>],
-    weights: Vec<f64>,
-    gradients: &[Tensor<T>],
-    rules: Rules<'_>,
-    seed: u64,
-) -> Result<Option<Box<Comparison>>, Invalid> {
-    let mut prober = Prober::new(subject, inputs, weights)?;
-    let (outcome, ..) = projection(&mut prober, gradients, seed, rules)?;
-    if outcome == Outcome::Right {
-        return Ok(None);
-    }
-    let names: Vec<String> = (0..inputs.len()).map(|i| i.to_string()).collect();
-    let compared = entries(&mut prober, gradients, &names, rules)?;
-    // Where not every entry could be compared, the direction decides.
-    let some_left_out = inputs.iter().any(|x| x.len() > rules.most);
-    let wrong = compared.outcome == Outcome::Wrong || (some_left_out && outcome == Outcome::Wrong);
-    Ok(wrong.then(|| Box::new(compared)))
-}
-
-fn seen<T: Scalar>(
-    compared: Result<Result<Option<Box<Comparison>>, Invalid>, String>,
-    gradients: &[Tensor<T>],
-) -> Sight<T> {
-    match compared {
-        Ok(Ok(Some(comparison))) => Sight::Wrong(Some((comparison, gradients.to_vec()))),
-        Ok(Ok(None)) => Sight::Right,
-        // A rule whose terms have other shapes at other values is as wrong as one that panics.
-        Ok(Err(_)) => Sight::Wrong(None),
-        Err(message) => Sight::Panics(message),
-    }
-}
-
-fn named<T: Scalar>(found: &Found, shapes: &[Vec<usize>], info: &NodeInfo<T>, order: usize) -> Entry {
-    let names: Vec<String> = (0..shapes.len())
-        .map(|i| if i == info.inputs.len() { "cotangent".to_owned() } else { i.to_string() })
-        .collect();
-    entry::<T>(found, &names, shapes, order)
-}
-
-/// Every number a thousandth of its size away.
-fn nudged<T: Scalar>(x: &Tensor<T>, seed: u64, stream: u64) -> Tensor<T> {
-    let (u, x_numbers) = (direction::<f64>(x.shape(), seed, stream + 77).to_vec(), x.to_vec());
-    Tensor::from_fn(x.shape(), |k| {
-        let x = x_numbers[k].to_f64();
-        T::from_f64(x + 1e-3 * u[k] * if x == 0.0 { 1.0 } else { x })
-    })
-}
-
-/// Whether two values differ by more than rounding.
-fn differ<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> bool {
-    let apart = |(a, b): (f64, f64)| (a - b).abs() > 1e3 * T::EPSILON.to_f64() * a.abs().max(b.abs());
-    numbers(a).into_iter().zip(numbers(b)).any(apart)
+/// The rounding of the numbers that go into an op and come out of it.
+fn rounding_alone<T: Scalar>(values: &[Tensor<T>], info: &NodeInfo<T>) -> Rounding {
+    Rounding { largest: rounding_of(values.iter().chain([&info.value])), amplified: 0.0 }
 }

@@ -1,11 +1,14 @@
 //! Gradients against differences: entry by entry, or along random directions through all inputs at once.
 
-use super::objective::{Subject, direction};
+use super::judge::{Ruling, errors, judge, may_be_wrong};
+use super::objective::direction;
+use super::prober::{Prober, numbers};
 use super::report::{Doubt, Invalid, StepError};
-use super::steps::{Context, Precision, Ruling, Sample, agrees, errors, judge};
+use super::steps::{Context, Sample, agrees};
 use crate::{Scalar, Tensor};
 
-/// Doubtful entries beyond this many are left undecided: where everything is doubtful, a few hundred sweeps say so.
+/// Entries that stay doubtful after a sweep, up to which every other is swept too. From then on, an entry is swept only if a short
+/// look at it speaks against the tape: where everything is doubtful, a few hundred sweeps say so, and none hides what is wrong.
 const MOST_SWEEPS: usize = 256;
 
 /// What a comparison came to.
@@ -38,106 +41,17 @@ pub(super) struct Comparison {
     pub(super) numeric: Vec<Vec<f64>>,
 }
 
-/// Takes differences of a subject around a point.
-pub(super) struct Prober<'a, T: Scalar> {
-    subject: &'a mut dyn Subject<T>,
-    /// The point, in buffers of its own: entries are moved in place.
-    inputs: Vec<Tensor<T>>,
-    /// The unit of steps of every entry.
-    scales: Vec<Vec<f64>>,
-    weights: Vec<f64>,
-    at: Vec<T>,
-    right: Vec<T>,
-    left: Vec<T>,
-    pub(super) precision: Precision,
+/// The rounding of the numbers that a function computes with: of the largest, and what that of all of them may come to in the
+/// weighted sum of the values.
+#[derive(Clone, Copy)]
+pub(super) struct Rounding {
+    pub(super) largest: f64,
+    pub(super) amplified: f64,
 }
 
-impl<'a, T: Scalar> Prober<'a, T> {
-    /// `weigh` gives the weights of the subject's values, once these are known.
-    pub(super) fn new(
-        subject: &'a mut dyn Subject<T>,
-        inputs: &[Tensor<T>],
-        weights: Vec<f64>,
-    ) -> Result<Self, Invalid> {
-        // Copies even of contiguous tensors: views of one buffer must not move together.
-        let inputs: Vec<Tensor<T>> = inputs.iter().map(|x| Tensor::from_vec(x.to_vec(), x.shape())).collect();
-        let mut at = Vec::new();
-        subject.evaluate(&inputs, &mut at)?;
-        let scales = inputs.iter().map(|x| scales(&numbers(x))).collect();
-        let (right, left) = (Vec::new(), Vec::new());
-        Ok(Prober { subject, inputs, scales, weights, at, right, left, precision: Precision::of::<T>() })
-    }
-
-    /// Differences along one entry.
-    fn entry(&mut self, (input, at): (usize, usize), step: f64) -> Result<Sample, Invalid> {
-        let start = self.inputs[input].as_slice().expect("contiguous by construction")[at];
-        let x = start.to_f64();
-        // The step that is really taken: x ± step is rounded.
-        let (up, down) = (T::from_f64(x + step), T::from_f64(x - step));
-        self.inputs[input].as_mut_slice()[at] = up;
-        let right = self.subject.evaluate(&self.inputs, &mut self.right);
-        self.inputs[input].as_mut_slice()[at] = down;
-        let left = right.and_then(|()| self.subject.evaluate(&self.inputs, &mut self.left));
-        self.inputs[input].as_mut_slice()[at] = start;
-        left?;
-        self.sample(up.to_f64() - x, x - down.to_f64())
-    }
-
-    /// Differences along a direction through all inputs.
-    fn along(&mut self, direction: &[Vec<f64>], step: f64) -> Result<Sample, Invalid> {
-        let start = self.inputs.clone();
-        let moved = |by: f64| -> Vec<Tensor<T>> {
-            let shift = |(x, u): (&Tensor<T>, &Vec<f64>)| {
-                let numbers = x.as_slice().expect("contiguous by construction");
-                Tensor::from_fn(x.shape(), |k| T::from_f64(numbers[k].to_f64() + by * u[k]))
-            };
-            start.iter().zip(direction).map(shift).collect()
-        };
-        self.subject.evaluate(&moved(step), &mut self.right)?;
-        self.subject.evaluate(&moved(-step), &mut self.left)?;
-        self.sample(step, step)
-    }
-
-    fn sample(&self, up: f64, down: f64) -> Result<Sample, Invalid> {
-        for beside in [&self.right, &self.left] {
-            if beside.len() != self.at.len() {
-                return Err(Invalid::ShapeChanged { at: vec![self.at.len()], beside: beside.len() });
-            }
-        }
-        Ok(Sample::new(&self.at, (&self.right, up), (&self.left, down), &self.weights, &self.precision))
-    }
-
-    /// Σ |weight · value|: what derivatives are measured in, over the unit of steps.
-    fn size(&self) -> f64 {
-        let finite = self.at.iter().zip(&self.weights).map(|(y, w)| (w * y.to_f64()).abs()).filter(|y| y.is_finite());
-        finite.sum()
-    }
-
-    /// An effect that rounding of the values might have.
-    fn rounded(&self) -> f64 {
-        64.0 * self.precision.epsilon * self.size()
-    }
-
-    /// Whether the values stay the same, to rounding, however far input `i` is moved.
-    fn ignores(&mut self, i: usize) -> Result<bool, Invalid> {
-        let start = self.inputs[i].clone();
-        for (stream, far) in [1.0, 4.0, 0.1, 30.0].into_iter().enumerate() {
-            let u = direction::<f64>(start.shape(), 0, stream as u64 + 1);
-            let (u, from) = (u.to_vec(), start.to_vec());
-            self.inputs[i] =
-                Tensor::from_fn(start.shape(), |k| T::from_f64(from[k].to_f64() + far * u[k] * self.scales[i][k]));
-            let result = self.subject.evaluate(&self.inputs, &mut self.right);
-            self.inputs[i] = start.clone();
-            result?;
-            let same = |(&a, &b): (&T, &T)| {
-                let (a, b) = (a.to_f64(), b.to_f64());
-                (a - b).abs() <= 256.0 * self.precision.epsilon * a.abs().max(b.abs()) || (a.is_nan() && b.is_nan())
-            };
-            if self.right.len() != self.at.len() || !self.at.iter().zip(&self.right).all(same) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+impl Context {
+    fn with(self, rounding: Rounding) -> Self {
+        Context { rounding: rounding.largest, amplified: rounding.amplified, ..self }
     }
 }
 
@@ -146,8 +60,8 @@ impl<'a, T: Scalar> Prober<'a, T> {
 pub(super) struct Rules<'a> {
     /// The order, from 1. From 2 on a derivative may be zero everywhere (of a linear function), and that is no doubt.
     pub(super) order: usize,
-    /// The rounding of the largest number that the function computes with. Asked for only when an entry is swept.
-    pub(super) rounding: &'a dyn Fn() -> f64,
+    /// The rounding inside the function. Asked for only when an entry is swept.
+    pub(super) rounding: &'a dyn Fn() -> Rounding,
     /// At most so many entries of each input, evenly spread.
     pub(super) most: usize,
 }
@@ -185,7 +99,8 @@ pub(super) fn entries<T: Scalar>(
             let sample = prober.entry((input, at), precision.step * context.scale)?;
             numeric[at] = sample.central;
             result.entries += 1;
-            unseen &= a.abs().max(sample.central.abs()) <= 3.0 * sample.noise + rounded / context.scale;
+            unseen &=
+                a.is_finite() && a.abs().max(sample.central.abs()) <= 3.0 * sample.noise + rounded / context.scale;
             let found = Found { place: Some((input, at)), analytic: a, numeric: sample.central };
             let distance = (a - sample.central).abs() / a.abs().max(sample.central.abs()).max(1e-3 * context.reference);
             match agrees(a, &sample, context, &precision) {
@@ -225,12 +140,13 @@ fn settle<T: Scalar>(
 ) -> Result<(), Invalid> {
     doubtful.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut undecided: Option<(Doubt, Found)> = None;
-    for (number, (_, found, context)) in doubtful.into_iter().enumerate() {
-        if number == MOST_SWEEPS {
-            break;
-        }
+    let mut doubts = 0;
+    for (_, found, context) in doubtful {
         let place = found.place.expect("entries have a place");
-        let context = Context { rounding: (rules.rounding)(), ..context };
+        if doubts >= MOST_SWEEPS && !glance(prober, &found, place, &context)? {
+            continue;
+        }
+        let context = context.with((rules.rounding)());
         let (ruling, samples) = sweep(prober, found.analytic, place, &context)?;
         match ruling {
             Ruling::Right { resolution, .. } => {
@@ -245,6 +161,7 @@ fn settle<T: Scalar>(
                 return Ok(());
             }
             Ruling::Doubt { doubt, numeric } => {
+                doubts += 1;
                 undecided.get_or_insert((doubt, Found { numeric, ..found }));
             }
         }
@@ -254,6 +171,19 @@ fn settle<T: Scalar>(
         result.worst = Some(found);
     }
     Ok(())
+}
+
+/// Whether a few steps speak against an entry.
+fn glance<T: Scalar>(
+    prober: &mut Prober<'_, T>,
+    found: &Found,
+    place: (usize, usize),
+    context: &Context,
+) -> Result<bool, Invalid> {
+    let step = prober.precision.step * context.scale;
+    let samples = [8.0, 1.0, 0.125].map(|by| prober.entry(place, by * step));
+    let samples = samples.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(may_be_wrong(found.analytic, &samples))
 }
 
 fn sweep<T: Scalar>(
@@ -268,32 +198,74 @@ fn sweep<T: Scalar>(
     }
     let steps = prober.precision.sweep(context.scale, own.abs());
     let samples = steps.into_iter().map(|h| prober.entry(place, h)).collect::<Result<Vec<_>, _>>()?;
-    Ok((judge(analytic, &samples, context, &prober.precision), samples))
+    let precision = prober.precision;
+    let ruling = judge(analytic, &samples, context, &precision, &mut |h| prober.entry(place, h))?;
+    Ok((ruling, samples))
 }
 
-/// Compares the gradient along one random direction through all inputs; `None` for agreement.
+/// Inputs that share a direction, as the factors by which each of them moves: 0 for those that do not.
+///
+/// What is seen along a direction is a sum over its inputs, so one of small gradients would be drowned by the others. Inputs move
+/// less the larger their gradients are, so that all weigh the same; where they differ too much for that, they get several
+/// directions.
+pub(super) fn bands<T: Scalar>(prober: &Prober<'_, T>, analytic: &[Tensor<T>]) -> Vec<Vec<f64>> {
+    /// How far an input may be kept back: what it loses in size, its rounding gains in weight.
+    const WIDEST: f64 = 100.0;
+    let size = |(g, scales): (&Tensor<T>, &Vec<f64>)| {
+        let effects = numbers(g).into_iter().zip(scales).map(|(g, s)| (g * s).abs());
+        let size = effects.map(|e| e * e).sum::<f64>().sqrt();
+        if size.is_finite() { size } else { 0.0 }
+    };
+    let sizes: Vec<f64> = analytic.iter().zip(&prober.scales).map(size).collect();
+    let mut largest_first: Vec<usize> = (0..sizes.len()).filter(|&i| sizes[i] > 0.0).collect();
+    largest_first.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]));
+    let mut bands = Vec::new();
+    let mut rest = &largest_first[..];
+    while let Some(&first) = rest.first() {
+        let count = rest.iter().take_while(|&&i| sizes[i] * WIDEST >= sizes[first]).count();
+        let (band, others) = rest.split_at(count);
+        let mut factors = vec![0.0; sizes.len()];
+        band.iter().for_each(|&i| factors[i] = sizes[band[count - 1]] / sizes[i]);
+        bands.push(factors);
+        rest = others;
+    }
+    // Those that should have no gradient move along with the largest: what they add is seen there.
+    if bands.is_empty() {
+        bands.push(vec![0.0; sizes.len()]);
+    }
+    (0..sizes.len()).filter(|&i| sizes[i] == 0.0).for_each(|i| bands[0][i] = 1.0);
+    bands
+}
+
+/// Compares the gradient along one random direction, in which the inputs move by these factors.
 pub(super) fn projection<T: Scalar>(
     prober: &mut Prober<'_, T>,
     analytic: &[Tensor<T>],
+    factors: &[f64],
     seed: u64,
     rules: Rules<'_>,
 ) -> Result<(Outcome, Found, f64, Vec<StepError>), Invalid> {
     let precision = prober.precision;
     let mut u: Vec<Vec<f64>> = Vec::with_capacity(analytic.len());
-    let (mut sum, mut squares) = (0.0, 0.0);
+    let (mut sum, mut squares, mut largest, mut flat) = (0.0, 0.0, 0.0, true);
     for (input, (g, scales)) in analytic.iter().zip(&prober.scales).enumerate() {
         let signs = direction::<f64>(g.shape(), seed, (1 << 48) + input as u64);
-        let along: Vec<f64> = numbers(&signs).iter().zip(scales).map(|(u, s)| u * s).collect();
-        for (g, u) in numbers(g).iter().zip(&along) {
+        let along: Vec<f64> = numbers(&signs).iter().zip(scales).map(|(u, s)| factors[input] * u * s).collect();
+        for (&g, u) in numbers(g).iter().zip(&along).filter(|&(_, &u)| u != 0.0) {
             sum += g * u;
             squares += (g * u) * (g * u);
+            largest = f64::max(largest, (g * u).abs());
+            flat &= g == 0.0;
         }
         u.push(along);
     }
     let natural = if rules.order == 1 { 0.0 } else { 1e-2 * prober.size() };
-    let context = Context { reference: f64::max(squares.sqrt(), natural), rounding: 0.0, scale: 1.0 };
+    let context = Context { reference: f64::max(squares.sqrt(), natural), rounding: 0.0, amplified: 0.0, scale: 1.0 };
     let sample = prober.along(&u, precision.step)?;
     let found = Found { place: None, analytic: sum, numeric: sample.central };
+    if !flat && largest < precision.range.0 {
+        return Ok((Outcome::Doubt(Doubt::OutOfRange), found, 0.0, Vec::new()));
+    }
     if let Some(resolution) = agrees(sum, &sample, &context, &precision) {
         return Ok((Outcome::Right, found, resolution, Vec::new()));
     }
@@ -302,8 +274,8 @@ pub(super) fn projection<T: Scalar>(
     });
     let steps = precision.sweep(1.0, own.fold(1.0, f64::min));
     let samples = steps.into_iter().map(|h| prober.along(&u, h)).collect::<Result<Vec<_>, _>>()?;
-    let context = Context { rounding: (rules.rounding)(), ..context };
-    Ok(match judge(sum, &samples, &context, &precision) {
+    let context = context.with((rules.rounding)());
+    Ok(match judge(sum, &samples, &context, &precision, &mut |h| prober.along(&u, h))? {
         Ruling::Right { numeric, resolution } => (Outcome::Right, Found { numeric, ..found }, resolution, Vec::new()),
         Ruling::Wrong { numeric } => (Outcome::Wrong, Found { numeric, ..found }, 0.0, errors(sum, &samples)),
         Ruling::Doubt { doubt, numeric } => (Outcome::Doubt(doubt), Found { numeric, ..found }, 0.0, Vec::new()),
@@ -331,17 +303,5 @@ fn contexts<T: Scalar>(prober: &Prober<'_, T>, input: usize, analytic: &[f64], r
     let effects = analytic.iter().zip(scales).map(|(a, s)| (a * s).abs()).filter(|e| e.is_finite());
     let natural = if rules.order == 1 { 0.0 } else { 1e-2 * prober.size() };
     let largest = effects.fold(natural, f64::max);
-    scales.iter().map(|&scale| Context { reference: largest / scale, rounding: 0.0, scale }).collect()
-}
-
-/// The unit of steps of every number: its size, or the typical size of its neighbours if it is smaller.
-fn scales(numbers: &[f64]) -> Vec<f64> {
-    let finite: Vec<f64> = numbers.iter().copied().filter(|x| x.is_finite()).collect();
-    let typical = (finite.iter().map(|x| x * x).sum::<f64>() / finite.len().max(1) as f64).sqrt();
-    let typical = if typical > 0.0 && typical.is_finite() { typical } else { 1.0 };
-    numbers.iter().map(|x| if x.is_finite() { x.abs().max(typical) } else { typical }).collect()
-}
-
-pub(super) fn numbers<T: Scalar>(x: &Tensor<T>) -> Vec<f64> {
-    x.to_vec().into_iter().map(T::to_f64).collect()
+    scales.iter().map(|&scale| Context { reference: largest / scale, rounding: 0.0, amplified: 0.0, scale }).collect()
 }

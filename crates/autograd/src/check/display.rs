@@ -24,7 +24,14 @@ impl fmt::Display for Doubt {
                 write!(f, "the value does not change with input {input}, however far it is moved")
             }
             Doubt::NonFinite => write!(f, "infinite or NaN at the point or beside it"),
-            Doubt::Nothing => write!(f, "nothing was compared: no input has an element"),
+            Doubt::Unsettled => {
+                write!(f, "the differences settle at no step, the function changes within the shortest one; ")?;
+                write!(f, "try fewer time steps or layers, other points, or smaller numbers")
+            }
+            Doubt::OutOfRange => {
+                write!(f, "steps, values or derivatives leave the range of numbers; try numbers nearer to 1")
+            }
+            Doubt::Nothing => write!(f, "nothing was compared: there is no input"),
         }
     }
 }
@@ -58,6 +65,9 @@ impl fmt::Display for Report {
             if !self.is_wrong() && self.checked > 0 {
                 write!(f, "; an error of {:.0e} would have been seen", self.resolution)?;
             }
+        }
+        if self.entries == 0 && self.passed() {
+            write!(f, "\n  the inputs are empty, of shapes {:?}: there is no entry to compare", self.shapes)?;
         }
         if let Some(worst) = &self.worst {
             let what = match self.verdict {

@@ -64,6 +64,15 @@ pub enum Pattern {
         /// How many entries should be zero.
         leaking: usize,
     },
+    /// It is right for different variables, and wrong where two inputs of the op are the same one.
+    SameVariable,
+    /// The op gives another value when it is computed again, as a [`checkpoint`](crate::checkpoint()) is in the sweep.
+    Unsteady {
+        /// How far the values lie apart.
+        difference: f64,
+    },
+    /// It is infinite or NaN where the inputs and the value are finite.
+    NotFinite,
     /// A term is missing (or too much, with a negative factor): this many times the named product.
     Term {
         /// The factor.
@@ -101,6 +110,15 @@ impl fmt::Display for Pattern {
             Pattern::Unmasked { leaking } => {
                 write!(f, "a mask is missing: {leaking} entries should be zero, the others are right")
             }
+            Pattern::SameVariable => {
+                write!(f, "right for different variables, wrong where two inputs of the op are the same one")
+            }
+            Pattern::Unsteady { difference } => {
+                write!(f, "computed again from the same numbers it gives another value: {difference:.1e} apart")
+            }
+            Pattern::NotFinite => {
+                write!(f, "infinite or NaN where the value is finite: times 0 on its way back, that is NaN")
+            }
             Pattern::Term { factor, product } if *factor > 0.0 => {
                 write!(f, "a term is missing: {} {product}", plain(*factor))
             }
@@ -109,16 +127,20 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// A factor as people write it: 2, 1/3, 0.37.
+/// A factor as people write it: 2, 1/3, 0.37, and where it lies beside such a number, with the digits that tell it apart.
 fn plain(k: f64) -> String {
-    let near = |x: f64| (x - x.round()).abs() < 1e-4 * x.abs() && x.round() != 0.0;
-    if near(k) {
-        format!("{}", k.round())
-    } else if near(1.0 / k) {
-        format!("1/{}", (1.0 / k).round()).replace("1/-", "-1/")
-    } else {
-        format!("{k:.4}")
+    const SURE: f64 = 1e-6;
+    let (whole, part) = (k.round(), (1.0 / k).round());
+    let beside = |x: f64| (k / x - 1.0).abs();
+    if whole != 0.0 && beside(whole) < SURE {
+        return format!("{whole}");
     }
+    if part.is_finite() && part.abs() > 1.0 && beside(1.0 / part) < SURE {
+        return if part < 0.0 { format!("-1/{}", -part) } else { format!("1/{part}") };
+    }
+    let nearest = [whole, 1.0 / part].into_iter().map(|x| (k - x).abs()).fold(f64::INFINITY, f64::min);
+    let digits = (2.0 - nearest.max(1e-12).log10().floor()).clamp(4.0, 12.0) as usize;
+    format!("{k:.digits$}")
 }
 
 /// Numbers and their shape.

@@ -7,7 +7,7 @@ use super::pattern::Pattern;
 /// What a check says about a gradient.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
-    /// Every entry that was asked for agrees with differences.
+    /// Every entry that was asked for agrees with differences; of empty inputs there is none.
     Right,
     /// At least one entry disagrees, and the disagreement does not depend on the step.
     Wrong,
@@ -29,7 +29,13 @@ pub enum Doubt {
     IgnoresInput(String),
     /// The function is infinite or NaN at the point or beside it.
     NonFinite,
-    /// No input has an element.
+    /// The differences settle at no step: the function changes within the shortest one, as an unstable recursion does after many
+    /// steps, or a wave far from 0. Every op is right by itself, and no number left the tape.
+    Unsettled,
+    /// Steps, changes of the value or derivatives are too small or too large for numbers of this precision. Every op that can be
+    /// told is right by itself, and no number left the tape.
+    OutOfRange,
+    /// There is no input.
     Nothing,
 }
 
@@ -197,7 +203,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether everything was compared and agrees. A check that compared nothing has not passed.
+    /// Whether everything was compared and agrees: also where the inputs are empty, and the function and its gradient could be
+    /// computed. A check without any input has not passed.
     pub fn passed(&self) -> bool {
         self.verdict == Verdict::Right
     }
@@ -207,9 +214,9 @@ impl Report {
         self.verdict == Verdict::Wrong
     }
 
-    /// The part of the entries that was settled, from 0 to 1.
+    /// The part of the entries that was settled, from 0 to 1: of empty inputs 1 if the check passed, and 0 if not.
     pub fn fraction(&self) -> f64 {
-        if self.entries == 0 { 0.0 } else { self.checked as f64 / self.entries as f64 }
+        if self.entries == 0 { f64::from(self.passed()) } else { self.checked as f64 / self.entries as f64 }
     }
 
     /// Panics with the report unless the check passed.

@@ -3,12 +3,18 @@
 use std::cell::LazyCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::differences::{self, Comparison, Found, Outcome, Prober, Rules};
+use super::Check;
+use super::culprit::{self, Origin};
+use super::differences::{self, Comparison, Found, Outcome, Rounding, Rules};
 use super::objective::{self, Function, Objective, Subject};
+use super::prober::{Prober, numbers};
 use super::report::{Culprit, Doubt, Entry, Invalid, Mode, Report, Verdict};
-use super::{Check, culprit};
+use crate::sweep::{Wanted, sweep_watched};
 use crate::tape::Tape;
 use crate::{Scalar, Tensor};
+
+/// Calls with the same numbers, one after the other, that must give the same value.
+const CALLS: usize = 4;
 
 /// One order of a check.
 pub(super) struct Run<'a, T: Scalar> {
@@ -29,14 +35,18 @@ impl<T: Scalar> Run<'_, T> {
     /// Compares this order and adds what it finds to the report.
     pub(super) fn compare(&self, report: &mut Report) -> Result<(), Invalid> {
         let mut objective = self.objective(self.check.seed);
-        let mut first = Vec::new();
+        let (mut first, mut again) = (Vec::new(), Vec::new());
         objective.evaluate(self.inputs, &mut first)?;
+        // One call after the other, so that a value that comes back every second or third time is seen.
+        for _ in 1..CALLS {
+            objective.evaluate(self.inputs, &mut again)?;
+            unchanged(&first, &again)?;
+        }
         let done = match self.check.mode {
             Mode::Full => self.every_entry(&mut objective, report)?,
             Mode::Fast { projections } => self.directions(&mut objective, projections, report)?,
         };
         if done {
-            let mut again = Vec::new();
             objective.evaluate(self.inputs, &mut again)?;
             unchanged(&first, &again)?;
         }
@@ -48,7 +58,7 @@ impl<T: Scalar> Run<'_, T> {
         match catch(|| self.objective(seed).gradient(self.inputs)) {
             Ok(gradient) => Ok(Some(gradient)),
             Err(message) => {
-                let culprit = self.culprit();
+                let culprit = self.origin(true).culprit;
                 if !matches!(culprit, Culprit::Op(_)) {
                     return Err(Invalid::Panicked(message));
                 }
@@ -59,16 +69,24 @@ impl<T: Scalar> Run<'_, T> {
         }
     }
 
-    fn culprit(&self) -> Culprit {
-        culprit::find(&self.objective(self.check.seed), self.order, self.check.seed, self.inputs)
+    fn origin(&self, deep: bool) -> Origin {
+        let most = if self.check.mode == Mode::Full { usize::MAX } else { MOST_ENTRIES };
+        culprit::find(&self.objective(self.check.seed), self.order, self.check.seed, self.inputs, most, deep)
     }
 
-    /// The rounding of the largest number on the tape.
-    fn rounding(&self) -> f64 {
+    /// The rounding of the largest number on the tape, and what that of all numbers adds up to in the projection: by the cotangents
+    /// of the numbers, one after the other at random.
+    fn rounding(&self) -> Rounding {
         let tape = Tape::new();
-        self.objective(self.check.seed).record_before(&tape, self.inputs);
+        let (_, sum) = self.objective(self.check.seed).record(&tape, self.inputs);
+        let mut squares = 0.0;
+        let amplify = |node: u32, cotangent: &Tensor<T>| {
+            let effects = numbers(cotangent).into_iter().zip(numbers(&tape.value_of(node))).map(|(c, x)| c * x);
+            squares += effects.filter(|e| e.is_finite()).map(|e| e * e).sum::<f64>();
+        };
+        sweep_watched(sum, Tensor::scalar(T::ONE), Wanted::Leaves, amplify);
         let values: Vec<Tensor<T>> = (0..tape.len()).map(|i| tape.value_of(i as u32)).collect();
-        rounding_of(values.iter())
+        Rounding { largest: rounding_of(values.iter()), amplified: squares.sqrt() * T::EPSILON.to_f64() }
     }
 
     /// Returns whether the function was compared at all.
@@ -103,7 +121,7 @@ impl<T: Scalar> Run<'_, T> {
             steps: Vec::new(),
             numeric: Vec::new(),
         };
-        for (k, gradient) in gradients.iter().enumerate() {
+        'directions: for (k, gradient) in gradients.iter().enumerate() {
             let seed = self.check.seed + k as u64;
             objective.reseed(seed);
             let weights = objective.weights(self.inputs);
@@ -115,28 +133,22 @@ impl<T: Scalar> Run<'_, T> {
                 comparison.outcome = Outcome::Doubt(Doubt::IgnoresInput(self.names[input].clone()));
                 comparison.checked -= self.inputs[input].len();
             }
-            let (outcome, found, resolution, steps) = differences::projection(&mut prober, gradient, seed, rules)?;
-            comparison.resolution = comparison.resolution.max(resolution);
-            match outcome {
-                Outcome::Right => {}
-                Outcome::Wrong => {
-                    // Which entry? Where not every one could be compared, the direction decides.
-                    let every = differences::entries(&mut prober, gradient, self.names, rules)?;
-                    let all = self.inputs.iter().all(|x| x.len() <= rules.most);
-                    comparison = if every.outcome == Outcome::Wrong || all {
-                        every
-                    } else {
-                        Comparison { outcome: Outcome::Wrong, worst: Some(found), steps, ..every }
-                    };
-                    break;
+            for factors in differences::bands(&prober, gradient) {
+                let (outcome, found, resolution, steps) =
+                    differences::projection(&mut prober, gradient, &factors, seed, rules)?;
+                comparison.resolution = comparison.resolution.max(resolution);
+                if outcome == Outcome::Right {
+                    continue;
                 }
-                Outcome::Doubt(doubt) => {
-                    comparison.checked = 0;
-                    if comparison.outcome == Outcome::Right {
-                        comparison.outcome = Outcome::Doubt(doubt);
-                        comparison.worst = Some(found);
-                    }
-                }
+                // Which entry? Where not every one could be compared, the direction decides.
+                let every = differences::entries(&mut prober, gradient, self.names, rules)?;
+                let all = self.inputs.iter().all(|x| x.len() <= rules.most);
+                comparison = match every.outcome {
+                    Outcome::Wrong => every,
+                    _ if all => every,
+                    _ => Comparison { outcome, worst: Some(found), steps, ..every },
+                };
+                break 'directions;
             }
         }
         objective.reseed(self.check.seed);
@@ -164,7 +176,32 @@ impl<T: Scalar> Run<'_, T> {
         }
     }
 
+    /// Puts a comparison down to its origin. What differences cannot tell is wrong all the same if an op is wrong by itself or a
+    /// value left the tape, and what looks wrong is not told if nothing is but an op that cannot be told.
+    fn explained(&self, mut comparison: Comparison) -> (Comparison, Option<Culprit>) {
+        match &comparison.outcome {
+            Outcome::Wrong => {
+                let origin = self.origin(true);
+                if let (Culprit::Unknown, Some(doubt)) = (&origin.culprit, origin.doubt) {
+                    comparison.outcome = Outcome::Doubt(doubt);
+                    return (comparison, None);
+                }
+                (comparison, Some(origin.culprit))
+            }
+            Outcome::Doubt(Doubt::Unsettled | Doubt::OutOfRange) => {
+                let origin = self.origin(self.order > 1);
+                if origin.culprit == Culprit::Unknown {
+                    return (comparison, None);
+                }
+                comparison.outcome = Outcome::Wrong;
+                (comparison, Some(origin.culprit))
+            }
+            _ => (comparison, None),
+        }
+    }
+
     fn add(&self, comparison: Comparison, report: &mut Report) {
+        let (comparison, culprit) = self.explained(comparison);
         report.entries += comparison.entries;
         report.checked += comparison.checked;
         report.disagreeing += comparison.disagreeing;
@@ -183,7 +220,7 @@ impl<T: Scalar> Run<'_, T> {
                 report.verdict = Verdict::Wrong;
                 report.worst = worst;
                 report.steps = comparison.steps;
-                report.culprit = Some(self.culprit());
+                report.culprit = culprit;
             }
             Outcome::Doubt(doubt) if report.verdict == Verdict::Right => {
                 report.verdict = Verdict::CannotTell(doubt);
@@ -195,7 +232,7 @@ impl<T: Scalar> Run<'_, T> {
 }
 
 /// Entries of one input that are compared at most, to say which entry a wrong direction comes from.
-const MOST_ENTRIES: usize = 2048;
+pub(super) const MOST_ENTRIES: usize = 2048;
 
 fn unchanged<T: Scalar>(first: &[T], again: &[T]) -> Result<(), Invalid> {
     let mut difference: f64 = if first.len() == again.len() { 0.0 } else { f64::NAN };
@@ -218,7 +255,7 @@ pub(super) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, String> {
 /// The rounding of the largest number among some tensors.
 pub(super) fn rounding_of<'a, T: Scalar>(values: impl Iterator<Item = &'a Tensor<T>>) -> f64 {
     let largest = |x: &Tensor<T>| {
-        let numbers = differences::numbers(x).into_iter().map(f64::abs);
+        let numbers = numbers(x).into_iter().map(f64::abs);
         numbers.filter(|x| x.is_finite()).fold(0.0, f64::max)
     };
     values.map(largest).fold(0.0, f64::max) * T::EPSILON.to_f64()

@@ -1,7 +1,5 @@
-//! One derivative at many step sizes. The error of a wrong rule does not move with the step; truncation falls with its
-//! square, rounding rises as it falls. Where the derivatives from both sides stay apart, there is a kink.
+//! One derivative at one step size: what differences say, and how much of it is rounding.
 
-use super::report::{Doubt, StepError};
 use crate::Scalar;
 
 /// What differences in a precision can and cannot tell.
@@ -15,6 +13,8 @@ pub(super) struct Precision {
     pub(super) tolerance: f64,
     /// The largest relative noise at which an agreement is worth anything.
     pub(super) coarse: f64,
+    /// The smallest and the largest number of full precision: what lies outside has no digits left, or is infinite.
+    pub(super) range: (f64, f64),
     /// The exponent of 2 of the smallest step of a sweep.
     smallest: i32,
 }
@@ -23,11 +23,14 @@ impl Precision {
     pub(super) fn of<T: Scalar>() -> Self {
         let epsilon = T::EPSILON.to_f64();
         let tolerance = (40.0 * epsilon.powf(2.0 / 3.0)).max(1e-6);
+        let wide = T::from_f64(f64::MIN_POSITIVE) > T::ZERO;
+        let narrow = (f64::from(f32::MIN_POSITIVE), f64::from(f32::MAX));
         Precision {
             epsilon,
             step: epsilon.cbrt(),
             tolerance,
             coarse: 30.0 * tolerance.max(3e-5),
+            range: if wide { (f64::MIN_POSITIVE, f64::MAX) } else { narrow },
             smallest: (epsilon.log2() * 0.75) as i32,
         }
     }
@@ -55,7 +58,9 @@ pub(super) struct Sample {
     /// Nothing moved at all.
     pub(super) still: bool,
     /// Some values were infinite or NaN and did not move: what they would have added is not known.
-    blind: bool,
+    pub(super) blind: bool,
+    /// Some values were infinite or NaN, moving or not.
+    pub(super) broken: bool,
 }
 
 impl Sample {
@@ -67,14 +72,16 @@ impl Sample {
         weights: &[f64],
         precision: &Precision,
     ) -> Self {
-        let (mut up, mut down, mut size, mut still, mut blind) = (0.0, 0.0, 0.0, true, false);
+        let (mut up, mut down, mut size) = (0.0, 0.0, 0.0);
+        let (mut still, mut blind, mut broken) = (true, false, false);
         for (((&y, &p), &m), &w) in at.iter().zip(right.0).zip(left.0).zip(weights) {
             let (y, p, m) = (y.to_f64(), p.to_f64(), m.to_f64());
+            broken |= !(y.is_finite() && p.is_finite() && m.is_finite());
             // What does not move adds neither a difference nor noise, even if it is not finite.
             if (p != y || m != y) && !(p.is_nan() && m.is_nan() && y.is_nan()) {
                 up += w * (p - y);
                 down += w * (y - m);
-                size += w.abs() * p.abs().max(m.abs());
+                size += w.abs() * p.abs().max(m.abs()).max(precision.range.0);
                 still = false;
             } else {
                 blind |= !y.is_finite();
@@ -89,6 +96,7 @@ impl Sample {
             noise: 2.0 * precision.epsilon * size / width,
             still,
             blind,
+            broken,
         }
     }
 
@@ -97,8 +105,18 @@ impl Sample {
     }
 
     /// How far the one-sided derivatives lie apart.
-    fn jump(&self) -> f64 {
+    pub(super) fn jump(&self) -> f64 {
         self.right - self.left
+    }
+
+    /// How far the value moves.
+    pub(super) fn moved(&self) -> f64 {
+        self.slope() * self.step
+    }
+
+    /// The larger of the one-sided derivatives.
+    pub(super) fn slope(&self) -> f64 {
+        self.right.abs().max(self.left.abs())
     }
 }
 
@@ -109,6 +127,8 @@ pub(super) struct Context {
     pub(super) reference: f64,
     /// The rounding of the largest number that the function computes with.
     pub(super) rounding: f64,
+    /// What the rounding of all these numbers may come to in the weighted sum of the values.
+    pub(super) amplified: f64,
     /// The unit of steps: the size of the entry, or of its neighbours.
     pub(super) scale: f64,
 }
@@ -125,206 +145,4 @@ pub(super) fn agrees(analytic: f64, sample: &Sample, context: &Context, precisio
     let smooth = sample.jump().abs() <= 50.0 * precision.step * size.max(context.reference) + 2.0 * noise;
     ((analytic - sample.central).abs() <= tolerance && sharp && smooth)
         .then(|| if tolerance == 0.0 { 0.0 } else { tolerance / context.reference.max(size) })
-}
-
-/// What a sweep over step sizes says of an entry.
-#[derive(Clone, Debug)]
-pub(super) enum Ruling {
-    /// Agreement over a range of steps; with the relative error that would have been seen.
-    Right { numeric: f64, resolution: f64 },
-    /// The differences settle, and not where the tape says.
-    Wrong { numeric: f64 },
-    /// Neither.
-    Doubt { doubt: Doubt, numeric: f64 },
-}
-
-/// Steps that must agree with each other: a factor of 16 in step size.
-const WINDOW: usize = 3;
-
-/// Rules on an entry from samples at steps that fall by a factor of 4.
-pub(super) fn judge(analytic: f64, samples: &[Sample], context: &Context, precision: &Precision) -> Ruling {
-    let finite: Vec<Sample> = samples.iter().copied().filter(Sample::is_finite).collect();
-    let numeric = best(&finite).map_or(f64::NAN, |sample| sample.central);
-    let doubt = |doubt| Ruling::Doubt { doubt, numeric };
-    if finite.len() < 2 * WINDOW || !analytic.is_finite() && finite.iter().all(|s| s.still || s.blind) {
-        return doubt(Doubt::NonFinite);
-    }
-    if has_kink(&finite) {
-        return doubt(Doubt::Kink);
-    }
-    let estimates = [finite.iter().map(|s| (s.central, s.noise)).collect(), extrapolated(&finite)];
-    let against = plateau(analytic, &finite, &estimates).filter(|p| disagrees(analytic, p, context, precision));
-    if let Some(agreed) = agreement(analytic, &finite, &estimates, context, precision) {
-        // Where noise is large enough to hide a distance that other steps see, there is no agreement.
-        match &against {
-            Some(plateau) if agreed.tolerance >= (analytic - plateau.value).abs() => {}
-            _ => {
-                let resolution = agreed.tolerance / analytic.abs().max(context.reference);
-                return Ruling::Right { numeric: agreed.value, resolution };
-            }
-        }
-    }
-    if let Some(plateau) = against {
-        return Ruling::Wrong { numeric: plateau.value };
-    }
-    let kinked = |s: &Sample| s.jump().abs() > 0.2 * (analytic - s.central).abs();
-    doubt(match () {
-        () if !analytic.is_finite() || finite.len() < samples.len() / 2 => Doubt::NonFinite,
-        () if finite.iter().all(kinked) => Doubt::Kink,
-        () => Doubt::Rounding,
-    })
-}
-
-/// The errors of a wrong entry at a few of the steps, from the largest.
-pub(super) fn errors(analytic: f64, samples: &[Sample]) -> Vec<StepError> {
-    let every = (samples.len() / 6).max(1);
-    let error = |s: &Sample| StepError { step: s.step, error: (analytic - s.central).abs() };
-    samples.iter().step_by(every).filter(|s| s.is_finite()).map(error).collect()
-}
-
-/// Estimates of a derivative with their noise, by step.
-type Estimates = Vec<(f64, f64)>;
-
-/// Richardson's extrapolation from each step and the next: the term in h² cancels.
-fn extrapolated(samples: &[Sample]) -> Estimates {
-    samples
-        .windows(2)
-        .map(|pair| {
-            let ratio = (pair[0].step / pair[1].step).powi(2);
-            let value = (ratio * pair[1].central - pair[0].central) / (ratio - 1.0);
-            (value, (ratio * pair[1].noise + pair[0].noise) / (ratio - 1.0))
-        })
-        .collect()
-}
-
-/// The sample between large truncation and large rounding.
-fn best(samples: &[Sample]) -> Option<&Sample> {
-    let middle = samples.len() / 3;
-    samples.get(middle)
-}
-
-/// Whether the one-sided derivatives stay apart down to the smallest steps: by the same amount (a kink) or by an amount
-/// that grows as the step falls (a jump). For a smooth function their distance falls with the step.
-fn has_kink(samples: &[Sample]) -> bool {
-    let noisy = |s: &&Sample| !s.still && s.noise > 0.05 * s.right.abs().max(s.left.abs());
-    let clear_of_noise = samples.iter().rev().skip_while(noisy).count();
-    let Some(from) = clear_of_noise.checked_sub(4) else { return false };
-    let last = &samples[from..clear_of_noise];
-    // A function that stands still nearest to the point has its kink further away.
-    if last.iter().any(|s| s.still) {
-        return false;
-    }
-    let steady = |power: f64| {
-        last.windows(2).all(|pair| {
-            let grown = (pair[0].step / pair[1].step).powf(power);
-            (pair[1].jump() / pair[0].jump() / grown - 1.0).abs() < 0.2
-        })
-    };
-    let clear = |s: &Sample| s.jump().abs() > 10.0 * s.noise && s.jump().abs() > 1e-3 * s.right.abs().max(s.left.abs());
-    // A jump seen from its own height: F(x + h) - F(x - h) stands still.
-    let jumps = |s: &Sample| s.central.abs() * s.step;
-    let stands =
-        last.windows(2).all(|pair| jumps(&pair[0]) > 0.0 && (jumps(&pair[1]) / jumps(&pair[0]) - 1.0).abs() < 0.1);
-    stands || (last.iter().all(clear) && (steady(0.0) || steady(1.0)))
-}
-
-/// A range of steps at which differences are what the tape says, up to `tolerance`.
-struct Agreement {
-    value: f64,
-    tolerance: f64,
-}
-
-/// The agreement with the least noise.
-fn agreement(
-    analytic: f64,
-    samples: &[Sample],
-    estimates: &[Estimates; 2],
-    context: &Context,
-    precision: &Precision,
-) -> Option<Agreement> {
-    let within = |&(value, noise): &(f64, f64)| -> Option<f64> {
-        let size = analytic.abs().max(value.abs()).max(1e-3 * context.reference);
-        let tolerance = precision.tolerance * size + 3.0 * noise;
-        let sharp = 3.0 * noise <= precision.coarse * size;
-        ((analytic - value).abs() <= tolerance && sharp).then_some(tolerance)
-    };
-    let mut sharpest: Option<Agreement> = None;
-    for estimates in estimates.iter().filter(|_| analytic.is_finite()) {
-        for (window, samples) in estimates.windows(WINDOW).zip(samples.windows(WINDOW)) {
-            // Where nothing moves, nothing is learned, unless nothing should move.
-            if analytic != 0.0 && samples.iter().any(|s| s.still) {
-                continue;
-            }
-            let Some(found) = window.iter().map(within).collect::<Option<Vec<f64>>>() else { continue };
-            let tolerance = found.into_iter().fold(0.0, f64::max);
-            if sharpest.as_ref().is_none_or(|sharpest| tolerance < sharpest.tolerance) {
-                sharpest = Some(Agreement { value: window[WINDOW / 2].0, tolerance });
-            }
-        }
-    }
-    sharpest
-}
-
-/// A range of steps over which differences stay the same.
-struct Plateau {
-    value: f64,
-    /// How well they agree with each other, and noise.
-    spread: f64,
-    /// The largest of the steps.
-    step: f64,
-}
-
-/// The flattest range of steps that may speak against `analytic`.
-fn plateau(analytic: f64, samples: &[Sample], estimates: &[Estimates; 2]) -> Option<Plateau> {
-    let mut flattest: Option<Plateau> = None;
-    for estimates in estimates {
-        for (k, window) in estimates.windows(WINDOW).enumerate() {
-            let value = window[WINDOW / 2].0;
-            if !speaks(&samples[..k + WINDOW], k) || explained(analytic, value, &samples[k..]) {
-                continue;
-            }
-            let low = window.iter().map(|e| e.0).fold(f64::INFINITY, f64::min);
-            let high = window.iter().map(|e| e.0).fold(f64::NEG_INFINITY, f64::max);
-            let noise = window.iter().map(|e| e.1).fold(0.0, f64::max);
-            let spread = high - low + 2.0 * noise;
-            if flattest.as_ref().is_none_or(|flat| spread < flat.spread) {
-                flattest = Some(Plateau { value, spread, step: samples[k].step });
-            }
-        }
-    }
-    flattest
-}
-
-/// Whether the samples from number `from` on say anything: a function that moves at large steps, and stands still at tiny
-/// ones only, is rounded and not flat.
-fn speaks(samples: &[Sample], from: usize) -> bool {
-    let inside = &samples[from..];
-    let flat = inside.iter().all(|s| s.still);
-    let moved = samples.iter().any(|s| !s.still);
-    if flat { !moved || inside[0].step >= 1e-5 * samples[0].step } else { inside.iter().all(|s| !s.still) }
-}
-
-/// Whether the samples have another explanation for their distance from `analytic` than a wrong rule.
-fn explained(analytic: f64, value: f64, samples: &[Sample]) -> bool {
-    let distance = (analytic - value).abs();
-    // A kink nearer than the step: the central difference is off by half of what the sides differ by.
-    // (Where the sides differ by curvature alone, they come together as the step falls.)
-    let (first, last) = (samples[0].jump().abs(), samples[WINDOW - 1].jump().abs());
-    let kink = last > 0.2 * distance && last > 0.3 * first;
-    // A feature narrower than the step: smaller steps see it, and agree with the tape.
-    let nearer = |s: &Sample| s.noise <= 0.05 * distance && (s.central - analytic).abs() < 0.3 * distance;
-    kink || samples.windows(2).any(|pair| pair.iter().all(nearer))
-}
-
-/// Whether differences are sure of their value and the tape says another.
-fn disagrees(analytic: f64, plateau: &Plateau, context: &Context, precision: &Precision) -> bool {
-    if !analytic.is_finite() {
-        return plateau.spread <= 1e-2 * plateau.value.abs().max(context.reference);
-    }
-    let distance = (analytic - plateau.value).abs();
-    let size = analytic.abs().max(plateau.value.abs()).max(1e-3 * context.reference);
-    distance > precision.tolerance * size
-        && distance > 10.0 * plateau.spread
-        // What is smaller than the rounding of the numbers inside may be rounded away inside.
-        && distance * plateau.step.max(context.scale * precision.step) > 8.0 * context.rounding
 }

@@ -5,13 +5,24 @@ use crate::{Scalar, Tensor, Var};
 
 impl<T: Scalar> Tape<T> {
     /// Moves the op of node `index` of tape `from` to this one, behind new leaves that hold the values of its inputs. Returns
-    /// the leaves and the output; `None` if the node has no op. [`return_op`](Tape::return_op) brings it back.
-    pub(crate) fn borrow_op<'t>(&'t self, from: &Tape<T>, index: usize) -> Option<(Vec<Var<'t, T>>, Var<'t, T>)> {
+    /// the leaf of every input and the output; `None` if the node has no op. Inputs that are the same variable get one leaf if
+    /// `shared`, and one each if not. [`return_op`](Tape::return_op) brings the op back.
+    pub(crate) fn borrow_op<'t>(
+        &'t self,
+        from: &Tape<T>,
+        index: usize,
+        shared: bool,
+    ) -> Option<(Vec<Var<'t, T>>, Var<'t, T>)> {
         let node = index as u32;
-        let inputs = (0..from.arity(node)).map(|i| from.value_of(from.input_of(node, i))).collect::<Vec<_>>();
+        let places: Vec<u32> = (0..from.arity(node)).map(|i| from.input_of(node, i)).collect();
+        let values = places.iter().map(|&place| from.value_of(place)).collect::<Vec<_>>();
         let value = from.value_of(node);
         let op = from.ops.borrow_mut()[index].take()?;
-        let inputs: Vec<_> = inputs.into_iter().map(|value| self.leaf(value)).collect();
+        let mut inputs: Vec<Var<'t, T>> = Vec::with_capacity(places.len());
+        for (i, value) in values.into_iter().enumerate() {
+            let earlier = places[..i].iter().position(|&place| shared && place == places[i]);
+            inputs.push(earlier.map_or_else(|| self.leaf(value), |earlier| inputs[earlier]));
+        }
         let output = self.push(value, Some(op), &inputs, true);
         Some((inputs, output))
     }

@@ -1,6 +1,8 @@
 //! All integration tests of the crate in one binary.
 
 mod accuracy;
+mod check_doubts;
+mod check_origins;
 mod check_report;
 mod depth;
 mod derive;

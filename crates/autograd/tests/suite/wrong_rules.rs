@@ -268,14 +268,31 @@ fn the_report_names_the_entry() {
 }
 
 #[test]
-fn a_check_that_compares_nothing_does_not_pass() {
-    let no_inputs = check::function(&[], |tape, _| tape.scalar(1.0));
-    let empty = check::function(&[Tensor::zeros(&[0, 3])], |_, v| v[0].tanh());
-    for report in [no_inputs, empty] {
-        assert!(!report.passed() && report.entries == 0);
-        assert!(report.to_string().contains("nothing was compared"), "{report}");
-        assert!(std::panic::catch_unwind(|| report.assert()).is_err());
+fn a_check_without_inputs_does_not_pass() {
+    let report = check::function(&[], |tape, _| tape.scalar(1.0));
+    assert_eq!(report.verdict, Verdict::CannotTell(Doubt::Nothing), "{report}");
+    assert!(report.entries == 0 && report.fraction() == 0.0);
+    assert!(report.to_string().contains("nothing was compared"), "{report}");
+    assert!(std::panic::catch_unwind(|| report.assert()).is_err());
+}
+
+#[test]
+fn empty_inputs_are_right_and_say_that_they_are_empty() {
+    for check in [check::full(), check::fast(), check::full().orders(3)] {
+        for shape in [&[0][..], &[0, 3], &[2, 0]] {
+            let report = check.function(&[Tensor::<f64>::zeros(shape)], |_, v| (v[0].tanh() * v[0]).sum());
+            report.assert();
+            assert!(report.entries == 0 && report.fraction() == 1.0, "{report}");
+            assert!(report.to_string().contains("the inputs are empty"), "{report}");
+        }
     }
+    // Beside others they are no matter, and what cannot be computed is not right.
+    let beside = check::function(&[Tensor::zeros(&[0, 3]), Array::sample(&[3], 1).tensor()], |_, v| {
+        v[0].sum_axis(0) + v[1].tanh()
+    });
+    assert_eq!((beside.passed(), beside.entries), (true, 6), "{beside}");
+    let invalid = check::function(&[Tensor::zeros(&[0, 3])], |_, v| v[0].matmul(v[0]));
+    assert!(matches!(invalid.verdict, Verdict::Invalid(_)), "{invalid}");
 }
 
 #[test]
