@@ -15,6 +15,17 @@ use crate::scope::within;
 use crate::tape::{NodeInfo, Tape};
 use crate::{Scalar, Tensor, Var};
 
+/// How far a search goes.
+#[derive(Clone, Copy)]
+pub(super) struct Search {
+    /// Entries of one input of an op that are compared at most, where every one is asked for.
+    pub(super) most: usize,
+    /// Whether derivatives of rules are looked at, too.
+    pub(super) deep: bool,
+    /// Whether a rule that is not finite explains what is wrong.
+    pub(super) not_finite: bool,
+}
+
 /// What a search comes to.
 pub(super) struct Origin {
     pub(super) culprit: Culprit,
@@ -22,15 +33,13 @@ pub(super) struct Origin {
     pub(super) doubt: Option<Doubt>,
 }
 
-/// Looks for the origin of what is wrong at `order` of `f`; of the inputs of an op, at most so many entries each are compared.
-/// `deep` to look at the derivatives of rules as well.
+/// Looks for the origin of what is wrong at `order` of `f`.
 pub(super) fn find<T: Scalar>(
     objective: &Objective<'_, T>,
     order: usize,
     seed: u64,
     inputs: &[Tensor<T>],
-    most: usize,
-    deep: bool,
+    search: Search,
 ) -> Origin {
     let tape = Tape::new();
     let roots = match catch(|| objective.record_before(&tape, inputs)) {
@@ -39,7 +48,7 @@ pub(super) fn find<T: Scalar>(
         Err(_) => (0..tape.len()).collect(),
     };
     let nodes = ancestors(&tape, &roots);
-    let walk = Walk { tape: &tape, nodes, seed, most, deep, doubt: RefCell::default() };
+    let walk = Walk { tape: &tape, nodes, seed, search, doubt: RefCell::default() };
     let suspect = walk.suspect(Look::Direction).or_else(|| walk.suspect(Look::Entries));
     let culprit = suspect
         .map(Culprit::Op)
@@ -73,10 +82,7 @@ pub(super) struct Walk<'a, T: Scalar> {
     /// Those with an op, ascending.
     pub(super) nodes: Vec<usize>,
     pub(super) seed: u64,
-    /// Entries of one input of an op that are compared at most, where every one is asked for.
-    most: usize,
-    /// Whether derivatives of rules are looked at, too.
-    deep: bool,
+    search: Search,
     /// Why a node cannot be told: the first reason that may be that of the whole function.
     doubt: RefCell<Option<Doubt>>,
 }
@@ -112,11 +118,11 @@ impl<T: Scalar> Walk<'_, T> {
             let view = View { order: 2, look, shared };
             self.first(view, |place| self.compare_rule(self.nodes[place], view))
         };
-        let derivatives = |shared| if self.deep { derivatives(shared) } else { None };
+        let derivatives = |shared| if self.search.deep { derivatives(shared) } else { None };
         let values = |see: &dyn Fn(usize) -> Sight<T>| {
             self.first(View { order: 1, look, shared: false }, |place| see(self.nodes[place]))
         };
-        let (once, last) = (look == Look::Direction, look == Look::Entries);
+        let (once, last) = (look == Look::Direction, look == Look::Entries && self.search.not_finite);
         rules(false)
             .or_else(|| derivatives(false))
             .or_else(|| if once { values(&|node| self.recompute(node)) } else { None })
@@ -193,7 +199,7 @@ impl<T: Scalar> Walk<'_, T> {
     }
 
     fn most(&self, look: Look) -> usize {
-        if look == Look::Entries { self.most } else { MOST_ENTRIES }
+        if look == Look::Entries { self.search.most } else { MOST_ENTRIES }
     }
 
     /// Whether two inputs of a node are the same variable.

@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Check;
-use super::culprit::{self, Origin};
+use super::culprit::{self, Origin, Search};
 use super::differences::{self, Comparison, Found, Outcome, Rounding, Rules};
 use super::objective::{self, Function, Objective, Subject};
 use super::prober::{Prober, numbers};
@@ -58,7 +58,7 @@ impl<T: Scalar> Run<'_, T> {
         match catch(|| self.objective(seed).gradient(self.inputs)) {
             Ok(gradient) => Ok(Some(gradient)),
             Err(message) => {
-                let culprit = self.origin(true).culprit;
+                let culprit = self.origin(true, None).culprit;
                 if !matches!(culprit, Culprit::Op(_)) {
                     return Err(Invalid::Panicked(message));
                 }
@@ -69,9 +69,11 @@ impl<T: Scalar> Run<'_, T> {
         }
     }
 
-    fn origin(&self, deep: bool) -> Origin {
+    fn origin(&self, deep: bool, worst: Option<&Found>) -> Origin {
         let most = if self.check.mode == Mode::Full { usize::MAX } else { MOST_ENTRIES };
-        culprit::find(&self.objective(self.check.seed), self.order, self.check.seed, self.inputs, most, deep)
+        let not_finite = worst.is_some_and(|worst| !worst.analytic.is_finite());
+        let search = Search { most, deep, not_finite };
+        culprit::find(&self.objective(self.check.seed), self.order, self.check.seed, self.inputs, search)
     }
 
     /// The rounding of the largest number on the tape, and what that of all numbers adds up to in the projection: by the cotangents
@@ -181,7 +183,7 @@ impl<T: Scalar> Run<'_, T> {
     fn explained(&self, mut comparison: Comparison) -> (Comparison, Option<Culprit>) {
         match &comparison.outcome {
             Outcome::Wrong => {
-                let origin = self.origin(true);
+                let origin = self.origin(true, comparison.worst.as_ref());
                 if let (Culprit::Unknown, Some(doubt)) = (&origin.culprit, origin.doubt) {
                     comparison.outcome = Outcome::Doubt(doubt);
                     return (comparison, None);
@@ -189,7 +191,7 @@ impl<T: Scalar> Run<'_, T> {
                 (comparison, Some(origin.culprit))
             }
             Outcome::Doubt(Doubt::Unsettled | Doubt::OutOfRange) => {
-                let origin = self.origin(self.order > 1);
+                let origin = self.origin(self.order > 1, None);
                 if origin.culprit == Culprit::Unknown {
                     return (comparison, None);
                 }
