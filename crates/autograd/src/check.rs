@@ -12,8 +12,9 @@
 //!
 //! The answer is a [`Report`] with a [`Verdict`]: right, wrong, cannot tell (and why), or invalid. Entries that disagree at
 //! the first step are looked at again at many steps: the error of a wrong rule does not move with h, truncation falls with
-//! h², rounding rises as h falls, and at a kink the derivatives from both sides stay apart. If something is wrong, every
-//! node of the tape is checked alone, and the report names the first op at fault with the line that recorded it.
+//! h², rounding rises as h falls, and at a kink the derivatives from both sides stay apart; of a function that changes within
+//! the shortest step, differences settle nowhere, and cannot tell. If something is wrong, every node of the tape is checked
+//! alone, and the report names the first op at fault with the line that recorded it.
 //!
 //! [`full`] and [`fast`] start a [`Check`] with other settings:
 //!
@@ -64,16 +65,17 @@ pub fn full() -> Check {
 }
 
 /// Random directions through all inputs at once, at order one: a few evaluations in all, however large the inputs. Every
-/// direction has entries of both signs, and weights of its own for the outputs. What it cannot see is an error that is
-/// small beside the whole gradient: below about 1e-6 of its norm in `f64`. If a direction disagrees, every entry is
-/// compared, to say which.
+/// direction has entries of both signs, and weights of its own for the outputs; inputs of small gradients weigh as much as
+/// others. What it cannot see is an error that is small beside the gradient of its input: below about 1e-6 of its norm in
+/// `f64`, and up to a few times that with several inputs. If a direction disagrees or cannot tell, every entry is compared,
+/// to say which.
 pub fn fast() -> Check {
     Check { mode: Mode::Fast { projections: 3 }, orders: 1, seed: 0 }
 }
 
 /// Checks `f` of `inputs`, every entry, at both orders.
 ///
-/// `f` gets a tape for constants and one variable per input. It must compute the same thing at every call. The check is in
+/// `f` gets a tape for constants and one variable per input. It must compute the same thing at every call, to the last bit. The check is in
 /// `f64`, where differences tell most; [`Check::function`] takes either precision.
 pub fn function<F>(inputs: &[Tensor<f64>], f: F) -> Report
 where

@@ -209,8 +209,11 @@ fn sweep<T: Scalar>(
 /// less the larger their gradients are, so that all weigh the same; where they differ too much for that, they get several
 /// directions.
 pub(super) fn bands<T: Scalar>(prober: &Prober<'_, T>, analytic: &[Tensor<T>]) -> Vec<Vec<f64>> {
-    /// How far an input may be kept back: what it loses in size, its rounding gains in weight.
-    const WIDEST: f64 = 100.0;
+    // How far an input may be kept back: what it loses in size, rounding gains. In single precision not at all.
+    let widest = 1e-2 * prober.precision.tolerance / prober.precision.step.powi(2);
+    if widest < 1.0 {
+        return vec![vec![1.0; analytic.len()]];
+    }
     let size = |(g, scales): (&Tensor<T>, &Vec<f64>)| {
         let effects = numbers(g).into_iter().zip(scales).map(|(g, s)| (g * s).abs());
         let size = effects.map(|e| e * e).sum::<f64>().sqrt();
@@ -222,7 +225,7 @@ pub(super) fn bands<T: Scalar>(prober: &Prober<'_, T>, analytic: &[Tensor<T>]) -
     let mut bands = Vec::new();
     let mut rest = &largest_first[..];
     while let Some(&first) = rest.first() {
-        let count = rest.iter().take_while(|&&i| sizes[i] * WIDEST >= sizes[first]).count();
+        let count = rest.iter().take_while(|&&i| sizes[i] * widest >= sizes[first]).count();
         let (band, others) = rest.split_at(count);
         let mut factors = vec![0.0; sizes.len()];
         band.iter().for_each(|&i| factors[i] = sizes[band[count - 1]] / sizes[i]);

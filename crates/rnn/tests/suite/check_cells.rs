@@ -1,7 +1,7 @@
 //! The gradient check of cells: right ones pass, and of wrong ones the op or the line is named.
 
 use rewind_autograd::check::{Culprit, Doubt, Pattern, Verdict};
-use rewind_autograd::{Op, Scalar, Site, Tensor, Term, Var, check as functions, parameters};
+use rewind_autograd::{Op, Parameters, Scalar, Site, Tensor, Term, Var, check as functions, parameters};
 use rewind_rnn::{Cell, Reset, TanhRnn, check};
 
 use crate::cells::{gru, lstm, random, tanh};
@@ -24,17 +24,44 @@ fn every_entry_of_parameters_inputs_and_states_is_checked() {
     assert_eq!((report.entries, report.checked), (2 * entries, 2 * entries), "{report}");
 }
 
+fn narrow<M: Parameters<Tensor<f64>>>(module: &M) -> M::With<Tensor<f32>> {
+    module.map(|_, p| Tensor::from_vec(p.to_vec().iter().map(|&x| x as f32).collect(), p.shape()))
+}
+
 #[test]
 fn a_few_directions_suffice_and_single_precision_does() {
     check::cell_with(functions::fast(), &lstm(3, 4), [8, 2, 3]).assert();
     check::cell_with(functions::fast().orders(2), &gru(3, 4, Reset::AfterProduct), [8, 2, 3]).assert();
-    let narrow = |m: &TanhRnn<Tensor<f64>>| {
-        use rewind_autograd::Parameters;
-        m.map(|_, p| Tensor::from_vec(p.to_vec().iter().map(|&x| x as f32).collect(), p.shape()))
-    };
     let report = check::cell_with(functions::full().orders(1), &narrow(&tanh(2, 3)), [3, 2, 2]);
     assert_eq!(report.precision, "f32");
     report.assert();
+}
+
+#[test]
+fn what_single_precision_cannot_tell_of_a_smooth_cell_is_rounding() {
+    let (lstm, gru) = (narrow(&lstm(2, 3)), narrow(&gru(2, 3, Reset::AfterProduct)));
+    for (steps, order) in [(8, 1), (8, 2), (40, 1), (40, 2)] {
+        let full = functions::full().orders(order);
+        for report in [check::cell_with(full, &lstm, [steps, 2, 2]), check::cell_with(full, &gru, [steps, 2, 2])] {
+            let rounding = report.verdict == Verdict::CannotTell(Doubt::Rounding);
+            assert!(rounding || report.passed(), "{steps} steps: {report}");
+            assert!(report.fraction() > 0.85, "{steps} steps: {report}");
+        }
+        check::cell_with(functions::fast(), &lstm, [steps, 2, 2]).assert();
+        check::cell_with(functions::fast(), &gru, [steps, 2, 2]).assert();
+    }
+}
+
+#[test]
+fn an_unstable_cell_is_not_called_wrong() {
+    // Large weights: h' = tanh(x·W + h·U) forgets where it came from within a few dozen steps.
+    let wild = tanh(2, 6).map(|_, p| p.map(|x| 8.0 * x));
+    for steps in [10, 40, 80] {
+        for check in [functions::full().orders(1), functions::fast()] {
+            let report = check::cell_with(check, &wild, [steps, 1, 2]);
+            assert!(!report.is_wrong(), "{steps} steps: {report}");
+        }
+    }
 }
 
 #[test]
