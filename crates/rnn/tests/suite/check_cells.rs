@@ -2,7 +2,7 @@
 
 use rewind_autograd::check::{Culprit, Doubt, Pattern, Verdict};
 use rewind_autograd::{Op, Parameters, Scalar, Site, Tensor, Term, Var, check as functions, parameters};
-use rewind_rnn::{Cell, Reset, TanhRnn, check};
+use rewind_rnn::{Cell, Reset, check};
 
 use crate::cells::{gru, lstm, random, tanh};
 
