@@ -44,7 +44,8 @@ pub enum Doubt {
 pub enum Invalid {
     /// Called twice with the same numbers it gave two values that differ by this much.
     NotDeterministic {
-        /// The largest difference between two numbers at the same place; NaN if the shapes differ.
+        /// The largest difference between two numbers at the same place, infinite if one of them is NaN; NaN if the shapes
+        /// differ.
         difference: f64,
     },
     /// Its shape changes when an input is moved.

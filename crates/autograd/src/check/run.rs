@@ -240,7 +240,8 @@ fn unchanged<T: Scalar>(first: &[T], again: &[T]) -> Result<(), Invalid> {
     let mut difference: f64 = if first.len() == again.len() { 0.0 } else { f64::NAN };
     for (a, b) in first.iter().zip(again).map(|(a, b)| (a.to_f64(), b.to_f64())) {
         if a != b && !(a.is_nan() && b.is_nan()) {
-            difference = difference.max((a - b).abs());
+            let apart = (a - b).abs();
+            difference = difference.max(if apart.is_nan() { f64::INFINITY } else { apart });
         }
     }
     if difference == 0.0 { Ok(()) } else { Err(Invalid::NotDeterministic { difference }) }

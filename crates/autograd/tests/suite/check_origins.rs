@@ -161,4 +161,10 @@ fn a_value_that_alternates_from_call_to_call_is_not_deterministic() {
             assert!(difference > 0.2 * by && difference < by, "{report}");
         }
     }
+    let calls = Cell::new(0);
+    let report = check::function(&[check::sample(&[2], 1)], |_, x| {
+        calls.set(calls.get() + 1);
+        x[0] * if calls.get() % 3 == 0 { f64::NAN } else { 1.0 }
+    });
+    assert_eq!(report.verdict, Verdict::Invalid(Invalid::NotDeterministic { difference: f64::INFINITY }), "{report}");
 }
