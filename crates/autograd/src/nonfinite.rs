@@ -269,13 +269,7 @@ fn size<T: Scalar>(tape: &Tape<T>, what: &str, node: u32, x: &Tensor<T>, index: 
     let numbers: Vec<f64> = x.to_vec().into_iter().map(Scalar::to_f64).collect();
     let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
-    // Scaled, so that the squares of large numbers do not overflow.
-    let scale = most.abs().max(least.abs());
-    let norm = if scale > 0.0 && scale.is_finite() {
-        numbers.iter().map(|x| (x / scale) * (x / scale)).sum::<f64>().sqrt() * scale
-    } else {
-        numbers.iter().map(|x| x.abs()).sum()
-    };
+    let norm = Tensor::joint_norm([x]);
     let inside = index.len() == x.rank() && index.iter().zip(x.shape()).all(|(i, n)| i < n);
     let here = inside.then(|| x.at(index).to_f64());
     Size { what: what.to_owned(), place: place(tape, node), norm, least, most, here }

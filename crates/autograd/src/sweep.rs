@@ -175,8 +175,8 @@ impl<'t, T: Scalar> Source<'t, T> for Passing<'_, 't, T> {
         if own && self.kept != Some(v.id()) { self.sweeping.take(v.id()) } else { v.value() }
     }
     #[inline]
-    fn read(&self, v: Var<'t, T>, f: impl FnOnce(&Tensor<T>)) {
-        v.tape().with_value(v.id(), f);
+    fn read<R>(&self, v: Var<'t, T>, f: impl FnOnce(&Tensor<T>) -> R) -> R {
+        v.tape().with_value(v.id(), f)
     }
 }
 

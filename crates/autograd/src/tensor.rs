@@ -4,6 +4,7 @@ mod ahead;
 mod arithmetic;
 mod layout;
 mod products;
+mod sums;
 mod views;
 
 use std::fmt;

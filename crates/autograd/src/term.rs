@@ -4,6 +4,9 @@
 //! a product xᵀ·ḡ that is not multiplied yet (a weight used at T time steps then costs one product over all of them), a
 //! region (the cotangent of a slice costs the slice's size), and a cotangent of broadcast shape (summed down in place).
 
+use smallvec::SmallVec;
+
+use crate::kernels::reduce::BLOCK;
 use crate::ops::accumulate::{Regions, SumOfProducts};
 use crate::shape::{same, stretches_to};
 use crate::tensor::{ROWS_AT_ONCE, sum_of_products};
@@ -112,43 +115,106 @@ fn same_shape<'t, T: Scalar>(g: Var<'t, T>, input: Var<'t, T>) -> bool {
 pub(crate) trait Source<'t, T: Scalar> {
     /// The value of `v`, without a second owner where that can be.
     fn take(&self, v: Var<'t, T>) -> Tensor<T>;
-    /// Calls `f` with the value of `v`.
-    fn read(&self, v: Var<'t, T>, f: impl FnOnce(&Tensor<T>));
+    /// What `f` makes of the value of `v`.
+    fn read<R>(&self, v: Var<'t, T>, f: impl FnOnce(&Tensor<T>) -> R) -> R;
 }
 
-/// Products that wait to be multiplied at once.
-struct Pending<T: Scalar> {
+/// What few sums need, so that the others stay small.
+struct More<T: Scalar> {
+    /// Products that wait to be multiplied at once, and their rows.
     pairs: Vec<(Tensor<T>, Tensor<T>)>,
     rows: usize,
+    /// Blocks of terms that were put aside: at place i the sum of 2^i blocks, or [`taken`](Tensor::taken).
+    blocks: Vec<Tensor<T>>,
+}
+
+impl<T: Scalar> Default for More<T> {
+    fn default() -> Self {
+        More { pairs: Vec::new(), rows: 0, blocks: Vec::new() }
+    }
+}
+
+impl<T: Scalar> More<T> {
+    /// Puts a block aside; two sums of as many blocks become one.
+    fn put(&mut self, block: Tensor<T>) {
+        let mut sum = block;
+        for place in &mut self.blocks {
+            if place.is_released() {
+                *place = sum;
+                return;
+            }
+            let mut earlier = std::mem::replace(place, Tensor::taken());
+            earlier.add_assign(&sum);
+            sum = earlier;
+        }
+        self.blocks.push(sum);
+    }
+
+    /// The sum of `last`, which may be [`taken`](Tensor::taken), and of all blocks; none is left.
+    fn total(&mut self, last: Tensor<T>) -> Tensor<T> {
+        let mut total = last;
+        for place in self.blocks.iter_mut().filter(|place| !place.is_released()) {
+            let mut block = std::mem::replace(place, Tensor::taken());
+            if !total.is_released() {
+                block.add_assign(&total);
+            }
+            total = block;
+        }
+        total
+    }
 }
 
 /// The cotangent of one node in a first-order sweep, summed in place as terms come in.
+///
+/// A variable may have a term for each of many time steps. After a block of terms their sum is put aside and the next block
+/// begins; blocks are added pairwise. So the error grows with the logarithm of the number of terms.
 pub(crate) struct ValueSum<T: Scalar> {
-    /// [`taken`](Tensor::taken) until the first term.
+    /// The block that is being summed; [`taken`](Tensor::taken) until its first term.
     dense: Tensor<T>,
-    products: Option<Box<Pending<T>>>,
+    /// How many numbers each element of the block is the sum of.
+    added: usize,
+    /// How many elements of regions have been added since `added` last grew.
+    of_regions: usize,
+    more: Option<Box<More<T>>>,
 }
 
 impl<T: Scalar> Default for ValueSum<T> {
     fn default() -> Self {
-        ValueSum { dense: Tensor::taken(), products: None }
+        ValueSum { dense: Tensor::taken(), added: 0, of_regions: 0, more: None }
     }
 }
 
 impl<T: Scalar> ValueSum<T> {
-    /// Whether no term has been added to what is not deferred.
+    /// Whether no term has been added to the block.
     #[inline]
     fn is_empty(&self) -> bool {
         self.dense.is_released()
     }
 
-    /// What is not deferred, from zeros on.
+    /// The block, from zeros on.
     #[inline]
     fn dense_of(&mut self, input: Var<'_, T>) -> &mut Tensor<T> {
         if self.is_empty() {
             self.dense = input.with_shape(Tensor::zeros);
         }
         &mut self.dense
+    }
+
+    /// So many numbers more were added to each element.
+    #[inline]
+    fn count(&mut self, added: usize) {
+        self.added += added;
+        if self.added >= BLOCK {
+            self.put_aside();
+        }
+    }
+
+    /// Ends the block.
+    #[cold]
+    fn put_aside(&mut self) {
+        self.added = 0;
+        let block = std::mem::replace(&mut self.dense, Tensor::taken());
+        self.more.get_or_insert_default().put(block);
     }
 
     /// Adds a full-size cotangent.
@@ -163,6 +229,14 @@ impl<T: Scalar> ValueSum<T> {
         } else {
             self.dense.add_assign(&g);
         }
+        self.count(1);
+    }
+
+    /// Adds a cotangent of a shape that `input` was broadcast to.
+    #[inline]
+    fn add_summed(&mut self, g: &Tensor<T>, input: Var<'_, T>) {
+        let added = self.dense_of(input).add_summed(g);
+        self.count(added);
     }
 
     /// Adds a cotangent of `input`'s shape, or of one that it was broadcast to.
@@ -179,7 +253,7 @@ impl<T: Scalar> ValueSum<T> {
                 g.shape(),
                 input.shape(),
             );
-            self.dense_of(input).add_summed(&g);
+            self.add_summed(&g, input);
         }
     }
 
@@ -188,16 +262,25 @@ impl<T: Scalar> ValueSum<T> {
     pub(crate) fn add<'t>(&mut self, term: Term<'t, T>, input: Var<'t, T>, source: &impl Source<'t, T>) {
         match term.0 {
             Kind::Zero => {}
-            Kind::Dense(g) if self.is_empty() => self.dense = source.take(g),
-            Kind::Dense(g) if self.dense.is_shared() => self.add_dense(source.take(g)),
-            Kind::Dense(g) => source.read(g, |g| self.dense.add_assign(g)),
-            Kind::Summed(g) => {
-                let sum = self.dense_of(input);
-                source.read(g, |g| sum.add_summed(g));
+            Kind::Dense(g) if self.is_empty() || self.dense.is_shared() => self.add_dense(source.take(g)),
+            Kind::Dense(g) => {
+                source.read(g, |g| self.dense.add_assign(g));
+                self.count(1);
             }
+            Kind::Summed(g) => source.read(g, |g| self.add_summed(g, input)),
             Kind::Region { piece, axis, start } => {
                 let sum = self.dense_of(input);
-                source.read(piece, |piece| sum.add_region(axis, start, piece));
+                let whole = sum.len();
+                let part = source.read(piece, |piece| {
+                    sum.add_region(axis, start, piece);
+                    piece.len()
+                });
+                self.of_regions += part;
+                // Parts side by side are no sum; only when they could cover the whole again does every element count.
+                if self.of_regions >= whole {
+                    self.of_regions = 0;
+                    self.count(1);
+                }
             }
             // A variable that comes twice is taken once.
             Kind::Product(x, g) if x.id() == g.id() => {
@@ -213,17 +296,17 @@ impl<T: Scalar> ValueSum<T> {
             return;
         }
         let rows = x.shape()[0];
-        if self.products.as_ref().is_some_and(|pending| pending.rows + rows > ROWS_AT_ONCE) {
+        if self.more.as_ref().is_some_and(|more| more.rows + rows > ROWS_AT_ONCE) {
             self.multiply();
         }
-        let pending = self.products.get_or_insert_with(|| Box::new(Pending { pairs: Vec::new(), rows: 0 }));
-        pending.pairs.push((x, g));
-        pending.rows += rows;
+        let more = self.more.get_or_insert_default();
+        more.pairs.push((x, g));
+        more.rows += rows;
     }
 
     fn multiply(&mut self) {
-        let Some(pending) = &mut self.products else { return };
-        let pairs = &pending.pairs;
+        let Some(more) = &mut self.more else { return };
+        let pairs = &more.pairs;
         let Some((x, g)) = pairs.first() else { return };
         if self.dense.is_released() {
             let shape = [x.shape()[1], g.shape()[1]];
@@ -231,20 +314,31 @@ impl<T: Scalar> ValueSum<T> {
         } else {
             sum_of_products(pairs, T::ONE, self.dense.as_mut_slice());
         }
-        pending.pairs.clear();
-        pending.rows = 0;
+        more.pairs.clear();
+        more.rows = 0;
+        self.count(1);
     }
 
     /// Takes the cotangent of `node` out, and leaves an empty sum with the memory for the next.
     #[inline]
     pub(crate) fn finish(&mut self, node: Var<'_, T>) -> Tensor<T> {
-        if self.products.is_some() {
-            self.multiply();
+        if self.more.is_some() {
+            self.finish_more();
         }
+        (self.added, self.of_regions) = (0, 0);
         if self.is_empty() {
             node.with_shape(Tensor::zeros)
         } else {
             std::mem::replace(&mut self.dense, Tensor::taken())
+        }
+    }
+
+    /// Adds to the block what else there is.
+    #[inline(never)]
+    fn finish_more(&mut self) {
+        self.multiply();
+        if let Some(more) = &mut self.more {
+            self.dense = more.total(std::mem::replace(&mut self.dense, Tensor::taken()));
         }
     }
 }
@@ -274,13 +368,12 @@ impl<'t, T: Scalar> RecordedSum<'t, T> {
         let mut products = Vec::new();
         let mut pieces = Vec::new();
         let mut regions = Regions::new(shape.clone());
-        let mut sum: Option<Var<'t, T>> = None;
-        let mut plus = |v: Var<'t, T>| sum = Some(sum.map_or(v, |s| s + v));
+        let mut terms: SmallVec<[Var<'t, T>; 8]> = SmallVec::new();
         for kind in self.0 {
             match kind {
                 Kind::Zero => {}
-                Kind::Dense(g) => plus(g),
-                Kind::Summed(g) => plus(g.sum_to(&shape)),
+                Kind::Dense(g) => terms.push(g),
+                Kind::Summed(g) => terms.push(g.sum_to(&shape)),
                 Kind::Product(x, g) => products.extend([x, g]),
                 Kind::Region { piece, axis, start } => {
                     pieces.push(piece);
@@ -289,11 +382,20 @@ impl<'t, T: Scalar> RecordedSum<'t, T> {
             }
         }
         if !products.is_empty() {
-            plus(tape.apply(SumOfProducts, &products));
+            terms.push(tape.apply(SumOfProducts, &products));
         }
         if !pieces.is_empty() {
-            plus(tape.apply(regions, &pieces));
+            terms.push(tape.apply(regions, &pieces));
         }
-        sum.unwrap_or_else(|| tape.zeros(&shape))
+        sum_of(&terms).unwrap_or_else(|| tape.zeros(&shape))
     }
+}
+
+/// The sum of some variables: one after another in blocks, and the blocks pairwise.
+fn sum_of<'t, T: Scalar>(terms: &[Var<'t, T>]) -> Option<Var<'t, T>> {
+    if terms.len() > BLOCK {
+        let (first, second) = terms.split_at(terms.len() / 2);
+        return Some(sum_of(first)? + sum_of(second)?);
+    }
+    terms.iter().copied().reduce(|sum, term| sum + term)
 }

@@ -58,10 +58,7 @@ pub fn clip_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, max_nor
 /// If a number is infinite or NaN; the first one is named.
 pub fn joint_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &M) -> Result<f64, ClipError> {
     all_finite(gradients)?;
-    let largest = fold(gradients, 0.0, |largest: f64, g| largest.max(g.abs()));
-    // Squares of numbers this large or small leave the range of f64: measure in units of the largest.
-    let unit = if largest == 0.0 || (1e-140..1e140).contains(&largest) { 1.0 } else { largest };
-    Ok(unit * fold(gradients, 0.0, |sum, g| sum + (g / unit) * (g / unit)).sqrt())
+    Ok(Tensor::joint_norm(gradients.leaves()))
 }
 
 /// Clamps every number of every gradient to [-limit, limit].
@@ -88,13 +85,4 @@ pub fn clip_value<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, limit:
 
 fn check_limit(name: &'static str, value: f64) -> Result<(), ClipError> {
     if value >= 0.0 { Ok(()) } else { Err(ClipError::Limit { name, value }) }
-}
-
-fn fold<T: Scalar, M: Parameters<Tensor<T>>>(module: &M, start: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
-    let mut total = start;
-    module.visit(|_, tensor| {
-        let tensor = tensor.to_contiguous();
-        total = tensor.as_slice().unwrap_or_default().iter().fold(total, |total, g| f(total, g.to_f64()));
-    });
-    total
 }

@@ -21,9 +21,18 @@ pub struct Segments<'t, T: Scalar, S> {
 impl<'t, T: Scalar, S> Segments<'t, T, S> {
     /// The sum of the losses of all segments.
     pub fn loss(&self) -> Var<'t, T> {
-        let (first, rest) = self.losses.split_first().expect("there is a time step, and so a segment");
-        rest.iter().fold(*first, |sum, &loss| sum + loss)
+        sum_of(&self.losses)
     }
+}
+
+/// The sum of some losses, one at least: in order, and many in halves, so that the error grows with the logarithm of their number.
+fn sum_of<'t, T: Scalar>(losses: &[Var<'t, T>]) -> Var<'t, T> {
+    const BLOCK: usize = 64;
+    if losses.len() > BLOCK {
+        let (first, second) = losses.split_at(losses.len() / 2);
+        return sum_of(first) + sum_of(second);
+    }
+    losses.iter().copied().reduce(|sum, loss| sum + loss).expect("there is a time step, and so a segment")
 }
 
 impl<N> Unroll<'_, N> {

@@ -77,11 +77,8 @@ impl<T: Scalar> Shards<T> {
             (loss.value().item(), loss.backward().of(&on_tape))
         });
         let losses = results.iter().map(|(loss, _)| *loss).collect();
-        let (_, mut gradients) = results.remove(0);
-        for (_, other) in &results {
-            let mut rest = other.leaves().into_iter();
-            gradients.visit_mut(|_, sum| sum.add_assign(rest.next().expect("shards have one structure")));
-        }
+        add_up(&mut results);
+        let (_, gradients) = results.swap_remove(0);
         ShardedStep { losses, gradients }
     }
 
@@ -103,6 +100,26 @@ impl<T: Scalar> Shards<T> {
         let take = |slot: Mutex<Option<R>>| slot.into_inner().unwrap_or_else(PoisonError::into_inner);
         results.into_iter().map(|slot| take(slot).expect("every job has run")).collect()
     }
+}
+
+/// Adds the gradients of all shards to those of the first: in order, and many in halves, so that the error grows with the
+/// logarithm of their number.
+fn add_up<T: Scalar, M: Parameters<Tensor<T>>>(shards: &mut [(T, M)]) {
+    const BLOCK: usize = 64;
+    if shards.len() > BLOCK {
+        let (first, second) = shards.split_at_mut(shards.len() / 2);
+        add_up(first);
+        add_up(second);
+        return add(&mut first[0].1, &second[0].1);
+    }
+    if let Some(((_, sum), rest)) = shards.split_first_mut() {
+        rest.iter().for_each(|(_, other)| add(sum, other));
+    }
+}
+
+fn add<T: Scalar, M: Parameters<Tensor<T>>>(sum: &mut M, other: &M) {
+    let mut rest = other.leaves().into_iter();
+    sum.visit_mut(|_, sum| sum.add_assign(rest.next().expect("shards have one structure")));
 }
 
 fn lock<X>(mutex: &Mutex<X>) -> std::sync::MutexGuard<'_, X> {

@@ -1,4 +1,4 @@
-//! Reductions along one axis.
+//! Reductions: sums, running sums and norms whose error grows with the logarithm of the count, and folds along one axis.
 
 use super::elementwise::View;
 use super::runs::for_each_run;
@@ -32,20 +32,124 @@ pub(crate) fn fold_axis<T: Scalar>(from: View<'_, T>, axis: usize, to: &mut [T],
     super::elementwise::accumulate(to, &strides, from, f);
 }
 
-/// Sums `axis`: pairwise where the axis is contiguous, row by row elsewhere.
-pub(crate) fn sum_axis<T: Scalar>(from: View<'_, T>, axis: usize, to: &mut [T]) {
-    if axis + 1 == from.shape.len() && from.strides[axis] == 1 && from.shape[axis] > 1 {
-        let (outer, strides) = (&from.shape[..axis], &from.strides[..axis]);
-        let mut next = 0;
-        for_each_run(outer, [strides], |[a], [sa], len| {
+/// Adds one after another before a sum is cut in two: the error of a sum of n numbers grows with this and with log n.
+pub(crate) const BLOCK: usize = 64;
+
+/// Sums the last axis of `from`, whose numbers lie one behind the other.
+pub(crate) fn sum_rows<T: Scalar>(from: View<'_, T>, to: &mut [T]) {
+    let last = from.shape.len() - 1;
+    let (outer, strides) = (&from.shape[..last], &from.strides[..last]);
+    let mut next = 0;
+    for_each_run(outer, [strides], |[a], [sa], len| {
+        for i in 0..len {
+            let start = a + i * sa;
+            to[next] = sum_slice(&from.data[start..start + from.shape[last]]);
+            next += 1;
+        }
+    });
+}
+
+/// Adds `from` to `to`, whose strides are 0 along the axes that are summed: pairwise within a run, run after run.
+pub(crate) fn add_runs<T: Scalar>(to: &mut [T], strides: &[usize], from: View<'_, T>) {
+    for_each_run(from.shape, [strides, &from.strides], |[t, a], [st, sa], len| match (st, sa) {
+        (1, 1) => super::elementwise::add(&mut to[t..t + len], &from.data[a..a + len]),
+        (0, 1) => to[t] += sum_slice(&from.data[a..a + len]),
+        (0, _) => to[t] += sum_strided(from.data, a, sa, len),
+        _ => {
             for i in 0..len {
-                let start = a + i * sa;
-                to[next] = sum_slice(&from.data[start..start + from.shape[axis]]);
-                next += 1;
+                to[t + i * st] += from.data[a + i * sa];
             }
-        });
+        }
+    });
+}
+
+/// [`sum_slice`] of numbers that lie `stride` apart.
+fn sum_strided<T: Scalar>(data: &[T], start: usize, stride: usize, len: usize) -> T {
+    if len > BLOCK {
+        let half = len / 2;
+        return sum_strided(data, start, stride, half) + sum_strided(data, start + half * stride, stride, len - half);
+    }
+    (0..len).fold(T::ZERO, |sum, i| sum + data[start + i * stride])
+}
+
+/// How many numbers [`add_runs`] adds one after another to an element of `to`: those of all summed axes but the innermost.
+pub(crate) fn added_one_by_one(strides: &[usize], shape: &[usize]) -> usize {
+    let mut axes = shape.iter().zip(strides).rev().filter(|&(&length, _)| length != 1);
+    axes.next();
+    axes.filter(|&(_, &stride)| stride == 0).fold(1, |all, (&length, _)| all.saturating_mul(length))
+}
+
+/// Turns `length` rows of `inner` numbers into the sums of all rows up to each one; from the last row on, if `reversed`.
+///
+/// Sums within blocks first, then sums of the blocks: the error grows with the logarithm of the length.
+pub(crate) fn prefix_sums<T: Scalar>(numbers: &mut [T], length: usize, inner: usize, reversed: bool) {
+    let row = |k: usize| inner * if reversed { length - 1 - k } else { k };
+    for k in (1..length).filter(|k| k % BLOCK != 0) {
+        for i in 0..inner {
+            let before = numbers[row(k - 1) + i];
+            numbers[row(k) + i] = before + numbers[row(k) + i];
+        }
+    }
+    if length <= BLOCK {
         return;
     }
-    to.fill(T::ZERO);
-    fold_axis(from, axis, to, |sum, x| sum + x);
+    let whole_blocks = (length - 1) / BLOCK;
+    let ends = (1..=whole_blocks).map(|block| row(block * BLOCK - 1));
+    let mut before: Vec<T> = ends.flat_map(|end| numbers[end..end + inner].iter().copied()).collect();
+    prefix_sums(&mut before, whole_blocks, inner, false);
+    for k in BLOCK..length {
+        let (to, from) = (row(k), (k / BLOCK - 1) * inner);
+        super::elementwise::add(&mut numbers[to..to + inner], &before[from..from + inner]);
+    }
+}
+
+/// √Σx² over all of `parts`, in `f64`: neither the squares nor their sum leave the range of numbers if the norm does not, and
+/// the error grows with the logarithm of the count. ∞ or NaN if a number is.
+pub(crate) fn norm<'a, T: Scalar>(parts: impl Iterator<Item = &'a [T]> + Clone) -> f64 {
+    // Squares of numbers outside of this range overflow, or vanish; a power of two as the unit rounds nothing.
+    const LARGE: f64 = 1e140;
+    const AT_ONCE: usize = 512;
+    let unit = 2_f64.powi(600);
+    let largest = parts.clone().flatten().fold(0.0, |largest: f64, x| largest.max(x.to_f64().abs()));
+    let scale = match largest {
+        _ if largest > LARGE => 1.0 / unit,
+        _ if largest < 1.0 / LARGE => unit,
+        _ => 1.0,
+    };
+    let mut sums = Pairs::default();
+    let mut squares = [0.0; AT_ONCE];
+    for block in parts.flat_map(|part| part.chunks(AT_ONCE)) {
+        for (square, x) in squares.iter_mut().zip(block) {
+            let x = x.to_f64() * scale;
+            *square = x * x;
+        }
+        sums.add(sum_slice(&squares[..block.len()]));
+    }
+    sums.total().sqrt() / scale
+}
+
+/// A sum of numbers that come one by one, added pairwise.
+#[derive(Default)]
+struct Pairs {
+    /// At place i the sum of 2^i numbers, if there is one.
+    sums: Vec<Option<f64>>,
+}
+
+impl Pairs {
+    fn add(&mut self, mut sum: f64) {
+        for place in &mut self.sums {
+            match place.take() {
+                Some(earlier) => sum += earlier,
+                None => {
+                    *place = Some(sum);
+                    return;
+                }
+            }
+        }
+        self.sums.push(Some(sum));
+    }
+
+    fn total(&self) -> f64 {
+        self.sums.iter().flatten().sum()
+    }
 }

@@ -3,7 +3,8 @@
 
 use smallvec::SmallVec;
 
-use crate::shape::Shape;
+use crate::kernels::reduce::BLOCK;
+use crate::shape::{Shape, element_count};
 use crate::tensor::sum_of_products;
 use crate::{Op, Reads, Scalar, Site, Tensor, Term};
 
@@ -50,6 +51,22 @@ impl Regions {
     pub(crate) fn push(&mut self, axis: usize, start: usize) {
         self.places.push((axis, start));
     }
+
+    /// Of pieces that would cover the whole many times, each half by itself: so the error grows with the logarithm of that.
+    fn sum<T: Scalar>(&self, pieces: &[&Tensor<T>], places: &[(usize, usize)]) -> Tensor<T> {
+        let (all, whole) = (pieces.iter().map(|piece| piece.len()).sum::<usize>(), element_count(&self.shape));
+        if pieces.len() > BLOCK && all / BLOCK > whole {
+            let half = pieces.len() / 2;
+            let mut first = self.sum(&pieces[..half], &places[..half]);
+            first.add_assign(&self.sum(&pieces[half..], &places[half..]));
+            return first;
+        }
+        let mut y = Tensor::zeros(&self.shape);
+        for (piece, &(axis, start)) in pieces.iter().zip(places) {
+            y.add_region(axis, start, piece);
+        }
+        y
+    }
 }
 
 impl<T: Scalar> Op<T> for Regions {
@@ -57,11 +74,7 @@ impl<T: Scalar> Op<T> for Regions {
         "regions"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let mut y = Tensor::zeros(&self.shape);
-        for (piece, &(axis, start)) in inputs.iter().zip(&self.places) {
-            y.add_region(axis, start, piece);
-        }
-        y
+        self.sum(inputs, &self.places)
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let (axis, start) = self.places[input];

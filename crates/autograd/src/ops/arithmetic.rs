@@ -67,7 +67,7 @@ impl<T: Scalar> Op<T> for MulOp {
     }
 }
 
-/// y = a / b elementwise, broadcast; ā = ȳ/b, b̄ = -ȳ·y/b.
+/// y = a / b elementwise, broadcast; ā = ȳ/b, b̄ = -ȳ·(y/b): where b is tiny, ȳ/b may be infinite and y be 0.
 #[derive(Clone, Copy, Debug)]
 pub struct DivOp;
 
@@ -80,8 +80,44 @@ impl<T: Scalar> Op<T> for DivOp {
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let (g, b) = (at.cotangent(), at.input(1));
-        // y/b first: ȳ/b may be infinite where y is 0.
         Term::summed(if input == 0 { g / b } else { -(g * (at.output() / b)) })
+    }
+}
+
+/// y = x / c for a fixed number c; x̄ = ȳ/c. Not x·(1/c), which is rounded twice, and infinite or 0 where 1/c is.
+#[derive(Clone, Copy, Debug)]
+pub struct DivByNumber<T>(T);
+
+impl<T: Scalar> Op<T> for DivByNumber<T> {
+    fn name(&self) -> &'static str {
+        "div_by_number"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let by = self.0;
+        inputs[0].map(|x| x / by)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::dense(at.cotangent() / self.0)
+    }
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
+}
+
+/// y = c / x for a fixed number c; x̄ = -ȳ·(y/x).
+#[derive(Clone, Copy, Debug)]
+pub struct NumberDiv<T>(T);
+
+impl<T: Scalar> Op<T> for NumberDiv<T> {
+    fn name(&self) -> &'static str {
+        "number_div"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let number = self.0;
+        inputs[0].map(|x| number / x)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::dense(-(at.cotangent() * (at.output() / at.input(0))))
     }
 }
 
@@ -217,7 +253,7 @@ impl<'t, T: Scalar> Div<T> for Var<'t, T> {
     type Output = Var<'t, T>;
     #[track_caller]
     fn div(self, by: T) -> Var<'t, T> {
-        self.scale_shift(T::ONE / by, T::ZERO)
+        self.tape().apply(DivByNumber(by), &[self])
     }
 }
 
@@ -249,7 +285,7 @@ macro_rules! number_on_the_left {
             type Output = Var<'t, $t>;
             #[track_caller]
             fn div(self, v: Var<'t, $t>) -> Var<'t, $t> {
-                v.reciprocal().scale_shift(self, 0.0)
+                v.tape().apply(NumberDiv(self), &[v])
             }
         }
     )*};

@@ -1,5 +1,6 @@
 //! Ops that pick positions of an axis by index, and their transpose: embeddings, reorderings of a batch.
 
+use crate::kernels::reduce::BLOCK;
 use crate::shape::{Shape, check_axis};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
@@ -45,8 +46,21 @@ impl<T: Scalar> Op<T> for IndexAdd {
         let mut shape = Shape::from_slice(x.shape());
         shape[self.axis] = self.length;
         let mut y = Tensor::zeros(&shape);
-        for (from, &to) in self.indices.iter().enumerate() {
-            y.add_region(self.axis, to, &x.slice(self.axis, from..from + 1));
+        if self.indices.len() <= BLOCK {
+            for (from, &to) in self.indices.iter().enumerate() {
+                y.add_region(self.axis, to, &x.part(self.axis, from..from + 1));
+            }
+            return y;
+        }
+        // A position may come very often: what is added there is gathered first, and then summed as any axis is.
+        let mut order: Vec<usize> = (0..self.indices.len()).collect();
+        order.sort_by_key(|&from| self.indices[from]);
+        for same in order.chunk_by(|&a, &b| self.indices[a] == self.indices[b]) {
+            let piece = match same {
+                &[from] => x.part(self.axis, from..from + 1),
+                _ => x.gather(self.axis, same).sum_axis(self.axis).unsqueeze(self.axis),
+            };
+            y.add_region(self.axis, self.indices[same[0]], &piece);
         }
         y
     }

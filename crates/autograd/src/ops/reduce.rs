@@ -1,6 +1,6 @@
 //! Ops that sum, average, or find the largest along an axis.
 
-use crate::shape::{Shape, broadcast_strides, check_axis, mismatch, row_major};
+use crate::shape::{Shape, check_axis, mismatch, stretches_to};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = Σ x over all elements, of shape `[]`; x̄ = ȳ everywhere.
@@ -131,18 +131,7 @@ impl<T: Scalar> Op<T> for CumSum {
         "cumsum"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let x = inputs[0];
-        let length = x.shape()[self.axis];
-        let mut sum: Option<Tensor<T>> = None;
-        let mut steps = Vec::with_capacity(length);
-        for k in 0..length {
-            let at = if self.reversed { length - 1 - k } else { k };
-            let step = x.slice(self.axis, at..at + 1);
-            let next = sum.map_or(step.clone(), |sum| sum.zip(&step, |s, x| s + x));
-            steps.push((at, next.clone()));
-            sum = Some(next);
-        }
-        Tensor::assemble(x.shape(), steps.iter().map(|(at, step)| (step, self.axis, *at)))
+        inputs[0].cumsum(self.axis, self.reversed)
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let back = CumSum { axis: self.axis, reversed: !self.reversed };
@@ -208,7 +197,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[track_caller]
     pub fn sum_to(self, shape: &[usize]) -> Self {
         let own = self.shape();
-        if broadcast_strides(shape, &row_major(shape), &own).is_none() {
+        if !stretches_to(shape, &own) {
             mismatch("sum_to", &[&own, shape], "a length of 1 wherever they differ");
         }
         self.tape().apply(SumTo { shape: Shape::from_slice(shape) }, &[self])
@@ -228,7 +217,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.tape().apply(MaxAxis { axis }, &[self])
     }
 
-    /// Sums of all positions up to each one along `axis`.
+    /// Sums of all positions up to each one along `axis`, in blocks: the error grows with the logarithm of the length.
     ///
     /// # Panics
     /// If there is no such axis.

@@ -1,9 +1,9 @@
-//! Arithmetic on values: maps, sums, and pieces put together.
+//! Arithmetic on values: maps, and pieces put together.
 
 use super::Tensor;
 use crate::Scalar;
 use crate::kernels::{elementwise, reduce};
-use crate::shape::{self, broadcast_or_panic, broadcast_strides, check_axis, copied, row_major};
+use crate::shape::{self, broadcast_or_panic, copied, row_major};
 
 /// Arithmetic, as ops and optimisers need it. Differentiable arithmetic is that of [`Var`](crate::Var).
 impl<T: Scalar> Tensor<T> {
@@ -49,7 +49,7 @@ impl<T: Scalar> Tensor<T> {
 
     /// Whether `row` is broadcast to this tensor's shape by repeating its numbers one behind the other, as a bias is.
     #[inline]
-    fn repeats(&self, row: &Self) -> bool {
+    pub(super) fn repeats(&self, row: &Self) -> bool {
         let Some(leading) = self.rank().checked_sub(row.rank()) else { return false };
         !row.is_empty() && shape::same(&self.shape()[leading..], row.shape())
     }
@@ -105,53 +105,6 @@ impl<T: Scalar> Tensor<T> {
         elementwise::accumulate(&mut self.as_mut_slice()[first..], &strides, piece.view(), |x, y| x + y);
     }
 
-    /// Adds `wide`, summed down to this tensor's shape (the transpose of broadcasting), in place.
-    pub(crate) fn add_summed(&mut self, wide: &Self) {
-        if let Some(from) = wide.as_slice()
-            && wide.repeats(self)
-        {
-            let to = self.as_mut_slice();
-            return elementwise::rows(from, to.len()).for_each(|from| elementwise::add(to, from));
-        }
-        let own = row_major(self.shape());
-        let strides = broadcast_strides(self.shape(), &own, wide.shape()).expect("a wide cotangent fits its input");
-        elementwise::accumulate(self.as_mut_slice(), &strides, wide.view(), |x, y| x + y);
-    }
-
-    /// Sums down to `shape`: the transpose of [`broadcast_to`](Tensor::broadcast_to).
-    ///
-    /// # Panics
-    /// If `shape` does not stretch to this tensor's shape.
-    #[track_caller]
-    pub fn sum_to(&self, shape: &[usize]) -> Self {
-        if self.shape() == shape {
-            return self.clone();
-        }
-        if broadcast_strides(shape, &row_major(shape), self.shape()).is_none() {
-            shape::mismatch("sum_to", &[self.shape(), shape], "a length of 1 wherever they differ");
-        }
-        let mut out = Self::zeros(shape);
-        out.add_summed(self);
-        out
-    }
-
-    /// The sum of all elements, added pairwise.
-    pub fn sum(&self) -> T {
-        reduce::sum_slice(self.to_contiguous().as_slice().expect("contiguous by construction"))
-    }
-
-    /// The sum along `axis`, which is gone from the result.
-    ///
-    /// # Panics
-    /// If there is no such axis.
-    #[track_caller]
-    pub fn sum_axis(&self, axis: usize) -> Self {
-        check_axis("sum_axis", self.shape(), axis);
-        let mut shape = copied(self.shape());
-        shape.remove(axis);
-        Self::build(&shape, |to| reduce::sum_axis(self.view(), axis, to))
-    }
-
     /// Folds `axis` by `f` from `start`; the axis is gone from the result.
     pub(crate) fn fold_axis(&self, axis: usize, start: T, f: impl Fn(T, T) -> T) -> Self {
         let mut shape = copied(self.shape());
@@ -194,10 +147,5 @@ impl<T: Scalar> Tensor<T> {
     /// Whether no element is infinite or NaN.
     pub fn all_finite(&self) -> bool {
         self.to_contiguous().as_slice().is_some_and(|xs| xs.iter().all(|x| x.is_finite()))
-    }
-
-    /// The 2-norm of all elements, √Σx².
-    pub fn norm(&self) -> T {
-        self.map(|x| x * x).sum().sqrt()
     }
 }

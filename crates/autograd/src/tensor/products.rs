@@ -64,7 +64,10 @@ impl<T: Scalar> Tensor<T> {
                     let left = a.matrix_at(oa + i * sa);
                     let right = b.matrix_at(ob + i * sb);
                     if size > 0 {
-                        T::gemm(left, unpacked(right), T::ZERO, None, &mut to[next * size..(next + 1) * size]);
+                        let to = &mut to[next * size..(next + 1) * size];
+                        in_depth(left, right, 0, T::ZERO, to, &|a, b, _, beta, to| {
+                            T::gemm(a, unpacked(b), beta, None, to)
+                        });
                     }
                     next += 1;
                 }
@@ -95,7 +98,12 @@ impl<T: Scalar> Tensor<T> {
         };
         let gathered = bias.filter(|bias| !bias.is_contiguous()).map(Self::to_contiguous);
         let row = gathered.as_ref().or(bias).and_then(Self::as_slice);
-        let whole = |a: Matrix<'_, T>, to: &mut [T]| multiply(a, b, beta, row, to, &pack);
+        let whole = |a: Matrix<'_, T>, to: &mut [T]| {
+            in_depth(a, b, 0, beta, to, &|a, b, first, beta, to| {
+                let bias = row.filter(|_| first == 0);
+                multiply(a, b, beta, bias, to, &|offset, part| pack(first * b.row_stride + offset, part));
+            });
+        };
         let ahead = if beta == T::ZERO { self.product_ahead(other, a, b, bias, whole) } else { None };
         match ahead.as_ref().and_then(Self::as_slice) {
             Some(product) => to.copy_from_slice(product),
@@ -145,6 +153,31 @@ fn scale_and_add<T: Scalar>(to: &mut [T], beta: T, bias: Option<&Tensor<T>>) {
     }
 }
 
+/// Numbers of depth that a product adds one block after another, in blocks of [`ROWS_AT_ONCE`] as the kernel does.
+const DEPTH: usize = 16 * ROWS_AT_ONCE;
+
+/// `to = a·b + beta·to` by `product(a, b, first, beta, to)` of parts of the depth, each from `first` on: more depth than the
+/// kernel should add block after block is summed in halves, so that the error grows with its logarithm.
+fn in_depth<T: Scalar>(
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    first: usize,
+    beta: T,
+    to: &mut [T],
+    product: &dyn Fn(Matrix<'_, T>, Matrix<'_, T>, usize, T, &mut [T]),
+) {
+    if a.cols <= DEPTH {
+        return product(a, b, first, beta, to);
+    }
+    let half = (a.cols / 2).next_multiple_of(ROWS_AT_ONCE);
+    in_depth(a.col_block(0, half), b.row_block(0, half), first, beta, to, product);
+    let (a, b) = (a.col_block(half, a.cols - half), b.row_block(half, b.rows - half));
+    Buffer::filled(to.len(), |second| {
+        in_depth(a, b, first + half, T::ZERO, second, product);
+        elementwise::add(to, second);
+    });
+}
+
 /// `to = a·b + beta·to + bias`, with what `pack` makes of a part of `b` that starts at an offset.
 ///
 /// Block by block where the kernel would wait for threads: the same bits, since an element is one sum over k in any case.
@@ -190,8 +223,18 @@ pub(crate) const ROWS_AT_ONCE: usize = 256;
 /// So many rows are not worth laying together with others: to copy them takes longer than to write the sum more often.
 const ROWS_ENOUGH: usize = 64;
 
-/// `to = Σ xᵀ·g + beta·to`: the rows of several pairs are laid one below the other and multiplied at once.
+/// `to = Σ xᵀ·g + beta·to`: the rows of several pairs are laid one below the other and multiplied at once. Many rows are summed
+/// in halves, as by [`in_depth`].
 pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(Tensor<T>, Tensor<T>)], beta: T, to: &mut [T]) {
+    if pairs.len() > 1 && pairs.iter().map(|(x, _)| x.shape()[0]).sum::<usize>() > DEPTH {
+        let (first, second) = pairs.split_at(pairs.len() / 2);
+        sum_of_products(first, beta, to);
+        Buffer::filled(to.len(), |sum| {
+            sum_of_products(second, T::ZERO, sum);
+            elementwise::add(to, sum);
+        });
+        return;
+    }
     let (mut rest, mut beta) = (pairs, beta);
     if rest.is_empty() {
         scale_and_add(to, beta, None);
@@ -199,13 +242,8 @@ pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(Tensor<T>, Tensor<T>)], beta:
     while let Some((x, g)) = rest.first() {
         let rows = x.shape()[0];
         if rows >= ROWS_ENOUGH {
-            for first in (0..rows).step_by(ROWS_AT_ONCE) {
-                let range = first..rows.min(first + ROWS_AT_ONCE);
-                let (x, g) = (x.part(0, range.clone()), g.part(0, range));
-                add_product(&stack_as_columns(std::iter::once(&x)), &g, beta, to);
-                beta = T::ONE;
-            }
-            rest = &rest[1..];
+            add_rows(x, g, beta, to);
+            (rest, beta) = (&rest[1..], T::ONE);
             continue;
         }
         let mut rows = 0;
@@ -220,6 +258,27 @@ pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(Tensor<T>, Tensor<T>)], beta:
             _ => add_product(&columns, &stack_rows(group.iter().map(|(_, g)| g)), beta, to),
         }
         (rest, beta) = (behind, T::ONE);
+    }
+}
+
+/// `to = xᵀ·g + beta·to`: many rows in halves, as by [`in_depth`].
+fn add_rows<T: Scalar>(x: &Tensor<T>, g: &Tensor<T>, beta: T, to: &mut [T]) {
+    let rows = x.shape()[0];
+    if rows > DEPTH {
+        let half = (rows / 2).next_multiple_of(ROWS_AT_ONCE);
+        add_rows(&x.part(0, 0..half), &g.part(0, 0..half), beta, to);
+        Buffer::filled(to.len(), |second| {
+            add_rows(&x.part(0, half..rows), &g.part(0, half..rows), T::ZERO, second);
+            elementwise::add(to, second);
+        });
+        return;
+    }
+    let mut beta = beta;
+    for first in (0..rows).step_by(ROWS_AT_ONCE) {
+        let range = first..rows.min(first + ROWS_AT_ONCE);
+        let (x, g) = (x.part(0, range.clone()), g.part(0, range));
+        add_product(&stack_as_columns(std::iter::once(&x)), &g, beta, to);
+        beta = T::ONE;
     }
 }
 

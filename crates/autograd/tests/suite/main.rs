@@ -23,5 +23,6 @@ mod scopes;
 mod shapes;
 #[cfg(feature = "proptest")]
 mod strategies;
+mod sums;
 mod terms;
 mod wrong_rules;
