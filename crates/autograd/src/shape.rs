@@ -29,10 +29,54 @@ pub(crate) fn same(a: &[usize], b: &[usize]) -> bool {
     }
 }
 
+/// The most numbers that a tensor may have: so many that those of `f64` take `isize::MAX` bytes, which is all that memory can hold.
+pub const MOST_ELEMENTS: usize = isize::MAX as usize / 8;
+
 /// The number of elements: the product of the lengths (1 for a scalar, shape `[]`).
+///
+/// # Panics
+/// If there are more than a tensor may have; see [`checked_element_count`].
 #[inline]
+#[track_caller]
 pub fn element_count(shape: &[usize]) -> usize {
-    shape.iter().product()
+    count_or_panic("element_count", shape)
+}
+
+/// The number of elements, if a tensor may have so many: at most [`MOST_ELEMENTS`]. A length of 0 is taken as 1 here: the lengths
+/// beside it are limited too, since strides are products of them.
+///
+/// ```
+/// use rewind_autograd::shape::checked_element_count;
+/// assert_eq!(checked_element_count(&[2, 3]), Some(6));
+/// assert_eq!(checked_element_count(&[7, 0]), Some(0));
+/// assert_eq!(checked_element_count(&[1 << 32, 1 << 32]), None);
+/// assert_eq!(checked_element_count(&[0, 1 << 40, 1 << 40]), None);
+/// ```
+#[inline]
+pub fn checked_element_count(shape: &[usize]) -> Option<usize> {
+    let (mut limited, mut count) = (1_usize, 1);
+    for &length in shape {
+        limited = limited.checked_mul(length.max(1))?;
+        // At most as large as the other.
+        count *= length;
+    }
+    (limited <= MOST_ELEMENTS).then_some(count)
+}
+
+/// The number of elements, or a panic that names `op` and the shape.
+#[inline]
+#[track_caller]
+pub(crate) fn count_or_panic(op: &str, shape: &[usize]) -> usize {
+    match checked_element_count(shape) {
+        Some(count) => count,
+        None => too_many(op, shape),
+    }
+}
+
+#[track_caller]
+#[cold]
+fn too_many(op: &str, shape: &[usize]) -> ! {
+    panic!("{op}: shape {shape:?} is too large: expected lengths whose product is at most {MOST_ELEMENTS}")
 }
 
 /// The index, one position per axis, of element `at` in row-major order.
@@ -148,10 +192,11 @@ pub(crate) fn stretches_to(shape: &[usize], wide: &[usize]) -> bool {
 /// The shape both broadcast to, or a panic that names `op` and both shapes.
 #[track_caller]
 pub(crate) fn broadcast_or_panic(op: &str, a: &[usize], b: &[usize]) -> Shape {
-    match broadcast(a, b) {
-        Some(shape) => shape,
-        None => mismatch(op, &[a, b], "lengths that are equal or 1, aligned at the last axis"),
-    }
+    let Some(shape) = broadcast(a, b) else {
+        mismatch(op, &[a, b], "lengths that are equal or 1, aligned at the last axis")
+    };
+    count_or_panic(op, &shape);
+    shape
 }
 
 /// Panics unless `axis` is an axis of `shape`.

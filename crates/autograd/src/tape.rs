@@ -19,6 +19,7 @@ use smallbox::space::S4;
 use smallvec::SmallVec;
 
 use crate::scope::Scopes;
+use crate::shape::count_or_panic;
 use crate::sweep::Slots;
 use crate::term::ValueSum;
 use crate::{Op, Reads, Scalar, Tensor, Var};
@@ -196,8 +197,12 @@ impl<T: Scalar> Tape<T> {
     ///
     /// It is one number, stretched. A [matrix product](Var::matmul) of it with a weight is known to be 0 and is not computed, nor
     /// is its share of the weight's gradient: also where a weight is infinite or NaN, so that 0·∞ would be NaN.
+    ///
+    /// # Panics
+    /// If the shape holds more numbers than [`MOST_ELEMENTS`](crate::shape::MOST_ELEMENTS).
     #[track_caller]
     pub fn zeros(&self, shape: &[usize]) -> Var<'_, T> {
+        count_or_panic("zeros", shape);
         self.constant(Tensor::scalar(T::ZERO).broadcast_to(shape))
     }
 

@@ -11,7 +11,7 @@ use std::fmt;
 
 use crate::Scalar;
 use crate::kernels::elementwise::{self, View};
-use crate::shape::{Shape, element_count};
+use crate::shape::{Shape, count_or_panic};
 use crate::storage::Buffer;
 
 use layout::Layout;
@@ -33,15 +33,28 @@ pub struct Tensor<T: Scalar> {
     layout: Layout,
 }
 
+/// From so many numbers on the system is asked whether it has the memory: a failed allocation ends the program without a word
+/// about the shape.
+const WORTH_ASKING: usize = 1 << 30;
+
+#[cold]
+#[track_caller]
+fn ask_for_memory<T>(shape: &[usize], len: usize) {
+    if Vec::<T>::new().try_reserve_exact(len).is_err() {
+        panic!("tensor: there is no memory for shape {shape:?}, which takes {} bytes", len * size_of::<T>());
+    }
+}
+
 /// Making tensors.
 impl<T: Scalar> Tensor<T> {
     /// The numbers of `data` in row-major order.
     ///
     /// # Panics
-    /// If `data` does not hold exactly as many numbers as `shape` asks for.
+    /// If `data` does not hold exactly as many numbers as `shape` asks for, or that is more than
+    /// [`MOST_ELEMENTS`](crate::shape::MOST_ELEMENTS).
     #[track_caller]
     pub fn from_vec(data: Vec<T>, shape: &[usize]) -> Self {
-        let wanted = element_count(shape);
+        let wanted = count_or_panic("from_vec", shape);
         if data.len() != wanted {
             panic!("from_vec: {} numbers do not fill shape {shape:?}, which holds {wanted}", data.len());
         }
@@ -49,7 +62,12 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// A tensor whose element at index `i` of the row-major order is `f(i)`.
+    ///
+    /// # Panics
+    /// As [`full`](Tensor::full).
+    #[track_caller]
     pub fn from_fn(shape: &[usize], mut f: impl FnMut(usize) -> T) -> Self {
+        count_or_panic("from_fn", shape);
         Self::build(shape, |to| {
             for (i, to) in to.iter_mut().enumerate() {
                 *to = f(i);
@@ -58,31 +76,52 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// A tensor filled with `value`.
+    ///
+    /// # Panics
+    /// If the shape holds more numbers than [`MOST_ELEMENTS`](crate::shape::MOST_ELEMENTS), or than there is memory for.
+    #[track_caller]
     pub fn full(shape: &[usize], value: T) -> Self {
+        count_or_panic("full", shape);
         Self::build(shape, |to| to.fill(value))
     }
 
     /// A tensor filled with 0.
+    ///
+    /// # Panics
+    /// As [`full`](Tensor::full).
+    #[track_caller]
     pub fn zeros(shape: &[usize]) -> Self {
-        Self::full(shape, T::ZERO)
+        count_or_panic("zeros", shape);
+        Self::build(shape, |to| to.fill(T::ZERO))
     }
 
     /// A tensor of shape `[]` that holds one number.
     pub fn scalar(value: T) -> Self {
-        Self::full(&[], value)
+        Self::build(&[], |to| to.fill(value))
     }
 
     /// A tensor that `fill` writes. The slice holds old numbers before: `fill` must write every one.
     #[inline]
+    #[track_caller]
     pub(crate) fn build(shape: &[usize], fill: impl FnOnce(&mut [T])) -> Self {
-        let len = element_count(shape);
+        let len = count_or_panic("tensor", shape);
+        Self::build_of_len(shape, len, fill)
+    }
+
+    #[inline]
+    #[track_caller]
+    fn build_of_len(shape: &[usize], len: usize, fill: impl FnOnce(&mut [T])) -> Self {
+        if len >= WORTH_ASKING {
+            ask_for_memory::<T>(shape, len);
+        }
         Self::contiguous(Buffer::filled(len, fill), Layout::of_len(shape, len))
     }
 
     /// A tensor of this one's shape that `fill` writes, as in [`build`](Tensor::build).
     #[inline]
+    #[track_caller]
     pub(crate) fn build_like(&self, fill: impl FnOnce(&mut [T])) -> Self {
-        Self::contiguous(Buffer::filled(self.len(), fill), Layout::of_len(self.shape(), self.len()))
+        Self::build_of_len(self.shape(), self.len(), fill)
     }
 
     /// Stands where a tensor was taken out; holds nothing and is never read.

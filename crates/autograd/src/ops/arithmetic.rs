@@ -3,7 +3,7 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::select::Above;
-use crate::shape::{broadcast_or_panic, broadcasts};
+use crate::shape::{broadcast_or_panic, stretches_to};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = a + b, broadcast; ā = ȳ, b̄ = ȳ, each summed to its shape.
@@ -196,13 +196,13 @@ macro_rules! operator {
             /// Elementwise, with broadcasting.
             ///
             /// # Panics
-            /// If the shapes do not broadcast, or the variables live on two tapes.
+            /// If the shapes do not broadcast, or to more numbers than a tensor may have, or the variables live on two tapes.
             #[track_caller]
             fn $method(self, other: Var<'t, T>) -> Var<'t, T> {
-                // Two tapes are refused by `apply`.
+                // Two tapes are refused by `apply`. Where one stretches to the other, the result is no larger than that.
                 if std::ptr::eq(self.tape(), other.tape())
                     && !self.tape().same_shape(self.id(), other.id())
-                    && !self.with_shapes(other, broadcasts)
+                    && !self.with_shapes(other, |a, b| stretches_to(a, b) || stretches_to(b, a))
                 {
                     broadcast_or_panic($name, &self.shape(), &other.shape());
                 }

@@ -1,7 +1,7 @@
 //! Ops that pick positions of an axis by index, and their transpose: embeddings, reorderings of a batch.
 
 use crate::kernels::reduce::BLOCK;
-use crate::shape::{Shape, check_axis};
+use crate::shape::{Shape, check_axis, count_or_panic};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = the positions `indices` of an axis of x, in that order, repeats allowed; x̄ = ȳ added at those positions.
@@ -79,11 +79,13 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If there is no such axis, or an index lies outside.
     #[track_caller]
     pub fn index_select(self, axis: usize, indices: &[usize]) -> Self {
-        let shape = self.shape();
+        let mut shape = self.shape();
         check_axis("index_select", &shape, axis);
         if let Some(outside) = indices.iter().find(|&&i| i >= shape[axis]) {
             panic!("index_select: index {outside} does not lie in axis {axis} of shape {:?}", shape.as_slice());
         }
+        shape[axis] = indices.len();
+        count_or_panic("index_select", &shape);
         self.tape().apply(IndexSelect { axis, indices: indices.to_vec() }, &[self])
     }
 }

@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use crate::shape::{self, Shape, broadcast_strides, check_axis, element_count, mismatch, row_major};
+use crate::shape::{self, Shape, check_axis, count_or_panic, mismatch, stretches_to};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = the numbers of x in row-major order under another shape; x̄ = ȳ under the old one.
@@ -201,7 +201,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If the number of elements differs.
     #[track_caller]
     pub fn reshape(self, shape: &[usize]) -> Self {
-        if element_count(shape) != self.element_count() {
+        if count_or_panic("reshape", shape) != self.element_count() {
             mismatch("reshape", &[&self.shape(), shape], "the same number of elements");
         }
         self.tape().apply(Reshape { shape: Shape::from_slice(shape) }, &[self])
@@ -251,9 +251,10 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[track_caller]
     pub fn broadcast_to(self, shape: &[usize]) -> Self {
         let own = self.shape();
-        if broadcast_strides(&own, &row_major(&own), shape).is_none() {
+        if !stretches_to(&own, shape) {
             mismatch("broadcast_to", &[&own, shape], "a length of 1 wherever they differ");
         }
+        count_or_panic("broadcast_to", shape);
         self.tape().apply(BroadcastTo { shape: Shape::from_slice(shape) }, &[self])
     }
 
@@ -277,15 +278,18 @@ pub fn concat<'t, T: Scalar>(vars: &[Var<'t, T>], axis: usize) -> Var<'t, T> {
     let Some(first) = vars.first() else { panic!("concat: no variable given; expected one at least") };
     let shape = first.shape();
     check_axis("concat", &shape, axis);
-    let mut starts = SmallVec::from_slice(&[0]);
+    let mut starts = SmallVec::<[usize; 4]>::from_slice(&[0]);
     for v in vars {
         let own = v.shape();
         let fits = own.len() == shape.len() && (0..own.len()).all(|k| k == axis || own[k] == shape[k]);
         if !fits {
             mismatch("concat", &[&shape, &own], &format!("the same lengths on every axis but {axis}"));
         }
-        starts.push(starts[starts.len() - 1] + own[axis]);
+        starts.push(starts[starts.len() - 1].saturating_add(own[axis]));
     }
+    let mut whole = shape;
+    whole[axis] = starts[vars.len()];
+    count_or_panic("concat", &whole);
     first.tape().apply(Concat { axis, starts }, vars)
 }
 
@@ -305,5 +309,8 @@ pub fn stack<'t, T: Scalar>(vars: &[Var<'t, T>], axis: usize) -> Var<'t, T> {
             mismatch("stack", &[&shape, &v.shape()], "one shape for all");
         }
     }
+    let mut whole = shape;
+    whole.insert(axis, vars.len());
+    count_or_panic("stack", &whole);
     first.tape().apply(Stack { axis }, vars)
 }

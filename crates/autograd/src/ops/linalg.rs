@@ -1,6 +1,6 @@
 //! Products of matrices, and the affine map that every gate is made of.
 
-use crate::shape::{Shape, broadcasts, mismatch, same};
+use crate::shape::{Shape, broadcast, broadcasts, copied, count_or_panic, mismatch, same};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = a·b over the last two axes, leading axes broadcast; ā = ȳ·bᵀ, b̄ = aᵀ·ȳ, deferred where b is one matrix.
@@ -110,6 +110,20 @@ impl<T: Scalar> Op<T> for Affine {
     }
 }
 
+/// Panics if the product of `a` and `b`, as wide as `width` says of the shape of `b`, has more numbers than a tensor can.
+#[inline]
+#[track_caller]
+fn check_result<'t, T: Scalar>(op: &str, a: Var<'t, T>, b: Var<'t, T>, width: impl Fn(&[usize]) -> usize) {
+    let shape = a.with_shapes(b, |a, b| {
+        let leads = (&a[..a.len() - 2], &b[..b.len() - 2]);
+        let mut shape =
+            if leads.1.is_empty() { copied(leads.0) } else { broadcast(leads.0, leads.1).unwrap_or_default() };
+        shape.extend([a[a.len() - 2], width(b)]);
+        shape
+    });
+    count_or_panic(op, &shape);
+}
+
 impl<'t, T: Scalar> Var<'t, T> {
     /// The matrix product over the last two axes, `[…, m, k]·[…, k, n] → […, m, n]`; leading axes broadcast.
     ///
@@ -129,6 +143,7 @@ impl<'t, T: Scalar> Var<'t, T> {
             let expected = "[…, m, k] and […, k, n], leading axes equal or 1";
             mismatch("matmul", &[&self.shape(), &other.shape()], expected);
         }
+        check_result("matmul", self, other, |b| b[b.len() - 1]);
         self.tape().apply(MatMul, &[self, other])
     }
 
@@ -153,6 +168,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         if !fits {
             mismatch("matmul_transposed", &[&self.shape(), &other.shape()], "[…, m, k] and [n, k]");
         }
+        check_result("matmul_transposed", self, other, |b| b[0]);
         self.tape().apply(MatMulTransposed, &[self, other])
     }
 
@@ -200,6 +216,7 @@ pub fn affine<'t, T: Scalar>(products: &[(Var<'t, T>, Var<'t, T>)], bias: Option
     {
         mismatch("affine", &[&bias.shape(), &[width]], "a bias of the second shape");
     }
+    check_result("affine", first, w, |w| w[1]);
     let mut inputs: smallvec::SmallVec<[Var<'t, T>; 5]> = products.iter().flat_map(|&(x, w)| [x, w]).collect();
     inputs.extend(bias);
     first.tape().apply(Affine { bias: bias.is_some() }, &inputs)

@@ -8,7 +8,7 @@ use crate::kernels::elementwise;
 use crate::kernels::matmul::{BLOCK_COLS, BLOCK_ROWS, Matrix, Right, wants_packing, would_wait_for_threads};
 use crate::kernels::runs::for_each_run;
 use crate::kernels::transpose::transpose;
-use crate::shape::{self, broadcast_or_panic, element_count};
+use crate::shape::{self, broadcast_or_panic, count_or_panic, element_count};
 use crate::storage::Buffer;
 
 /// Products of matrices.
@@ -20,7 +20,10 @@ impl<T: Scalar> Tensor<T> {
     #[track_caller]
     pub fn matmul(&self, other: &Self) -> Self {
         match (self.shape(), other.shape()) {
-            (&[m, k], &[l, n]) if k == l => Self::build(&[m, n], |to| self.matmul_into(other, T::ZERO, None, to)),
+            (&[m, k], &[l, n]) if k == l => {
+                count_or_panic("matmul", &[m, n]);
+                Self::build(&[m, n], |to| self.matmul_into(other, T::ZERO, None, to))
+            }
             (a, b) => shape::mismatch("matmul", &[a, b], "[m, k] and [k, n]"),
         }
     }
@@ -33,6 +36,7 @@ impl<T: Scalar> Tensor<T> {
     pub fn matmul_transposed(&self, other: &Self) -> Self {
         match (self.shape(), other.shape()) {
             (&[m, k], &[n, l]) if k == l => {
+                count_or_panic("matmul_transposed", &[m, n]);
                 let right = other.matrix().transposed();
                 Self::build(&[m, n], |to| self.multiply_into(other, right, T::ZERO, None, to))
             }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Layout, Tensor};
 use crate::Scalar;
-use crate::shape::{self, Shape, broadcast_strides, check_range, copied, element_count};
+use crate::shape::{self, Shape, broadcast_strides, check_range, copied, count_or_panic};
 
 /// Views: the same numbers seen in another order, shape or part.
 impl<T: Scalar> Tensor<T> {
@@ -103,9 +103,11 @@ impl<T: Scalar> Tensor<T> {
     /// The tensor stretched to `shape` by the rules of broadcasting; nothing is copied.
     ///
     /// # Panics
-    /// If this tensor's shape does not stretch to `shape`.
+    /// If this tensor's shape does not stretch to `shape`, or that holds more numbers than
+    /// [`MOST_ELEMENTS`](crate::shape::MOST_ELEMENTS).
     #[track_caller]
     pub fn broadcast_to(&self, shape: &[usize]) -> Self {
+        count_or_panic("broadcast_to", shape);
         match broadcast_strides(self.shape(), &self.strides(), shape) {
             Some(strides) => self.with_layout(self.offset, shape, &strides),
             None => shape::mismatch("broadcast_to", &[self.shape(), shape], "a length of 1 wherever they differ"),
@@ -118,7 +120,7 @@ impl<T: Scalar> Tensor<T> {
     /// If the number of elements differs.
     #[track_caller]
     pub fn reshape(&self, shape: &[usize]) -> Self {
-        if element_count(shape) != self.len() {
+        if count_or_panic("reshape", shape) != self.len() {
             shape::mismatch("reshape", &[self.shape(), shape], "the same number of elements");
         }
         Tensor { layout: Layout::contiguous(shape), ..self.to_contiguous() }

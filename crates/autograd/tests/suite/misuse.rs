@@ -6,6 +6,7 @@ use rewind_autograd::{Parameters, Tape, Tensor, Var, derive};
 
 use crate::refused::{panic_of, refused};
 
+mod counts;
 mod rules;
 
 fn of<'t>(tape: &'t Tape<f64>, shape: &[usize]) -> Var<'t, f64> {

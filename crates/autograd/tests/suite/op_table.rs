@@ -134,7 +134,7 @@ fn elementwise() -> Vec<Row> {
             |x| x[0].map(|a| 3.0 - (-((a + 1.0) * 2.0 - 0.5) / 4.0) + (1.0 - a)),
             |_, v| 3.0 - (-((v[0] + 1.0) * 2.0 - 0.5) / 4.0) + v[0].one_minus();
         "scale_shift" + "number_div", "numbers on the left", [any(&[5])],
-            |x| x[0].map(|a| 1.5 + (2.0 * a) * (3.0 / a) - 1.0 / a), |_, v| 1.5 + (2.0 * v[0]) * (3.0 / v[0]) - 1.0 / v[0];
+            |x| x[0].map(|a| 1.5 + 2.0 * a * a + 3.0 / a - 1.0 / a), |_, v| 1.5 + 2.0 * v[0] * v[0] + 3.0 / v[0] - 1.0 / v[0];
         "maximum", "stretched", [any(&[3, 4]), other(&[4])], |x| x[0].zip(&x[1], f64::max), |_, v| v[0].maximum(v[1]);
         "exp", "", [any(&[3, 4])], |x| x[0].map(f64::exp), |_, v| v[0].exp();
         "ln", "", [positive(&[3, 4])], |x| x[0].map(f64::ln), |_, v| v[0].ln();

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use half::{bf16, f16};
+use rewind_autograd::shape::checked_element_count;
 use rewind_autograd::shape::unravel;
 use rewind_autograd::{Scalar, Tensor};
 use safetensors::Dtype;
@@ -95,8 +96,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     let (mut tensors, mut numbers) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
     for (name, info) in all {
         // Of a tensor without numbers the other axes say nothing about the length of the file, and may be of any size.
-        let room = info.shape.iter().try_fold(size_of::<f64>(), |room, &n| room.checked_mul(n.max(1)));
-        if room.is_none_or(|room| isize::try_from(room).is_err()) {
+        if checked_element_count(&info.shape).is_none() {
             return Err(format!("`{name}` has shape {:?}, more than memory can hold", info.shape));
         }
         numbers.push((info.dtype, start + info.data_offsets.0..start + info.data_offsets.1));

@@ -97,6 +97,19 @@ fn refused(folder: &Folder) -> String {
 }
 
 #[test]
+fn an_empty_tensor_of_impossible_lengths_is_refused() {
+    let folder = Folder::new();
+    let header = r#"{"__metadata__":{"rewind.format":"1"},"w":{"dtype":"F32","shape":[0,1099511627776,1099511627776],"data_offsets":[0,0]}}"#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    fs::write(folder.file(), &bytes).expect("the folder is ours");
+    let wrong = "`w` has shape [0, 1099511627776, 1099511627776], more than memory can hold";
+    assert!(refused(&folder).contains(wrong), "{}", refused(&folder));
+    let error = checkpoint::load_tensors::<f32>(folder.file()).expect_err("this file must be refused");
+    assert!(error.to_string().contains(wrong), "{error}");
+}
+
+#[test]
 fn everything_that_is_wrong_is_said_at_once() {
     let folder = Folder::new();
     let mut other = model::<f32>();

@@ -71,3 +71,12 @@ fn a_view_that_shares_its_numbers_is_clipped_alone() {
     clip_value(&mut g, 1.0).expect("finite");
     assert_eq!((one.item(), numbers(&g)), (2.0, vec![1.0; 5]));
 }
+
+#[test]
+fn the_joint_norm_is_that_of_all_numbers_in_one_tensor() {
+    let (a, b) = (Tensor::full(&[7, 33], 1e19_f32), Tensor::full(&[1], 3e19_f32));
+    let all = Tensor::from_vec([a.to_vec(), b.to_vec()].concat(), &[232]);
+    let joint = joint_norm(&Pair { a, b }).expect("finite");
+    assert_eq!(joint as f32, all.norm());
+    assert!((joint / (240_f64.sqrt() * 1e19) - 1.0).abs() < 1e-7, "{joint}");
+}

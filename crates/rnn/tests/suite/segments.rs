@@ -157,3 +157,14 @@ fn a_time_step_of_a_segment_has_its_number_in_the_sequence() {
     assert!(report.place.scope.ends_with("t=5"), "{report}");
     assert!(report.place.location.file().ends_with("segments.rs"), "{report}");
 }
+
+#[test]
+fn the_loss_of_many_segments_is_their_sum() {
+    // 0.1 a segment: added one by one, the sum of so many would be off by 1e-4.
+    let cell = TanhRnn::<Tensor<f32>>::new(1, 1, &mut StdRng::seed_from_u64(1));
+    let tape = Tape::new();
+    let x = tape.zeros(&[20_000, 1, 1]);
+    let segments = Unroll::new().in_segments(1, &cell, &cell.on(&tape), x, |tape, _, _| tape.scalar(0.1));
+    let loss = f64::from(segments.loss().value().item());
+    assert!((loss / (20_000.0 * f64::from(0.1_f32)) - 1.0).abs() < 1e-6, "{loss}");
+}

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rewind_autograd::ops::layout::stack;
-use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var};
+use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var, parameters};
 use rewind_rnn::optim::{Optimizer, Sgd};
 use rewind_rnn::{Cell, Lstm, Reset, Shards, State, Unroll, unroll};
 
@@ -292,4 +292,19 @@ fn nodes_know_their_layer_time_step_and_gate() {
     }
     let affine = nodes.iter().find(|n| n.name == "affine").expect("the product of the lower layer");
     assert_eq!(affine.parameters, ["0.weight_ih", "0.weight_hh", "0.bias"]);
+}
+
+#[test]
+fn the_sum_over_many_shards_is_right() {
+    parameters! { struct Offset<P> { offset: P } }
+    // 0.1 a shard: added one by one, the sum of so many would be off by 1e-4.
+    let data = vec![(); 20_000];
+    let offset = Offset { offset: Tensor::scalar(0.0_f32) };
+    let on = |threads| {
+        let workers = Shards::new(threads).expect("threads can be started");
+        workers.gradients(&offset, &data, |_, offset, ()| offset.offset * 0.1).gradients.offset.item()
+    };
+    let sum = on(1);
+    assert!((f64::from(sum) / (20_000.0 * f64::from(0.1_f32)) - 1.0).abs() < 1e-6, "{sum}");
+    assert_eq!(on(2).to_bits(), sum.to_bits());
 }
