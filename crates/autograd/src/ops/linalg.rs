@@ -1,6 +1,8 @@
 //! Products of matrices, and the affine map that every gate is made of.
 
-use crate::shape::{Shape, broadcast, broadcasts, copied, count_or_panic, mismatch, same};
+use crate::shape::{
+    MOST_ELEMENTS, Shape, broadcast, broadcasts, checked_element_count, copied, count_or_panic, mismatch, same,
+};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = a·b over the last two axes, leading axes broadcast; ā = ȳ·bᵀ, b̄ = aᵀ·ȳ, deferred where b is one matrix.
@@ -114,6 +116,16 @@ impl<T: Scalar> Op<T> for Affine {
 #[inline]
 #[track_caller]
 fn check_result<'t, T: Scalar>(op: &str, a: Var<'t, T>, b: Var<'t, T>, width: impl Fn(&[usize]) -> usize) {
+    // A product of a matrix is as large as its rows times its width: no shape has to be made to know that.
+    let fits = a.with_shapes(b, |a, b| match (a, b) {
+        ([rows @ .., _], [_, _]) => {
+            checked_element_count(rows).is_some_and(|rows| rows.max(1).saturating_mul(width(b)) <= MOST_ELEMENTS)
+        }
+        _ => false,
+    });
+    if fits {
+        return;
+    }
     let shape = a.with_shapes(b, |a, b| {
         let leads = (&a[..a.len() - 2], &b[..b.len() - 2]);
         let mut shape =

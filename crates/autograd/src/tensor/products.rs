@@ -103,6 +103,9 @@ impl<T: Scalar> Tensor<T> {
         let gathered = bias.filter(|bias| !bias.is_contiguous()).map(Self::to_contiguous);
         let row = gathered.as_ref().or(bias).and_then(Self::as_slice);
         let whole = |a: Matrix<'_, T>, to: &mut [T]| {
+            if a.cols <= DEPTH {
+                return multiply(a, b, beta, row, to, &pack);
+            }
             in_depth(a, b, 0, beta, to, &|a, b, first, beta, to| {
                 let bias = row.filter(|_| first == 0);
                 multiply(a, b, beta, bias, to, &|offset, part| pack(first * b.row_stride + offset, part));
@@ -160,15 +163,19 @@ fn scale_and_add<T: Scalar>(to: &mut [T], beta: T, bias: Option<&Tensor<T>>) {
 /// Numbers of depth that a product adds one block after another, in blocks of [`ROWS_AT_ONCE`] as the kernel does.
 const DEPTH: usize = 16 * ROWS_AT_ONCE;
 
+/// Multiplies a part of the depth: `(a, b, first, beta, to)`.
+type PartOfProduct<'f, T> = dyn Fn(Matrix<'_, T>, Matrix<'_, T>, usize, T, &mut [T]) + 'f;
+
 /// `to = a·b + beta·to` by `product(a, b, first, beta, to)` of parts of the depth, each from `first` on: more depth than the
 /// kernel should add block after block is summed in halves, so that the error grows with its logarithm.
+#[inline(never)]
 fn in_depth<T: Scalar>(
     a: Matrix<'_, T>,
     b: Matrix<'_, T>,
     first: usize,
     beta: T,
     to: &mut [T],
-    product: &dyn Fn(Matrix<'_, T>, Matrix<'_, T>, usize, T, &mut [T]),
+    product: &PartOfProduct<'_, T>,
 ) {
     if a.cols <= DEPTH {
         return product(a, b, first, beta, to);
