@@ -221,8 +221,10 @@ impl<T: Scalar> ValueSum<T> {
     #[inline]
     pub(crate) fn add_dense(&mut self, g: Tensor<T>) {
         if self.is_empty() {
-            self.dense = g;
-        } else if self.dense.is_shared() {
+            (self.dense, self.added) = (g, 1);
+            return;
+        }
+        if self.dense.is_shared() {
             // Into numbers that nobody else holds: those of a view, as a part of a sequence's cotangent is, would be copied first.
             let sum = std::mem::replace(&mut self.dense, g);
             self.dense.add_assign(&sum);
@@ -262,7 +264,8 @@ impl<T: Scalar> ValueSum<T> {
     pub(crate) fn add<'t>(&mut self, term: Term<'t, T>, input: Var<'t, T>, source: &impl Source<'t, T>) {
         match term.0 {
             Kind::Zero => {}
-            Kind::Dense(g) if self.is_empty() || self.dense.is_shared() => self.add_dense(source.take(g)),
+            Kind::Dense(g) if self.is_empty() => (self.dense, self.added) = (source.take(g), 1),
+            Kind::Dense(g) if self.dense.is_shared() => self.add_dense(source.take(g)),
             Kind::Dense(g) => {
                 source.read(g, |g| self.dense.add_assign(g));
                 self.count(1);
