@@ -6,8 +6,7 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use half::{bf16, f16};
-use rewind_autograd::shape::checked_element_count;
-use rewind_autograd::shape::unravel;
+use rewind_autograd::shape::{checked_element_count, unravel};
 use rewind_autograd::{Scalar, Tensor};
 use safetensors::Dtype;
 

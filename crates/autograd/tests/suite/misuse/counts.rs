@@ -6,7 +6,7 @@ use rewind_autograd::ops::linalg::affine;
 use rewind_autograd::shape::{MOST_ELEMENTS, checked_element_count, element_count};
 use rewind_autograd::{Tape, Tensor};
 
-use crate::refused::{panic_of, refused};
+use crate::refused::refused;
 
 const MOST: &str = "expected lengths whose product is at most 1152921504606846975";
 
