@@ -109,7 +109,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// Layer normalisation over the last axis: (x - mean)/√(variance + eps)·gain + bias, the variance that of the
-    /// population (Ba et al. 2016). x `[…, n]`, gain and bias `[n]`.
+    /// population (Ba et al. 2016). x `[…, n]`, gain and bias `[n]`. Numbers whose squares overflow are normalised as all others.
     ///
     /// # Panics
     /// If x is a scalar, or gain or bias do not broadcast to its shape.
@@ -125,7 +125,33 @@ impl<'t, T: Scalar> Var<'t, T> {
             mismatch("layer_norm", &[&shape, &gain.shape(), &bias.shape()], "gain and bias that stretch to x");
         }
         let centred = self - self.mean_axis(axis).unsqueeze(axis);
-        let variance = centred.square().mean_axis(axis).unsqueeze(axis);
-        centred / (variance + eps).sqrt() * gain + bias
+        let normalised = match units(&centred.value()) {
+            None => {
+                let variance = centred.square().mean_axis(axis).unsqueeze(axis);
+                centred / (variance + eps).sqrt()
+            }
+            // Both sides of the quotient in a unit in which squares do not overflow. It cancels, so it is a constant.
+            Some(units) => {
+                let eps = self.tape().constant(units.map(|unit| eps / unit / unit));
+                let centred = centred / self.tape().constant(units);
+                let variance = centred.square().mean_axis(axis).unsqueeze(axis);
+                centred / (variance + eps).sqrt()
+            }
+        };
+        normalised * gain + bias
     }
+}
+
+/// For every row of `x` a power of two next to its largest number if that is so large that squares may overflow, else 1;
+/// `None` if all are 1.
+fn units<T: Scalar>(x: &Tensor<T>) -> Option<Tensor<T>> {
+    const LARGE: f64 = 1e15;
+    let axis = x.rank() - 1;
+    let largest = x.fold_axis(axis, T::ZERO, |a, b| if b.abs() > a { b.abs() } else { a });
+    let unit = |largest: T| {
+        let largest = largest.to_f64();
+        if largest > LARGE && largest.is_finite() { T::from_f64(largest.log2().floor().exp2()) } else { T::ONE }
+    };
+    let units = largest.map(unit);
+    units.to_vec().iter().any(|&unit| unit != T::ONE).then(|| units.unsqueeze(axis))
 }

@@ -117,3 +117,37 @@ fn naive_forms_are_found_wrong() {
         assert!(!check::<f32>(&case, name, narrow, f32::MIN_POSITIVE.into()).is_empty(), "{name} in f32");
     }
 }
+
+/// Layer norm of rows that are `size` times as large as [1, -2, 4] and [0.5, 0.25, -3], and its gradient.
+fn layer_norm<T: Scalar>(sizes: [f64; 2]) -> [Vec<f64>; 2] {
+    let tape = Tape::<T>::new();
+    let rows = [[1.0, -2.0, 4.0], [0.5, 0.25, -3.0]];
+    let x = tape.leaf(Tensor::from_fn(&[2, 3], |i| T::from_f64(sizes[i / 3] * rows[i / 3][i % 3])));
+    let [gain, bias] = [1.5, 0.25].map(|x| tape.constant(Tensor::full(&[3], T::from_f64(x))));
+    let y = x.layer_norm(gain, bias, T::ZERO);
+    let gradient = y.square().sum().backward().get(x);
+    [y.value(), gradient].map(|x| x.to_vec().into_iter().map(Scalar::to_f64).collect())
+}
+
+/// Without eps, larger rows have the same normal form and a gradient that is as much smaller.
+fn layer_norm_of_large_rows<T: Scalar>(sizes: [f64; 2]) {
+    let [plain, slope] = layer_norm::<T>([1.0, 1.0]);
+    let [large, large_slope] = layer_norm::<T>(sizes);
+    let near = |a: f64, b: f64, scale: f64| (a - b).abs() <= 64.0 * T::EPSILON.to_f64() * scale;
+    for i in 0..6 {
+        assert!(near(large[i], plain[i], 1.0), "{} {sizes:?}: {large:?}, expected {plain:?}", T::NAME);
+        let found = large_slope[i] * sizes[i / 3];
+        assert!(near(found, slope[i], 4.0), "{} {sizes:?}: {found} at {i}, expected {slope:?}", T::NAME);
+    }
+}
+
+#[test]
+fn layer_norm_does_not_overflow_where_its_result_does_not() {
+    for size in [1e10, 1e15, 1e18, 1e20, 1e30, 3e37] {
+        layer_norm_of_large_rows::<f32>([size, 1.0]);
+        layer_norm_of_large_rows::<f32>([0.125, size]);
+        layer_norm_of_large_rows::<f64>([size, size]);
+    }
+    layer_norm_of_large_rows::<f64>([1e200, 3.0]);
+    layer_norm_of_large_rows::<f64>([1e300, 1e160]);
+}
