@@ -104,12 +104,14 @@ pub trait Parameters<P>: Sized {
     fn zip<R, Q>(&self, other: &Self::With<R>, mut f: impl FnMut(&str, &P, &R) -> Q) -> Self::With<Q> {
         let (ours, theirs) = (self.names(), other.names());
         if ours != theirs {
-            let first = ours.iter().zip(&theirs).find(|(a, b)| a != b);
-            let (a, b) = first.map_or(("", ""), |(a, b)| (a, b));
+            let at = ours.iter().zip(&theirs).take_while(|(a, b)| a == b).count();
+            let name = |names: &[String]| names.get(at).map_or("no leaf".to_owned(), |name| format!("`{name}`"));
             panic!(
-                "zip: modules of {} and {} leaves do not pair up, first at {a:?} and {b:?}",
+                "zip: modules of {} and {} leaves do not pair up, first at {} and {}",
                 ours.len(),
-                theirs.len()
+                theirs.len(),
+                name(&ours),
+                name(&theirs)
             );
         }
         let mut rest = other.leaves().into_iter();
@@ -354,7 +356,8 @@ impl<P> Parameters<P> for () {
 /// assert_eq!(on_tape.names(), ["body.weight", "head.weight"]);
 /// ```
 ///
-/// A field that is neither is refused with a note that names `#[setting]`:
+/// Bounds, lifetimes, constants and fields without names are refused by one sentence, and a field that is neither leaf, module nor
+/// setting with a note that names `#[setting]`:
 ///
 /// ```compile_fail,E0277
 /// rewind_autograd::parameters! { struct Layer<P> { weight: P, heads: Vec<usize> } }
@@ -500,5 +503,12 @@ macro_rules! parameters {
     };
     (@map setting [$self:ident.$field:ident, $($ignored:tt)*]) => {
         $self.$field.clone()
+    };
+
+    ($($other:tt)*) => {
+        ::std::compile_error!(
+            "`parameters!` takes `struct Name<P, M, …> { field: Type, … }`: a struct with named fields, generic in its leaf and in \
+             modules, without bounds, lifetimes or constants"
+        );
     };
 }

@@ -38,7 +38,7 @@ parameters! {
 /// wrong, the report also names the smallest T and B at which it is.
 ///
 /// # Panics
-/// If one of the sizes is 0, or the cell does not take that many features.
+/// If one of the sizes is 0. A cell that does not take that many features is an invalid report.
 #[track_caller]
 pub fn cell<M>(cell: &M, sizes: [usize; 3]) -> Report
 where

@@ -5,7 +5,7 @@ use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
 use crate::cell::{Cell, first_state};
 use crate::init;
-use crate::sizes::{check_learned, check_sizes, check_step};
+use crate::sizes::{check_learned, check_parameters, check_sizes, check_step, rows};
 
 /// Where the reset gate of a [`Gru`] acts. The two forms have the same parameters and are different functions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,7 @@ parameters! {
     /// let x = tape.zeros(&[7, 2, 3]);
     /// assert_eq!(unroll(&gru.on(&tape), x).last.shape().as_slice(), [2, 5]);
     /// ```
+    #[derive(PartialEq)]
     pub struct Gru<P> {
         /// W_r, W_z and W_n side by side, `[I, 3H]`.
         pub weight_ih: P,
@@ -103,20 +104,33 @@ impl<'t, T: Scalar> Cell<'t, T> for Gru<Var<'t, T>> {
         first_state(self.initial, self.weight_hh, batch, hidden)
     }
 
+    #[track_caller]
     fn features(&self) -> Option<usize> {
         Some(self.sizes()[0])
     }
 }
 
 impl<'t, T: Scalar> Gru<Var<'t, T>> {
-    /// I and H.
+    /// I and H, if all parameters fit them.
+    #[track_caller]
     fn sizes(&self) -> [usize; 2] {
-        [self.weight_ih.shape()[0], self.weight_hn.shape()[0]]
+        let [inputs, hidden] = [rows(self.weight_ih), rows(self.weight_hn)];
+        check_parameters(
+            "Gru",
+            &[
+                ("weight_ih", Some(self.weight_ih), &[inputs, 3 * hidden]),
+                ("weight_hh", Some(self.weight_hh), &[hidden, 2 * hidden]),
+                ("weight_hn", Some(self.weight_hn), &[hidden, hidden]),
+                ("bias", self.bias, &[3 * hidden]),
+                ("bias_hn", self.bias_hn, &[hidden]),
+            ],
+        );
+        [inputs, hidden]
     }
 
     /// The equations. Apart from `step`, whose caller's line would else be that of every node.
     fn next(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        let [_, hidden] = self.sizes();
+        let hidden = rows(self.weight_hn);
         let x = x.affine(self.weight_ih, self.bias);
         let [r, z] = (x.slice(1, 0..2 * hidden) + h.matmul(self.weight_hh)).sigmoid().split_named(1, &["r", "z"]);
         let n = {

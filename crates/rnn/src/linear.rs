@@ -4,6 +4,7 @@ use rand::Rng;
 use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
 use crate::init;
+use crate::sizes::check_parameters;
 
 parameters! {
     /// y = x·weight + bias: x `[…, I]`, y `[…, O]`.
@@ -19,6 +20,7 @@ parameters! {
     /// let logits = read_out.on(&tape).forward(hidden);
     /// assert_eq!(logits.shape().as_slice(), [5, 3]);
     /// ```
+    #[derive(PartialEq)]
     pub struct Linear<P> {
         /// `[I, O]`.
         pub weight: P,
@@ -43,10 +45,15 @@ impl<'t, T: Scalar> Linear<Var<'t, T>> {
     /// x·weight + bias: x `[…, I]` → `[…, O]`; every time step and sequence of `[T, B, I]` at once.
     ///
     /// # Panics
-    /// If the last axis of `x` is not I, or `x` has fewer than two axes.
+    /// If the last axis of `x` is not I, `x` has fewer than two axes, or the bias is not a number for each column of the weight.
     #[track_caller]
     pub fn forward(&self, x: Var<'t, T>) -> Var<'t, T> {
-        let (shape, inputs) = (x.shape(), self.weight.shape()[0]);
+        let weight = self.weight.shape();
+        let &[inputs, outputs] = weight.as_slice() else {
+            panic!("Linear: weight has shape {:?}; expected [I, O]", weight.as_slice());
+        };
+        check_parameters("Linear", &[("bias", self.bias, &[outputs])]);
+        let shape = x.shape();
         if shape.len() < 2 || shape.last() != Some(&inputs) {
             panic!("Linear: takes x […, {inputs}], of two axes at least; got x {:?}", shape.as_slice());
         }

@@ -6,7 +6,7 @@ use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
 use crate::cell::{Cell, State, first_state};
 use crate::init;
-use crate::sizes::{check_learned, check_sizes, check_step};
+use crate::sizes::{check_learned, check_parameters, check_sizes, check_step, rows};
 
 parameters! {
     /// The LSTM (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000):
@@ -32,6 +32,7 @@ parameters! {
     /// let x = tape.zeros(&[7, 2, 3]);
     /// assert_eq!(unroll(&lstm.on(&tape), x).last.cell.shape().as_slice(), [2, 5]);
     /// ```
+    #[derive(PartialEq)]
     pub struct Lstm<P> {
         /// W, `[I, 4H]`.
         pub weight_ih: P,
@@ -121,15 +122,26 @@ impl<'t, T: Scalar> Cell<'t, T> for Lstm<Var<'t, T>> {
         }
     }
 
+    #[track_caller]
     fn features(&self) -> Option<usize> {
         Some(self.sizes()[0])
     }
 }
 
 impl<'t, T: Scalar> Lstm<Var<'t, T>> {
-    /// I and H.
+    /// I and H, if all parameters fit them.
+    #[track_caller]
     fn sizes(&self) -> [usize; 2] {
-        [self.weight_ih.shape()[0], self.weight_hh.shape()[0]]
+        let [inputs, hidden] = [rows(self.weight_ih), rows(self.weight_hh)];
+        check_parameters(
+            "Lstm",
+            &[
+                ("weight_ih", Some(self.weight_ih), &[inputs, 4 * hidden]),
+                ("weight_hh", Some(self.weight_hh), &[hidden, 4 * hidden]),
+                ("bias", self.bias, &[4 * hidden]),
+            ],
+        );
+        [inputs, hidden]
     }
 
     /// The equations. Apart from `step`, whose caller's line would else be that of every node.

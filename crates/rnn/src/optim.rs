@@ -50,6 +50,14 @@ pub trait Optimizer<T: Scalar> {
     /// is not counted.
     fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<(), OptimError>;
 
+    /// What kind of optimiser it is, the name of its type unless it says otherwise: `Adam`. A saved run goes on with the same kind,
+    /// which the names of moments alone do not tell.
+    fn name(&self) -> String {
+        let full = std::any::type_name::<Self>();
+        let path = full.split('<').next().unwrap_or(full);
+        path.rsplit("::").next().unwrap_or(path).to_owned()
+    }
+
     /// The learning rate of the next step.
     fn learning_rate(&self) -> f64;
 

@@ -71,11 +71,18 @@ impl<T: Scalar> Shards<T> {
         if data.is_empty() {
             panic!("gradients: no shard given; expected one at least");
         }
-        let mut results = self.run(data.len(), |shard, tape| {
+        let results = self.run(data.len(), |shard, tape| {
             let on_tape = module.on(tape);
             let loss = loss(tape, &on_tape, &data[shard]);
-            (loss.value().item(), loss.backward().of(&on_tape))
+            if loss.element_count() != 1 {
+                return Err(loss.shape());
+            }
+            Ok((loss.value().item(), loss.backward().of(&on_tape)))
         });
+        if let Some((shard, Err(shape))) = results.iter().enumerate().find(|(_, result)| result.is_err()) {
+            panic!("gradients: the loss of shard {shard} has shape {:?}; expected a scalar", shape.as_slice());
+        }
+        let mut results: Vec<_> = results.into_iter().flatten().collect();
         let losses = results.iter().map(|(loss, _)| *loss).collect();
         add_up(&mut results);
         let (_, gradients) = results.swap_remove(0);

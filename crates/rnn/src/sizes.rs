@@ -19,6 +19,32 @@ pub(crate) fn check_sizes(cell: &str, inputs: usize, hidden: usize) {
     }
 }
 
+/// Panics at the caller's line if a parameter has another shape than the sizes of the cell demand: some others would be broadcast,
+/// and the rest be refused by an op that knows no parameter.
+#[inline]
+#[track_caller]
+pub(crate) fn check_parameters<T: Scalar>(cell: &str, parameters: &[(&str, Option<Var<'_, T>>, &[usize])]) {
+    for (name, parameter, expected) in parameters {
+        if let Some(parameter) = parameter
+            && parameter.shape()[..] != **expected
+        {
+            refuse_parameter(cell, name, &parameter.shape(), expected);
+        }
+    }
+}
+
+#[cold]
+#[track_caller]
+fn refuse_parameter(cell: &str, name: &str, found: &[usize], expected: &[usize]) -> ! {
+    panic!("{cell}: {name} has shape {found:?}; expected {expected:?}, by the rows of its weights")
+}
+
+/// The number of rows of a weight; 0 for a scalar, which fits nowhere.
+#[inline]
+pub(crate) fn rows<T: Scalar>(weight: Var<'_, T>) -> usize {
+    weight.shape().first().copied().unwrap_or(0)
+}
+
 /// Panics at the caller's line unless x is `[B, inputs]` and every part of the state `[B, hidden]`, with one B.
 #[inline]
 #[track_caller]
@@ -83,6 +109,14 @@ pub(crate) fn check_features<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t,
     {
         let name = name_of::<C>();
         panic!("unroll: {name} takes x [T, B, {features}], {features} features; got x {:?}", shape.as_slice());
+    }
+}
+
+/// Panics at the caller's line if the first state lives on another tape than x: that of the cell, if it was not given.
+#[track_caller]
+pub(crate) fn check_tape<'t, T: Scalar, C: Cell<'t, T>>(_cell: &C, first: &C::State, x: Var<'t, T>) {
+    if parts(first).iter().any(|part| !std::ptr::eq(part.tape(), x.tape())) {
+        panic!("unroll: {} or its first state lives on another tape than x", name_of::<C>());
     }
 }
 

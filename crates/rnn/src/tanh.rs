@@ -6,7 +6,7 @@ use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
 use crate::cell::{Cell, first_state};
 use crate::init;
-use crate::sizes::{check_learned, check_sizes, check_step};
+use crate::sizes::{check_learned, check_parameters, check_sizes, check_step, rows};
 
 parameters! {
     /// The tanh-RNN (Elman 1990):
@@ -27,6 +27,7 @@ parameters! {
     /// let x = tape.zeros(&[7, 2, 3]);
     /// assert_eq!(unroll(&rnn.on(&tape), x).last.shape().as_slice(), [2, 5]);
     /// ```
+    #[derive(PartialEq)]
     pub struct TanhRnn<P> {
         /// W, `[I, H]`.
         pub weight_ih: P,
@@ -78,15 +79,26 @@ impl<'t, T: Scalar> Cell<'t, T> for TanhRnn<Var<'t, T>> {
         first_state(self.initial, self.weight_hh, batch, hidden)
     }
 
+    #[track_caller]
     fn features(&self) -> Option<usize> {
         Some(self.sizes()[0])
     }
 }
 
 impl<'t, T: Scalar> TanhRnn<Var<'t, T>> {
-    /// I and H.
+    /// I and H, if all parameters fit them.
+    #[track_caller]
     fn sizes(&self) -> [usize; 2] {
-        [self.weight_ih.shape()[0], self.weight_hh.shape()[0]]
+        let [inputs, hidden] = [rows(self.weight_ih), rows(self.weight_hh)];
+        check_parameters(
+            "TanhRnn",
+            &[
+                ("weight_ih", Some(self.weight_ih), &[inputs, hidden]),
+                ("weight_hh", Some(self.weight_hh), &[hidden, hidden]),
+                ("bias", self.bias, &[hidden]),
+            ],
+        );
+        [inputs, hidden]
     }
 
     /// The equations. Apart from `step`, whose caller's line would else be that of every node.

@@ -4,7 +4,7 @@ use rewind_autograd::ops::layout::stack;
 use rewind_autograd::{List, Scalar, Tensor, Var};
 
 use crate::cell::{Cell, State, parts};
-use crate::sizes::{StateShapes, check_features, check_input, check_lengths};
+use crate::sizes::{StateShapes, check_features, check_input, check_lengths, check_tape};
 
 /// Every step of `cell` over `x` `[T, B, I]`, from its own first state. Sequences of one length; see [`Unroll`] for
 /// padded batches, other first states and backward time.
@@ -98,6 +98,7 @@ impl<'a, S> Unroll<'a, S> {
     /// - If `x` has not three axes, there is no time step, or the lengths do not fit: one for each sequence, from 1 to T.
     /// - If the cell says that it reads another number of [features](Cell::features), or a part of the first state does not have a
     ///   row for each sequence of `x`.
+    /// - If the first state, which comes from the cell, lives on another tape than `x`.
     /// - If a step gives a part of the state another shape than it got. It would be stretched without a word: the state of one
     ///   sequence to a batch.
     #[track_caller]
@@ -112,6 +113,7 @@ impl<'a, S> Unroll<'a, S> {
         check_features(cell, x);
         let zero = x.tape().scalar(T::ZERO);
         let mut state = self.first.first(cell, batch);
+        check_tape(cell, &state, x);
         let shapes = StateShapes::of_first(cell, &state, x);
         let mut states = x.tape().list(steps);
         for k in 0..steps {

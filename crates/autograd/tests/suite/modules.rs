@@ -4,6 +4,8 @@ use std::marker::PhantomData;
 
 use rewind_autograd::{OnTape, Parameters, Tape, Tensor, parameters};
 
+use crate::refused::panic_of;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 enum Kind {
     #[default]
@@ -101,4 +103,12 @@ fn a_module_of_modules_alone_holds_the_place_of_its_leaf() {
     let product = on_tape.forward.a * on_tape.backward[0].a * on_tape.backward[1].a;
     let gradients: Bidirectional<Tensor<f64>, _, _> = product.backward().of(&on_tape);
     assert_eq!(gradients.leaves().into_iter().map(Tensor::item).collect::<Vec<_>>(), [12.0, 8.0, 6.0]);
+}
+
+#[test]
+fn the_first_leaf_that_does_not_pair_up_is_named() {
+    let habit = |bias| Habit { weight: 1, bias, kind: Kind::Plain };
+    let zip = |a: Habit<i32>, b: Habit<i32>| a.zip(&b, |_, a, b| a + b);
+    let found = panic_of(|| zip(habit(Some(2)), habit(None))).2;
+    assert_eq!(found, "zip: modules of 2 and 1 leaves do not pair up, first at `bias` and no leaf");
 }

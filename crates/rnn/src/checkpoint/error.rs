@@ -74,8 +74,8 @@ pub enum CheckpointError {
     },
     /// The file holds no optimiser to go on with.
     #[error(
-        "checkpoint {path:?}: its metadata key `{key}` is {}; expected a number, as `checkpoint::save_training` writes \
-         it",
+        "checkpoint {path:?}: holds no optimiser to go on with, its metadata key `{key}` is {}; expected a file of \
+         `checkpoint::save_training`",
         .found.as_ref().map_or("missing".to_owned(), |value| format!("{value:?}"))
     )]
     NoTraining {
@@ -85,6 +85,16 @@ pub enum CheckpointError {
         key: &'static str,
         /// What stands there, if anything.
         found: Option<String>,
+    },
+    /// The run was saved with another kind of optimiser. Their moments may have the same names and mean something else.
+    #[error("checkpoint {path:?}: holds the state of {found}; expected that of {expected}")]
+    OtherOptimizer {
+        /// The file.
+        path: PathBuf,
+        /// The kind that saved it.
+        found: String,
+        /// The kind that is to go on.
+        expected: String,
     },
     /// The optimiser in the file is of another kind.
     #[error("checkpoint {path:?}: {source}")]

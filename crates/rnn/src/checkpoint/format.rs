@@ -136,7 +136,8 @@ pub(super) fn decode<T: Scalar>(
         }
         other => {
             let (name, found) = (name.to_owned(), other.to_string().to_lowercase());
-            Err(Problem::Type { name, found, expected: T::NAME })
+            let expected = if convert { "f16, bf16, f32 or f64" } else { T::NAME };
+            Err(Problem::Type { name, found, expected })
         }
     }
 }

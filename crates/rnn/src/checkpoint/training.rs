@@ -15,6 +15,7 @@ const OPTIMIZER: &str = "optimizer:";
 
 /// The metadata keys of what is no tensor.
 const STEPS_KEY: &str = "rewind.steps";
+const OPTIMIZER_KEY: &str = "rewind.optimizer";
 const LEARNING_RATE_KEY: &str = "rewind.learning_rate";
 
 /// Saves all that a run needs to go on: every leaf of `model` as [`save`](super::save) does, the moments of
@@ -68,7 +69,8 @@ pub fn save_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     tensors.extend(state.tensors.into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor)));
     // The shortest text that reads back to the same number.
     let rate = format!("{:?}", optimizer.learning_rate());
-    write(path, &tensors, metadata, &[(STEPS_KEY, state.steps.to_string()), (LEARNING_RATE_KEY, rate)])
+    let own = [(OPTIMIZER_KEY, optimizer.name()), (STEPS_KEY, state.steps.to_string()), (LEARNING_RATE_KEY, rate)];
+    write(path, &tensors, metadata, &own)
 }
 
 /// Loads what [`save_training`] saved into a model and an optimiser made as those were, and returns the metadata. The
@@ -85,6 +87,10 @@ pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
 ) -> Result<Metadata, CheckpointError> {
     let file = TensorFile::open(path)?;
     let metadata = own(&file)?;
+    let (found, expected) = (setting::<String>(&file, OPTIMIZER_KEY)?, optimizer.name());
+    if found != expected {
+        return Err(CheckpointError::OtherOptimizer { path: file.path().to_owned(), found, expected });
+    }
     let steps = setting(&file, STEPS_KEY)?;
     let learning_rate = setting(&file, LEARNING_RATE_KEY)?;
     let loaded = read_module(&file, model, Numbers::AsStored)?;

@@ -180,22 +180,26 @@ impl<T: Scalar> FromTorch for Gru<Tensor<T>> {
 impl<T: Scalar> FromTorch for Linear<Tensor<T>> {
     type Name = str;
     fn read_torch(file: &TensorFile, name: &str, numbers: Numbers) -> Result<Self, CheckpointError> {
-        let read = |parameter: &str, fits: &dyn Fn(&[usize]) -> bool, expected: String| {
+        let mut problems = Vec::new();
+        let mut read = |parameter: &str, fits: &dyn Fn(&[usize]) -> bool, expected: String| {
             let name = joined(name, parameter);
-            let tensor: Tensor<T> =
-                read_finite(file, &name, numbers).map_err(|problem| file.mismatch(vec![problem]))?;
-            if fits(tensor.shape()) {
-                return Ok(tensor);
-            }
-            let found = tensor.shape().to_vec();
-            Err(file.mismatch(vec![Problem::Layout { name, found, expected }]))
+            let tensor: Result<Tensor<T>, _> = read_finite(file, &name, numbers);
+            let found = tensor.and_then(|tensor| {
+                let found = tensor.shape().to_vec();
+                if fits(&found) { Ok(tensor) } else { Err(Problem::Layout { name, found, expected }) }
+            });
+            found.map_err(|problem| problems.push(problem)).ok()
         };
         let is_matrix = |shape: &[usize]| matches!(shape, [outputs, inputs] if outputs * inputs > 0);
-        let weight = read("weight", &is_matrix, "[O, I], outputs and inputs".to_owned())?;
-        let outputs = weight.shape()[0];
-        let bias = file
-            .has(&joined(name, "bias"))
-            .then(|| read("bias", &|shape| shape == [outputs], format!("[{outputs}], as the weight has rows")));
-        Ok(Linear { weight: transposed(&weight), bias: bias.transpose()? })
+        let weight = read("weight", &is_matrix, "[O, I], outputs and inputs".to_owned());
+        // Of a weight that is not good, nothing can be said of the outputs.
+        let outputs = weight.as_ref().map(|weight| weight.shape()[0]);
+        let is_row = |shape: &[usize]| shape.len() == 1 && outputs.is_none_or(|outputs| shape == [outputs]);
+        let expected = outputs.map_or("[O]".to_owned(), |outputs| format!("[{outputs}], as the weight has rows"));
+        let bias = file.has(&joined(name, "bias")).then(|| read("bias", &is_row, expected)).flatten();
+        match weight {
+            Some(weight) if problems.is_empty() => Ok(Linear { weight: transposed(&weight), bias }),
+            _ => Err(file.mismatch(problems)),
+        }
     }
 }

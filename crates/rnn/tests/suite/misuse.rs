@@ -1,7 +1,7 @@
 //! Sizes that do not fit are refused by the name of the cell and the time step, at the line of the program that brought them.
 
 use rewind_autograd::{OnTape, Tape, Tensor, Var, parameters};
-use rewind_rnn::{Cell, Linear, LstmState, Reset, State, Unroll, unroll};
+use rewind_rnn::{Cell, Gru, Linear, Lstm, LstmState, Reset, Shards, State, TanhRnn, Unroll, unroll};
 
 use crate::cells::{gru, lstm, random, tanh};
 use crate::refused::{panic_of, refused};
@@ -54,6 +54,57 @@ fn a_step_alone_says_what_it_takes() {
         lstm.step(x(&tape, &[2, 3]), LstmState { hidden: two, cell: one })
     );
     assert_eq!(lstm.step(x(&tape, &[2, 3]), LstmState { hidden: two, cell: two }).cell.shape().as_slice(), [2, 5]);
+}
+
+#[test]
+fn parameters_that_do_not_fit_each_other_are_named() {
+    let tape = Tape::new();
+    let rows = x(&tape, &[7, 2, 3]);
+    let step = x(&tape, &[2, 3]);
+    let good = lstm(3, 5).on(&tape);
+    let why = "by the rows of its weights";
+    // Four gates of one unit, which broadcasting would stretch to five.
+    let narrow = Lstm { weight_ih: x(&tape, &[3, 4]), weight_hh: x(&tape, &[5, 4]), bias: None, ..good.clone() };
+    refused!(format!("Lstm: weight_ih has shape [3, 4]; expected [3, 20], {why}"), unroll(&narrow, rows));
+    let state = LstmState { hidden: x(&tape, &[2, 5]), cell: x(&tape, &[2, 5]) };
+    refused!(format!("Lstm: weight_ih has shape [3, 4]; expected [3, 20], {why}"), narrow.step(step, state));
+    refused!(format!("Lstm: weight_ih has shape [3, 4]; expected [3, 20], {why}"), {
+        Unroll::new().from(state).run(&narrow, rows)
+    });
+    let scalar = Lstm { weight_hh: tape.scalar(0.5), ..good.clone() };
+    refused!(format!("Lstm: weight_ih has shape [3, 20]; expected [3, 0], {why}"), unroll(&scalar, rows));
+    let bias = Lstm { bias: Some(x(&tape, &[5])), ..good };
+    refused!(format!("Lstm: bias has shape [5]; expected [20], {why}"), unroll(&bias, rows));
+    for reset in [Reset::AfterProduct, Reset::BeforeProduct] {
+        let good = gru(3, 5, reset).on(&tape);
+        let narrow = Gru { weight_hh: x(&tape, &[5, 1]), ..good.clone() };
+        refused!(format!("Gru: weight_hh has shape [5, 1]; expected [5, 10], {why}"), unroll(&narrow, rows));
+        let bias = Gru { bias_hn: Some(x(&tape, &[1])), ..good };
+        refused!(format!("Gru: bias_hn has shape [1]; expected [5], {why}"), unroll(&bias, rows));
+    }
+    let tanh = TanhRnn { weight_ih: x(&tape, &[3, 1]), ..tanh(3, 5).on(&tape) };
+    refused!(format!("TanhRnn: weight_ih has shape [3, 1]; expected [3, 5], {why}"), unroll(&tanh, rows));
+    let read_out = Linear { weight: x(&tape, &[3, 4]), bias: Some(x(&tape, &[1])) };
+    refused!(format!("Linear: bias has shape [1]; expected [4], {why}"), read_out.forward(step));
+}
+
+#[test]
+fn a_cell_on_another_tape_than_its_input() {
+    let (tape, other) = (Tape::new(), Tape::new());
+    let lstm = lstm(3, 5).on(&other);
+    refused!("unroll: Lstm or its first state lives on another tape than x", unroll(&lstm, x(&tape, &[7, 2, 3])));
+}
+
+#[test]
+fn a_loss_of_a_shard_that_is_no_scalar() {
+    let shards = Shards::<f64>::new(2).expect("threads");
+    let module = lstm(3, 5);
+    refused!("gradients: the loss of shard 1 has shape [7, 2, 5]; expected a scalar", {
+        shards.gradients(&module, &[1, 2], |tape, lstm, &batch| {
+            let outputs = unroll(lstm, x(tape, &[7, batch, 3])).outputs();
+            if batch == 1 { outputs.sum() } else { outputs }
+        })
+    });
 }
 
 #[test]

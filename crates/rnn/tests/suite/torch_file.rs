@@ -258,7 +258,16 @@ fn numbers_that_are_none_are_named() {
     };
     let linear = |path: &PathBuf| Linear::<Tensor<f32>>::load_torch(path, "head", Numbers::Converted);
     let whole = Scratch::of(&bytes(&header("I32", 8), &[0; 8]));
-    assert_eq!(whole.refused(linear), "does not fit, 1 thing wrong:\n  `head.weight` holds i32; expected f32");
+    let expected = "expected f16, bf16, f32 or f64";
+    assert_eq!(whole.refused(linear), format!("does not fit, 1 thing wrong:\n  `head.weight` holds i32; {expected}"));
+    let both = "{\"head.bias\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]},\
+                \"head.weight\":{\"dtype\":\"I32\",\"shape\":[1,2],\"data_offsets\":[8,16]}}";
+    assert_eq!(
+        Scratch::of(&bytes(both, &[0; 16])).refused(linear),
+        format!(
+            "does not fit, 2 things wrong:\n  `head.weight` holds i32; {expected}\n  `head.bias` holds i64; {expected}"
+        )
+    );
     let nan = Scratch::of(&bytes(&header("F16", 4), &[0, 0, 0, 0x7e]));
     let found = nan.refused(linear);
     assert_eq!(found, "does not fit, 1 thing wrong:\n  `head.weight` is NaN at [0, 1]; expected finite numbers");

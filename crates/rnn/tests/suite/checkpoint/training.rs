@@ -87,7 +87,8 @@ fn what_cannot_be_resumed_changes_neither_model_nor_optimiser() {
     let (mut other, mut fresh) = (model::<f32>(), Adam::new(0.3));
     assert_eq!(
         refused(&mut || checkpoint::load_training(folder.file(), &mut other, &mut fresh)),
-        "its metadata key `rewind.steps` is missing; expected a number, as `checkpoint::save_training` writes it"
+        "holds no optimiser to go on with, its metadata key `rewind.optimizer` is missing; expected a file of \
+         `checkpoint::save_training`"
     );
     // Another model, another optimiser, a damaged moment.
     checkpoint::save_training(folder.file(), &m, &adam, &Metadata::new()).expect("a good run");
@@ -101,7 +102,13 @@ fn what_cannot_be_resumed_changes_neither_model_nor_optimiser() {
     let mut sgd = Sgd::new(0.3).momentum(0.9);
     assert_eq!(
         refused(&mut || checkpoint::load_training(folder.file(), &mut other, &mut sgd)),
-        "optimiser: the loaded state holds `layers.0.weight.exp_avg`; expected names that end in `.momentum`"
+        "holds the state of Adam; expected that of Sgd"
+    );
+    // Moments of the same names that mean something else.
+    let mut adamw = AdamW::new(0.3);
+    assert_eq!(
+        refused(&mut || checkpoint::load_training(folder.file(), &mut other, &mut adamw)),
+        "holds the state of Adam; expected that of AdamW"
     );
     let mut bytes = fs::read(folder.file()).expect("the file just saved");
     let numbers = (m.leaves().iter().map(|p| p.len()).sum::<usize>()) * 3; // two moments each
