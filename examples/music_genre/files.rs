@@ -51,6 +51,23 @@ pub(crate) fn prepare_folder(folder: &Path) -> Result<(), WriteError> {
         .map_err(|source| WriteError::Folder { path: folder.to_owned(), source })
 }
 
+/// Sees that nothing lies in the folder, if there is one: what is written there would be mixed with it.
+///
+/// # Errors
+///
+/// [`WriteError::Folder`].
+pub(crate) fn expect_empty(folder: &Path) -> Result<(), WriteError> {
+    let source = match fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => return Ok(()),
+        Ok(false) => {
+            io::Error::new(io::ErrorKind::DirectoryNotEmpty, "it is not empty; expected a new or an empty folder")
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => error,
+    };
+    Err(WriteError::Folder { path: folder.to_owned(), source })
+}
+
 /// Sees that `path` can be written later, and makes its folder if need be. What is there already stays as it is.
 ///
 /// # Errors

@@ -92,6 +92,7 @@ fn compare(arguments: &Arguments, shards: &Shards<f32>, out: &mut dyn Write) -> 
         let (saved, curve, answers) = train_one(kind, arguments, [&train, &test], shards)?;
         if let Some(path) = &arguments.save {
             saved.save(path)?;
+            say(format!("saved to {}", path.display()));
         }
         pictures.add(kind.name(), Some(curve), &answers, &saved)?;
         results.push((kind.name(), answers));

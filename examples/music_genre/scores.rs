@@ -8,7 +8,7 @@ use crate::arguments::Arguments;
 use crate::compose::compose_dataset;
 use crate::corpus;
 use crate::dataset::Dataset;
-use crate::files::{WriteError, prepare_folder};
+use crate::files::{WriteError, expect_empty, prepare_folder};
 use crate::midi;
 use crate::progress::say;
 use crate::saved::Saved;
@@ -168,9 +168,10 @@ fn at_least_two(classes: &[String], who: &str) -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// What cannot be written, by its path.
+/// What cannot be written, by its path; or if the folder is not empty.
 pub(crate) fn write_midi(folder: &Path, parts: [&Dataset; 2]) -> Result<(), WriteError> {
     let mut count = 0;
+    expect_empty(folder)?;
     for data in parts {
         for class in &data.classes {
             prepare_folder(&folder.join(class))?;

@@ -56,6 +56,9 @@ fn what_is_written_as_midi_files_is_read_as_data() {
     let place = Place::new();
     let (midi, out) = (place.at("midi"), place.at("out"));
     quick(&["--write-midi", &midi, "--seed", "5", "--out", &out]);
+    // Scores of other classes or seeds would be mixed with these.
+    let again = error(&["--write-midi", &midi, "--classes", "rock,blues", "--out", &out]);
+    assert_eq!(again, format!("cannot write to the folder {midi}: it is not empty; expected a new or an empty folder"));
     let classes = Style::ALL.map(|style| style.name().to_owned());
     let corpus = read_folder(Path::new(&midi), Some(&classes)).expect("the layout is that of --data");
     assert!(corpus.broken.is_empty() && corpus.odd.is_empty());
