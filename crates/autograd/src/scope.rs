@@ -313,6 +313,8 @@ impl<T: Scalar> Var<'_, T> {
     ///   with c from before are in f; σ(i)∘tanh(g) is in no gate, nor is what an activated gate meets later: f∘c + i∘g, o∘tanh(c').
     ///   What is added to a gate before its activation belongs to it, be it a product or another value of the step. A product
     ///   of matrices belongs to none.
+    ///
+    /// A [quiet](Tape::quiet) tape keeps no ops, so it knows scopes alone: neither layer nor gate.
     pub fn scope(self) -> String {
         self.tape().scope_of(self.id())
     }
