@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::select::Above;
+use super::select::{Above, Weighted};
 use crate::shape::{broadcast_or_panic, stretches_to};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
@@ -158,7 +158,7 @@ impl<T: Scalar> Op<T> for Maximum {
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let larger = at.tape().apply(Above, &[at.input(input), at.input(1 - input)]);
-        Term::summed(at.cotangent() * larger)
+        Term::summed(at.tape().apply(Weighted, &[larger, at.cotangent()]))
     }
     fn reads(&self) -> Reads {
         Reads::INPUTS

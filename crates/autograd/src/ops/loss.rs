@@ -1,10 +1,11 @@
 //! Losses in their numerically safe forms, one number per row; what is averaged over is the caller's choice.
 
+use super::select::{Weighted, weighted};
 use crate::shape::mismatch;
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// -t·ln σ(x) - (1 - t)·ln(1 - σ(x)) for logits x and targets t, computed as w·|x| + ln(1 + e^-|x|), where w is what the target
-/// gives to the class that x speaks against: no term cancels another. x̄ = ȳ·((1 - t)·σ(x) - t·σ(-x)), t̄ = -ȳ·x.
+/// gives to the class that x speaks against: no term cancels another. x̄ = ȳ·(σ(x) - t), t̄ = -ȳ·x.
 #[derive(Clone, Copy, Debug)]
 pub struct BinaryCrossEntropy;
 
@@ -21,8 +22,7 @@ impl<T: Scalar> Op<T> for BinaryCrossEntropy {
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let (x, t, g) = (at.input(0), at.input(1), at.cotangent());
         Term::dense(match input {
-            // σ(x) - t would round the gradient of a confident prediction to 0.
-            0 => g * (t.one_minus() * x.sigmoid() - t * (-x).sigmoid()),
+            0 => at.tape().apply(BinaryCrossEntropyVjp, &[x, t, g]),
             _ => -(g * x),
         })
     }
@@ -31,27 +31,36 @@ impl<T: Scalar> Op<T> for BinaryCrossEntropy {
     }
 }
 
-/// y = w·x elementwise, and 0 where w is 0, whatever x is there; w̄ = ȳ·x, x̄ = ȳ·w.
+/// ȳ·(σ(x) - t): the adjoint of the binary cross-entropy in one pass. Inputs x, t and g, cotangent c: x̄' = g·c·σ(x)·σ(-x),
+/// t̄' = -g·c, ḡ' = c·(σ(x) - t).
+///
+/// Computed as (1 - t) - σ(-x) where x is positive: σ(x) - t would round the gradient of a confident prediction to 0.
 #[derive(Clone, Copy, Debug)]
-pub struct Weighted;
+pub struct BinaryCrossEntropyVjp;
 
-impl<T: Scalar> Op<T> for Weighted {
+impl<T: Scalar> Op<T> for BinaryCrossEntropyVjp {
     fn name(&self) -> &'static str {
-        "weighted"
+        "binary_cross_entropy_vjp"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].zip(inputs[1], weighted)
+        let slope = inputs[0].zip(inputs[1], |x, t| {
+            let e = (-x.abs()).exp();
+            let small = e / (T::ONE + e); // σ(-|x|)
+            if x > T::ZERO { (T::ONE - t) - small } else { small - t }
+        });
+        slope.zip(inputs[2], |slope, g| slope * g)
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.cotangent() * at.input(1 - input))
+        let (x, g, c) = (at.input(0), at.input(2), at.cotangent());
+        Term::dense(match input {
+            0 => g * c * x.sigmoid() * (-x).sigmoid(),
+            1 => -(g * c),
+            _ => at.tape().apply(BinaryCrossEntropyVjp, &[x, at.input(1), c]),
+        })
     }
     fn reads(&self) -> Reads {
         Reads::INPUTS
     }
-}
-
-fn weighted<T: Scalar>(weight: T, x: T) -> T {
-    if weight == T::ZERO { T::ZERO } else { weight * x }
 }
 
 impl<'t, T: Scalar> Var<'t, T> {
@@ -85,7 +94,8 @@ impl<'t, T: Scalar> Var<'t, T> {
         let axis = shape.len() - 1;
         // Where the target is 0, ln softmax may be -∞, and 0·∞ would be NaN.
         let terms = self.tape().apply(Weighted, &[target, self.log_softmax(axis)]);
-        -terms.sum_axis(axis)
+        // A loss of 0 is 0, and not -0.
+        terms.sum_axis(axis).scale_shift(-T::ONE, T::ZERO)
     }
 
     /// Binary cross-entropy of logits against `target` in 0..=1, elementwise:

@@ -1,5 +1,6 @@
 //! Ops that sum, average, or find the largest along an axis.
 
+use super::select::Weighted;
 use crate::shape::{Shape, check_axis, mismatch, stretches_to};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
@@ -79,7 +80,7 @@ impl<T: Scalar> Op<T> for MaxAxis {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let chosen = at.tape().apply(FirstMax { axis: self.axis }, &[at.input(0)]);
-        Term::dense(at.cotangent().unsqueeze(self.axis) * chosen)
+        Term::dense(at.tape().apply(Weighted, &[chosen, at.cotangent().unsqueeze(self.axis)]))
     }
     fn reads(&self) -> Reads {
         Reads::INPUTS
@@ -89,7 +90,7 @@ impl<T: Scalar> Op<T> for MaxAxis {
 /// y = 1 at the first position along an axis that holds its largest x, 0 elsewhere; flat, so x̄ = 0.
 #[derive(Clone, Copy, Debug)]
 pub struct FirstMax {
-    axis: usize,
+    pub(super) axis: usize,
 }
 
 impl<T: Scalar> Op<T> for FirstMax {

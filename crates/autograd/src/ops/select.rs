@@ -139,7 +139,7 @@ impl<T: Scalar> Op<T> for Clamp<T> {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let inside = at.tape().apply(Within { lo: self.lo, hi: self.hi }, &[at.input(0)]);
-        Term::dense(at.cotangent() * inside)
+        Term::dense(at.tape().apply(Weighted, &[inside, at.cotangent()]))
     }
     fn reads(&self) -> Reads {
         Reads::INPUTS
@@ -173,12 +173,37 @@ impl<T: Scalar> Op<T> for Where {
     }
 }
 
+/// y = w·x elementwise, broadcast, and 0 where w is 0, whatever x is there; w̄ = ȳ·x, x̄ = the same of w and ȳ. For masks: what is
+/// not chosen gets no gradient, not even that of an infinite cotangent, which times 0 would be NaN.
+#[derive(Clone, Copy, Debug)]
+pub struct Weighted;
+
+impl<T: Scalar> Op<T> for Weighted {
+    fn name(&self) -> &'static str {
+        "weighted"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].zip(inputs[1], weighted)
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        let (weight, x, g) = (at.input(0), at.input(1), at.cotangent());
+        Term::summed(if input == 0 { g * x } else { at.tape().apply(Weighted, &[weight, g]) })
+    }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
+    }
+}
+
+pub(super) fn weighted<T: Scalar>(weight: T, x: T) -> T {
+    if weight == T::ZERO { T::ZERO } else { weight * x }
+}
+
 unary_ops! {
     /// The rectifier, y = max(x, 0); x̄ = ȳ where x > 0, 0 elsewhere.
     relu = Relu {
         value: |x| x.map(|x| if x > T::ZERO || x.is_nan() { x } else { T::ZERO }),
         reads: OUTPUT,
-        vjp: |at| at.cotangent() * at.output().sign(),
+        vjp: |at| at.tape().apply(Weighted, &[at.output().sign(), at.cotangent()]),
     }
 }
 

@@ -7,7 +7,8 @@
 //! Infinities: e^-∞ is 0, so an entry of -∞ has probability 0; in a line of nothing but -∞ every entry has, ln Σ e^x is
 //! -∞, and no gradient flows. One entry of +∞ has probability 1; several share it. NaN makes its line NaN.
 
-use crate::kernels::elementwise::rows_mut;
+use super::reduce::FirstMax;
+use crate::kernels::elementwise::{rows, rows_mut};
 use crate::kernels::reduce::sum_slice;
 use crate::shape::check_axis;
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
@@ -33,18 +34,57 @@ impl<T: Scalar> Op<T> for Softmax {
         lines.restored()
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let (y, g) = (at.output(), at.cotangent());
-        Term::dense(y * (g - (y * g).sum_axis(self.axis).unsqueeze(self.axis)))
+        Term::dense(at.tape().apply(SoftmaxVjp { axis: self.axis }, &[at.output(), at.cotangent()]))
     }
     fn reads(&self) -> Reads {
         Reads::OUTPUT
     }
 }
 
-/// y = x - ln Σ e^x along an axis; x̄ = (1 - e^y)·ȳ - e^y·Σ'ȳ, where Σ' leaves out the entry itself.
+/// y·(h - Σ y·h) along an axis with h = g - g_m, g_m that of the most probable entry: the adjoint of the softmax in one pass.
+/// Inputs y and g, cotangent c: ȳ' = c·(h - Σ y·h) - h·Σ y·c, ḡ' = p - δ_m·Σp with p = y·(c - Σ y·c).
 ///
-/// The sum that leaves the entry out keeps the gradient of a confident prediction: with ȳ at the entry alone, x̄ is
-/// (1 - e^y)·ȳ there, and 1 - e^y is exact where y is next to 0.
+/// Of a y that sums to 1, g_m changes nothing. But without it the sum, which is next to g_m, would cancel the gradient of a
+/// confident prediction.
+#[derive(Clone, Copy, Debug)]
+pub struct SoftmaxVjp {
+    axis: usize,
+}
+
+impl<T: Scalar> Op<T> for SoftmaxVjp {
+    fn name(&self) -> &'static str {
+        "softmax_vjp"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        by_lines(inputs[0], inputs[1], self.axis, |y, g, products| {
+            let likely = (0..y.len()).reduce(|best, i| if y[i] > y[best] { i } else { best });
+            let own = likely.map_or(T::ZERO, |likely| g[likely]);
+            products.iter_mut().zip(y.iter().zip(g)).for_each(|(product, (&y, &g))| *product = y * (g - own));
+            let sum = sum_slice(products);
+            products.iter_mut().zip(y).for_each(|(product, &y)| *product = *product - y * sum);
+        })
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        let (y, g, c) = (at.input(0), at.input(1), at.cotangent());
+        let likely = at.tape().apply(FirstMax { axis: self.axis }, &[y]);
+        let sum = |v: Var<'t, T>| v.sum_axis(self.axis).unsqueeze(self.axis);
+        Term::dense(match input {
+            0 => {
+                let h = g - sum(likely * g);
+                c * (h - sum(y * h)) - h * sum(y * c)
+            }
+            _ => {
+                let p = y * (c - sum(y * c));
+                p - likely * sum(p)
+            }
+        })
+    }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
+    }
+}
+
+/// y = x - ln Σ e^x along an axis; x̄ = ȳ - e^y·Σȳ.
 #[derive(Clone, Copy, Debug)]
 pub struct LogSoftmax {
     axis: usize,
@@ -66,13 +106,70 @@ impl<T: Scalar> Op<T> for LogSoftmax {
         lines.restored()
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let (y, g) = (at.output(), at.cotangent());
-        let others = g.sum_axis(self.axis).unsqueeze(self.axis) - g;
-        Term::dense(-(y.exp_m1() * g + y.exp() * others))
+        Term::dense(at.tape().apply(LogSoftmaxVjp { axis: self.axis }, &[at.output(), at.cotangent()]))
     }
     fn reads(&self) -> Reads {
         Reads::OUTPUT
     }
+}
+
+/// ȳ - e^y·Σȳ along an axis: the adjoint of the logarithm of the softmax in one pass. Inputs y and g, cotangent c:
+/// ȳ' = -e^y·c·Σg, ḡ' = c - Σ e^y·c.
+///
+/// Computed as (1 - e^y)·g - e^y·Σ'g, where Σ' leaves out the entry itself: no term cancels another where the softmax is next to
+/// 1. A line of g that is 0 has gradient 0, whatever y is there: its target is ignored.
+#[derive(Clone, Copy, Debug)]
+pub struct LogSoftmaxVjp {
+    axis: usize,
+}
+
+impl<T: Scalar> Op<T> for LogSoftmaxVjp {
+    fn name(&self) -> &'static str {
+        "log_softmax_vjp"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let half = T::from_f64(0.5);
+        by_lines(inputs[0], inputs[1], self.axis, |y, g, x| {
+            if g.iter().all(|&g| g == T::ZERO) {
+                return x.fill(T::ZERO);
+            }
+            T::exp_slice(y, x);
+            let likely = x.iter().position(|&e| e > half);
+            let sum = sum_slice(g);
+            let at_likely = likely.map(|i| {
+                let others = sum_slice(&g[..i]) + sum_slice(&g[i + 1..]);
+                (i, -(y[i].exp_m1() * g[i]) - x[i] * others)
+            });
+            // Of all other entries 1 - e^y is at least a half, and keeps what rounding the sum brings in small.
+            x.iter_mut().zip(g).for_each(|(x, &g)| *x = (T::ONE - *x) * g - *x * (sum - g));
+            if let Some((i, exact)) = at_likely {
+                x[i] = exact;
+            }
+        })
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        let (y, g, c) = (at.input(0), at.input(1), at.cotangent());
+        let sum = |v: Var<'t, T>| v.sum_axis(self.axis).unsqueeze(self.axis);
+        Term::dense(match input {
+            0 => -(y.exp() * c * sum(g)),
+            _ => c - sum(y.exp() * c),
+        })
+    }
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
+    }
+}
+
+/// What `f` writes for every line along `axis` of two tensors of one shape.
+fn by_lines<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>, axis: usize, f: impl Fn(&[T], &[T], &mut [T])) -> Tensor<T> {
+    let length = a.shape()[axis];
+    let [a, b] = [a, b].map(|x| x.with_axis_last(axis).to_contiguous());
+    let (from, other) = (a.as_slice().unwrap_or_default(), b.as_slice().unwrap_or_default());
+    let lines = Tensor::build(a.shape(), |to| {
+        let lines = rows(from, length).zip(rows(other, length)).zip(rows_mut(to, length));
+        lines.for_each(|((a, b), to)| f(a, b, to));
+    });
+    lines.with_last_axis_at(axis).to_contiguous()
 }
 
 /// y = ln Σ e^x along an axis, which is gone from y; x̄ = ȳ·softmax x.

@@ -151,3 +151,22 @@ fn layer_norm_does_not_overflow_where_its_result_does_not() {
     layer_norm_of_large_rows::<f64>([1e200, 3.0]);
     layer_norm_of_large_rows::<f64>([1e300, 1e160]);
 }
+
+#[test]
+fn the_tail_of_the_normal_distribution_is_right_to_the_last_place_in_single_precision() {
+    let tape = Tape::<f32>::new();
+    for x in [-3.3_f32, -7.7, -12.7, -12.9] {
+        let found = tape.scalar(x).normal_cdf().value().item();
+        let exact = f64::from(x).normal_cdf();
+        assert!((f64::from(found) / exact - 1.0).abs() < 2.0 * f64::from(f32::EPSILON), "{x}: {found:e}, {exact:e}");
+    }
+}
+
+#[test]
+fn a_power_of_infinity_is_that_of_the_platform() {
+    let tape = Tape::<f64>::new();
+    let power = |x: f64, p: f64| tape.scalar(x).powf(p).value().item();
+    assert_eq!([power(-0.5, f64::INFINITY), power(-2.0, f64::NEG_INFINITY)], [0.0, 0.0]);
+    assert_eq!([power(-2.0, 3.0), power(f64::NEG_INFINITY, 3.0)], [-8.0, f64::NEG_INFINITY]);
+    assert!(power(-2.0, 0.5).is_nan() && power(f64::NEG_INFINITY, 0.5).is_nan());
+}

@@ -164,6 +164,111 @@ fn nan_in_a_target_or_in_logits_is_not_hidden() {
     assert!(binary_cross_entropy::<f32>(f64::NAN, 0.0).iter().all(|x| x.is_nan()));
 }
 
+#[test]
+fn an_ignored_row_of_nan_has_no_gradient() {
+    let [loss, by_logits, _] = cross_entropy::<f64>(&[f64::NAN, 1.0, 2.0], row(&[0.0; 3]));
+    assert_eq!((loss.item(), numbers(&by_logits)), (0.0, vec![0.0; 3]));
+    assert!(loss.item().is_sign_positive(), "a loss of 0 prints as 0");
+}
+
+/// The gradient of the cross-entropy of one logit above 32 others, with a target that is spread a little.
+fn smoothed<T: Scalar>(gap: f64, smoothing: f64) {
+    let classes = 33;
+    let logits: Vec<f64> = (0..classes).map(|c| if c == 0 { gap } else { 0.0 }).collect();
+    let share = T::from_f64(smoothing / classes as f64);
+    let own = T::ONE - T::from_f64(smoothing) + share;
+    let target = Tensor::from_fn(&[classes], |c| if c == 0 { own } else { share });
+    let [_, gradient, _] = cross_entropy(&logits, target);
+    let gradient = numbers(&gradient);
+    // p·Σt - t, with what the type holds of the target; p of the others is e^-gap next to 0.
+    let other = (-gap).exp() / (1.0 + 32.0 * (-gap).exp());
+    let (share, own) = (share.to_f64(), own.to_f64());
+    let expected = 32.0 * ((1.0 - 32.0 * other) * share - other * own);
+    let near = |found: f64, expected: f64| (found - expected).abs() <= 32.0 * T::EPSILON.to_f64() * expected.abs();
+    assert!(near(gradient[0], expected), "{} {smoothing:e}: {:e}, expected {expected:e}", T::NAME, gradient[0]);
+    let magnitude: f64 = gradient.iter().map(|g| g.abs()).sum();
+    let total = row::<f64>(&gradient).sum();
+    assert!(total.abs() <= 32.0 * T::EPSILON.to_f64() * magnitude, "{} {smoothing:e}: sum {total:e}", T::NAME);
+}
+
+#[test]
+fn the_gradient_of_a_smoothed_target_keeps_its_digits() {
+    for smoothing in [0.1, 1e-3, 1e-5, 1e-6] {
+        smoothed::<f32>(60.0, smoothing);
+        smoothed::<f64>(60.0, smoothing);
+    }
+    smoothed::<f64>(100.0, 1e-12);
+}
+
+fn confident_softmax<T: Scalar>(gap: f64) {
+    let tape = Tape::<T>::new();
+    let x = tape.leaf(row(&[gap, 0.0]));
+    let product = (-gap).exp() / (1.0 + (-gap).exp()).powi(2);
+    let gradient = x.softmax(0).index(0, 0).backward().get(x);
+    assert_near(&gradient, &[product, -product]);
+    let second = {
+        let ones = tape.scalar(T::ONE);
+        let first = x.softmax(0).index(0, 1).grad_from(ones, &[x])[0];
+        first.index(0, 0).backward().get(x)
+    };
+    // p₁'' by x₀ twice is p₀·p₁·(p₀ - p₁), away from a gap of 0.
+    let expected = product * (1.0 - 2.0 / (1.0 + gap.exp()));
+    if gap > 0.0 {
+        assert_near(&second, &[expected, -expected]);
+    }
+}
+
+#[test]
+fn the_gradient_of_a_confident_softmax_keeps_its_digits() {
+    for gap in [0.0, 1.0, 10.0, 17.0, 20.0, 40.0, 80.0] {
+        confident_softmax::<f32>(gap);
+        confident_softmax::<f64>(gap);
+    }
+}
+
+fn curvature<T: Scalar>(x: f64, target: f64) -> [f64; 2] {
+    let tape = Tape::<T>::new();
+    let leaf = tape.leaf(Tensor::scalar(T::from_f64(x)));
+    let loss = leaf.binary_cross_entropy(tape.scalar(T::from_f64(target)));
+    let first = loss.grad(&[leaf])[0];
+    [first.value().item().to_f64(), first.backward().get(leaf).item().to_f64()]
+}
+
+#[test]
+fn the_curvature_of_the_binary_cross_entropy_is_that_of_the_logistic_function_whatever_the_target() {
+    for x in [0.0, 0.5, -3.0, 17.0, 17.5, -30.0, 40.0, -80.0, 86.0] {
+        let e = f64::exp(-f64::abs(x));
+        let expected = e / ((1.0 + e) * (1.0 + e));
+        for target in [0.0, 0.3, 1.0, -0.5] {
+            assert_near(&row::<f32>(&[curvature::<f32>(x, target)[1]]), &[expected]);
+            assert_near(&row::<f64>(&[curvature::<f64>(x, target)[1]]), &[expected]);
+        }
+    }
+    // Down to the smallest numbers of the type.
+    let [first, _] = curvature::<f32>(95.0, 1.0);
+    assert!((first / -(-95.0_f64).exp() - 1.0).abs() < 1e-3, "{first:e}");
+}
+
+/// The gradient of `f` of some numbers.
+fn gradient_of(x: &[f64], f: impl for<'t> Fn(Var<'t, f64>) -> Var<'t, f64>) -> Vec<f64> {
+    let tape = Tape::new();
+    let x = tape.leaf(row(x));
+    numbers(&f(x).sum().backward().get(x))
+}
+
+#[test]
+fn what_is_not_chosen_gets_no_gradient_not_even_of_an_infinite_cotangent() {
+    assert_eq!(gradient_of(&[-1.0, 4.0], |x| x.relu().sqrt()), [0.0, 0.25]);
+    assert_eq!(gradient_of(&[-1.0, 2.0], |x| x.clamp(0.0, 1.0).ln()), [0.0, 0.0]);
+    assert_eq!(gradient_of(&[-1.0, 4.0], |x| x.maximum(x.tape().scalar(0.0)).sqrt()), [0.0, 0.25]);
+    assert_eq!(gradient_of(&[0.0, -1.0], |x| x.max_axis(0).sqrt()), [INF, 0.0]);
+}
+
+#[test]
+fn both_bounds_of_a_clamp_belong_to_its_inside() {
+    assert_eq!(gradient_of(&[-1.0, 0.5, 2.0, 2.5], |x| x.clamp(-1.0, 2.0)), [1.0, 1.0, 1.0, 0.0]);
+}
+
 const INF: f64 = f64::INFINITY;
 
 /// ln Σ e^x, its gradient, softmax and log-softmax of a row.

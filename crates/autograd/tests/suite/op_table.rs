@@ -8,6 +8,7 @@ use rewind_autograd::ops::activation::{SigmoidVjp, TanhVjp};
 use rewind_autograd::ops::elementary::SquareVjp;
 use rewind_autograd::ops::layout::{concat, stack};
 use rewind_autograd::ops::linalg::affine;
+use rewind_autograd::ops::loss::BinaryCrossEntropyVjp;
 use rewind_autograd::{Tape, Tensor, Var};
 
 use crate::naive::Array;
@@ -83,6 +84,10 @@ fn erf(x: f64) -> f64 {
 
 fn log_sum_exp(line: &[f64]) -> f64 {
     line.iter().map(|x| x.exp()).sum::<f64>().ln()
+}
+
+fn softmax(line: &[f64]) -> Vec<f64> {
+    line.iter().map(|a| (a - log_sum_exp(line)).exp()).collect()
 }
 
 fn largest(line: &[f64]) -> f64 {
@@ -302,7 +307,22 @@ fn recorded_by_rules() -> Vec<Row> {
         "first_max", "last", [any(&[3, 4]), other(&[3])],
             |x| x[0].along(1, first_largest).zip(&x[1].reshape(&[3, 1]), |a, b| a * b),
             |_, v| v[0].max_axis(1).grad_from(v[1], &[v[0]])[0];
-        "above", "", [any(&[3, 4]), other(&[4]), third(&[3, 4])],
+        "softmax_vjp", "first", [any(&[4, 3]), other(&[4, 3])],
+            |x| {
+                let weighted = x[0].along(0, softmax).zip(&x[1], |y, g| y * g);
+                weighted.zip(&x[0].along(0, softmax).zip(&weighted.reduce(0, |l| l.iter().sum()), |y, sum| y * sum), |a, b| a - b)
+            },
+            |_, v| v[0].softmax(0).grad_from(v[1], &[v[0]])[0];
+        "log_softmax_vjp", "last", [any(&[3, 4]), other(&[3, 4])],
+            |x| {
+                let sums = x[1].reduce(1, |l| l.iter().sum()).reshape(&[3, 1]);
+                x[1].zip(&x[0].along(1, softmax).zip(&sums, |y, sum| y * sum), |g, b| g - b)
+            },
+            |_, v| v[0].log_softmax(1).grad_from(v[1], &[v[0]])[0];
+        "binary_cross_entropy_vjp", "", [any(&[3, 4]), positive(&[3, 4]), third(&[3, 4])],
+            |x| x[0].zip(&x[1], |a, t| 1.0 / (1.0 + (-a).exp()) - t).zip(&x[2], |d, g| d * g),
+            |t, v| t.apply(BinaryCrossEntropyVjp, v);
+        "above" + "weighted", "", [any(&[3, 4]), other(&[4]), third(&[3, 4])],
             |x| x[0].zip(&x[1], |a, b| step(a - b)).zip(&x[2], |a, g| a * g),
             |_, v| v[0].maximum(v[1]).grad_from(v[2], &[v[0]])[0];
         "within", "", [any(&[3, 5]), other(&[3, 5])],
