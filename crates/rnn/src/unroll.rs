@@ -77,6 +77,9 @@ impl Default for Unroll<'_> {
 impl<'a, S> Unroll<'a, S> {
     /// The length of every sequence; the time steps behind it are padding. There, the state of a sequence stands still
     /// and its output is 0, so padding changes no result and no gradient.
+    ///
+    /// A step is computed there all the same, with x = 0, and cut off. So the derivatives of a cell must be finite at x = 0: one that
+    /// divides by the norm of x has NaN.
     pub fn lengths(self, lengths: &'a [usize]) -> Self {
         Unroll { lengths: Some(lengths), ..self }
     }

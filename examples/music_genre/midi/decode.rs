@@ -159,8 +159,10 @@ impl Track {
         match event {
             Event::NoteOn { channel, pitch, velocity } if channel != DRUMS => {
                 let held = self.held.entry((channel, pitch)).or_default();
-                // What All Notes Off has ended no longer waits for a release.
-                held.retain(|&index| self.notes[index].end.is_none());
+                // What All Notes Off has ended no longer waits for a release. It ends all that are held, so these come first.
+                while held.front().is_some_and(|&index| self.notes[index].end.is_some()) {
+                    held.pop_front();
+                }
                 held.push_back(self.notes.len());
                 self.notes.push(TickNote { channel, start: self.ticks, end: None, pitch, velocity });
             }
@@ -172,8 +174,14 @@ impl Track {
             Event::AllOff { channel } => {
                 self.all_off.push((channel, self.ticks));
                 // They stay held: a release of their own, before the key is struck again, says better how long they last.
-                for &index in self.held.range((channel, 0)..=(channel, 127)).flat_map(|(_, held)| held) {
-                    self.notes[index].end.get_or_insert(self.ticks);
+                for (_, held) in self.held.range((channel, 0)..=(channel, 127)) {
+                    for &index in held.iter().rev() {
+                        let end = &mut self.notes[index].end;
+                        if end.is_some() {
+                            break; // and so have all before it
+                        }
+                        *end = Some(self.ticks);
+                    }
                 }
             }
             _ => {}

@@ -1,21 +1,38 @@
 //! Writing a file so that its place holds the old one or the new one, whole, whatever happens in between.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes `bytes` to a new file in the folder of `path`, and renames it to `path` when it is whole and on the disk.
 ///
+/// A symbolic link is followed, and the new file gets the permissions of the old one. What is no file, or may not be written, is
+/// refused.
+///
 /// The new file is locked until then. The system lets go of a lock when its process ends, so what a killed writer has
 /// left is told from what a living one is writing: the former is removed first.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (path, permissions) = match fs::canonicalize(path) {
+        Ok(target) => {
+            let permissions = writable(&target)?;
+            (Cow::from(target), Some(permissions))
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => (Cow::from(path), None),
+        Err(e) => return Err(e),
+    };
+    let path = &*path;
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     remove_abandoned(folder, name);
     let (temporary, mut file) = create_beside(path, name)?;
-    let result = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, path));
+    let result = permissions
+        .map_or(Ok(()), |permissions| file.set_permissions(permissions))
+        .and_then(|()| file.write_all(bytes))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&temporary, path));
     if result.is_err() {
         // The first error is the one to report; that the file cannot be removed either adds nothing.
         fs::remove_file(&temporary).ok();
@@ -24,6 +41,17 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // The new name is on the disk with its folder. Not every system can open or sync one; the file is in its place.
     File::open(folder).and_then(|folder| folder.sync_all()).ok();
     Ok(())
+}
+
+/// The permissions of what stands at `path`, if it is a file that may be written.
+fn writable(path: &Path) -> io::Result<Permissions> {
+    let metadata = fs::metadata(path)?;
+    let refused = |kind, why: &str| Err(io::Error::new(kind, why));
+    match metadata.permissions() {
+        _ if !metadata.is_file() => refused(io::ErrorKind::InvalidInput, "it is no regular file"),
+        permissions if permissions.readonly() => refused(io::ErrorKind::PermissionDenied, "it is read-only"),
+        permissions => Ok(permissions),
+    }
 }
 
 /// A new file in the folder of `path` that nobody else writes to or removes.

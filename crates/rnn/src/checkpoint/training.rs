@@ -92,7 +92,11 @@ pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
         return Err(CheckpointError::OtherOptimizer { path: file.path().to_owned(), found, expected });
     }
     let steps = setting(&file, STEPS_KEY)?;
-    let learning_rate = setting(&file, LEARNING_RATE_KEY)?;
+    let learning_rate: f64 = setting(&file, LEARNING_RATE_KEY)?;
+    if !(learning_rate >= 0.0 && learning_rate.is_finite()) {
+        let (key, found) = (LEARNING_RATE_KEY, Some(learning_rate.to_string()));
+        return Err(CheckpointError::NoTraining { path: file.path().to_owned(), key, found });
+    }
     let loaded = read_module(&file, model, Numbers::AsStored)?;
     let tensors = moments(&file)?;
     optimizer

@@ -30,6 +30,42 @@ fn what_a_killed_run_left_is_gone_after_the_next_save() {
     assert_eq!(folder.names(), [&rest[1..], &["model.safetensors"]].concat());
 }
 
+#[cfg(unix)]
+#[test]
+fn links_and_permissions_stay_and_what_is_no_file_is_refused() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let folder = Folder::new();
+    let save = || checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new());
+    let mode = |path: &std::path::Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+
+    // A link to a private file in another folder.
+    let real = folder.0.join("real");
+    fs::create_dir(&real).expect("the folder is ours");
+    let target = real.join("target.safetensors");
+    fs::write(&target, "an older checkpoint").expect("writable");
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).expect("ours");
+    symlink(&target, folder.file()).expect("a link can be made");
+    save().expect("a good module");
+    assert!(fs::symlink_metadata(folder.file()).expect("it is there").is_symlink());
+    checkpoint::load(&target, &mut empty::<f32>()).expect("the file that the link leads to");
+    assert_eq!(mode(&target), 0o600);
+
+    // A file that may not be written is not written.
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o400)).expect("ours");
+    let refused = save().expect_err("it is read-only").to_string();
+    assert_eq!(refused, format!("checkpoint {:?}: cannot be written: it is read-only", folder.file()));
+    fs::remove_file(folder.file()).expect("the link is ours");
+
+    // A device, a socket or a folder is no place for a checkpoint.
+    fs::create_dir(folder.file()).expect("the folder is ours");
+    let refused = save().expect_err("a folder").to_string();
+    assert_eq!(refused, format!("checkpoint {:?}: cannot be written: it is no regular file", folder.file()));
+    assert_eq!(folder.names(), ["model.safetensors", "real"]);
+    let device = checkpoint::save("/dev/null", &model::<f32>(), &Metadata::new()).expect_err("a device").to_string();
+    assert_eq!(device, "checkpoint \"/dev/null\": cannot be written: it is no regular file");
+}
+
 #[test]
 fn writers_at_the_same_time_do_not_disturb_one_another() {
     let folder = Folder::new();

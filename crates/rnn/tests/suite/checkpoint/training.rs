@@ -142,3 +142,17 @@ fn a_number_of_steps_that_nobody_took_is_refused() {
     let expected = "optimiser: the loaded state has taken 9999999999999999999 steps; expected fewer than 2^63";
     assert!(error.ends_with(expected), "{error}");
 }
+
+#[test]
+fn a_learning_rate_that_is_none_is_refused() {
+    let folder = Folder::new();
+    for (rate, shown) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (-1.0, "-1")] {
+        let (mut m, mut adam) = (model::<f32>(), Adam::new(0.1));
+        train_step(&mut m, &mut adam, 0);
+        adam.set_learning_rate(rate);
+        checkpoint::save_training(folder.file(), &m, &adam, &Metadata::new()).expect("numbers that can be saved");
+        let error =
+            checkpoint::load_training(folder.file(), &mut m, &mut adam).expect_err("no learning rate").to_string();
+        assert!(error.contains(&format!("its metadata key `rewind.learning_rate` is \"{shown}\"")), "{error}");
+    }
+}
