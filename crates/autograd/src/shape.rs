@@ -54,13 +54,15 @@ pub fn element_count(shape: &[usize]) -> usize {
 /// ```
 #[inline]
 pub fn checked_element_count(shape: &[usize]) -> Option<usize> {
-    let (mut limited, mut count) = (1_usize, 1);
+    let (mut limited, mut overflows, mut is_empty) = (1_usize, false, false);
     for &length in shape {
-        limited = limited.checked_mul(length.max(1))?;
-        // At most as large as the other.
-        count *= length;
+        let (product, overflow) = limited.overflowing_mul(length.max(1));
+        (limited, overflows, is_empty) = (product, overflows | overflow, is_empty | (length == 0));
     }
-    (limited <= MOST_ELEMENTS).then_some(count)
+    if overflows || limited > MOST_ELEMENTS {
+        return None;
+    }
+    Some(if is_empty { 0 } else { limited })
 }
 
 /// The number of elements, or a panic that names `op` and the shape.

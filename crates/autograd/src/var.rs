@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::gradients::Gradients;
-use crate::shape::{Shape, copied, element_count, mismatch};
+use crate::shape::{Shape, copied, element_count, mismatch, same};
 use crate::sweep::{Wanted, sweep_recorded, sweep_values, sweep_watched};
 use crate::tape::Tape;
 use crate::{Scalar, Tensor};
@@ -72,6 +72,12 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[inline]
     pub fn shape(self) -> Shape {
         self.tape.with_shape(self.index, copied)
+    }
+
+    /// Whether the axes have these lengths.
+    #[inline]
+    pub fn has_shape(self, shape: &[usize]) -> bool {
+        self.with_shape(|own| same(own, shape))
     }
 
     /// Calls `f` with the lengths of the axes, where no copy of them is needed.

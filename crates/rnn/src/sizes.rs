@@ -26,7 +26,7 @@ pub(crate) fn check_sizes(cell: &str, inputs: usize, hidden: usize) {
 pub(crate) fn check_parameters<T: Scalar>(cell: &str, parameters: &[(&str, Option<Var<'_, T>>, &[usize])]) {
     for (name, parameter, expected) in parameters {
         if let Some(parameter) = parameter
-            && parameter.shape()[..] != **expected
+            && !parameter.has_shape(expected)
         {
             refuse_parameter(cell, name, &parameter.shape(), expected);
         }
@@ -56,7 +56,7 @@ pub(crate) fn check_step<'t, T: Scalar>(
 ) {
     let shape = x.shape();
     let fits = matches!(shape[..], [batch, width] if width == inputs
-        && state.iter().all(|(_, part)| part.shape()[..] == [batch, hidden]));
+        && state.iter().all(|(_, part)| part.has_shape(&[batch, hidden])));
     if !fits {
         refuse_step(cell, [inputs, hidden], x, state);
     }
@@ -159,12 +159,17 @@ impl StateShapes {
     }
 
     /// # Panics
-    /// If a part of the state after a step has another shape than before it.
+    /// If a part of the state after a step, one of `parts`, has another shape than before it.
     #[inline]
     #[track_caller]
-    pub(crate) fn check_next<'t, T: Scalar, C: Cell<'t, T>>(&self, _cell: &C, next: &C::State, t: usize) {
-        let parts = parts(next);
-        let same = parts.len() == self.0.len() && parts.iter().zip(&self.0).all(|(part, shape)| part.shape() == *shape);
+    pub(crate) fn check_next<'t, T: Scalar, C: Cell<'t, T>>(
+        &self,
+        _cell: &C,
+        next: &C::State,
+        parts: &[Var<'t, T>],
+        t: usize,
+    ) {
+        let same = parts.len() == self.0.len() && parts.iter().zip(&self.0).all(|(part, shape)| part.has_shape(shape));
         if !same {
             self.refuse_next::<T, C>(next, t);
         }

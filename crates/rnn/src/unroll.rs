@@ -124,24 +124,28 @@ impl<'a, S> Unroll<'a, S> {
             let _step = x.tape().numbered_scope("t", self.first_step + t);
             let start = x.tape().len();
             let now = x.index(0, t);
-            state = match running(self.lengths, t) {
+            let kept;
+            (state, kept) = match running(self.lengths, t) {
                 // Padding is cut off on both sides of the step: what it holds (NaN, even) may reach neither the state
                 // nor, on the way back, the gradient of a weight, where it would be multiplied by 0.
                 Some(mask) => {
                     let mask = x.tape().constant(mask);
                     let next = cell.step(mask.select(now, zero), state.clone());
-                    shapes.check_next(cell, &next, self.first_step + t);
-                    next.zip(state, &mut |new, old| by_sequence(mask, new).select(new, old))
+                    shapes.check_next(cell, &next, &parts(&next), self.first_step + t);
+                    let state = next.zip(state, &mut |new, old| by_sequence(mask, new).select(new, old));
+                    let kept = parts(&state);
+                    (state, kept)
                 }
                 None => {
                     let next = cell.step(now, state);
-                    shapes.check_next(cell, &next, self.first_step + t);
-                    next
+                    let kept = parts(&next);
+                    shapes.check_next(cell, &next, &kept, self.first_step + t);
+                    (next, kept)
                 }
             };
             states.push(state.clone());
             // What a step has computed on its way to the state and no rule reads: half the memory of a cell, as a rule.
-            x.tape().release_unread(start, &parts(&state));
+            x.tape().release_unread(start, &kept);
         }
         if self.backward {
             states.reverse();
