@@ -10,7 +10,7 @@ use super::off_tape::differ;
 use super::pattern::{Evidence, Grid, Pattern, guess};
 use super::prober::numbers;
 use super::report::{Culprit, Doubt, Entry, Invalid, Suspect};
-use super::run::{MOST_ENTRIES, catch, entry, rounding_of};
+use super::run::{MOST_ENTRIES, catch, entry};
 use crate::scope::within;
 use crate::tape::{NodeInfo, Tape};
 use crate::{Scalar, Tensor, Var};
@@ -28,7 +28,7 @@ pub(super) struct Search {
 
 /// What a search comes to.
 pub(super) struct Origin {
-    pub(super) culprit: Culprit,
+    pub(super) culprit: Option<Culprit>,
     /// Why a node cannot be told by itself, if one cannot: the function is not wrong if nothing else is.
     pub(super) doubt: Option<Doubt>,
 }
@@ -53,8 +53,7 @@ pub(super) fn find<T: Scalar>(
     let culprit = suspect
         .map(Culprit::Op)
         .or_else(|| walk.off_tape(objective, order, inputs).map(Culprit::OffTape))
-        .or_else(|| walk.off_tape_inside().map(Culprit::OffTape))
-        .unwrap_or(Culprit::Unknown);
+        .or_else(|| walk.off_tape_inside().map(Culprit::OffTape));
     Origin { culprit, doubt: walk.doubt.into_inner() }
 }
 
@@ -230,9 +229,10 @@ impl<T: Scalar> Walk<'_, T> {
 
     fn compare(&self, node: usize, gradients: &[Tensor<T>], view: View) -> Sight<T> {
         let info = self.tape.node(node);
-        let (values, weights) = (self.values(&info, view.shared), numbers(&self.cotangent(&info)));
+        let (values, cotangent) = (self.values(&info, view.shared), self.cotangent(&info));
+        let weights = numbers(&cotangent);
         let seen = Alone::with(self.tape, node, view.shared, |alone| {
-            let rounding = || rounding_alone(&values, &info);
+            let rounding = || rounding_alone(gradients.iter().zip(&values).chain([(&cotangent, &info.value)]), &info);
             let rules = Rules { order: 1, rounding: &rounding, most: self.most(view.look) };
             inspect(&mut ValueAlone(alone), &values, weights, gradients, rules, (view.look, self.seed))
         });
@@ -256,7 +256,7 @@ impl<T: Scalar> Walk<'_, T> {
             let gradients = sum.backward();
             let gradients: Vec<_> = alone.leaves.iter().chain([&seed]).map(|&v| gradients.get(v)).collect();
             values.push(cotangent);
-            let rounding = || rounding_alone(&values, &info);
+            let rounding = || rounding_alone(gradients.iter().zip(&values), &info);
             let rules = Rules { order: 2, rounding: &rounding, most: self.most(view.look) };
             inspect(&mut RuleAlone(alone), &values, weights, &gradients, rules, (view.look, self.seed))
         });
@@ -343,7 +343,13 @@ impl<T: Scalar> Walk<'_, T> {
     }
 }
 
-/// The rounding of the numbers that go into an op and come out of it.
-fn rounding_alone<T: Scalar>(values: &[Tensor<T>], info: &NodeInfo<T>) -> Rounding {
-    Rounding { largest: rounding_of(values.iter().chain([&info.value])), amplified: 0.0 }
+/// The rounding inside of an op: its inputs are exact, but what it computes of them is as large as they are.
+fn rounding_alone<'a, T: Scalar>(
+    pairs: impl Iterator<Item = (&'a Tensor<T>, &'a Tensor<T>)>,
+    info: &NodeInfo<T>,
+) -> Rounding {
+    let (mut effects, mut own) = (Rounding::default(), Rounding::default());
+    pairs.for_each(|(cotangent, value)| effects.add(cotangent, value));
+    own.add(&info.value, &info.value);
+    Rounding { largest: own.largest, ..effects }
 }

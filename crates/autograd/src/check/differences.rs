@@ -41,17 +41,33 @@ pub(super) struct Comparison {
     pub(super) numeric: Vec<Vec<f64>>,
 }
 
-/// The rounding of the numbers that a function computes with: of the largest, and what that of all of them may come to in the
-/// weighted sum of the values.
-#[derive(Clone, Copy)]
+/// The rounding of the numbers that a function computes with.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rounding {
+    /// That of the largest number.
     pub(super) largest: f64,
+    /// What that of all numbers may come to in the weighted sum of the values, one after the other at random.
     pub(super) amplified: f64,
+}
+
+impl Rounding {
+    /// Adds the numbers of a tensor, which matter as much as their cotangents say.
+    pub(super) fn add<T: Scalar>(&mut self, cotangent: &Tensor<T>, value: &Tensor<T>) {
+        for (c, x) in numbers(cotangent).into_iter().zip(numbers(value)) {
+            let effect = (c * x).abs() * T::EPSILON.to_f64();
+            if x.is_finite() {
+                self.largest = self.largest.max(x.abs() * T::EPSILON.to_f64());
+            }
+            if effect.is_finite() {
+                self.amplified = self.amplified.hypot(effect);
+            }
+        }
+    }
 }
 
 impl Context {
     fn with(self, rounding: Rounding) -> Self {
-        Context { rounding: rounding.largest, amplified: rounding.amplified, ..self }
+        Context { rounding, ..self }
     }
 }
 
@@ -216,7 +232,7 @@ pub(super) fn bands<T: Scalar>(prober: &Prober<'_, T>, analytic: &[Tensor<T>]) -
     }
     let size = |(g, scales): (&Tensor<T>, &Vec<f64>)| {
         let effects = numbers(g).into_iter().zip(scales).map(|(g, s)| (g * s).abs());
-        let size = effects.map(|e| e * e).sum::<f64>().sqrt();
+        let size = effects.fold(0.0, f64::hypot);
         if size.is_finite() { size } else { 0.0 }
     };
     let sizes: Vec<f64> = analytic.iter().zip(&prober.scales).map(size).collect();
@@ -250,20 +266,20 @@ pub(super) fn projection<T: Scalar>(
 ) -> Result<(Outcome, Found, f64, Vec<StepError>), Invalid> {
     let precision = prober.precision;
     let mut u: Vec<Vec<f64>> = Vec::with_capacity(analytic.len());
-    let (mut sum, mut squares, mut largest, mut flat) = (0.0, 0.0, 0.0, true);
+    let (mut sum, mut norm, mut largest, mut flat) = (0.0, 0.0, 0.0, true);
     for (input, (g, scales)) in analytic.iter().zip(&prober.scales).enumerate() {
         let signs = direction::<f64>(g.shape(), seed, (1 << 48) + input as u64);
         let along: Vec<f64> = numbers(&signs).iter().zip(scales).map(|(u, s)| factors[input] * u * s).collect();
         for (&g, u) in numbers(g).iter().zip(&along).filter(|&(_, &u)| u != 0.0) {
             sum += g * u;
-            squares += (g * u) * (g * u);
+            norm = f64::hypot(norm, g * u);
             largest = f64::max(largest, (g * u).abs());
             flat &= g == 0.0;
         }
         u.push(along);
     }
     let natural = if rules.order == 1 { 0.0 } else { 1e-2 * prober.size() };
-    let context = Context { reference: f64::max(squares.sqrt(), natural), rounding: 0.0, amplified: 0.0, scale: 1.0 };
+    let context = Context { reference: f64::max(norm, natural), rounding: Rounding::default(), scale: 1.0 };
     let sample = prober.along(&u, precision.step)?;
     let found = Found { place: None, analytic: sum, numeric: sample.central };
     if !flat && largest < precision.range.0 {
@@ -306,5 +322,5 @@ fn contexts<T: Scalar>(prober: &Prober<'_, T>, input: usize, analytic: &[f64], r
     let effects = analytic.iter().zip(scales).map(|(a, s)| (a * s).abs()).filter(|e| e.is_finite());
     let natural = if rules.order == 1 { 0.0 } else { 1e-2 * prober.size() };
     let largest = effects.fold(natural, f64::max);
-    scales.iter().map(|&scale| Context { reference: largest / scale, rounding: 0.0, amplified: 0.0, scale }).collect()
+    scales.iter().map(|&scale| Context { reference: largest / scale, rounding: Rounding::default(), scale }).collect()
 }

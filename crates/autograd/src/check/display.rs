@@ -28,6 +28,16 @@ impl fmt::Display for Doubt {
                 write!(f, "the differences settle at no step, the function changes within the shortest one; ")?;
                 write!(f, "try fewer time steps or layers, other points, or smaller numbers")
             }
+            Doubt::Unexplained => {
+                write!(
+                    f,
+                    "the differences settle elsewhere, but every op is right by itself and no number left the tape: "
+                )?;
+                write!(
+                    f,
+                    "the function changes within a step, or rounds inside; try `f64`, other points, or smaller parts"
+                )
+            }
             Doubt::OutOfRange => {
                 write!(f, "steps, values or derivatives leave the range of numbers; try numbers nearer to 1")
             }
@@ -82,9 +92,6 @@ impl fmt::Display for Report {
         match &self.culprit {
             Some(Culprit::Op(suspect)) => suspect.fmt(f)?,
             Some(Culprit::OffTape(off)) => off.fmt(f)?,
-            Some(Culprit::Unknown) => {
-                write!(f, "\n  every op is right by itself, and no constant of the tape follows the inputs")?;
-            }
             None => {}
         }
         if let Some(sizes) = &self.sizes {

@@ -43,7 +43,7 @@ fn rule(analytic: f64, samples: &[Sample], context: &Context, precision: &Precis
     let doubt = |doubt| (Ruling::Doubt { doubt, numeric }, None);
     if finite.len() < 2 * WINDOW || finite.iter().all(|s| s.still && s.blind) {
         // Of finite values, differences are infinite only if the derivative is too large for a number.
-        let broken = samples.is_empty() || samples.iter().any(|s| s.broken);
+        let broken = samples.iter().any(|s| s.broken);
         return doubt(if broken { Doubt::NonFinite } else { Doubt::OutOfRange });
     }
     if !analytic.is_finite() {
@@ -81,7 +81,7 @@ fn rule(analytic: f64, samples: &[Sample], context: &Context, precision: &Precis
     doubt(match () {
         () if finite.len() < samples.len() / 2 => Doubt::NonFinite,
         () if finite.windows(FLAT).any(stays_apart) => Doubt::Kink,
-        () if !settles(&finite, &estimates, context.rounding) || nears(analytic, &finite) => Doubt::Unsettled,
+        () if !settles(&finite, &estimates, context.rounding.largest) || nears(analytic, &finite) => Doubt::Unsettled,
         () => Doubt::Rounding,
     })
 }
@@ -237,11 +237,13 @@ fn agreement(
         let sharp = 3.0 * noise <= precision.coarse * size;
         ((analytic - value).abs() <= tolerance && sharp).then_some(tolerance)
     };
+    let rounded = is_rounded_away(samples);
+    let window_is_still = |samples: &[Sample]| samples.iter().any(|s| s.still);
     let mut sharpest: Option<Agreement> = None;
     for estimates in estimates {
         for (window, samples) in estimates.windows(WINDOW).zip(samples.windows(WINDOW)) {
             // Where nothing moves, nothing is learned, unless nothing should move.
-            if analytic != 0.0 && samples.iter().any(|s| s.still) {
+            if window_is_still(samples) && (analytic != 0.0 || rounded) {
                 continue;
             }
             let Some(found) = window.iter().map(within).collect::<Option<Vec<f64>>>() else { continue };
@@ -252,6 +254,13 @@ fn agreement(
         }
     }
     sharpest
+}
+
+/// Whether the function stands still at the shorter steps only because what it moves by is rounded away: before, it moved by little
+/// more than rounding.
+fn is_rounded_away(samples: &[Sample]) -> bool {
+    let last = samples.iter().rfind(|s| !s.still);
+    last.is_some_and(|s| s.moved() <= 256.0 * s.noise * s.step)
 }
 
 /// A range of steps over which differences stay the same.
@@ -293,7 +302,7 @@ fn plateau(
             // Beside what differences say of longer steps, an estimate may be as good as zero.
             let before = samples[..=k].iter().map(|s| s.central.abs()).fold(0.0, f64::max);
             if !is_settled(window, 0.01 * before)
-                || !is_continuous(&samples[k..k + WINDOW], &samples[k + WINDOW..], context.rounding)
+                || !is_continuous(&samples[k..k + WINDOW], &samples[k + WINDOW..], context.rounding.largest)
                 || !speaks(&samples[..k + WINDOW], k)
                 || explained(analytic, value, &samples[k..])
             {
@@ -302,7 +311,7 @@ fn plateau(
             let noise = window.iter().map(|e| e.1).fold(0.0, f64::max);
             let last = &samples[k + WINDOW - 1];
             let truncated = (last.central - value).abs().min(0.1 * value.abs() + 0.05 * before);
-            let slack = 0.02 * value.abs() + truncated + 4.0 * noise + 8.0 * context.rounding / last.step;
+            let slack = 0.02 * value.abs() + truncated + 4.0 * noise + 8.0 * context.rounding.largest / last.step;
             let (spread, steps) = (spread(window) + 2.0 * noise, (samples[k].step, last.step));
             let plateau = Plateau { value, spread, steps, slack };
             if disagrees(analytic, &plateau, context, precision)
@@ -321,7 +330,7 @@ fn speaks(samples: &[Sample], from: usize) -> bool {
     let inside = &samples[from..];
     let flat = inside.iter().all(|s| s.still);
     let moved = samples.iter().any(|s| !s.still);
-    if flat { !moved || inside[0].step >= 1e-5 * samples[0].step } else { inside.iter().all(|s| !s.still) }
+    if flat { !moved || !is_rounded_away(samples) } else { inside.iter().all(|s| !s.still) }
 }
 
 /// Whether the samples have another explanation for their distance from `analytic` than a wrong rule.
@@ -342,8 +351,6 @@ fn disagrees(analytic: f64, plateau: &Plateau, context: &Context, precision: &Pr
     let size = analytic.abs().max(plateau.value.abs()).max(1e-3 * context.reference);
     distance > precision.tolerance * size
         && distance > 10.0 * plateau.spread
-        // What is smaller than the rounding of the numbers inside may be rounded away inside, and what is smaller than what
-        // becomes of that rounding in the value comes from there.
-        && distance * plateau.steps.0.max(context.scale * precision.step) > 8.0 * context.rounding
-        && distance * plateau.steps.0 > 8.0 * context.amplified
+        // What is smaller than what becomes of the rounding of the numbers inside may come from there.
+        && distance * plateau.steps.0 > 8.0 * context.rounding.amplified
 }

@@ -32,6 +32,10 @@ pub enum Doubt {
     /// The differences settle at no step: the function changes within the shortest one, as an unstable recursion does after many
     /// steps, or a wave far from 0. Every op is right by itself, and no number left the tape.
     Unsettled,
+    /// The differences settle, and not where the tape says, but every op is right by itself, and no number left the tape: so it is not
+    /// the gradient that is wrong. The function changes within the steps that can be told from rounding, or an op rounds its
+    /// value inside.
+    Unexplained,
     /// Steps, changes of the value or derivatives are too small or too large for numbers of this precision. Every op that can be
     /// told is right by itself, and no number left the tape.
     OutOfRange,
@@ -164,8 +168,6 @@ pub enum Culprit {
     /// Every op is right by itself, but a value left the tape (`detach`, `value`, a number kept from before) and came
     /// back as a constant.
     OffTape(OffTape),
-    /// Every op is right by itself and no constant follows the inputs.
-    Unknown,
 }
 
 /// What a check found.

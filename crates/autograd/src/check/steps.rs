@@ -1,5 +1,6 @@
 //! One derivative at one step size: what differences say, and how much of it is rounding.
 
+use super::differences::Rounding;
 use crate::Scalar;
 
 /// What differences in a precision can and cannot tell.
@@ -38,7 +39,8 @@ impl Precision {
     /// The steps of a sweep for a number of size `own` among numbers of size `scale`, from the largest.
     pub(super) fn sweep(&self, scale: f64, own: f64) -> Vec<f64> {
         let own = if own > 0.0 { own.min(scale) } else { scale };
-        let last = own * 2_f64.powi(self.smallest);
+        // Not below the normal numbers: a step of 0 would never end.
+        let last = (own * 2_f64.powi(self.smallest)).max(f64::MIN_POSITIVE);
         std::iter::successors(Some(scale / 8.0), |h| Some(h / 4.0)).take_while(|&h| h >= last).collect()
     }
 }
@@ -125,10 +127,8 @@ impl Sample {
 pub(super) struct Context {
     /// The size of the largest derivatives of the same input.
     pub(super) reference: f64,
-    /// The rounding of the largest number that the function computes with.
-    pub(super) rounding: f64,
-    /// What the rounding of all these numbers may come to in the weighted sum of the values.
-    pub(super) amplified: f64,
+    /// The rounding inside the function.
+    pub(super) rounding: Rounding,
     /// The unit of steps: the size of the entry, or of its neighbours.
     pub(super) scale: f64,
 }

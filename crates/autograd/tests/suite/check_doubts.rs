@@ -1,8 +1,8 @@
 //! Where differences cannot tell, and that wrong rules get no excuse from it.
 
-use rewind_autograd::check::{self, Doubt, Verdict};
+use rewind_autograd::check::{self, Culprit, Doubt, Verdict};
 use rewind_autograd::ops::layout::concat;
-use rewind_autograd::{Op, Site, Tape, Tensor, Term, Var};
+use rewind_autograd::{Op, Scalar, Site, Tape, Tensor, Term, Var};
 
 fn numbers(numbers: &[f64]) -> Tensor<f64> {
     Tensor::from_vec(numbers.to_vec(), &[numbers.len()])
@@ -184,4 +184,104 @@ fn a_wrong_rule_has_no_excuse_in_small_numbers() {
     });
     assert!(report.is_wrong(), "{report}");
     assert_eq!(report.suspect().map(|suspect| suspect.op), Some("spot"), "{report}");
+}
+
+/// x² elementwise, with a rule that is 1 % off.
+#[derive(Clone)]
+struct Off;
+
+impl<T: Scalar> Op<T> for Off {
+    fn name(&self) -> &'static str {
+        "off"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].map(|x| x * x)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::dense(at.input(0) * at.cotangent() * T::from_f64(2.02))
+    }
+}
+
+fn off_at<T: Scalar>(size: f64) {
+    let x = Tensor::from_vec([1.0, -0.7, 0.4].map(|x| T::from_f64(size * x)).to_vec(), &[3]);
+    for check in [check::full(), check::fast(), check::full().orders(1)] {
+        let report = check.op(Off, std::slice::from_ref(&x));
+        assert_eq!(report.verdict, Verdict::Wrong, "{} at {size:e}: {report}", T::NAME);
+        assert!(matches!(&report.culprit, Some(Culprit::Op(suspect)) if suspect.op == "off"), "{size:e}: {report}");
+        let sum = check.function(std::slice::from_ref(&x), |tape, x| tape.apply(Off, x).sum());
+        assert_eq!(sum.verdict, Verdict::Wrong, "the sum, {} at {size:e}: {sum}", T::NAME);
+    }
+}
+
+#[test]
+fn a_wrong_rule_is_wrong_whatever_the_size_of_the_numbers() {
+    for size in [1.0, 1e-1, 1e-2, 1e-3, 1e-5, 1e3, 1e5] {
+        off_at::<f32>(size);
+    }
+    for size in [1.0, 1e-3, 1e-8, 1e-12, 1e-20, 1e-50, 1e8, 1e50, 1e100, 1e150] {
+        off_at::<f64>(size);
+    }
+}
+
+/// x + k·b elementwise, with no gradient for b.
+#[derive(Clone)]
+struct Forgets(f64);
+
+impl<T: Scalar> Op<T> for Forgets {
+    fn name(&self) -> &'static str {
+        "forgets"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].zip(inputs[1], |x, b| x + T::from_f64(self.0) * b)
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        if input == 0 { Term::dense(at.cotangent()) } else { Term::zero() }
+    }
+}
+
+fn forgets<T: Scalar>(small: f64) {
+    let [x, b] = [0.3, -0.8].map(|x| Tensor::from_vec(vec![T::from_f64(x), T::from_f64(x + 1.7)], &[2]));
+    let report = check::full().op(Forgets(small), &[x.clone(), b.clone()]);
+    assert_eq!(report.verdict, Verdict::Wrong, "{} {small:e}: {report}", T::NAME);
+    let detached = check::full()
+        .function(&[x, b], |tape, v| v[0].tanh() + (tape.constant(v[1].value()) * T::from_f64(small)).sin());
+    assert_eq!(detached.verdict, Verdict::Wrong, "{} {small:e}: {detached}", T::NAME);
+}
+
+#[test]
+fn a_missing_gradient_is_wrong_though_what_it_adds_is_rounded_away_at_the_smallest_steps() {
+    for small in [1.0, 1e-3, 1e-5, 1e-6] {
+        forgets::<f64>(small);
+    }
+    for small in [1.0, 1e-2, 1e-3] {
+        forgets::<f32>(small);
+    }
+}
+
+#[test]
+fn numbers_next_to_nothing_end_in_an_answer() {
+    let at = |x: Vec<f64>| Tensor::from_vec(x, &[2]);
+    for x in [at(vec![1e-160, -1e-160]), at(vec![1e-320, -1e-320]), at(vec![1.0, 1e-313])] {
+        let x = std::slice::from_ref(&x);
+        assert!(!check::function(x, |_, x| x[0] * x[0] * x[0]).is_wrong());
+        assert!(!check::function(x, |_, x| x[0].square()).is_wrong());
+        assert!(!check::function(x, |_, x| x[0].abs()).is_wrong());
+        assert!(!check::function(x, |_, x| x[0].relu()).is_wrong());
+    }
+}
+
+#[test]
+fn small_waves_on_a_trend_are_not_called_wrong() {
+    for (height, turns) in [(1e-5_f32, 1e3_f32), (1e-3, 1e4), (1e-3, 1e6)] {
+        for seed in 0..4 {
+            let x = Tensor::from_vec(vec![0.3_f32, -0.8, 1.1], &[3]);
+            let report = check::full().seed(seed).function(&[x], |_, x| (x[0] * turns).sin() * height + x[0]);
+            assert!(!report.is_wrong(), "{height} {turns} {seed}: {report}");
+        }
+    }
+    for height in [1e-3, 1e-6, 1e-9] {
+        let x = Tensor::from_vec(vec![0.3, -0.8, 1.1], &[3]);
+        let report = check::function(&[x], |_, x| (x[0] * 1e15).sin() * height + x[0]);
+        assert!(!report.is_wrong(), "{height}: {report}");
+    }
 }
