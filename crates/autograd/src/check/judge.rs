@@ -54,7 +54,8 @@ fn rule(analytic: f64, samples: &[Sample], context: &Context, precision: &Precis
         };
     }
     let largest = finite.iter().map(|s| s.central.abs()).fold(analytic.abs(), f64::max);
-    if largest > 0.0 && largest * finite[0].step < precision.range.0 {
+    // Neither the derivative nor what it moves the value by may be below the numbers of the type.
+    if largest > 0.0 && largest * finite[0].step.min(1.0) < precision.range.0 {
         return doubt(Doubt::OutOfRange);
     }
     if has_kink(&finite) {

@@ -14,7 +14,7 @@ use crate::tape::Tape;
 use crate::{Scalar, Tensor};
 
 /// Calls with the same numbers, one after the other, that must give the same value.
-const CALLS: usize = 4;
+const CALLS: usize = 8;
 
 /// One order of a check.
 pub(super) struct Run<'a, T: Scalar> {

@@ -285,3 +285,20 @@ fn small_waves_on_a_trend_are_not_called_wrong() {
         assert!(!report.is_wrong(), "{height}: {report}");
     }
 }
+
+#[test]
+fn a_gradient_below_the_numbers_of_its_type_is_not_called_wrong() {
+    for size in [1e30_f32, 1e37] {
+        let x = Tensor::from_vec([1.0_f32, -0.7, 0.4].map(|x| size * x).to_vec(), &[3]);
+        let positive = x.map(f32::abs);
+        for check in [check::full(), check::fast(), check::fast().orders(2)] {
+            for report in [
+                check.function(std::slice::from_ref(&x), |_, x| x[0].reciprocal()),
+                check.function(std::slice::from_ref(&positive), |_, x| x[0].ln()),
+                check.function(std::slice::from_ref(&positive), |_, x| x[0].sqrt()),
+            ] {
+                assert!(!report.is_wrong(), "{size:e}: {report}");
+            }
+        }
+    }
+}
