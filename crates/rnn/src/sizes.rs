@@ -19,11 +19,14 @@ pub(crate) fn check_sizes(cell: &str, inputs: usize, hidden: usize) {
     }
 }
 
+/// A parameter of a cell: its name, its variable if the cell has it, and the shape that it should have.
+pub(crate) type Expected<'a, 't, T> = (&'a str, Option<Var<'t, T>>, &'a [usize]);
+
 /// Panics at the caller's line if a parameter has another shape than the sizes of the cell demand: some others would be broadcast,
 /// and the rest be refused by an op that knows no parameter.
 #[inline]
 #[track_caller]
-pub(crate) fn check_parameters<T: Scalar>(cell: &str, parameters: &[(&str, Option<Var<'_, T>>, &[usize])]) {
+pub(crate) fn check_parameters<T: Scalar>(cell: &str, parameters: &[Expected<'_, '_, T>]) {
     for (name, parameter, expected) in parameters {
         if let Some(parameter) = parameter
             && !parameter.has_shape(expected)
