@@ -150,6 +150,7 @@ impl Pairs {
     }
 
     fn total(&self) -> f64 {
-        self.sums.iter().flatten().sum()
+        // Not `sum()`, which is -0 if there is no number.
+        self.sums.iter().flatten().fold(0.0, |total, sum| total + sum)
     }
 }

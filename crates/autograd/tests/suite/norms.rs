@@ -67,3 +67,17 @@ fn the_norm_of_several_tensors_is_that_of_one_with_all_numbers() {
     assert_eq!(Tensor::joint_norm([&a, &b]) as f32, all.norm());
     assert_eq!(Tensor::<f64>::joint_norm([]), 0.0);
 }
+
+#[test]
+fn the_norm_of_no_number_is_positive_zero() {
+    assert_eq!(Tensor::<f32>::zeros(&[0]).norm().to_bits(), 0);
+    assert_eq!(Tensor::<f64>::zeros(&[3, 0]).norm().to_bits(), 0);
+    assert_eq!(Tensor::<f64>::joint_norm([]).to_bits(), 0);
+    assert_eq!(Tensor::joint_norm([&Tensor::<f32>::zeros(&[0, 2]), &Tensor::zeros(&[0])]).to_bits(), 0);
+    // The same holds for sums.
+    assert_eq!(Tensor::<f64>::zeros(&[0]).sum().to_bits(), 0);
+    assert_eq!(
+        Tensor::<f64>::zeros(&[0, 2]).sum_axis(0).to_vec().into_iter().map(f64::to_bits).collect::<Vec<_>>(),
+        [0, 0]
+    );
+}
