@@ -21,6 +21,7 @@
 
 use rand::Rng;
 use rand::seq::SliceRandom;
+use rewind_autograd::shape::checked_element_count;
 use rewind_autograd::{Scalar, Tensor};
 
 /// Why sequences make no batch.
@@ -97,6 +98,12 @@ pub enum BatchError {
         /// The number of sequences.
         sequences: usize,
     },
+    /// There is no memory for a padded batch.
+    #[error("batch: there is no memory for a padded batch of shape {shape:?}; expected fewer or shorter sequences")]
+    TooLarge {
+        /// Its shape: steps, sequences, features.
+        shape: [usize; 3],
+    },
 }
 
 /// Sequences side by side, `[T, B, I]`, filled up with 0 to the longest.
@@ -111,7 +118,7 @@ impl<T: Scalar> PaddedBatch<T> {
     /// All of `sequences`, each `[L, I]`, the longest first; those of one length stay in order.
     ///
     /// # Errors
-    /// If there is none, one is empty, they differ in width, or a number is infinite or NaN.
+    /// If there is none, one is empty, they differ in width, a number is infinite or NaN, or there is no memory for them.
     pub fn new(sequences: &[Tensor<T>]) -> Result<Self, BatchError> {
         Self::gather(sequences, &(0..sequences.len()).collect::<Vec<_>>())
     }
@@ -134,22 +141,33 @@ impl<T: Scalar> PaddedBatch<T> {
             if found != width {
                 return Err(BatchError::Width { sequence: i, found, expected: width });
             }
-            check_finite(&sequences[i], i)?;
         }
-        let mut indices = indices.to_vec();
-        indices.sort_by_key(|&i| std::cmp::Reverse(sequences[i].shape()[0]));
-        let lengths: Vec<usize> = indices.iter().map(|&i| sequences[i].shape()[0]).collect();
-        let row = indices.len() * width;
-        let mut numbers = vec![T::ZERO; lengths[0] * row];
-        for (b, &i) in indices.iter().enumerate() {
+        let mut sorted = indices.to_vec();
+        sorted.sort_by_key(|&i| std::cmp::Reverse(sequences[i].shape()[0]));
+        let lengths: Vec<usize> = sorted.iter().map(|&i| sequences[i].shape()[0]).collect();
+        let shape = [lengths[0], sorted.len(), width];
+        let mut numbers = Vec::new();
+        if checked_element_count(&shape).is_none_or(|count| numbers.try_reserve_exact(count).is_err()) {
+            return Err(BatchError::TooLarge { shape });
+        }
+        let mut checked = vec![false; sequences.len()];
+        for &i in indices {
+            // An index may be given many times.
+            if !std::mem::replace(&mut checked[i], true) {
+                check_finite(&sequences[i], i)?;
+            }
+        }
+        let row = sorted.len() * width;
+        numbers.resize(lengths[0] * row, T::ZERO);
+        for (b, &i) in sorted.iter().enumerate() {
             let sequence = sequences[i].to_contiguous();
             let steps = sequence.as_slice().unwrap_or_default().chunks_exact(width.max(1));
             for (t, step) in steps.enumerate() {
                 numbers[t * row + b * width..][..width].copy_from_slice(step);
             }
         }
-        let data = Tensor::from_vec(numbers, &[lengths[0], indices.len(), width]);
-        Ok(PaddedBatch { data, lengths, indices })
+        let data = Tensor::from_vec(numbers, &shape);
+        Ok(PaddedBatch { data, lengths, indices: sorted })
     }
 
     /// A batch that is padded already: data `[T, B, I]` and B lengths, kept in their order. What stands behind a

@@ -2,6 +2,7 @@
 
 use super::{check_scalar, pullback, variables};
 use crate::parameters::{OnTape, Parameters};
+use crate::shape::{MOST_ELEMENTS, checked_element_count};
 use crate::sweep::{Wanted, sweep_values};
 use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
@@ -21,6 +22,9 @@ use crate::{Scalar, Tensor, Var};
 /// assert_eq!(to_x.to_vec(), [1.0, 0.0, 0.0, 4.0]);
 /// assert_eq!(to_w.to_vec(), [2.0, 0.0, 0.0, 3.0]);
 /// ```
+///
+/// # Panics
+/// If there is no memory for a matrix of so many numbers.
 #[track_caller]
 pub fn jacobian<T, M, F>(at: &M, f: F) -> (Tensor<T>, M)
 where
@@ -31,7 +35,8 @@ where
     let tape = Tape::new();
     let x = at.on(&tape);
     let y = f(&tape, &x);
-    (y.value(), rows(y, &x))
+    let blocks = room("jacobian", y, &variables(&x));
+    (y.value(), rows(y, &x, blocks))
 }
 
 /// y and the Jacobian of [`jacobian`], by columns: the same tensors, at the cost of one recorded sweep and one sweep over it
@@ -47,6 +52,9 @@ where
 /// assert_eq!(slopes.shape(), [2, 3]);
 /// assert_eq!(slopes.to_vec(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
 /// ```
+///
+/// # Panics
+/// If there is no memory for a matrix of so many numbers.
 #[track_caller]
 pub fn jacobian_forward<T, M, F>(at: &M, f: F) -> (Tensor<T>, M)
 where
@@ -57,11 +65,12 @@ where
     let tape = Tape::new();
     let x = at.on(&tape);
     let y = f(&tape, &x);
-    let (cotangent, pulled_back) = pullback(y, &variables(&x));
-    let mut columns = pulled_back.into_iter().map(|to_leaf| {
+    let leaves = variables(&x);
+    let blocks = room("jacobian_forward", y, &leaves);
+    let (cotangent, pulled_back) = pullback(y, &leaves);
+    let mut columns = pulled_back.into_iter().zip(blocks).map(|(to_leaf, block)| {
         // Row i of ∂(x̄)/∂(ȳ) is column i of ∂y/∂x.
-        let transposed = rows(to_leaf, &[cotangent]);
-        let [transposed] = transposed;
+        let [transposed] = rows(to_leaf, &[cotangent], vec![block]);
         let (leaf, value) = (to_leaf.rank(), y.rank());
         let axes: Vec<usize> = (leaf..leaf + value).chain(0..leaf).collect();
         transposed.permute(&axes).to_contiguous()
@@ -83,7 +92,7 @@ where
 /// ```
 ///
 /// # Panics
-/// If the value of `f` is not one number.
+/// If the value of `f` is not one number, or there is no memory for a matrix of so many numbers.
 #[track_caller]
 pub fn hessian<T, M, F>(at: &M, f: F) -> M::With<M>
 where
@@ -95,18 +104,48 @@ where
     let x = at.on(&tape);
     let y = f(&tape, &x);
     check_scalar("hessian", y);
-    let mut gradient = y.sum().grad(&variables(&x)).into_iter();
-    at.map(|_, _| rows(gradient.next().expect("one gradient per leaf"), &x))
+    let leaves = variables(&x);
+    let mut blocks = Vec::with_capacity(leaves.len());
+    for &leaf in &leaves {
+        blocks.push(room("hessian", leaf, &leaves));
+    }
+    let mut rest = y.sum().grad(&leaves).into_iter().zip(blocks);
+    at.map(|_, _| {
+        let (gradient, blocks) = rest.next().expect("one gradient per leaf");
+        rows(gradient, &x, blocks)
+    })
 }
 
-/// ∂y/∂x for every leaf of `x`, one sweep per number in y.
-fn rows<'t, T: Scalar, M: Parameters<Var<'t, T>>>(y: Var<'t, T>, x: &M) -> M::With<Tensor<T>> {
+/// Memory for ∂y/∂x of every one of `x`, before anything else of that size is computed. A failed allocation would end the
+/// program without a word.
+#[track_caller]
+fn room<T: Scalar>(name: &str, y: Var<'_, T>, x: &[Var<'_, T>]) -> Vec<Vec<T>> {
+    let mut blocks = Vec::with_capacity(x.len());
+    for leaf in x {
+        let (value, input) = (y.shape(), leaf.shape());
+        let mut block = Vec::new();
+        let count = checked_element_count(&[&value[..], &input].concat());
+        if count.is_none_or(|count| block.try_reserve_exact(count).is_err()) {
+            let count = y.element_count() as u128 * leaf.element_count() as u128;
+            panic!(
+                "{name}: shapes {:?} and {:?} make a matrix of {count} numbers; \
+                 expected at most {MOST_ELEMENTS}, and memory for them",
+                value.as_slice(),
+                input.as_slice()
+            );
+        }
+        blocks.push(block);
+    }
+    blocks
+}
+
+/// ∂y/∂x for every leaf of `x`, one sweep per number in y, in the memory of `blocks`.
+fn rows<'t, T: Scalar, M: Parameters<Var<'t, T>>>(y: Var<'t, T>, x: &M, mut blocks: Vec<Vec<T>>) -> M::With<Tensor<T>> {
     let leaves = variables(x);
     let mut wanted: Vec<u32> = leaves.iter().map(|leaf| leaf.id()).collect();
     wanted.sort_unstable();
     wanted.dedup();
     let count = y.element_count();
-    let mut blocks: Vec<Vec<T>> = leaves.iter().map(|leaf| Vec::with_capacity(count * leaf.element_count())).collect();
     for row in 0..count {
         let seed = Tensor::from_fn(&y.shape(), |k| if k == row { T::ONE } else { T::ZERO });
         let totals = sweep_values(y, seed, Wanted::These(&wanted));

@@ -308,3 +308,30 @@ fn derivatives_of_the_wrong_shape() {
     let seven = tape.leaf(Tensor::<f64>::full(&[2, 7], 0.5));
     refused!("split_named: axis 1 of shape [2, 7] does not fall into 2 equal parts", seven.split_named(1, &["a", "b"]));
 }
+
+#[test]
+fn matrices_that_no_memory_holds_are_refused() {
+    const WIDE: usize = 1 << 43;
+    let x = [Tensor::<f64>::full(&[8], 1.0)];
+    let at_most = "expected at most 1152921504606846975, and memory for them";
+    let message =
+        |name: &str| format!("{name}: shapes [{WIDE}, 8] and [8] make a matrix of 562949953421312 numbers; {at_most}");
+    refused!(message("jacobian"), derive::jacobian(&x, |_, &[x]| x.broadcast_to(&[WIDE, 8])));
+    refused!(message("jacobian_forward"), derive::jacobian_forward(&x, |_, &[x]| x.broadcast_to(&[WIDE, 8])));
+    // The number of elements itself overflows.
+    let x = [Tensor::<f32>::zeros(&[1 << 20])];
+    let huge = [1 << 30, 1 << 20];
+    let message = |name: &str| {
+        let shapes = "shapes [1073741824, 1048576] and [1048576]";
+        format!("{name}: {shapes} make a matrix of 1180591620717411303424 numbers; {at_most}")
+    };
+    refused!(message("jacobian"), derive::jacobian(&x, |_, &[x]| x.broadcast_to(&huge)));
+    refused!(message("jacobian_forward"), derive::jacobian_forward(&x, |_, &[x]| x.broadcast_to(&huge)));
+    let long = |length: usize| [Tensor::scalar(1.0_f64).broadcast_to(&[length])];
+    for (length, count) in [(1 << 40, "1208925819614629174706176"), (1 << 29, "288230376151711744")] {
+        refused!(
+            format!("hessian: shapes [{length}] and [{length}] make a matrix of {count} numbers; {at_most}"),
+            derive::hessian(&long(length), |_, &[x]| x.index(0, 0))
+        );
+    }
+}

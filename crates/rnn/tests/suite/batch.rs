@@ -113,6 +113,54 @@ fn bad_sequences_are_named() {
 }
 
 #[test]
+fn batches_that_no_memory_holds_are_refused() {
+    // Views of one number: only the batch of them is large.
+    let of = |shape: &[usize]| Tensor::scalar(1.0_f64).broadcast_to(shape);
+    let wide = [of(&[1, 1 << 50])];
+    assert_eq!(
+        PaddedBatch::gather(&wide, &[0, 0, 0, 0]),
+        Err(BatchError::TooLarge { shape: [1, 4, 1 << 50] }),
+        "more bytes than there are addresses"
+    );
+    assert_eq!(
+        message(PaddedBatch::gather(&wide, &[0; 1 << 10])),
+        "batch: there is no memory for a padded batch of shape [1, 1024, 1125899906842624]; \
+         expected fewer or shorter sequences"
+    );
+    // The number of elements itself overflows: 2^64.
+    let long = [of(&[1 << 55, 4]), of(&[1, 4])];
+    let indices: Vec<_> = (0..1 << 7).map(|i| i % 2).collect();
+    assert_eq!(
+        message(PaddedBatch::gather(&long, &indices)),
+        "batch: there is no memory for a padded batch of shape [36028797018963968, 128, 4]; \
+         expected fewer or shorter sequences"
+    );
+    assert_eq!(
+        message(batches(&[wide[0].clone(), of(&[1, 1 << 50])], 2, &mut StdRng::seed_from_u64(0))),
+        "batch: there is no memory for a padded batch of shape [1, 2, 1125899906842624]; \
+         expected fewer or shorter sequences"
+    );
+}
+
+#[test]
+fn a_sequence_may_be_taken_many_times() {
+    let (short, long) = (sequence(1, 2, 0), sequence(3, 2, 1));
+    let batch = PaddedBatch::gather(&[short.clone(), long.clone()], &[0, 1, 0, 1, 1]).expect("good");
+    assert_eq!((batch.indices(), batch.lengths()), (&[1, 1, 1, 0, 0][..], &[3, 3, 3, 1, 1][..]));
+    for b in 0..3 {
+        assert_eq!(batch.data().index(1, b), long);
+    }
+    assert_eq!(batch.data().index(1, 4).slice(0, 0..1), short);
+    // The first in the order of the indices is named, though a longer one stands before it in the batch.
+    let mut bad = [short, long];
+    bad.iter_mut().for_each(|s| s.as_mut_slice()[1] = f64::NAN);
+    assert_eq!(
+        message(PaddedBatch::gather(&bad, &[0, 0, 1])),
+        "batch: sequence 0 is NaN at step 0, feature 1; expected finite numbers"
+    );
+}
+
+#[test]
 fn bad_padded_batches_are_named() {
     let data = Tensor::<f32>::zeros(&[3, 2, 4]);
     assert_eq!(
