@@ -1,13 +1,19 @@
 //! Reductions: sums, running sums and norms whose error grows with the logarithm of the count, and folds along one axis.
 
+use std::ops::RangeInclusive;
+
+use smallvec::SmallVec;
+
 use super::elementwise::View;
 use super::runs::for_each_run;
 use crate::Scalar;
 use crate::shape::{Shape, row_major};
 
+/// Sums that are computed at the same time, in as many registers as it takes: none waits for the one before.
+const LANES: usize = 8;
+
 /// Pairwise summation of a slice: the error grows with log n, not with n.
 pub(crate) fn sum_slice<T: Scalar>(xs: &[T]) -> T {
-    const LANES: usize = 8;
     if xs.len() > 512 {
         let (left, right) = xs.split_at(xs.len() / 2);
         return sum_slice(left) + sum_slice(right);
@@ -83,6 +89,9 @@ pub(crate) fn added_one_by_one(strides: &[usize], shape: &[usize]) -> usize {
 ///
 /// Sums within blocks first, then sums of the blocks: the error grows with the logarithm of the length.
 pub(crate) fn prefix_sums<T: Scalar>(numbers: &mut [T], length: usize, inner: usize, reversed: bool) {
+    if inner == 1 {
+        return prefix_sums_of_numbers(numbers, reversed);
+    }
     let row = |k: usize| inner * if reversed { length - 1 - k } else { k };
     for k in (1..length).filter(|k| k % BLOCK != 0) {
         for i in 0..inner {
@@ -103,54 +112,96 @@ pub(crate) fn prefix_sums<T: Scalar>(numbers: &mut [T], length: usize, inner: us
     }
 }
 
+/// [`prefix_sums`] of numbers that lie one behind the other.
+fn prefix_sums_of_numbers<T: Scalar>(numbers: &mut [T], reversed: bool) {
+    // -0 changes no number that it is added to, where 0 would change -0.
+    let nothing = -T::ZERO;
+    let last = numbers.len().div_ceil(BLOCK) - 1;
+    let mut sums = Vec::with_capacity(last + 1);
+    let mut running = |block: &mut [T]| {
+        let add = |sum, x: &mut T| {
+            *x = sum + *x;
+            *x
+        };
+        sums.push(match reversed {
+            false => block.iter_mut().fold(nothing, add),
+            true => block.iter_mut().rev().fold(nothing, add),
+        });
+    };
+    match reversed {
+        false => numbers.chunks_mut(BLOCK).for_each(&mut running),
+        true => numbers.rchunks_mut(BLOCK).for_each(&mut running),
+    }
+    if last == 0 {
+        return;
+    }
+    sums.truncate(last);
+    prefix_sums_of_numbers(&mut sums, false);
+    let add = |(block, &before): (&mut [T], &T)| block.iter_mut().for_each(|x| *x = before + *x);
+    match reversed {
+        false => numbers.chunks_mut(BLOCK).skip(1).zip(&sums).for_each(add),
+        true => numbers.rchunks_mut(BLOCK).skip(1).zip(&sums).for_each(add),
+    }
+}
+
 /// √Σx² over all of `parts`, in `f64`: neither the squares nor their sum leave the range of numbers if the norm does not, and
 /// the error grows with the logarithm of the count. ∞ or NaN if a number is.
 pub(crate) fn norm<'a, T: Scalar>(parts: impl Iterator<Item = &'a [T]> + Clone) -> f64 {
-    // Squares of numbers outside of this range overflow, or vanish; a power of two as the unit rounds nothing.
-    const LARGE: f64 = 1e140;
-    const AT_ONCE: usize = 512;
-    let unit = 2_f64.powi(600);
-    let largest = parts.clone().flatten().fold(0.0, |largest: f64, x| largest.max(x.to_f64().abs()));
-    let scale = match largest {
-        _ if largest > LARGE => 1.0 / unit,
-        _ if largest < 1.0 / LARGE => unit,
-        _ => 1.0,
-    };
-    let mut sums = Pairs::default();
-    let mut squares = [0.0; AT_ONCE];
-    for block in parts.flat_map(|part| part.chunks(AT_ONCE)) {
-        for (square, x) in squares.iter_mut().zip(block) {
-            let x = x.to_f64() * scale;
-            *square = x * x;
-        }
-        sums.add(sum_slice(&squares[..block.len()]));
+    // Of a sum in this range none of the squares was infinite, and those that vanished are less than its last digit. The
+    // squares of `f32` are always in range, except for 0.
+    const IN_RANGE: RangeInclusive<f64> = 1e-280..=f64::MAX;
+    let plain = sum_of_squares(parts.clone(), T::to_f64);
+    if IN_RANGE.contains(&plain) {
+        return plain.sqrt();
     }
-    sums.total().sqrt() / scale
+    // A power of two as the unit rounds nothing.
+    let unit = 2_f64.powi(600);
+    let scale = if plain < 1.0 { unit } else { 1.0 / unit };
+    sum_of_squares(parts, |x| x.to_f64() * scale).sqrt() / scale
+}
+
+/// Σf(x)², blocks of numbers added pairwise.
+fn sum_of_squares<'a, T: Scalar>(parts: impl Iterator<Item = &'a [T]>, f: impl Fn(T) -> f64) -> f64 {
+    const AT_ONCE: usize = 512;
+    let mut sums = Pairs::default();
+    let square = |&x: &T| {
+        let x = f(x);
+        x * x
+    };
+    for block in parts.flat_map(|part| part.chunks(AT_ONCE)) {
+        let (chunks, rest) = block.as_chunks::<LANES>();
+        let mut lanes = [0.0; LANES];
+        for chunk in chunks {
+            for (lane, x) in lanes.iter_mut().zip(chunk) {
+                *lane += square(x);
+            }
+        }
+        let rest: f64 = rest.iter().map(square).sum();
+        sums.add(lanes.into_iter().sum::<f64>() + rest);
+    }
+    sums.total()
 }
 
 /// A sum of numbers that come one by one, added pairwise.
 #[derive(Default)]
 struct Pairs {
-    /// At place i the sum of 2^i numbers, if there is one.
-    sums: Vec<Option<f64>>,
+    /// How many numbers have come.
+    count: usize,
+    /// The sum of 2^i numbers for every bit i of the count, from the highest on.
+    sums: SmallVec<[f64; 8]>,
 }
 
 impl Pairs {
     fn add(&mut self, mut sum: f64) {
-        for place in &mut self.sums {
-            match place.take() {
-                Some(earlier) => sum += earlier,
-                None => {
-                    *place = Some(sum);
-                    return;
-                }
-            }
+        for _ in 0..self.count.trailing_ones() {
+            sum += self.sums.pop().expect("one sum for every bit");
         }
-        self.sums.push(Some(sum));
+        self.sums.push(sum);
+        self.count += 1;
     }
 
     fn total(&self) -> f64 {
         // Not `sum()`, which is -0 if there is no number.
-        self.sums.iter().flatten().fold(0.0, |total, sum| total + sum)
+        self.sums.iter().rev().fold(0.0, |total, sum| total + sum)
     }
 }

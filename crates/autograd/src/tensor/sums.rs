@@ -1,5 +1,7 @@
 //! Sums of values. None adds more than a block of numbers one after another: the error grows with the logarithm of their count.
 
+use std::iter;
+
 use super::Tensor;
 use crate::Scalar;
 use crate::kernels::elementwise;
@@ -111,7 +113,8 @@ impl<T: Scalar> Tensor<T> {
     /// assert_eq!(Tensor::from_vec(vec![3e30_f32, 4e30], &[2]).norm(), 5e30); // the squares alone are infinite
     /// ```
     pub fn norm(&self) -> T {
-        T::from_f64(Self::joint_norm([self]))
+        let numbers = self.to_contiguous();
+        T::from_f64(reduce::norm(iter::once(numbers.as_slice().expect("contiguous by construction"))))
     }
 
     /// The 2-norm of the elements of all `tensors` together, √Σx², computed in `f64`: of the gradient of all parameters, say.

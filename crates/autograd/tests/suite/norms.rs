@@ -43,6 +43,18 @@ fn mixed_magnitudes_views_and_nothing() {
 }
 
 #[test]
+fn where_squares_begin_to_vanish_or_to_overflow() {
+    for exponent in (-172..=-130).chain(130..=160) {
+        let x = 10_f64.powi(exponent);
+        // The squares of the small ones vanish beside the large one, or are half of the sum.
+        assert_norm(&Tensor::from_fn(&[1001], |i| if i == 500 { x } else { x * 1e-12 }), x);
+        assert_norm(&Tensor::from_fn(&[1025], |i| if i == 0 { 32.0 * x } else { x }), 2048_f64.sqrt() * x);
+    }
+    let subnormal = f64::from_bits(3 << 20);
+    assert_norm(&Tensor::full(&[1 << 20], subnormal), 1024.0 * subnormal);
+}
+
+#[test]
 fn many_numbers_are_added_pairwise() {
     assert_norm(&Tensor::full(&[10_000_000], 0.1_f32), f64::from(0.1_f32) * 1e7_f64.sqrt());
     assert_norm(&Tensor::full(&[3_000_000], 0.1_f64), 0.1 * 3e6_f64.sqrt());

@@ -154,6 +154,32 @@ fn running_sums_of_every_length_are_those_of_whole_numbers() {
     }
 }
 
+#[test]
+fn running_sums_keep_the_sign_of_zero() {
+    for shape in [[3, 1], [1, 3], [3, 3]] {
+        for axis in 0..2 {
+            let tape = Tape::new();
+            let sums = tape.constant(Tensor::full(&shape, -0.0_f32)).cumsum(axis).value();
+            assert!(sums.to_vec().iter().all(|sum| sum.to_bits() == (-0.0_f32).to_bits()), "{shape:?}, axis {axis}");
+        }
+    }
+}
+
+#[test]
+fn running_sums_along_the_last_axis_have_the_bits_of_those_along_another() {
+    for length in [1, 7, 63, 64, 65, 128, 129, 4096, 4097, 5000] {
+        let x = Tensor::from_fn(&[length], |i| (i as f32 * 0.7).sin());
+        let tape = Tape::new();
+        let (row, pair) = (tape.leaf(x.clone()), tape.leaf(x.unsqueeze(1).broadcast_to(&[length, 2]).to_contiguous()));
+        let (sums, pairs) = (row.cumsum(0), pair.cumsum(0));
+        assert_eq!(pairs.value().index(1, 1), sums.value(), "{length}");
+        // The cotangents are summed from the other end.
+        let weights = tape.constant(x);
+        let gradient = |sums: Var<'_, f32>, leaf| (sums * weights).sum().backward().get(leaf);
+        assert_eq!(gradient(pairs.index(1, 0), pair).index(1, 0), gradient(sums, row), "{length}, reversed");
+    }
+}
+
 /// The gradient that `bias` gets, whose exact value is 0.1·`count` in every element.
 fn assert_gradient<T: Scalar>(loss: Var<'_, T>, leaf: Var<'_, T>, count: usize, what: &str) {
     let expected = tenth::<T>() * count as f64;
