@@ -2,9 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
-use super::elementwise::View;
+use super::elementwise::{self, View};
 use super::runs::for_each_run;
 use crate::Scalar;
 use crate::shape::{Shape, row_major};
@@ -35,7 +35,7 @@ pub(crate) fn fold_axis<T: Scalar>(from: View<'_, T>, axis: usize, to: &mut [T],
     kept[axis] = 1;
     let mut strides = row_major(&kept);
     strides[axis] = 0;
-    super::elementwise::accumulate(to, &strides, from, f);
+    elementwise::accumulate(to, &strides, from, f);
 }
 
 /// Adds one after another before a sum is cut in two: the error of a sum of n numbers grows with this and with log n.
@@ -55,10 +55,35 @@ pub(crate) fn sum_rows<T: Scalar>(from: View<'_, T>, to: &mut [T]) {
     });
 }
 
+/// Adds all rows of `from`, each as long as `to`, to `to`: blocks of rows pairwise.
+pub(crate) fn add_rows<T: Scalar>(to: &mut [T], from: &[T]) {
+    const NARROW: usize = 16;
+    let width = to.len();
+    let count = from.len() / width;
+    if count > BLOCK {
+        let (first, second) = from.split_at(count / 2 * width);
+        add_rows(to, first);
+        let mut sum: SmallVec<[T; NARROW]> = smallvec![T::ZERO; width];
+        add_rows(&mut sum, second);
+        return elementwise::add(to, &sum);
+    }
+    let mut rest = from;
+    if width <= NARROW / 2 {
+        // As many narrow rows as make a wide one are added to as many sums at once.
+        let mut sums = [T::ZERO; NARROW];
+        let sums = &mut sums[..NARROW / width * width];
+        let wide = from.chunks_exact(sums.len());
+        rest = wide.remainder();
+        wide.for_each(|rows| elementwise::add(sums, rows));
+        elementwise::rows(sums, width).for_each(|sum| elementwise::add(to, sum));
+    }
+    elementwise::rows(rest, width).for_each(|row| elementwise::add(to, row));
+}
+
 /// Adds `from` to `to`, whose strides are 0 along the axes that are summed: pairwise within a run, run after run.
 pub(crate) fn add_runs<T: Scalar>(to: &mut [T], strides: &[usize], from: View<'_, T>) {
     for_each_run(from.shape, [strides, &from.strides], |[t, a], [st, sa], len| match (st, sa) {
-        (1, 1) => super::elementwise::add(&mut to[t..t + len], &from.data[a..a + len]),
+        (1, 1) => elementwise::add(&mut to[t..t + len], &from.data[a..a + len]),
         (0, 1) => to[t] += sum_slice(&from.data[a..a + len]),
         (0, _) => to[t] += sum_strided(from.data, a, sa, len),
         _ => {
@@ -76,6 +101,13 @@ fn sum_strided<T: Scalar>(data: &[T], start: usize, stride: usize, len: usize) -
         return sum_strided(data, start, stride, half) + sum_strided(data, start + half * stride, stride, len - half);
     }
     (0..len).fold(T::ZERO, |sum, i| sum + data[start + i * stride])
+}
+
+/// Whether numbers of `shape`, one behind the other, are rows that all are added to the same: their leading axes are summed,
+/// and no other.
+pub(crate) fn sums_leading_axes(strides: &[usize], shape: &[usize]) -> bool {
+    let mut axes = shape.iter().zip(strides).filter(|&(&length, _)| length != 1).map(|(_, &stride)| stride);
+    axes.find(|&stride| stride != 0).is_some() && axes.all(|stride| stride != 0)
 }
 
 /// How many numbers [`add_runs`] adds one after another to an element of `to`: those of all summed axes but the innermost.
@@ -108,7 +140,7 @@ pub(crate) fn prefix_sums<T: Scalar>(numbers: &mut [T], length: usize, inner: us
     prefix_sums(&mut before, whole_blocks, inner, false);
     for k in BLOCK..length {
         let (to, from) = (row(k), (k / BLOCK - 1) * inner);
-        super::elementwise::add(&mut numbers[to..to + inner], &before[from..from + inner]);
+        elementwise::add(&mut numbers[to..to + inner], &before[from..from + inner]);
     }
 }
 

@@ -78,6 +78,11 @@ impl<T: Scalar> Tensor<T> {
             return;
         }
         let strides = self.strides_in(wide);
+        if let Some(from) = wide.as_slice()
+            && reduce::sums_leading_axes(&strides, wide.shape())
+        {
+            return reduce::add_rows(self.as_mut_slice(), from);
+        }
         if reduce::added_one_by_one(&strides, wide.shape()) <= BLOCK {
             return reduce::add_runs(self.as_mut_slice(), &strides, wide.view());
         }

@@ -104,6 +104,30 @@ fn sums_are_right_on_every_axis() {
     sums_on_every_axis::<f64>();
 }
 
+#[test]
+fn sums_of_rows_of_every_width_are_those_of_whole_numbers() {
+    // Exact whatever the order; widths around those of which several rows are added at once.
+    for rows in [1, 2, 7, 33, 63, 64, 65, 128, 129, 1000] {
+        for width in 1..=18 {
+            let x = Tensor::from_fn(&[3, rows, width], |i| (i * i % 23) as f32 - 11.0);
+            let by_hand = |lines: std::ops::Range<usize>, column: usize| -> f32 {
+                lines.map(|line| x.at(&[line / rows, line % rows, column])).sum()
+            };
+            let (last, all) = (x.index(0, 2).sum_axis(0), x.sum_to(&[width]));
+            for column in 0..width {
+                assert_eq!(last.at(&[column]), by_hand(2 * rows..3 * rows, column), "{rows} rows of {width}");
+                assert_eq!(all.at(&[column]), by_hand(0..3 * rows, column), "3·{rows} rows of {width}");
+            }
+            // Not the leading axes alone: the rows lie apart.
+            let outer = x.sum_to(&[3, 1, width]);
+            for (k, column) in (0..3).flat_map(|k| (0..width).map(move |column| (k, column))) {
+                let right = by_hand(k * rows..(k + 1) * rows, column);
+                assert_eq!(outer.at(&[k, 0, column]), right, "block {k} of {rows} rows of {width}");
+            }
+        }
+    }
+}
+
 fn running_sums<T: Scalar>() {
     // A running sum passes a block of 64 on each of three levels, not on the first alone.
     let tolerance = 3.0 * tolerance::<T>();
