@@ -70,10 +70,18 @@ impl<T: Scalar> Run<'_, T> {
     }
 
     fn origin(&self, deep: bool, worst: Option<&Found>) -> Origin {
-        let most = if self.check.mode == Mode::Full { usize::MAX } else { MOST_ENTRIES };
         let not_finite = worst.is_some_and(|worst| !worst.analytic.is_finite());
-        let search = Search { most, deep, not_finite };
-        culprit::find(&self.objective(self.check.seed), self.order, self.check.seed, self.inputs, search)
+        let find = |most| {
+            let search = Search { most, deep, not_finite };
+            culprit::find(&self.objective(self.check.seed), self.order, self.check.seed, self.inputs, search)
+        };
+        match self.check.mode {
+            Mode::Full => find(usize::MAX),
+            // Some entries of an op are enough to find it, but not to call all ops right.
+            Mode::Fast { .. } => {
+                Some(find(MOST_ENTRIES)).filter(|o| o.culprit.is_some()).unwrap_or_else(|| find(usize::MAX))
+            }
+        }
     }
 
     /// What the rounding of all numbers on the tape does to the projection, by their cotangents.
@@ -137,7 +145,10 @@ impl<T: Scalar> Run<'_, T> {
                 if outcome == Outcome::Right {
                     continue;
                 }
-                // Which entry? Where not every one could be compared, the direction decides.
+                // Which entry? Of a direction that is wrong, some are enough to say; one that cannot tell may hide a wrong entry
+                // anywhere. Where not every one was compared, the direction decides.
+                let most = if outcome == Outcome::Wrong { MOST_ENTRIES } else { usize::MAX };
+                let rules = Rules { most, ..rules };
                 let every = differences::entries(&mut prober, gradient, self.names, rules)?;
                 let all = self.inputs.iter().all(|x| x.len() <= rules.most);
                 comparison = match every.outcome {

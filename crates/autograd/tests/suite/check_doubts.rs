@@ -302,3 +302,30 @@ fn a_gradient_below_the_numbers_of_its_type_is_not_called_wrong() {
         }
     }
 }
+
+/// relu elementwise, with a gradient that is missing at one entry.
+#[derive(Clone)]
+struct MissesOne(usize);
+
+impl Op<f64> for MissesOne {
+    fn name(&self) -> &'static str {
+        "misses_one"
+    }
+    fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+        inputs[0].map(|x| x.max(0.0))
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
+        let x = at.input(0);
+        let here = Tensor::from_fn(&x.shape(), |i| if i == self.0 { 0.0 } else { 1.0 });
+        Term::dense(x.heaviside() * at.tape().constant(here) * at.cotangent())
+    }
+}
+
+#[test]
+fn the_fast_mode_finds_a_wrong_entry_among_thousands_of_kinks() {
+    // An odd place, which every second entry would not see.
+    let x = Tensor::from_fn(&[3001], |i| if i == 1501 { 0.7 } else { 0.0 });
+    let report = check::fast().op(MissesOne(1501), &[x]);
+    assert_eq!(report.verdict, Verdict::Wrong, "{report}");
+    assert_eq!(report.worst.expect("an entry is wrong").index, [1501]);
+}
