@@ -41,7 +41,7 @@ pub(crate) fn fold_axis<T: Scalar>(from: View<'_, T>, axis: usize, to: &mut [T],
 /// Adds one after another before a sum is cut in two: the error of a sum of n numbers grows with this and with log n.
 pub(crate) const BLOCK: usize = 64;
 
-/// Sums the last axis of `from`, whose numbers lie one behind the other.
+/// Sums the last axis of `from`, whose numbers are contiguous.
 pub(crate) fn sum_rows<T: Scalar>(from: View<'_, T>, to: &mut [T]) {
     let last = from.shape.len() - 1;
     let (outer, strides) = (&from.shape[..last], &from.strides[..last]);
@@ -103,7 +103,7 @@ fn sum_strided<T: Scalar>(data: &[T], start: usize, stride: usize, len: usize) -
     (0..len).fold(T::ZERO, |sum, i| sum + data[start + i * stride])
 }
 
-/// Whether numbers of `shape`, one behind the other, are rows that all are added to the same: their leading axes are summed,
+/// Whether numbers of `shape`, contiguous, are rows that all are added to the same: their leading axes are summed,
 /// and no other.
 pub(crate) fn sums_leading_axes(strides: &[usize], shape: &[usize]) -> bool {
     let mut axes = shape.iter().zip(strides).filter(|&(&length, _)| length != 1).map(|(_, &stride)| stride);
@@ -144,7 +144,7 @@ pub(crate) fn prefix_sums<T: Scalar>(numbers: &mut [T], length: usize, inner: us
     }
 }
 
-/// [`prefix_sums`] of numbers that lie one behind the other.
+/// [`prefix_sums`] of contiguous numbers.
 fn prefix_sums_of_numbers<T: Scalar>(numbers: &mut [T], reversed: bool) {
     // -0 changes no number that it is added to, where 0 would change -0.
     let nothing = -T::ZERO;

@@ -49,7 +49,7 @@ impl<T: Scalar> Tape<T> {
         let place = self.lent.free();
         place.op.replace(Some((index, op)));
         let _back = Return { tape: self, place };
-        let lent = place.op.borrow(); // let go of before the op goes back
+        let lent = place.op.borrow(); // dropped before the op goes back
         if let Some((_, op)) = &*lent {
             f(&**op);
         }
@@ -60,7 +60,7 @@ impl<T: Scalar> Tape<T> {
         if let Some(op) = &self.ops.borrow()[index as usize] {
             return f(&**op);
         }
-        self.lent.with(index, f).expect("a value that was let go of has an op")
+        self.lent.with(index, f).expect("a released value has an op")
     }
 }
 

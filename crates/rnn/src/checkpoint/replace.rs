@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A symbolic link is followed, and the new file gets the permissions of the old one. What is no file, or may not be written, is
 /// refused.
 ///
-/// The new file is locked until then. The system lets go of a lock when its process ends, so what a killed writer has
+/// The new file is locked until then. The system releases a lock when its process ends, so what a killed writer has
 /// left is told from what a living one is writing: the former is removed first.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (path, permissions) = match fs::canonicalize(path) {

@@ -1,0 +1,203 @@
+//! The macro that writes a struct of parameters.
+
+/// Defines a struct of parameters, generic in its leaf, and implements [`Parameters`] for it.
+///
+/// The first type parameter is the leaf, the others are modules. A field is
+/// - a leaf: `P`, `Option<P>`;
+/// - a module: `Layer<P>`, `Vec<Layer<P>>`, `Option<Layer<P>>`, `(Layer<P>, Layer<P>)`, `[P; 3]`, or a module parameter `M`;
+/// - a setting, which is copied as it is: any other single name (`usize`, `Kind`) or option of one, and whatever is marked
+///   `#[setting]`, as a `Vec<usize>` must be.
+///
+/// `Clone` and `Debug` are derived, and what else a `derive` of yours lists. A module that has only modules (`Both<P, F, B>`)
+/// holds the place of its leaf with a field of type [`PhantomData<P>`](std::marker::PhantomData).
+///
+/// ```
+/// use rewind_autograd::{parameters, OnTape, Parameters, Tape, Tensor};
+///
+/// #[derive(Clone, Debug, PartialEq)]
+/// pub enum Kind { Plain }
+///
+/// parameters! {
+///     #[derive(Clone, PartialEq)]
+///     pub struct Layer<P> {
+///         /// `[I, H]`.
+///         pub weight: P,
+///         pub bias: Option<P>,
+///         /// Not a parameter.
+///         pub kind: Kind,
+///         #[setting]
+///         pub heads: Vec<usize>,
+///     }
+/// }
+/// parameters! {
+///     /// Generic in a module too.
+///     pub struct Model<P, M> {
+///         pub body: M,
+///         pub head: Layer<P>,
+///     }
+/// }
+///
+/// let layer = Layer { weight: Tensor::<f32>::zeros(&[2, 3]), bias: None, kind: Kind::Plain, heads: vec![4] };
+/// let model = Model { body: layer.clone(), head: layer };
+/// let tape = Tape::new();
+/// let on_tape = model.on(&tape);
+/// assert_eq!(on_tape.head.weight.shape().as_slice(), [2, 3]);
+/// assert_eq!(on_tape.names(), ["body.weight", "head.weight"]);
+/// ```
+///
+/// Bounds, lifetimes, constants and fields without names are refused by one sentence, and a field that is neither leaf, module nor
+/// setting with a note that names `#[setting]`:
+///
+/// ```compile_fail,E0277
+/// rewind_autograd::parameters! { struct Layer<P> { weight: P, heads: Vec<usize> } }
+/// ```
+#[macro_export]
+macro_rules! parameters {
+    ($(#[$($meta:tt)*])* $vis:vis struct $name:ident<$p:ident $(, $m:ident)* $(,)?> { $($body:tt)* }) => {
+        $crate::parameters!(@meta [] [] [$vis struct $name $p [$($m)*]] [$($body)*] $(#[$($meta)*])*);
+    };
+
+    // Attributes of the struct, one at a time: what is derived, without what is derived anyway, and the others.
+    (@meta $derived:tt $others:tt $head:tt $body:tt #[derive($($list:tt)*)] $($rest:tt)*) => {
+        $crate::parameters!(@derive $derived $others $head $body [$($list)* ,] $($rest)*);
+    };
+    (@meta $derived:tt [$($others:tt)*] $head:tt $body:tt #[$($meta:tt)*] $($rest:tt)*) => {
+        $crate::parameters!(@meta $derived [$($others)* #[$($meta)*]] $head $body $($rest)*);
+    };
+    (@meta $derived:tt [$($others:tt)*] [$vis:vis struct $name:ident $p:ident $m:tt] [$($body:tt)*]) => {
+        $crate::parameters!(@field [[$($others)*] $derived $vis struct $name $p $m] [] [] $($body)* ,);
+    };
+    (@derive $derived:tt $others:tt $head:tt $body:tt [Clone, $($list:tt)*] $($rest:tt)*) => {
+        $crate::parameters!(@derive $derived $others $head $body [$($list)*] $($rest)*);
+    };
+    (@derive $derived:tt $others:tt $head:tt $body:tt [Debug, $($list:tt)*] $($rest:tt)*) => {
+        $crate::parameters!(@derive $derived $others $head $body [$($list)*] $($rest)*);
+    };
+    (@derive $derived:tt $others:tt $head:tt $body:tt [$(,)?] $($rest:tt)*) => {
+        $crate::parameters!(@meta $derived $others $head $body $($rest)*);
+    };
+    (@derive [$($derived:tt)*] $others:tt $head:tt $body:tt [$trait:path, $($list:tt)*] $($rest:tt)*) => {
+        $crate::parameters!(@derive [$($derived)* $trait,] $others $head $body [$($list)*] $($rest)*);
+    };
+
+    // Fields, one at a time: documentation first, then what kind of field it is. A field whose type is a single name is sorted
+    // below, where the names of the leaf and of the modules are known.
+    (@field $head:tt $done:tt [$($docs:tt)*] #[doc = $doc:expr] $($rest:tt)*) => {
+        $crate::parameters!(@field $head $done [$($docs)* #[doc = $doc]] $($rest)*);
+    };
+    (@field $head:tt [$($done:tt)*] $docs:tt #[setting] $vis:vis $field:ident : $type:ty, $($rest:tt)*) => {
+        $crate::parameters!(@field $head [$($done)* [setting _ $docs $vis $field ($type)]] [] $($rest)*);
+    };
+    (@field $head:tt [$($done:tt)*] $docs:tt #[module] $vis:vis $field:ident : $type:ty, $($rest:tt)*) => {
+        $crate::parameters!(@field $head [$($done)* [module _ $docs $vis $field ($type)]] [] $($rest)*);
+    };
+    (@field $head:tt [$($done:tt)*] $docs:tt $vis:vis $field:ident : $name:ident, $($rest:tt)*) => {
+        $crate::parameters!(@field $head [$($done)* [one $name $docs $vis $field ($name)]] [] $($rest)*);
+    };
+    (@field $head:tt [$($done:tt)*] $docs:tt $vis:vis $field:ident : Option<$name:ident>, $($rest:tt)*) => {
+        $crate::parameters!(@field $head [$($done)* [option $name $docs $vis $field (Option<$name>)]] [] $($rest)*);
+    };
+    (@field $head:tt [$($done:tt)*] $docs:tt $vis:vis $field:ident : $type:ty, $($rest:tt)*) => {
+        $crate::parameters!(@field $head [$($done)* [module _ $docs $vis $field ($type)]] [] $($rest)*);
+    };
+
+    (@field
+        [[$($others:tt)*] [$($derived:tt)*] $vis:vis struct $name:ident $p:ident [$($m:ident)*]]
+        [$([$kind:ident $of:tt [$($docs:tt)*] $fvis:vis $field:ident ($($type:tt)*)])*]
+        []
+        $(,)?
+    ) => {
+        #[derive(Clone, Debug, $($derived)*)]
+        $($others)*
+        $vis struct $name<$p $(, $m)*> {
+            $($($docs)* $fvis $field: $($type)*,)*
+        }
+
+        const _: () = {
+            /// Sorts fields whose type is a single name, or an option of one: a leaf, a module, or else a setting.
+            macro_rules! sorted {
+                ($method:ident one $p $rest:tt) => { $crate::parameters!(@$method leaf $rest) };
+                ($method:ident option $p $rest:tt) => { $crate::parameters!(@$method optional $rest) };
+                $(
+                    ($method:ident one $m $rest:tt) => { $crate::parameters!(@$method module $rest) };
+                    ($method:ident option $m $rest:tt) => { $crate::parameters!(@$method module $rest) };
+                )*
+                ($method:ident module _ $rest:tt) => { $crate::parameters!(@$method module $rest) };
+                ($method:ident $sort:ident $any:tt $rest:tt) => { $crate::parameters!(@$method setting $rest) };
+            }
+
+            impl<$p $(, $m: $crate::Parameters<$p>)*> $crate::Parameters<$p> for $name<$p $(, $m)*> {
+                type With<__Q> = $name<__Q $(, <$m as $crate::Parameters<$p>>::With<__Q>)*>;
+
+                // A struct of settings alone uses neither argument; so below.
+                #[allow(unused_variables)]
+                fn visit_at<'a>(&'a self, path: &mut $crate::parameters::Path, f: &mut dyn FnMut(&str, &'a $p))
+                where
+                    $p: 'a,
+                {
+                    $(sorted!(visit $kind $of [self.$field, path, f, stringify!($field)]);)*
+                }
+
+                #[allow(unused_variables)]
+                fn visit_mut_at(&mut self, path: &mut $crate::parameters::Path, f: &mut dyn FnMut(&str, &mut $p)) {
+                    $(sorted!(visit_mut $kind $of [self.$field, path, f, stringify!($field)]);)*
+                }
+
+                #[allow(unused_variables)]
+                fn map_at<__Q>(
+                    &self,
+                    path: &mut $crate::parameters::Path,
+                    f: &mut dyn FnMut(&str, &$p) -> __Q,
+                ) -> Self::With<__Q> {
+                    $name { $($field: sorted!(map $kind $of [self.$field, path, f, stringify!($field)]),)* }
+                }
+            }
+        };
+    };
+
+    (@visit leaf [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
+        $path.at($name, |path| $f(path.as_str(), &$self.$field))
+    };
+    (@visit optional [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
+        if let Some(leaf) = &$self.$field {
+            $path.at($name, |path| $f(path.as_str(), leaf))
+        }
+    };
+    (@visit module [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
+        $path.at($name, |path| $crate::Parameters::visit_at(&$self.$field, path, $f))
+    };
+    (@visit setting $ignored:tt) => {};
+
+    (@visit_mut leaf [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
+        $path.at($name, |path| $f(path.as_str(), &mut $self.$field))
+    };
+    (@visit_mut optional [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
+        if let Some(leaf) = &mut $self.$field {
+            $path.at($name, |path| $f(path.as_str(), leaf))
+        }
+    };
+    (@visit_mut module [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
+        $path.at($name, |path| $crate::Parameters::visit_mut_at(&mut $self.$field, path, $f))
+    };
+    (@visit_mut setting $ignored:tt) => {};
+
+    (@map leaf [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
+        $path.at($name, |path| $f(path.as_str(), &$self.$field))
+    };
+    (@map optional [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
+        $self.$field.as_ref().map(|leaf| $path.at($name, |path| $f(path.as_str(), leaf)))
+    };
+    (@map module [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
+        $path.at($name, |path| $crate::Parameters::map_at(&$self.$field, path, $f))
+    };
+    (@map setting [$self:ident.$field:ident, $($ignored:tt)*]) => {
+        $self.$field.clone()
+    };
+
+    ($($other:tt)*) => {
+        ::std::compile_error!(
+            "`parameters!` takes `struct Name<P, M, …> { field: Type, … }`: a struct with named fields, generic in its leaf and in \
+             modules, without bounds, lifetimes or constants"
+        );
+    };
+}
