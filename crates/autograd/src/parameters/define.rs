@@ -1,6 +1,6 @@
 //! The macro that writes a struct of parameters.
 
-/// Defines a struct of parameters, generic in its leaf, and implements [`Parameters`] for it.
+/// Defines a struct of parameters, generic in its leaf, and implements [`Parameters`](crate::Parameters) for it.
 ///
 /// The first type parameter is the leaf, the others are modules. A field is
 /// - a leaf: `P`, `Option<P>`;
