@@ -1,16 +1,16 @@
-//! Regions of a computation that are run again instead of being remembered (Griewank and Walther 2000; Chen et al. 2016).
+//! Functions that are run again instead of being remembered (Griewank and Walther 2000; Chen et al. 2016).
 
-use crate::tape::Tape;
-use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
+use std::any::Any;
 
-/// A function of variables, on whatever tape they live: what a [`checkpoint`] keeps instead of values.
-#[doc(hidden)]
-pub trait Region<T: Scalar> {
-    /// The function of `inputs`, which live on `tape`.
-    fn run<'t>(&self, tape: &'t Tape<T>, inputs: &[Var<'t, T>]) -> Var<'t, T>;
-}
+use smallvec::SmallVec;
 
-/// y = f(inputs), of which only the inputs and the result are kept: the sweep runs f again when its turn comes.
+use crate::graph::Reads;
+use crate::op::{Op, Site, Term};
+use crate::sums::{Sum, Sums};
+use crate::tape::{Tape, Var};
+use crate::{Scalar, Tensor};
+
+/// y = f(inputs), of which only the inputs and the result are kept: the sweep runs f again when it comes there.
 ///
 /// A sequence in segments of √T steps, each a checkpoint, is read backwards with memory for √T results and one segment; f
 /// is computed twice. The same bits come out as without the checkpoint. Differentiated again (with [`grad`](Var::grad)), f
@@ -37,37 +37,110 @@ pub trait Region<T: Scalar> {
 pub fn checkpoint<'t, T, F>(inputs: &[Var<'t, T>], f: F) -> Var<'t, T>
 where
     T: Scalar,
-    F: for<'s> Fn(&'s Tape<T>, &[Var<'s, T>]) -> Var<'s, T> + Send + 'static,
+    F: for<'s> Fn(&'s Tape<T>, &[Var<'s, T>]) -> Var<'s, T> + Send + Sync + 'static,
 {
     let Some(first) = inputs.first() else { panic!("checkpoint: no input given; expected one at least") };
-    first.tape().apply(Checkpoint(f), inputs)
+    first.tape().apply(Checkpoint(Box::new(f)), inputs)
 }
 
-/// The same value under another position: a place at which a sweep can stop.
-pub(crate) fn alias<T: Scalar>(x: Var<'_, T>) -> Var<'_, T> {
-    x.reshape(&x.shape())
-}
+/// A function of variables, on whatever tape they live.
+type Function<T> = dyn for<'s> Fn(&'s Tape<T>, &[Var<'s, T>]) -> Var<'s, T> + Send + Sync;
 
 /// y = f(inputs); x̄ = ȳ·∂f/∂x, by a sweep over f, run again.
-struct Checkpoint<F>(F);
+pub(crate) struct Checkpoint<T: Scalar>(Box<Function<T>>);
 
-impl<T, F> Region<T> for Checkpoint<F>
-where
-    T: Scalar,
-    F: for<'s> Fn(&'s Tape<T>, &[Var<'s, T>]) -> Var<'s, T> + Send + 'static,
-{
-    fn run<'t>(&self, tape: &'t Tape<T>, inputs: &[Var<'t, T>]) -> Var<'t, T> {
+/// Variables in the place of a checkpoint's inputs.
+type InPlace<'s, T> = SmallVec<[Var<'s, T>; 8]>;
+
+impl<T: Scalar> Checkpoint<T> {
+    /// `op`, if it is a checkpoint.
+    #[inline]
+    pub(crate) fn of(op: &dyn Op<T>) -> Option<&Self> {
+        (op as &dyn Any).downcast_ref()
+    }
+
+    /// The function of `inputs`, which live on `tape`.
+    pub(crate) fn run<'s>(&self, tape: &'s Tape<T>, inputs: &[Var<'s, T>]) -> Var<'s, T> {
         let y = (self.0)(tape, inputs);
         assert!(std::ptr::eq(y.tape(), tape), "checkpoint: the result lives on another tape than the inputs");
         y
     }
+
+    /// In a first-order sweep: f is run on a tape of its own, and swept by `sweep`. The sums of that sweep are those of `inputs`,
+    /// taken along and brought back, so that the same numbers are added in the same order as if f had been recorded.
+    #[cold]
+    pub(crate) fn replay_values(
+        &self,
+        inputs: &[(Var<'_, T>, bool)],
+        sums: &mut Sums<Sum<T>>,
+        sweep: impl FnOnce(Var<'_, T>, &mut Sums<Sum<T>>),
+    ) {
+        let Some((first, _)) = inputs.first() else { return };
+        first.tape().with_inner(|tape| {
+            let vars = in_place(inputs, |v| tape.leaf(v.value()), |v| tape.constant(v.value()));
+            let y = self.run(tape, &vars);
+            let mut own = tape.take_sums();
+            own.begin(tape.len());
+            for ((input, _), var) in inputs.iter().zip(&vars) {
+                if let Some(sum) = sums.take(input.id()) {
+                    *own.of(var.id()) = sum;
+                }
+            }
+            sweep(y, &mut own);
+            own.kept(|leaf, sum| *sums.of(behind(leaf, &vars, inputs).id()) = std::mem::take(sum)).for_each(drop);
+            tape.keep_sums(own);
+        });
+    }
+
+    /// In a recorded sweep: f is run on the tape itself, from aliases of the inputs on. `sweep` gets its result, the
+    /// positions at which a sweep over it ends, and which input each of them stands for.
+    #[cold]
+    pub(crate) fn replay_recorded<'t>(
+        &self,
+        inputs: &[(Var<'t, T>, bool)],
+        sweep: impl FnOnce(Var<'t, T>, &[u32], &dyn Fn(u32) -> Var<'t, T>),
+    ) {
+        let Some((first, _)) = inputs.first() else { return };
+        let vars = in_place(inputs, alias, |v| v);
+        let y = self.run(first.tape(), &vars);
+        let mut wanted: SmallVec<[u32; 8]> =
+            vars.iter().zip(inputs).filter(|(_, (_, reached))| *reached).map(|(v, _)| v.id()).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        sweep(y, &wanted, &|variable| behind(variable, &vars, inputs));
+    }
 }
 
-impl<T, F> Op<T> for Checkpoint<F>
-where
-    T: Scalar,
-    F: for<'s> Fn(&'s Tape<T>, &[Var<'s, T>]) -> Var<'s, T> + Send + 'static,
-{
+/// One variable for each input, made by `reached` if a gradient flows to it and else by `other`; inputs that are one variable
+/// get one.
+fn in_place<'t, 's, T: Scalar>(
+    inputs: &[(Var<'t, T>, bool)],
+    reached: impl Fn(Var<'t, T>) -> Var<'s, T>,
+    other: impl Fn(Var<'t, T>) -> Var<'s, T>,
+) -> InPlace<'s, T> {
+    let mut vars = InPlace::new();
+    for (k, &(input, flows)) in inputs.iter().enumerate() {
+        vars.push(match inputs[..k].iter().position(|(earlier, _)| earlier.id() == input.id()) {
+            Some(earlier) => vars[earlier],
+            None if flows => reached(input),
+            None => other(input),
+        });
+    }
+    vars
+}
+
+/// The input that a variable stands for.
+fn behind<'t, T: Scalar>(variable: u32, vars: &InPlace<'_, T>, inputs: &[(Var<'t, T>, bool)]) -> Var<'t, T> {
+    let place = vars.iter().position(|v| v.id() == variable).expect("gradients are wanted for the inputs alone");
+    inputs[place].0
+}
+
+/// The same value under another position: a place at which a sweep can stop.
+fn alias<T: Scalar>(x: Var<'_, T>) -> Var<'_, T> {
+    x.reshape(&x.shape())
+}
+
+impl<T: Scalar> Op<T> for Checkpoint<T> {
     fn name(&self) -> &'static str {
         "checkpoint"
     }
@@ -76,7 +149,7 @@ where
         let vars: Vec<_> = inputs.iter().map(|&x| tape.constant(x.clone())).collect();
         self.run(&tape, &vars).value()
     }
-    /// One input alone. The sweep asks for all of them at once, by [`region`](Op::region).
+    /// One input alone. The sweep does not ask, but runs f again for all inputs at once.
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let inputs: Vec<_> = (0..at.arity()).map(|i| at.input(i)).collect();
         if !at.tape().records_nothing() {
@@ -90,8 +163,5 @@ where
     }
     fn reads(&self) -> Reads {
         Reads::INPUTS
-    }
-    fn region(&self) -> Option<&dyn Region<T>> {
-        Some(self)
     }
 }

@@ -1,11 +1,190 @@
-//! What a first-order sweep gives back.
-
-use std::marker::PhantomData;
+//! What is asked of a result: gradients as values, or recorded so that they can be differentiated again.
 
 use crate::parameters::Parameters;
-use crate::sweep::Totals;
-use crate::tape::Tape;
-use crate::{Scalar, Tensor, Var};
+use crate::shape::mismatch;
+use crate::sweep::{Totals, Wanted, Watch, sweep_recorded, sweep_values};
+use crate::tape::{Tape, Var};
+use crate::{Scalar, Tensor};
+
+impl<'t, T: Scalar> Var<'t, T> {
+    /// The gradients of this scalar with respect to every leaf.
+    ///
+    /// # Panics
+    /// If this variable holds more than one number: then [`backward_from`](Var::backward_from) needs a seed. If the tape
+    /// is [quiet](Tape::quiet).
+    #[track_caller]
+    pub fn backward(self) -> Gradients<'t, T> {
+        self.check_scalar("backward", "backward_from");
+        self.backward_from(&Tensor::full(&self.shape(), T::ONE))
+    }
+
+    /// The vector-Jacobian product with `seed`, ∂(Σ seed·self)/∂leaf for every leaf.
+    ///
+    /// # Panics
+    /// If the seed has another shape than this variable, or the tape is quiet.
+    #[track_caller]
+    pub fn backward_from(self, seed: &Tensor<T>) -> Gradients<'t, T> {
+        self.check_seed("backward_from", seed.shape());
+        self.sweep(seed.clone(), None, None)
+    }
+
+    /// [`backward`](Var::backward), with `watch` called for the cotangent of every variable that a gradient flows through,
+    /// when it is complete: from the result to the leaves, in the reverse order of recording, the same at every run. What
+    /// should *change* a cotangent is [`map_cotangent`](Var::map_cotangent).
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let mut h = tape.leaf(Tensor::scalar(1.0));
+    /// for t in 0..3 {
+    ///     let _step = tape.numbered_scope("t", t);
+    ///     h = h * 0.5;
+    /// }
+    /// let mut seen = Vec::new();
+    /// h.backward_watched(|v, cotangent| seen.push((v.scope(), cotangent.norm())));
+    /// assert_eq!(seen[0], ("t=2".to_owned(), 1.0));
+    /// assert_eq!(seen[2], ("t=0".to_owned(), 0.25)); // ∂L/∂h_0: it vanishes
+    /// ```
+    ///
+    /// # Panics
+    /// As [`backward`](Var::backward).
+    #[track_caller]
+    pub fn backward_watched(self, mut watch: impl FnMut(Var<'t, T>, &Tensor<T>)) -> Gradients<'t, T> {
+        self.check_scalar("backward_watched", "backward_from");
+        let seed = Tensor::full(&self.shape(), T::ONE);
+        self.sweep(seed, None, Some(&mut |node, total| watch(Var::new(self.tape(), node), total)))
+    }
+
+    /// The gradients of this scalar with respect to `wrt`, which may be any variables of the tape: the hidden state at
+    /// every time step, say.
+    ///
+    /// # Panics
+    /// If this variable holds more than one number, a variable of `wrt` lives on another tape or is a constant, or the tape is
+    /// quiet.
+    #[track_caller]
+    pub fn backward_to(self, wrt: &[Var<'t, T>]) -> Gradients<'t, T> {
+        self.check_scalar("backward_to", "backward_from");
+        let wanted = self.positions("backward_to", wrt);
+        self.sweep(Tensor::full(&self.shape(), T::ONE), Some(wanted), None)
+    }
+
+    /// The vector-Jacobian product with `seed`, with respect to `wrt`, which may be any variables of the tape.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from_vec(vec![1.0, 3.0], &[2]));
+    /// let h = x * x;
+    /// let gradients = (h * 2.0).backward_from_to(&Tensor::from_vec(vec![1.0, 0.5], &[2]), &[h]);
+    /// assert_eq!(gradients.get(h).to_vec(), [2.0, 1.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the seed has another shape than this variable, a variable of `wrt` lives on another tape or is a constant, or the tape is
+    /// quiet.
+    #[track_caller]
+    pub fn backward_from_to(self, seed: &Tensor<T>, wrt: &[Var<'t, T>]) -> Gradients<'t, T> {
+        self.check_seed("backward_from_to", seed.shape());
+        self.sweep(seed.clone(), Some(self.positions("backward_from_to", wrt)), None)
+    }
+
+    /// Gradients of every leaf, or of the variables at some positions.
+    fn sweep(self, seed: Tensor<T>, wanted: Option<Vec<u32>>, watch: Option<Watch<'_, T>>) -> Gradients<'t, T> {
+        let totals = sweep_values(self, seed, Wanted::of(wanted.as_deref()), watch);
+        Gradients { tape: self.tape(), totals, wanted }
+    }
+
+    /// The gradients of this scalar with respect to `wrt`, recorded on the tape so that they can be differentiated
+    /// again.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::scalar(2.0));
+    /// let first = (x * x * x).grad(&[x])[0];
+    /// let second = first.grad(&[x])[0];
+    /// assert_eq!((first.value().item(), second.value().item()), (12.0, 12.0));
+    /// ```
+    ///
+    /// # Panics
+    /// If this variable holds more than one number, a variable of `wrt` lives on another tape or is a constant, or the tape is
+    /// quiet.
+    #[track_caller]
+    pub fn grad(self, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {
+        self.check_scalar("grad", "grad_from");
+        self.positions("grad", wrt);
+        self.grad_from(self.tape().constant(Tensor::full(&self.shape(), T::ONE)), wrt)
+    }
+
+    /// The vector-Jacobian product with `seed`, recorded: differentiable in the inputs and in the seed.
+    ///
+    /// # Panics
+    /// If the seed has another shape than this variable, a variable lives on another tape, one of `wrt` is a constant, or the
+    /// tape is quiet.
+    #[track_caller]
+    pub fn grad_from(self, seed: Var<'t, T>, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {
+        self.check_seed("grad_from", &seed.shape());
+        if !std::ptr::eq(seed.tape(), self.tape()) {
+            panic!("grad_from: the seed lives on another tape than this one");
+        }
+        let wanted = self.positions("grad_from", wrt);
+        let totals = sweep_recorded(self, seed, Wanted::These(&wanted));
+        wrt.iter().map(|v| find(&totals, *v).copied().unwrap_or_else(|| self.tape().zeros(&v.shape()))).collect()
+    }
+
+    /// What to do about a constant that a gradient is wanted for.
+    #[cold]
+    pub(crate) fn how_to_track(self) -> &'static str {
+        "No gradient flows to it, nor to what is computed from constants alone; record what it depends on with `Tape::leaf`"
+    }
+
+    /// A quiet tape would answer 0 to everything.
+    #[track_caller]
+    pub(crate) fn check_recorded(self, op: &str) {
+        if self.tape().records_nothing() {
+            panic!("{op}: the tape is quiet and keeps no record to read backwards");
+        }
+    }
+
+    #[track_caller]
+    fn check_scalar(self, op: &str, with_seed: &str) {
+        self.check_recorded(op);
+        if self.element_count() != 1 {
+            panic!("{op}: shape {:?} is not a scalar; {with_seed} takes a seed of that shape", self.shape().as_slice());
+        }
+    }
+
+    #[track_caller]
+    fn check_seed(self, op: &str, seed: &[usize]) {
+        self.check_recorded(op);
+        if seed != self.shape().as_slice() {
+            mismatch(op, &[seed, &self.shape()], "a seed of the variable's shape");
+        }
+    }
+
+    /// The positions of `vars`, ascending, each once.
+    #[track_caller]
+    fn positions(self, op: &str, vars: &[Var<'t, T>]) -> Vec<u32> {
+        for (i, v) in vars.iter().enumerate() {
+            if !std::ptr::eq(v.tape(), self.tape()) {
+                panic!("{op}: variable {i} lives on another tape than this one");
+            }
+            if !v.is_tracked() {
+                panic!("{op}: variable {i}, {v:?}, is a constant. {}", v.how_to_track());
+            }
+        }
+        let mut positions: Vec<u32> = vars.iter().map(|v| v.id()).collect();
+        positions.sort_unstable();
+        positions.dedup();
+        positions
+    }
+}
+
+/// What a sweep gives for `v`.
+fn find<'a, T: Scalar, X>(totals: &'a Totals<X>, v: Var<'_, T>) -> Option<&'a X> {
+    let place = totals.binary_search_by_key(&v.id(), |(node, _)| *node).ok()?;
+    Some(&totals[place].1)
+}
 
 /// Gradients by variable: of every leaf, or of the variables that were asked for.
 pub struct Gradients<'t, T: Scalar> {
@@ -13,18 +192,9 @@ pub struct Gradients<'t, T: Scalar> {
     totals: Totals<Tensor<T>>,
     /// Positions that were asked for, ascending; `None` for every leaf.
     wanted: Option<Vec<u32>>,
-    lifetime: PhantomData<Var<'t, T>>,
 }
 
 impl<'t, T: Scalar> Gradients<'t, T> {
-    pub(crate) fn of_leaves(tape: &'t Tape<T>, totals: Totals<Tensor<T>>) -> Self {
-        Gradients { tape, totals, wanted: None, lifetime: PhantomData }
-    }
-
-    pub(crate) fn of_some(tape: &'t Tape<T>, wanted: Vec<u32>, totals: Totals<Tensor<T>>) -> Self {
-        Gradients { tape, totals, wanted: Some(wanted), lifetime: PhantomData }
-    }
-
     /// The gradient with respect to `v`, of its shape; 0 where the result does not depend on it.
     ///
     /// # Panics
@@ -62,13 +232,13 @@ impl<'t, T: Scalar> Gradients<'t, T> {
         if !std::ptr::eq(v.tape(), self.tape) {
             return None;
         }
-        if let Ok(place) = self.totals.binary_search_by_key(&v.id(), |(node, _)| *node) {
-            return Some(self.totals[place].1.clone());
+        if let Some(total) = find(&self.totals, v) {
+            return Some(total.clone());
         }
         // Nothing flows to it, or it was recorded after the result.
         let asked_for = match &self.wanted {
             Some(wanted) => wanted.binary_search(&v.id()).is_ok(),
-            None => self.tape.is_leaf(v.id()),
+            None => v.is_leaf(),
         };
         asked_for.then(|| Tensor::zeros(&v.shape()))
     }
@@ -83,7 +253,7 @@ impl<'t, T: Scalar> Gradients<'t, T> {
             panic!("gradients: {v:?} is a constant. {}", v.how_to_track());
         }
         match self.wanted {
-            Some(_) if self.tape.is_leaf(v.id()) => {
+            Some(_) if v.is_leaf() => {
                 panic!("gradients: {v:?} was not asked for; name it in backward_to")
             }
             _ => panic!("gradients: {v:?} is no leaf; ask for it by name with backward_to"),

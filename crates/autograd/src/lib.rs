@@ -27,33 +27,32 @@ pub mod check;
 mod checkpoint;
 pub mod derive;
 mod gradients;
+mod graph;
+mod inspect;
 mod kernels;
+mod naming;
 pub mod nonfinite;
 mod op;
 pub mod ops;
 pub mod parameters;
 mod scalar;
-mod scope;
+mod scopes;
 pub mod shape;
 mod storage;
+mod sums;
 mod sweep;
 mod tape;
 mod tensor;
-mod term;
-mod var;
 
-#[doc(hidden)]
-pub use checkpoint::Region;
 pub use checkpoint::checkpoint;
 pub use gradients::Gradients;
-pub use op::{Op, Reads, Site};
+pub use graph::Reads;
+pub use inspect::{NodeInfo, NodeOp};
+pub use op::{Op, Site, Term};
 pub use parameters::{Module, OnTape, Parameters};
 pub use scalar::Scalar;
-pub use scope::Scope;
-pub use tape::{List, NodeInfo, Tape};
+pub use tape::{List, Scope, Tape, Var};
 pub use tensor::Tensor;
-pub use term::Term;
-pub use var::Var;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

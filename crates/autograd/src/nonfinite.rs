@@ -3,9 +3,9 @@
 use std::fmt;
 use std::panic::Location;
 
-use crate::scope::within;
+use crate::naming::{Names, within};
 use crate::shape::unravel;
-use crate::sweep::{Wanted, sweep_values, sweep_watched, term_value};
+use crate::sweep::{Wanted, sweep_values};
 use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
 
@@ -158,8 +158,9 @@ fn in_forward<T: Scalar>(result: Var<'_, T>) -> Report {
 
 /// What `look` finds in the region that a checkpoint runs again, as seen from the checkpoint.
 fn in_region<T: Scalar>(tape: &Tape<T>, node: u32, look: impl FnOnce(Var<'_, T>) -> Option<Report>) -> Option<Report> {
-    let values: Vec<_> = inputs(tape, node).map(|input| tape.value_of(input)).collect();
-    let mut report = tape.with_region(node, &values, |_, root| look(root))??;
+    let (op, inside) = (tape.op(node as usize)?, Tape::new());
+    let values: Vec<_> = inputs(tape, node).map(|input| inside.leaf(tape.value_of(input))).collect();
+    let mut report = look(op.rerun(&inside, &values)?)?;
     let outer = place(tape, node);
     let sizes = report.operands.iter_mut().chain(&mut report.trail).map(|size| &mut size.place);
     for inner in sizes.chain(&mut report.turned_nan).chain([&mut report.place]) {
@@ -171,24 +172,25 @@ fn in_region<T: Scalar>(tape: &Tape<T>, node: u32, look: impl FnOnce(Var<'_, T>)
 fn in_sweep<T: Scalar>(result: Var<'_, T>, seed: &Tensor<T>) -> Option<Report> {
     let tape = result.tape();
     let mut bad = vec![false; result.position() + 1];
-    sweep_watched(result, seed.clone(), Wanted::Leaves, |node, total| bad[node as usize] = !total.all_finite());
+    let mut watch = |node: u32, total: &Tensor<T>| bad[node as usize] = !total.all_finite();
+    sweep_values(result, seed.clone(), Wanted::Leaves, Some(&mut watch));
     // From the leaves up along bad cotangents: the last node on the way got the first of them.
     let mut on_the_way = vec![false; bad.len()];
     for node in 0..=result.id() {
-        let reached = tape.is_leaf(node) || inputs(tape, node).any(|input| on_the_way[input as usize]);
+        let reached = Var::new(tape, node).is_leaf() || inputs(tape, node).any(|input| on_the_way[input as usize]);
         on_the_way[node as usize] = bad[node as usize] && reached;
     }
     let receiver = on_the_way.iter().rposition(|&on| on)? as u32;
     let consumers: Vec<u32> =
         (receiver + 1..=result.id()).filter(|&n| inputs(tape, n).any(|i| i == receiver)).collect();
     // The cotangents of all nodes, for the terms and the trail: what comes before the receiver does not matter.
-    let later: Vec<u32> = (receiver..=result.id()).filter(|&n| tape.is_tracked(n)).collect();
-    let totals = sweep_values(result, seed.clone(), Wanted::These(&later));
+    let later: Vec<u32> = (receiver..=result.id()).filter(|&n| Var::new(tape, n).is_tracked()).collect();
+    let totals = sweep_values(result, seed.clone(), Wanted::These(&later), None);
     let cotangent = |n: u32| Some(totals[totals.binary_search_by_key(&n, |(node, _)| *node).ok()?].1.clone());
     for &node in &consumers {
         let Some(own) = cotangent(node) else { continue };
         for (input, _) in inputs(tape, node).enumerate().filter(|&(_, i)| i == receiver) {
-            let term = term_value(tape, node, input, own.clone());
+            let term = term(tape, node, input, &own);
             if !term.all_finite() {
                 if let Some(report) = in_region(tape, node, |root| in_sweep(root, &own)) {
                     return Some(report);
@@ -227,14 +229,15 @@ fn trail<T: Scalar>(
     from: u32,
     before: impl Fn(u32) -> Vec<(&'static str, u32, Tensor<T>)>,
 ) -> Vec<Size> {
-    let (mut node, mut scope, mut trail) = (from, tape.scope_of(from), Vec::new());
+    let mut scope = Names::with(tape, |names| names.scope_of(from));
+    let (mut node, mut trail) = (from, Vec::new());
     for _ in 0..LOOKED_AT {
         if trail.len() == TRAIL {
             break;
         }
         let finite = before(node).into_iter().filter(|(_, _, x)| x.all_finite());
         // What was computed has a history; a parameter has none.
-        let key = |(_, n, x): &(_, u32, Tensor<T>)| (tape.arity(*n) > 0, largest(x));
+        let key = |(_, n, x): &(_, u32, Tensor<T>)| (inputs(tape, *n).len() > 0, largest(x));
         let later = |a: &_, b: &_| key(a).0.cmp(&key(b).0).then(key(a).1.total_cmp(&key(b).1));
         let Some((what, next, x)) = finite.max_by(later) else { break };
         let step = size(tape, what, next, &x, &[]);
@@ -251,8 +254,15 @@ fn largest<T: Scalar>(x: &Tensor<T>) -> f64 {
     x.to_vec().into_iter().map(|x| x.to_f64().abs()).fold(0.0, f64::max)
 }
 
-fn inputs<T: Scalar>(tape: &Tape<T>, node: u32) -> impl Iterator<Item = u32> + '_ {
-    (0..tape.arity(node)).map(move |i| tape.input_of(node, i))
+fn inputs<T: Scalar>(tape: &Tape<T>, node: u32) -> std::vec::IntoIter<u32> {
+    tape.with_graph(|graph| graph.inputs(node).to_vec()).into_iter()
+}
+
+/// What the rule of a node gives for one input, if the cotangent of the node is `cotangent`.
+fn term<T: Scalar>(tape: &Tape<T>, node: u32, input: usize, cotangent: &Tensor<T>) -> Tensor<T> {
+    let (op, alone) = (tape.op(node as usize).expect("a consumer has an op"), Tape::new());
+    let inputs: Vec<_> = inputs(tape, node).map(|input| alone.leaf(tape.value_of(input))).collect();
+    alone.apply(op, &inputs).backward_from(cotangent).get(inputs[input])
 }
 
 fn place<T: Scalar>(tape: &Tape<T>, node: u32) -> Place {

@@ -1,9 +1,12 @@
-//! The extension point: what an op is, and what its rule gives back.
+//! What an op is, what its rules are asked about, and what they give back.
 
-use crate::checkpoint::Region;
-use crate::tape::Tape;
-use crate::term::Term;
-use crate::{Scalar, Tensor, Var};
+use std::any::Any;
+
+use crate::graph::Reads;
+use crate::shape::stretches_to;
+use crate::sums::Kind;
+use crate::tape::{Tape, Var};
+use crate::{Scalar, Tensor};
 
 /// A differentiable operation: a value from values, and one vector-Jacobian product per input.
 ///
@@ -34,86 +37,24 @@ use crate::{Scalar, Tensor, Var};
 /// let y = tape.apply(Square, &[x]).sum();
 /// assert_eq!(y.backward().get(x).to_vec(), [2.0, -6.0]);
 /// ```
-pub trait Op<T: Scalar>: Send + 'static {
+pub trait Op<T: Scalar>: Any + Send + Sync {
     /// The name of the op in messages and reports.
     fn name(&self) -> &'static str;
 
     /// The value of the output. Shapes have been checked before: by the method that records the op.
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T>;
 
-    /// The cotangent of input number `input`, given that of the output: `ḡ · ∂output/∂input`.
+    /// The cotangent of input number `input`, given that of the output: `ȳ · ∂output/∂input`.
     ///
     /// Called once for each input that a gradient flows to. Write it with the methods of [`Var`], never with numbers
     /// taken out of them: what is computed outside the tape has no second derivative.
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T>;
 
-    /// Which values the rules read, besides the cotangent. An op that says less than everything lets the tape give memory
-    /// back (see [`Tape::release_unread`]); shapes can always be read. A rule that reads more than this says gets the same
-    /// numbers, in every sweep, and costs time: they are computed again, and [`Tape::recomputed`] counts them.
+    /// Which values the rules read, besides the cotangent. An op that says less than everything lets the tape release
+    /// memory (see [`Tape::release_unread`]); shapes can always be read. A rule that reads more than this says gets the same
+    /// numbers, in every sweep, but slower: they are computed again, and [`Tape::recomputed`] counts them.
     fn reads(&self) -> Reads {
         Reads::ALL
-    }
-
-    /// Whether every input gets the cotangent of the output as it is, summed to the shape of the input: the rule of a sum. A
-    /// sweep then hands it on and does not ask [`vjp`](Op::vjp), which gives `Term::summed(at.cotangent())` for every input.
-    ///
-    /// ```
-    /// use rewind_autograd::{Op, Tape, Tensor, ops::arithmetic::AddOp};
-    /// assert!(Op::<f64>::hands_on(&AddOp));
-    ///
-    /// let tape = Tape::new();
-    /// let x = tape.leaf(Tensor::from_vec(vec![1.0, -3.0, 2.0, 5.0], &[2, 2]));
-    /// let bias = tape.leaf(Tensor::from_vec(vec![0.5, 0.25], &[2]));
-    /// let gradients = (x + bias).sum().backward();
-    /// assert_eq!(gradients.get(bias).to_vec(), [2.0, 2.0]); // summed to the shape of the bias
-    /// ```
-    fn hands_on(&self) -> bool {
-        false
-    }
-
-    /// The function that a checkpoint runs again.
-    #[doc(hidden)]
-    fn region(&self) -> Option<&dyn Region<T>> {
-        None
-    }
-}
-
-/// Which values the rules of an op read: what [`Op::reads`] gives back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reads {
-    /// Bit k for input k; all bits for all inputs, however many there are.
-    inputs: u32,
-    output: bool,
-}
-
-impl Reads {
-    /// Inputs and output.
-    pub const ALL: Reads = Reads { inputs: !0, output: true };
-    /// The inputs alone, as those of a product.
-    pub const INPUTS: Reads = Reads { inputs: !0, output: false };
-    /// The output alone, as that of tanh.
-    pub const OUTPUT: Reads = Reads { inputs: 0, output: true };
-    /// Neither, as those of a sum or a slice.
-    pub const NOTHING: Reads = Reads { inputs: 0, output: false };
-
-    /// Input number `k` alone, one of the first 32: as the mask of a choice.
-    pub const fn input(k: u32) -> Reads {
-        Reads { inputs: 1 << k, output: false }
-    }
-
-    /// Whether any input is read.
-    pub fn reads_inputs(self) -> bool {
-        self.inputs != 0
-    }
-
-    /// Whether input number `k` is read.
-    pub fn reads_input(self, k: usize) -> bool {
-        self.inputs == !0 || (k < 32 && self.inputs >> k & 1 == 1)
-    }
-
-    /// Whether the output is read.
-    pub fn reads_output(self) -> bool {
-        self.output
     }
 }
 
@@ -138,13 +79,13 @@ impl<'t, T: Scalar> Site<'t, T> {
 
     /// How many inputs the node has.
     pub fn arity(&self) -> usize {
-        self.tape.arity(self.node)
+        self.tape.with_graph(|graph| graph.inputs(self.node).len())
     }
 
     /// Input number `i`.
     #[inline]
     pub fn input(&self, i: usize) -> Var<'t, T> {
-        Var::new(self.tape, self.tape.input_of(self.node, i))
+        Var::new(self.tape, self.tape.with_graph(|graph| graph.inputs(self.node)[i]))
     }
 
     /// The output of the node.
@@ -153,7 +94,7 @@ impl<'t, T: Scalar> Site<'t, T> {
         Var::new(self.tape, self.node)
     }
 
-    /// The cotangent of the output, ḡ: of the output's shape.
+    /// The cotangent of the output, ȳ: of the output's shape.
     #[inline]
     pub fn cotangent(&self) -> Var<'t, T> {
         self.cotangent
@@ -162,5 +103,91 @@ impl<'t, T: Scalar> Site<'t, T> {
     /// The same node with another cotangent of its output: for an op that wraps another and changes what flows back.
     pub fn with_cotangent(&self, cotangent: Var<'t, T>) -> Site<'t, T> {
         Site { cotangent, ..*self }
+    }
+}
+
+/// One contribution to the cotangent of an input: what [`Op::vjp`] gives back.
+///
+/// Three kinds of term need not be full arrays: a product xᵀ·ȳ that is not multiplied yet (a weight that is used at T time
+/// steps costs one product over all of them), a slice's cotangent, which costs the slice's size, and a cotangent of a broadcast
+/// shape, which is summed down in place.
+pub struct Term<'t, T: Scalar>(pub(crate) Kind<Var<'t, T>>);
+
+impl<'t, T: Scalar> Term<'t, T> {
+    /// No contribution: the output does not change with this input.
+    #[inline]
+    pub fn zero() -> Self {
+        Term(Kind::Zero)
+    }
+
+    /// A cotangent of the input's shape.
+    #[inline]
+    pub fn dense(cotangent: Var<'t, T>) -> Self {
+        Term(Kind::Dense(cotangent))
+    }
+
+    /// A cotangent of a shape that the input was broadcast to; it is summed down to the input's shape.
+    #[inline]
+    pub fn summed(cotangent: Var<'t, T>) -> Self {
+        Term(Kind::Summed(cotangent))
+    }
+
+    /// The product xᵀ·g, deferred: x `[…, m]`, g `[…, n]` with the same leading axes, for an input of shape `[m, n]`.
+    #[inline]
+    pub fn product(x: Var<'t, T>, g: Var<'t, T>) -> Self {
+        Term(Kind::Product(x, g))
+    }
+
+    /// The cotangent `part` of a slice: it belongs at `start` of `axis`, and the rest of the input's cotangent is 0.
+    #[inline]
+    pub fn slice(part: Var<'t, T>, axis: usize, start: usize) -> Self {
+        Term(Kind::Slice { part, axis, start })
+    }
+
+    /// Whether this can be a cotangent of `input`. The sweep refuses a term that does not fit.
+    #[inline]
+    pub fn fits(&self, input: Var<'t, T>) -> bool {
+        match &self.0 {
+            Kind::Zero => true,
+            Kind::Dense(g) => g.has_shape_of(input),
+            Kind::Summed(g) => g.with_shapes(input, |g, shape| stretches_to(shape, g)),
+            Kind::Product(x, g) => x.with_shapes(*g, |x, g| {
+                let ([lx @ .., m], [lg @ .., n]) = (x, g) else { return false };
+                lx == lg && input.with_shape(|shape| *shape == [*m, *n])
+            }),
+            Kind::Slice { part, axis, start } => part.with_shapes(input, |part, shape| {
+                let inside = |k: usize| if k == *axis { start + part[k] <= shape[k] } else { part[k] == shape[k] };
+                part.len() == shape.len() && *axis < shape.len() && (0..shape.len()).all(inside)
+            }),
+        }
+    }
+
+    fn describe(&self) -> String {
+        match &self.0 {
+            Kind::Zero => "no term".to_owned(),
+            Kind::Dense(g) => format!("a dense term of shape {:?}", g.shape()),
+            Kind::Summed(g) => format!("a summed term of shape {:?}", g.shape()),
+            Kind::Product(x, g) => format!("a product term of shapes {:?} and {:?}", x.shape(), g.shape()),
+            Kind::Slice { part, axis, start } => {
+                format!("a slice term of shape {:?} at {start} of axis {axis}", part.shape())
+            }
+        }
+    }
+
+    /// The term, if it can belong to `input`, which is input number `number` of `op`. A summed term of the input's own shape
+    /// is dense.
+    ///
+    /// # Panics
+    /// If it cannot.
+    #[inline]
+    pub(crate) fn checked(self, op: &dyn Op<T>, number: usize, input: Var<'t, T>) -> Kind<Var<'t, T>> {
+        match self.0 {
+            Kind::Dense(g) | Kind::Summed(g) if g.has_shape_of(input) => Kind::Dense(g),
+            _ if self.fits(input) => self.0,
+            _ => {
+                let (name, shape) = (op.name(), input.shape());
+                panic!("{name}: the rule for input {number} gave {} for an input of shape {shape:?}", self.describe());
+            }
+        }
     }
 }

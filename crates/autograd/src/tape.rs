@@ -1,14 +1,10 @@
-//! Recording: a flat list of nodes in the order in which they were computed.
+//! Recording: a flat list of nodes in the order in which they were computed, and the handle that programs compute with.
 //!
-//! That order is topological by construction, so the reverse pass is a loop over indices and nothing ever recurses over
+//! That order is topological by construction, so the reverse pass is a loop over positions and nothing ever recurses over
 //! the graph: a tape of a million nodes is swept, and dropped, in constant stack.
 
-mod access;
-mod isolate;
-mod lend;
 mod list;
-mod release;
-mod wrap;
+mod var;
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -18,67 +14,17 @@ use smallbox::SmallBox;
 use smallbox::space::S4;
 use smallvec::SmallVec;
 
-use crate::scope::Scopes;
+use crate::graph::{Graph, Node, Reads};
+use crate::scopes::{Part, Scopes};
 use crate::shape::count_or_panic;
-use crate::sweep::Slots;
-use crate::term::ValueSum;
-use crate::{Op, Reads, Scalar, Tensor, Var};
+use crate::sums::{Sum, Sums};
+use crate::{Op, Scalar, Tensor};
 
-pub(crate) use access::{Sweeping, WayBack};
-use lend::Lent;
 pub use list::List;
+pub use var::Var;
 
 /// An op with its settings, inline in its node if they are small: recording most nodes allocates nothing.
 pub(crate) type OpBox<T> = SmallBox<dyn Op<T>, S4>;
-
-/// As many inputs as nearly all ops have at most.
-const FEW: usize = 8;
-
-/// Values of inputs, as `Op::forward` takes them.
-type Inputs<'a, T> = SmallVec<[&'a Tensor<T>; FEW]>;
-
-/// What is remembered of a node besides its value and its op.
-#[derive(Clone, Copy)]
-struct Record {
-    /// The inputs are `edges[first_edge..][..arity]` of the tape.
-    first_edge: u32,
-    arity: u32,
-    /// Whether a gradient may flow to this node.
-    tracked: bool,
-    /// Whether it is a variable that gradients are wanted for.
-    leaf: bool,
-    /// See [`Op::hands_on`].
-    hands_on: bool,
-    /// Where in the program's structure it was recorded: a place in `Nodes::scopes`.
-    scope: u32,
-    /// What rules read of the values here; the output of what has no op, which cannot be computed again.
-    reads: Reads,
-    /// The line of the user's code that recorded the node.
-    location: &'static Location<'static>,
-}
-
-impl Record {
-    fn of_constant(location: &'static Location<'static>) -> Self {
-        Record {
-            first_edge: 0,
-            arity: 0,
-            tracked: false,
-            leaf: false,
-            hands_on: false,
-            reads: Reads::OUTPUT,
-            scope: 0,
-            location,
-        }
-    }
-}
-
-/// The nodes without their values.
-#[derive(Default)]
-struct Graph {
-    records: Vec<Record>,
-    edges: Vec<u32>,
-    scopes: Scopes,
-}
 
 /// What becomes of the results of ops.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,8 +33,18 @@ enum Mode {
     Recording,
     /// Nodes without ops: no gradient flows through them.
     Quiet,
-    /// Values that last until a rule has been asked: a first-order sweep is under way.
+    /// Values that are no nodes and last until the next rule is asked: a first-order sweep is under way.
     Sweeping,
+}
+
+/// Memory that is kept from one step of a training loop to the next.
+struct Workspace<T: Scalar> {
+    /// What a sweep sums in.
+    sums: Cell<Sums<Sum<T>>>,
+    /// A tape for running the function of a checkpoint again.
+    inner: Cell<Option<Box<Tape<T>>>>,
+    /// Lists that live no longer than a recording.
+    lists: Bump,
 }
 
 /// A record of a computation, to be read backwards.
@@ -101,24 +57,13 @@ enum Mode {
 /// assert_eq!(y.backward().get(x).item(), 7.0);
 /// ```
 pub struct Tape<T: Scalar> {
-    /// The values of all nodes and, behind them, what the rule computes that a sweep is asking at the moment.
+    graph: RefCell<Graph<OpBox<T>>>,
+    /// The values of all nodes. In a first-order sweep, those that a rule computes stand behind them.
     values: RefCell<Vec<Tensor<T>>>,
-    graph: RefCell<Graph>,
-    /// The op of every node; `None` for leaves and constants, and for values that no gradient flows to. Apart from the
-    /// nodes, so that a sweep can hold them while rules compute.
-    ops: RefCell<Vec<Option<OpBox<T>>>>,
-    /// The ops of nodes whose rules are recording.
-    lent: Lent<T>,
+    scopes: RefCell<Scopes>,
     mode: Cell<Mode>,
     recomputed: Cell<usize>,
-    /// An empty tape for running a checkpointed region again, kept for its memory.
-    inner: RefCell<Option<Box<Tape<T>>>>,
-    /// What a sweep sums in, kept for its memory.
-    slots: RefCell<Slots<ValueSum<T>>>,
-    /// An empty list for the inputs of an op that has many, as a stack of time steps, kept for its memory.
-    many: RefCell<Vec<&'static Tensor<T>>>,
-    /// The memory of lists of variables.
-    lists: Bump,
+    workspace: Workspace<T>,
 }
 
 impl<T: Scalar> Default for Tape<T> {
@@ -127,24 +72,17 @@ impl<T: Scalar> Default for Tape<T> {
     }
 }
 
-/// What a tape tells about one of its nodes.
-#[derive(Clone, Debug)]
-pub struct NodeInfo<T: Scalar> {
-    /// The position on the tape.
-    pub index: usize,
-    /// The op's name; `"leaf"` or `"constant"` where there is none.
-    pub name: &'static str,
-    /// The positions of the inputs, all smaller than `index`.
-    pub inputs: Vec<usize>,
-    /// The value.
-    pub value: Tensor<T>,
-    /// Its layer, time step and gate, as far as they are known: `encoder/t=3/f`; the dotted name if it is a parameter.
-    /// See [`Tape::scope`].
-    pub scope: String,
-    /// The dotted names of the parameters among the inputs: what tells one `affine` from another.
-    pub parameters: Vec<String>,
-    /// The line of the program that recorded it.
-    pub location: &'static Location<'static>,
+/// While it lives, what the tape records belongs to a scope. Made by [`Tape::scope`] and [`Tape::numbered_scope`].
+#[must_use = "a scope ends where its guard is dropped"]
+pub struct Scope<'t, T: Scalar> {
+    tape: &'t Tape<T>,
+    outer: u32,
+}
+
+impl<T: Scalar> Drop for Scope<'_, T> {
+    fn drop(&mut self) {
+        self.tape.set_scope(self.outer);
+    }
 }
 
 impl<T: Scalar> Tape<T> {
@@ -162,23 +100,44 @@ impl<T: Scalar> Tape<T> {
 
     fn with_mode(mode: Mode) -> Self {
         Tape {
-            values: RefCell::new(Vec::new()),
-            graph: RefCell::new(Graph::default()),
-            ops: RefCell::new(Vec::new()),
-            lent: Lent::default(),
+            graph: RefCell::default(),
+            values: RefCell::default(),
+            scopes: RefCell::default(),
             mode: Cell::new(mode),
             recomputed: Cell::new(0),
-            inner: RefCell::new(None),
-            slots: RefCell::default(),
-            many: RefCell::default(),
-            lists: Bump::new(),
+            workspace: Workspace { sums: Cell::default(), inner: Cell::default(), lists: Bump::new() },
         }
     }
 
     /// A variable that gradients are wanted for: an input or a parameter.
     #[track_caller]
     pub fn leaf(&self, value: Tensor<T>) -> Var<'_, T> {
-        if self.mode.get() == Mode::Recording { self.push(value, None, &[], true) } else { self.constant(value) }
+        match self.mode.get() {
+            Mode::Recording => self.push(value, None, &[], true),
+            _ => self.constant(value),
+        }
+    }
+
+    /// A [`leaf`](Tape::leaf) that carries the dotted name of a parameter.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let w = tape.parameter("encoder.weight_hh", Tensor::from_vec(vec![0.5, 0.1, -0.3, 0.2], &[2, 2]));
+    /// let h = tape.constant(Tensor::full(&[1, 2], 1.0));
+    /// let y = h.matmul(w);
+    /// assert_eq!(w.scope(), "encoder.weight_hh");
+    /// assert_eq!(y.scope(), "encoder"); // the layer of the parameter that it reads
+    /// assert_eq!(tape.node(y.position()).parameters, ["encoder.weight_hh"]);
+    /// ```
+    #[track_caller]
+    pub fn parameter(&self, name: &str, value: Tensor<T>) -> Var<'_, T> {
+        let node = self.len() as u32;
+        let _parameter = self.enter(|scopes| {
+            let (start, end) = scopes.write(name);
+            Part::Parameter { start, end, node }
+        });
+        self.leaf(value)
     }
 
     /// A value that no gradient flows to: data, a mask, a target.
@@ -193,13 +152,10 @@ impl<T: Scalar> Tape<T> {
         self.constant(Tensor::scalar(value))
     }
 
-    /// A constant filled with 0, as the first state of a recurrent network.
-    ///
-    /// It is one number, stretched. A [matrix product](Var::matmul) of it with a weight is known to be 0 and is not computed, nor
-    /// is its share of the weight's gradient: also where a weight is infinite or NaN, so that 0·∞ would be NaN.
+    /// A constant filled with 0, as the first state of a recurrent network. It takes the memory of one number.
     ///
     /// # Panics
-    /// If the shape holds more numbers than [`MOST_ELEMENTS`](crate::shape::MOST_ELEMENTS).
+    /// If the shape holds more elements than [`MOST_ELEMENTS`](crate::shape::MOST_ELEMENTS).
     #[track_caller]
     pub fn zeros(&self, shape: &[usize]) -> Var<'_, T> {
         count_or_panic("zeros", shape);
@@ -212,23 +168,8 @@ impl<T: Scalar> Tape<T> {
     /// If an input lives on another tape, or whatever `op` panics with.
     #[track_caller]
     pub fn apply<'t, O: Op<T>>(&'t self, op: O, inputs: &[Var<'t, T>]) -> Var<'t, T> {
-        let tracked = self.inspect(inputs, || op.name());
-        let value = {
-            let values = self.values.borrow();
-            let value = |v: &Var<'t, T>| &values[v.id() as usize];
-            match inputs {
-                [x] => op.forward(&[value(x)]),
-                [x, y] => op.forward(&[value(x), value(y)]),
-                _ if inputs.len() <= FEW => op.forward(&inputs.iter().map(value).collect::<Inputs<'_, T>>()),
-                _ => {
-                    let mut list = recycled(self.many.take());
-                    list.extend(inputs.iter().map(value));
-                    let value = op.forward(&list);
-                    self.many.replace(recycled(list));
-                    value
-                }
-            }
-        };
+        let tracked = self.check_inputs(inputs, || op.name());
+        let value = self.forward(&op, inputs, Var::id);
         match self.mode.get() {
             Mode::Sweeping => self.push_value(value),
             Mode::Recording if tracked => self.push(value, Some(smallbox::smallbox!(op)), inputs, true),
@@ -236,21 +177,37 @@ impl<T: Scalar> Tape<T> {
         }
     }
 
+    /// The value of `op` at the values of some nodes.
+    #[inline(always)]
+    fn forward<O: Op<T> + ?Sized, N: Copy>(&self, op: &O, inputs: &[N], id: impl Fn(N) -> u32) -> Tensor<T> {
+        const FEW: usize = 8;
+        let values = self.values.borrow();
+        let value = |&input: &N| &values[id(input) as usize];
+        match inputs {
+            [x] => op.forward(&[value(x)]),
+            [x, y] => op.forward(&[value(x), value(y)]),
+            _ if inputs.len() <= FEW => op.forward(&inputs.iter().map(value).collect::<SmallVec<[&Tensor<T>; FEW]>>()),
+            // A stack of time steps, say.
+            _ => op.forward(self.workspace.lists.alloc_slice_fill_iter(inputs.iter().map(value))),
+        }
+    }
+
     /// Makes sure that the values of `inputs` are there; whether a gradient may flow to one of them.
     #[inline]
     #[track_caller]
-    fn inspect(&self, inputs: &[Var<'_, T>], op: impl Fn() -> &'static str) -> bool {
+    fn check_inputs(&self, inputs: &[Var<'_, T>], op: impl Fn() -> &'static str) -> bool {
         let (mut tracked, mut released) = (false, false);
-        let (values, graph) = (self.values.borrow(), self.graph.borrow());
-        for (i, input) in inputs.iter().enumerate() {
-            if !std::ptr::eq(input.tape(), self) {
-                panic!("{}: input {i} lives on another tape than this one", op());
+        {
+            let (values, graph) = (self.values.borrow(), self.graph.borrow());
+            for (i, input) in inputs.iter().enumerate() {
+                if !std::ptr::eq(input.tape(), self) {
+                    panic!("{}: input {i} lives on another tape than this one", op());
+                }
+                tracked |= graph.is_tracked(input.id());
+                released |= values[input.id() as usize].is_released();
             }
-            tracked |= graph.is_tracked(input.id());
-            released |= values[input.id() as usize].is_released();
         }
         if released {
-            drop((values, graph));
             inputs.iter().for_each(|input| self.restore(input.id()));
         }
         tracked
@@ -259,16 +216,10 @@ impl<T: Scalar> Tape<T> {
     #[inline(always)]
     #[track_caller]
     fn push(&self, value: Tensor<T>, op: Option<OpBox<T>>, inputs: &[Var<'_, T>], tracked: bool) -> Var<'_, T> {
-        {
-            let graph = &mut *self.graph.borrow_mut();
-            let first_edge = u32::try_from(graph.edges.len()).expect("a tape holds fewer than 2^32 edges");
-            graph.edges.extend(inputs.iter().map(|v| v.id()));
-            let (arity, leaf) = (inputs.len() as u32, tracked && op.is_none());
-            let (reads, hands_on) = op.as_ref().map_or((Reads::OUTPUT, false), |op| (op.reads(), op.hands_on()));
-            let (scope, location) = (graph.scopes.current(), Location::caller());
-            graph.records.push(Record { first_edge, arity, tracked, leaf, hands_on, scope, reads, location });
-            self.ops.borrow_mut().push(op);
-        }
+        let reads = op.as_ref().map_or(Reads::OUTPUT, |op| op.reads());
+        let scope = self.scopes.borrow().current();
+        let inputs = inputs.iter().map(|v| v.id());
+        self.graph.borrow_mut().push(op, inputs, (tracked, reads), scope, Location::caller());
         self.push_value(value)
     }
 
@@ -293,12 +244,9 @@ impl<T: Scalar> Tape<T> {
     /// ```
     pub fn clear(&mut self) {
         self.values.get_mut().clear();
-        let graph = self.graph.get_mut();
-        graph.records.clear();
-        graph.edges.clear();
-        graph.scopes.clear();
-        self.ops.get_mut().clear();
-        self.lists.reset();
+        self.graph.get_mut().clear();
+        self.scopes.get_mut().clear();
+        self.workspace.lists.reset();
     }
 
     /// How many nodes are recorded; in a rule, with the values that last until it has been asked.
@@ -311,51 +259,241 @@ impl<T: Scalar> Tape<T> {
         self.len() == 0
     }
 
-    /// What is recorded at position `index`.
+    /// Until the guard is dropped, nodes are recorded in the scope `name`, within the current one.
     ///
-    /// # Panics
-    /// If there is no such node.
-    #[track_caller]
-    pub fn node(&self, index: usize) -> NodeInfo<T> {
+    /// Most programs need not name anything: [`OnTape::on`](crate::OnTape::on) names the parameters, unrolling the time
+    /// steps, and [`Var::split_named`] the gates. [`Var::scope`] tells where a variable was recorded.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let mut h = tape.leaf(Tensor::scalar(0.5));
+    /// {
+    ///     let _encoder = tape.scope("encoder");
+    ///     for t in 0..3 {
+    ///         let _step = tape.numbered_scope("t", t);
+    ///         h = h.tanh();
+    ///     }
+    /// }
+    /// let y = h * h;
+    /// assert_eq!((h.scope().as_str(), y.scope().as_str()), ("encoder/t=2", ""));
+    /// ```
+    pub fn scope(&self, name: &str) -> Scope<'_, T> {
+        self.enter(|scopes| {
+            let (start, end) = scopes.write(name);
+            Part::Name { start, end }
+        })
+    }
+
+    /// As [`scope`](Tape::scope), with the name `name=number`: a time step, `t=3`. Costs one entry in a list.
+    pub fn numbered_scope(&self, name: &'static str, number: usize) -> Scope<'_, T> {
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        self.enter(|_| Part::Numbered { name, number })
+    }
+
+    /// The next nodes are the parts of one; ends like any scope.
+    pub(crate) fn named_parts(&self, names: &'static [&'static str]) -> Scope<'_, T> {
+        let first = self.len() as u32;
+        self.enter(|_| Part::Named { names, first })
+    }
+
+    /// The next `of` nodes are the parts of one; ends like any scope.
+    pub(crate) fn counted_parts(&self, of: usize) -> Scope<'_, T> {
+        let (of, first) = (of as u32, self.len() as u32);
+        self.enter(|_| Part::Counted { of, first })
+    }
+
+    /// Enters a scope, but in a first-order sweep: what rules compute is forgotten, and so would its scope be.
+    fn enter(&self, part: impl FnOnce(&mut Scopes) -> Part) -> Scope<'_, T> {
+        let guard = self.current_scope();
+        if self.mode.get() != Mode::Sweeping {
+            let scopes = &mut *self.scopes.borrow_mut();
+            let part = part(scopes);
+            scopes.enter(part);
+        }
+        guard
+    }
+
+    /// Comes back to the current scope when it is dropped.
+    pub(crate) fn current_scope(&self) -> Scope<'_, T> {
+        Scope { tape: self, outer: self.scopes.borrow().current() }
+    }
+
+    pub(crate) fn set_scope(&self, scope: u32) {
+        self.scopes.borrow_mut().set(scope);
+    }
+
+    /// Releases the values recorded since position `start` that no rule of theirs reads (see
+    /// [`Op::reads`](crate::Op::reads)), but for those of `keep`, which later ops will read. The memory of a recurrent
+    /// network is mostly such values: the pre-activations of its gates and the terms of its sums.
+    ///
+    /// Nothing else changes: a value that is read after all is computed once more.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from_vec(vec![0.5, -1.0], &[2]));
+    /// let start = tape.len();
+    /// let sum = x + x; // no rule reads it: that of tanh reads its output
+    /// let y = sum.tanh();
+    /// tape.release_unread(start, &[y]);
+    /// assert_eq!(sum.value().to_vec(), [1.0, -2.0]);
+    /// ```
+    pub fn release_unread(&self, start: usize, keep: &[Var<'_, T>]) {
+        if self.mode.get() != Mode::Recording {
+            return;
+        }
         let graph = self.graph.borrow();
-        let passing = Record::of_constant(Location::caller());
-        let record = match graph.records.get(index) {
-            Some(record) => record,
-            None if index < self.len() => &passing,
-            None => panic!("node: there is no node {index} on a tape of {}", self.len()),
+        let mut needed: SmallVec<[bool; 64]> = SmallVec::from_elem(false, (graph.len() as usize).saturating_sub(start));
+        let mut need = |node: u32| {
+            if let Some(needed) = (node as usize).checked_sub(start).and_then(|i| needed.get_mut(i)) {
+                *needed = true;
+            }
         };
-        let name = match self.ops.borrow().get(index).and_then(Option::as_ref) {
-            Some(op) => op.name(),
-            None if record.tracked => "leaf",
-            None => "constant",
-        };
-        let inputs = graph.edges[record.first_edge as usize..][..record.arity as usize].iter();
-        let inputs = inputs.map(|&i| i as usize).collect();
-        let location = record.location;
-        drop(graph);
-        let node = index as u32;
-        let (value, scope, parameters) = (self.value_of(node), self.scope_of(node), self.parameters_of(node));
-        NodeInfo { index, name, inputs, value, scope, parameters, location }
+        keep.iter().for_each(|v| need(v.id()));
+        for index in start as u32..graph.len() {
+            let reads = graph.node(index).map_or(Reads::ALL, |node| node.reads);
+            if reads.reads_output() {
+                need(index);
+            }
+            if reads.reads_inputs() {
+                let inputs = graph.inputs(index).iter().enumerate();
+                inputs.filter(|&(k, _)| reads.reads_input(k)).for_each(|(_, &input)| need(input));
+            }
+        }
+        for (value, needed) in self.values.borrow_mut()[start..].iter_mut().zip(&needed) {
+            if !needed {
+                value.release();
+            }
+        }
+    }
+
+    /// How many values were computed again since the tape was made, because they were read after they had been released.
+    /// If a rule does so, its op reads more than it says.
+    pub fn recomputed(&self) -> usize {
+        self.recomputed.get()
+    }
+
+    /// Computes a released value again, and what it needs for that.
+    #[cold]
+    fn restore(&self, index: u32) {
+        let graph = self.graph();
+        let mut waiting = vec![index];
+        while let Some(&node) = waiting.last() {
+            let before = waiting.len();
+            if self.is_released(node) {
+                waiting.extend(graph.inputs(node).iter().filter(|&&input| self.is_released(input)));
+            }
+            if waiting.len() > before {
+                continue;
+            }
+            waiting.pop();
+            if self.is_released(node) {
+                let op = graph.op(node).expect("a released value has an op");
+                let value = self.forward(&**op, graph.inputs(node), |input| input);
+                self.values.borrow_mut()[node as usize] = value;
+                self.recomputed.set(self.recomputed.get() + 1);
+            }
+        }
+    }
+
+    /// Whether the numbers of a value were released.
+    #[inline]
+    fn is_released(&self, index: u32) -> bool {
+        self.values.borrow()[index as usize].is_released()
+    }
+
+    #[inline]
+    pub(crate) fn value_of(&self, index: u32) -> Tensor<T> {
+        if self.is_released(index) {
+            self.restore(index);
+        }
+        self.values.borrow()[index as usize].clone()
+    }
+
+    /// Calls `f` with all values; one that was released still has its shape.
+    #[inline]
+    pub(crate) fn with_values<R>(&self, f: impl FnOnce(&[Tensor<T>]) -> R) -> R {
+        f(&self.values.borrow())
+    }
+
+    /// Calls `f` with the nodes.
+    #[inline]
+    pub(crate) fn with_graph<R>(&self, f: impl FnOnce(&Graph<OpBox<T>>) -> R) -> R {
+        f(&self.graph.borrow())
+    }
+
+    /// The nodes that are there now, to be read while the tape goes on.
+    pub(crate) fn graph(&self) -> Graph<OpBox<T>> {
+        self.graph.borrow().clone()
+    }
+
+    /// Calls `f` with a node that no sweep is reading.
+    pub(crate) fn with_node_mut<R>(&self, index: u32, f: impl FnOnce(&mut Node<OpBox<T>>) -> R) -> Option<R> {
+        self.graph.borrow_mut().node_mut(index).map(f)
+    }
+
+    pub(crate) fn with_scopes<R>(&self, f: impl FnOnce(&Scopes) -> R) -> R {
+        f(&self.scopes.borrow())
+    }
+
+    pub(crate) fn records_nothing(&self) -> bool {
+        self.mode.get() != Mode::Recording
+    }
+
+    /// What a sweep sums in; a sweep within this one gets its own.
+    pub(crate) fn take_sums(&self) -> Sums<Sum<T>> {
+        self.workspace.sums.take()
+    }
+
+    pub(crate) fn keep_sums(&self, sums: Sums<Sum<T>>) {
+        self.workspace.sums.set(sums);
+    }
+
+    /// Calls `f` with an empty tape that is kept for such calls.
+    pub(crate) fn with_inner<R>(&self, f: impl FnOnce(&Tape<T>) -> R) -> R {
+        let mut inner = self.workspace.inner.take().unwrap_or_default();
+        let result = f(&inner);
+        inner.clear();
+        self.workspace.inner.set(Some(inner));
+        result
+    }
+
+    /// Lets ops compute values that are no nodes, until the guard is dropped.
+    pub(crate) fn scratch(&self) -> Scratch<'_, T> {
+        let before = self.mode.replace(Mode::Sweeping);
+        Scratch { tape: self, before, nodes: self.graph.borrow().len() }
     }
 }
 
-/// An empty list in the memory of `list`, for borrows that last as long as one likes.
-fn recycled<'a, X>(mut list: Vec<&X>) -> Vec<&'a X> {
-    list.clear();
-    // To collect what a list gives keeps its memory, and an empty one gives nothing that would have to be converted.
-    list.into_iter().map(|_| unreachable!("the list is empty")).collect()
+/// A tape whose ops compute values that are no nodes. When it is dropped (a rule may panic), the tape is as before.
+pub(crate) struct Scratch<'t, T: Scalar> {
+    tape: &'t Tape<T>,
+    before: Mode,
+    nodes: u32,
 }
 
-impl Graph {
+impl<'t, T: Scalar> Scratch<'t, T> {
+    /// Forgets all values that are no nodes, and begins again with this one.
     #[inline]
-    fn inputs(&self, node: u32) -> &[u32] {
-        // What is no node has no inputs.
-        let record = self.records.get(node as usize);
-        record.map_or(&[], |record| &self.edges[record.first_edge as usize..][..record.arity as usize])
+    pub(crate) fn begin(&self, value: Tensor<T>) -> Var<'t, T> {
+        self.tape.values.borrow_mut().truncate(self.nodes as usize);
+        self.tape.push_value(value)
     }
 
+    /// The value of a variable: moved out if it was computed since [`begin`](Scratch::begin).
     #[inline]
-    fn is_tracked(&self, node: u32) -> bool {
-        self.records.get(node as usize).is_some_and(|record| record.tracked)
+    pub(crate) fn take(&self, v: Var<'t, T>) -> Tensor<T> {
+        if v.id() > self.nodes && std::ptr::eq(v.tape(), self.tape) {
+            return std::mem::replace(&mut self.tape.values.borrow_mut()[v.id() as usize], Tensor::taken());
+        }
+        v.value()
+    }
+}
+
+impl<T: Scalar> Drop for Scratch<'_, T> {
+    fn drop(&mut self) {
+        self.tape.values.borrow_mut().truncate(self.nodes as usize);
+        self.tape.mode.set(self.before);
     }
 }

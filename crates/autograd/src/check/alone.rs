@@ -6,11 +6,13 @@ use super::prober::Prober;
 use super::report::{Doubt, Invalid};
 use super::run::catch;
 use crate::tape::Tape;
-use crate::{Scalar, Tensor, Var};
+use crate::{NodeOp, Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// An op on a tape of its own, behind leaves.
 pub(super) struct Alone<'a, T: Scalar> {
     pub(super) tape: &'a Tape<T>,
+    from: &'a Tape<T>,
+    node: usize,
     /// The leaves, ascending, each once.
     pub(super) leaves: Vec<Var<'a, T>>,
     /// Which leaf each input of the op is.
@@ -18,7 +20,45 @@ pub(super) struct Alone<'a, T: Scalar> {
     pub(super) output: Var<'a, T>,
 }
 
-impl<T: Scalar> Alone<'_, T> {
+/// An op with the value that it had.
+struct Known<T: Scalar> {
+    op: NodeOp<T>,
+    value: Tensor<T>,
+}
+
+impl<T: Scalar> Op<T> for Known<T> {
+    fn name(&self) -> &'static str {
+        self.op.name()
+    }
+    fn forward(&self, _inputs: &[&Tensor<T>]) -> Tensor<T> {
+        self.value.clone()
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        self.op.vjp(input, at)
+    }
+    fn reads(&self) -> Reads {
+        self.op.reads()
+    }
+}
+
+/// Whether node `index` runs a function again.
+pub(super) fn has_region<T: Scalar>(tape: &Tape<T>, index: usize) -> bool {
+    tape.node(index).name == "checkpoint"
+}
+
+/// Calls `f` with the result of the function that a node runs again, on a tape of its own that begins with `inputs` as leaves.
+pub(super) fn with_region<T: Scalar, R>(
+    tape: &Tape<T>,
+    index: usize,
+    inputs: &[Tensor<T>],
+    f: impl FnOnce(&Tape<T>, Var<'_, T>) -> R,
+) -> Option<R> {
+    let (op, alone) = (tape.op(index)?, Tape::new());
+    let inputs: Vec<_> = inputs.iter().map(|x| alone.leaf(x.clone())).collect();
+    Some(f(&alone, op.rerun(&alone, &inputs)?))
+}
+
+impl<'a, T: Scalar> Alone<'a, T> {
     /// Calls `f` with the op of node `node` of `from`. If `shared`, inputs that are the same variable are the same leaf.
     pub(super) fn with<R>(
         from: &Tape<T>,
@@ -26,22 +66,36 @@ impl<T: Scalar> Alone<'_, T> {
         shared: bool,
         f: impl FnOnce(&Alone<'_, T>) -> R,
     ) -> Result<R, String> {
-        let tape = Tape::new();
-        let (vars, output) = tape.borrow_op(from, node, shared).expect("nodes that are examined have an op");
-        let mut leaves = vars.clone();
-        leaves.sort_unstable_by_key(|v| v.id());
-        leaves.dedup_by_key(|v| v.id());
-        let place = |v: &Var<'_, T>| leaves.iter().position(|leaf| leaf.id() == v.id()).expect("every input is a leaf");
-        let inputs = vars.iter().map(place).collect();
-        let result = catch(|| f(&Alone { tape: &tape, leaves, inputs, output }));
-        tape.return_op(output, from, node);
-        result
+        let (tape, info) = (Tape::new(), from.node(node));
+        let values: Vec<_> = info.inputs.iter().map(|&input| from.node(input).value).collect();
+        let distinct = |&i: &usize| !shared || !info.inputs[..i].contains(&info.inputs[i]);
+        let firsts: Vec<usize> = (0..values.len()).filter(distinct).collect();
+        let place =
+            |i: usize| firsts.iter().position(|&first| first == i || shared && info.inputs[first] == info.inputs[i]);
+        let inputs: Vec<usize> = (0..values.len()).map(|i| place(i).expect("every input is a leaf")).collect();
+        let leaves: Vec<Tensor<T>> = firsts.iter().map(|&i| values[i].clone()).collect();
+        let alone = Alone::record(&tape, (from, node), inputs, &leaves, info.value);
+        catch(|| f(&alone))
+    }
+
+    fn record(
+        tape: &'a Tape<T>,
+        (from, node): (&'a Tape<T>, usize),
+        inputs: Vec<usize>,
+        values: &[Tensor<T>],
+        value: Tensor<T>,
+    ) -> Self {
+        let leaves: Vec<_> = values.iter().map(|x| tape.leaf(x.clone())).collect();
+        let vars: Vec<_> = inputs.iter().map(|&leaf| leaves[leaf]).collect();
+        let op = from.op(node).expect("nodes that are examined have an op");
+        let output = tape.apply(Known { op, value }, &vars);
+        Alone { tape, from, node, leaves, inputs, output }
     }
 
     /// The value of the op where the leaves are `values`.
     pub(super) fn value(&self, values: &[Tensor<T>]) -> Tensor<T> {
         let inputs: Vec<&Tensor<T>> = self.inputs.iter().map(|&leaf| &values[leaf]).collect();
-        self.tape.ops()[self.output.position()].as_ref().expect("a node that stands alone has its op").forward(&inputs)
+        self.from.op(self.node).expect("a node that stands alone has its op").forward(&inputs)
     }
 }
 
@@ -60,14 +114,11 @@ pub(super) struct RuleAlone<'a, 'b, T: Scalar>(pub(super) &'b Alone<'a, T>);
 
 impl<T: Scalar> Subject<T> for RuleAlone<'_, '_, T> {
     fn evaluate(&mut self, inputs: &[Tensor<T>], out: &mut Vec<T>) -> Result<(), Invalid> {
-        let Alone { tape, leaves, output, .. } = self.0;
         let (cotangent, values) = inputs.split_last().expect("the cotangent is the last");
-        for (&leaf, value) in leaves.iter().zip(values) {
-            tape.set_value(leaf, value.clone());
-        }
-        tape.set_value(*output, self.0.value(values));
+        let (tape, there) = (Tape::new(), (self.0.from, self.0.node));
+        let here = Alone::record(&tape, there, self.0.inputs.clone(), values, self.0.value(values));
         out.clear();
-        for gradient in gradients_of(*output, cotangent.clone(), leaves) {
+        for gradient in gradients_of(here.output, cotangent.clone(), &here.leaves) {
             out.extend(gradient.to_vec());
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use super::alone::{Alone, Look, RuleAlone, Seen, ValueAlone, inspect};
+use super::alone::{Alone, Look, RuleAlone, Seen, ValueAlone, has_region, inspect, with_region};
 use super::differences::{Comparison, Found, Rounding, Rules};
 use super::objective::{Objective, direction, gradients_of};
 use super::off_tape::differ;
@@ -11,9 +11,9 @@ use super::pattern::{Evidence, Grid, Pattern, guess};
 use super::prober::numbers;
 use super::report::{Culprit, Doubt, Entry, Invalid, Suspect};
 use super::run::{MOST_ENTRIES, catch, entry};
-use crate::scope::within;
-use crate::tape::{NodeInfo, Tape};
-use crate::{Scalar, Tensor, Var};
+use crate::naming::within;
+use crate::tape::Tape;
+use crate::{NodeInfo, Scalar, Tensor, Var};
 
 /// How far a search goes.
 #[derive(Clone, Copy)]
@@ -62,10 +62,9 @@ fn ancestors<T: Scalar>(tape: &Tape<T>, roots: &[usize]) -> Vec<usize> {
     let mut needed = vec![false; tape.len()];
     roots.iter().for_each(|&root| needed[root] = true);
     let mut nodes = Vec::new();
-    for index in (0..tape.len()).rev().filter(|&i| tape.is_tracked(i as u32)) {
-        let arity = tape.arity(index as u32);
-        if needed[index] && arity > 0 {
-            (0..arity).for_each(|i| needed[tape.input_of(index as u32, i) as usize] = true);
+    for index in (0..tape.len()).rev() {
+        if needed[index] && tape.op(index).is_some() {
+            tape.node(index).inputs.into_iter().for_each(|input| needed[input] = true);
             nodes.push(index);
         }
     }
@@ -156,7 +155,7 @@ impl<T: Scalar> Walk<'_, T> {
             *wrong.entry(info.name).or_default() += 1;
             if first.is_none() {
                 // The rule of a region is a sweep over others, and never wrong by itself.
-                let region = self.tape.has_region(info.index) && !matches!(sight, Sight::Unsteady(_));
+                let region = has_region(self.tape, info.index) && !matches!(sight, Sight::Unsteady(_));
                 first = if region { self.inside(&info, view.look) } else { Some(self.describe(view, info, sight)) };
             }
         }
@@ -173,7 +172,7 @@ impl<T: Scalar> Walk<'_, T> {
             Walk { tape, nodes, doubt: RefCell::default(), ..*self }.suspect(look)
         };
         let values = info.inputs.iter().map(|&i| self.tape.node(i).value).collect::<Vec<_>>();
-        let suspect = catch(|| self.tape.with_region(info.index as u32, &values, search)).ok()???;
+        let suspect = catch(|| with_region(self.tape, info.index, &values, search)).ok()???;
         Some(Suspect { node: info.index, scope: within(&info.scope, &suspect.scope), ..suspect })
     }
 

@@ -1,7 +1,6 @@
 //! What is differentiated: the value of a closure, or the gradient of its projection, as numbers from numbers.
 
 use super::report::Invalid;
-use crate::sweep::{Wanted, sweep_values};
 use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
 
@@ -32,13 +31,8 @@ pub(super) fn direction<T: Scalar>(shape: &[usize], seed: u64, stream: u64) -> T
 
 /// The gradients of Σ seed·y with respect to `x` (ascending, each once), as numbers.
 pub(super) fn gradients_of<T: Scalar>(y: Var<'_, T>, seed: Tensor<T>, x: &[Var<'_, T>]) -> Vec<Tensor<T>> {
-    let wanted: Vec<u32> = x.iter().map(|v| v.id()).collect();
-    let mut totals = sweep_values(y, seed, Wanted::These(&wanted)).into_iter().peekable();
-    let of = |v: &Var<'_, T>| match totals.next_if(|total| total.0 == v.id()) {
-        Some((_, total)) => total,
-        None => Tensor::zeros(&v.shape()),
-    };
-    x.iter().map(of).collect()
+    let gradients = y.backward_from_to(&seed, x);
+    x.iter().map(|&x| gradients.get(x)).collect()
 }
 
 /// A closure at an order: L_1 = Σ weight·f(x), and L_(k+1) = Σ weight·∇L_k. At order k, what is differentiated is f itself

@@ -1,13 +1,13 @@
 //! Values that follow the inputs and came back to the tape as constants: what no rule can see.
 
-use super::alone::Alone;
+use super::alone::{Alone, has_region, with_region};
 use super::culprit::Walk;
 use super::objective::{Objective, direction};
 use super::prober::numbers;
 use super::report::OffTape;
 use super::run::catch;
-use crate::tape::{NodeInfo, Tape};
-use crate::{Scalar, Tensor, Var};
+use crate::tape::Tape;
+use crate::{NodeInfo, Scalar, Tensor, Var};
 
 impl<T: Scalar> Walk<'_, T> {
     /// The first constant that changes when the inputs do.
@@ -23,7 +23,7 @@ impl<T: Scalar> Walk<'_, T> {
         catch(|| (objective.record(&here, inputs), objective.record(&there, &moved))).ok()?;
         let changed = |i: &usize| {
             let (a, b) = (here.node(*i), there.node(*i));
-            here.arity(*i as u32) == 0 && a.value.shape() == b.value.shape() && differ(&a.value, &b.value)
+            a.inputs.is_empty() && a.value.shape() == b.value.shape() && differ(&a.value, &b.value)
         };
         let node = (inputs.len()..here.len().min(there.len())).find(changed)?;
         let location = here.node(node).location;
@@ -33,7 +33,7 @@ impl<T: Scalar> Walk<'_, T> {
 
     /// The first constant within a region that changes when the region's inputs do.
     pub(super) fn off_tape_inside(&self) -> Option<OffTape> {
-        let mut regions = self.nodes.iter().filter(|&&node| self.tape.has_region(node));
+        let mut regions = self.nodes.iter().filter(|&&node| has_region(self.tape, node));
         regions.find_map(|&node| {
             let values = self.values(&self.tape.node(node), false);
             let moved: Vec<_> = values.iter().enumerate().map(|(i, x)| nudged(x, self.seed, i as u64)).collect();
@@ -42,7 +42,7 @@ impl<T: Scalar> Walk<'_, T> {
                     let recorded = (inputs.len()..tape.len()).map(|i| tape.node(i));
                     recorded.filter(|info| info.inputs.is_empty()).collect::<Vec<_>>()
                 };
-                catch(|| self.tape.with_region(node as u32, inputs, list)).ok().flatten()
+                catch(|| with_region(self.tape, node, inputs, list)).ok().flatten()
             };
             let (here, there) = (constants(&values)?, constants(&moved)?);
             let changed =
@@ -59,7 +59,7 @@ impl<T: Scalar> Walk<'_, T> {
             let found = Alone::with(self.tape, node, false, |alone| {
                 let (tape, before) = (alone.tape, alone.tape.len());
                 alone.output.grad_from(tape.leaf(cotangent), &alone.leaves);
-                (before..tape.len()).any(|i| tape.arity(i as u32) == 0 && tape.node(i).location == location)
+                (before..tape.len()).any(|i| tape.node(i).inputs.is_empty() && tape.node(i).location == location)
             });
             found.unwrap_or(false)
         };

@@ -9,7 +9,6 @@ use super::differences::{self, Comparison, Found, Outcome, Rounding, Rules};
 use super::objective::{self, Function, Objective, Subject};
 use super::prober::Prober;
 use super::report::{Culprit, Doubt, Entry, Invalid, Mode, Report, Verdict};
-use crate::sweep::{Wanted, sweep_watched};
 use crate::tape::Tape;
 use crate::{Scalar, Tensor};
 
@@ -89,8 +88,7 @@ impl<T: Scalar> Run<'_, T> {
         let tape = Tape::new();
         let (_, sum) = self.objective(self.check.seed).record(&tape, self.inputs);
         let mut rounding = Rounding::default();
-        let amplify = |node: u32, cotangent: &Tensor<T>| rounding.add(cotangent, &tape.value_of(node));
-        sweep_watched(sum, Tensor::scalar(T::ONE), Wanted::Leaves, amplify);
+        sum.backward_watched(|v, cotangent| rounding.add(cotangent, &v.value()));
         rounding
     }
 

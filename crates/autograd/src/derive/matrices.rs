@@ -3,7 +3,6 @@
 use super::{check_scalar, pullback, variables};
 use crate::parameters::{OnTape, Parameters};
 use crate::shape::{MOST_ELEMENTS, checked_element_count};
-use crate::sweep::{Wanted, sweep_values};
 use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
 
@@ -142,18 +141,12 @@ fn room<T: Scalar>(name: &str, y: Var<'_, T>, x: &[Var<'_, T>]) -> Vec<Vec<T>> {
 /// ∂y/∂x for every leaf of `x`, one sweep per number in y, in the memory of `blocks`.
 fn rows<'t, T: Scalar, M: Parameters<Var<'t, T>>>(y: Var<'t, T>, x: &M, mut blocks: Vec<Vec<T>>) -> M::With<Tensor<T>> {
     let leaves = variables(x);
-    let mut wanted: Vec<u32> = leaves.iter().map(|leaf| leaf.id()).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
     let count = y.element_count();
     for row in 0..count {
         let seed = Tensor::from_fn(&y.shape(), |k| if k == row { T::ONE } else { T::ZERO });
-        let totals = sweep_values(y, seed, Wanted::These(&wanted));
+        let gradients = y.backward_from_to(&seed, &leaves);
         for (block, leaf) in blocks.iter_mut().zip(&leaves) {
-            match totals.binary_search_by_key(&leaf.id(), |(node, _)| *node) {
-                Ok(place) => block.extend(totals[place].1.to_vec()),
-                Err(_) => block.resize(block.len() + leaf.element_count(), T::ZERO),
-            }
+            block.extend(gradients.get(*leaf).to_vec());
         }
     }
     let mut rest = blocks.into_iter().zip(&leaves);

@@ -1,4 +1,4 @@
-//! The ops by which a recorded sweep sums terms: products that were deferred, and regions. Each is one node, however
+//! The ops by which a recorded sweep sums terms: products that were deferred, and slices. Each is one node, however
 //! many time steps it sums over.
 
 use smallvec::SmallVec;
@@ -35,17 +35,17 @@ impl<T: Scalar> Op<T> for SumOfProducts {
     }
 }
 
-/// y = 0 with every input added at its region; each cotangent is its region of ȳ.
+/// y = 0 with every input added at its slice; each cotangent is its slice of ȳ.
 #[derive(Clone, Debug)]
-pub struct Regions {
+pub struct SumOfSlices {
     shape: Shape,
-    /// Axis and start of every input's region.
+    /// Axis and start of every input's slice.
     places: SmallVec<[(usize, usize); 1]>,
 }
 
-impl Regions {
+impl SumOfSlices {
     pub(crate) fn new(shape: Shape) -> Self {
-        Regions { shape, places: SmallVec::new() }
+        SumOfSlices { shape, places: SmallVec::new() }
     }
 
     pub(crate) fn push(&mut self, axis: usize, start: usize) {
@@ -69,9 +69,9 @@ impl Regions {
     }
 }
 
-impl<T: Scalar> Op<T> for Regions {
+impl<T: Scalar> Op<T> for SumOfSlices {
     fn name(&self) -> &'static str {
-        "regions"
+        "sum_of_slices"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
         self.sum(inputs, &self.places)

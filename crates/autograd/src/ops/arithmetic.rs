@@ -23,9 +23,6 @@ impl<T: Scalar> Op<T> for AddOp {
     fn reads(&self) -> Reads {
         Reads::NOTHING
     }
-    fn hands_on(&self) -> bool {
-        true
-    }
 }
 
 /// y = a - b, broadcast; ā = ȳ, b̄ = -ȳ.
@@ -201,7 +198,7 @@ macro_rules! operator {
             fn $method(self, other: Var<'t, T>) -> Var<'t, T> {
                 // Two tapes are refused by `apply`. Where one stretches to the other, the result is no larger than that.
                 if std::ptr::eq(self.tape(), other.tape())
-                    && !self.tape().same_shape(self.id(), other.id())
+                    && !self.has_shape_of(other)
                     && !self.with_shapes(other, |a, b| stretches_to(a, b) || stretches_to(b, a))
                 {
                     broadcast_or_panic($name, &self.shape(), &other.shape());

@@ -2,7 +2,7 @@
 
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
-type Map<T> = dyn for<'t> Fn(Var<'t, T>) -> Var<'t, T> + Send;
+type Map<T> = dyn for<'t> Fn(Var<'t, T>) -> Var<'t, T> + Send + Sync;
 
 /// y = x; x̄ = f(ȳ) for an f of the user's.
 pub struct MapCotangent<T: Scalar> {
@@ -45,7 +45,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// # Panics
     /// The sweep panics if `map` gives a cotangent of another shape.
     #[track_caller]
-    pub fn map_cotangent(self, map: impl for<'a> Fn(Var<'a, T>) -> Var<'a, T> + Send + 'static) -> Self {
+    pub fn map_cotangent(self, map: impl for<'a> Fn(Var<'a, T>) -> Var<'a, T> + Send + Sync + 'static) -> Self {
         self.tape().apply(MapCotangent { map: Box::new(map) }, &[self])
     }
 }

@@ -111,9 +111,6 @@ impl<T: Scalar> Op<T> for BroadcastTo {
     fn reads(&self) -> Reads {
         Reads::NOTHING
     }
-    fn hands_on(&self) -> bool {
-        true
-    }
 }
 
 /// y = the inputs one behind the other along an axis; each cotangent is its part of ȳ.

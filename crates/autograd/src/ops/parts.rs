@@ -21,7 +21,7 @@ impl<T: Scalar> Op<T> for Slice {
         inputs[0].part(self.axis, self.start..self.end)
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::region(at.cotangent(), self.axis, self.start)
+        Term::slice(at.cotangent(), self.axis, self.start)
     }
     fn reads(&self) -> Reads {
         Reads::NOTHING
@@ -43,7 +43,7 @@ impl<T: Scalar> Op<T> for Index {
         inputs[0].position(self.axis, self.at)
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::region(at.cotangent().unsqueeze(self.axis), self.axis, self.at)
+        Term::slice(at.cotangent().unsqueeze(self.axis), self.axis, self.at)
     }
     fn reads(&self) -> Reads {
         Reads::NOTHING

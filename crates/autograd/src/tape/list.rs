@@ -23,6 +23,6 @@ impl<T: Scalar> Tape<T> {
     /// assert_eq!(stack(&states, 0).shape().as_slice(), [3, 2]);
     /// ```
     pub fn list<X>(&self, capacity: usize) -> List<'_, X> {
-        List::with_capacity_in(capacity, &self.lists)
+        List::with_capacity_in(capacity, &self.workspace.lists)
     }
 }

@@ -249,7 +249,7 @@ impl Op<f64> for TwoRows {
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let (rows, columns) = (at.input(0).shape()[0], at.input(0).shape()[1]);
         let some = rows.min(2);
-        Term::region(at.cotangent().unsqueeze(0).broadcast_to(&[some, columns]), 0, 0)
+        Term::slice(at.cotangent().unsqueeze(0).broadcast_to(&[some, columns]), 0, 0)
     }
 }
 

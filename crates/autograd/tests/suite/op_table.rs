@@ -292,7 +292,7 @@ fn recorded_by_rules() -> Vec<Row> {
             |t, v| t.apply(SumOfProducts, v);
         "sum_of_products", "leading axes", [any(&[2, 3, 2]), other(&[2, 3, 4])],
             |x| x[0].reshape(&[6, 2]).transpose().matmul(&x[1].reshape(&[6, 4])), |t, v| t.apply(SumOfProducts, v);
-        "regions", "overlapping", [other(&[3, 3])],
+        "sum_of_slices", "overlapping", [other(&[3, 3])],
             |x| Array::concat(&[&x[0].slice(1, 0..1), &x[0].slice(1, 1..2).zip(&x[0].slice(1, 2..3), |a, b| a + b), &x[0].slice(1, 0..2).map(|_| 0.0)], 1),
             |t, v| {
                 let x = t.leaf(Tensor::zeros(&[3, 4]));

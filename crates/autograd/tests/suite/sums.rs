@@ -253,7 +253,7 @@ fn many_uses_of_one_variable<T: Scalar>() {
     for (terms, leaf, count, what) in [
         (&dense, scalar, uses, "dense terms"),
         (&summed, row, 5 * uses, "summed terms"),
-        (&parts, row, uses, "regions"),
+        (&parts, row, uses, "sum_of_slices"),
         (&products, matrix, uses, "products"),
     ] {
         assert_gradient(stack(terms, 0).sum(), leaf, count, what);

@@ -73,7 +73,7 @@ fn a_recorded_sweep_over_slices_is_linear() {
         let loss = over_rows(x);
         let before = tape.len();
         loss.grad(&[x]);
-        let regions = (before..tape.len()).filter(|&i| tape.node(i).name == "regions").count();
+        let regions = (before..tape.len()).filter(|&i| tape.node(i).name == "sum_of_slices").count();
         assert_eq!(regions, 1, "all slices are laid in place by one op");
         (tape.len() - before, numbers_from(&tape, before))
     };

@@ -109,7 +109,7 @@ pub(crate) fn mistakes() -> Vec<Mistake> {
                 Tensor::from_vec((0..4).flat_map(|t| { sum = sum.zip(&x[0].index(0, t), |a, b| a + b); sum.to_vec() }).collect(), &[4, 2])
             },
             |_, at| Term::dense(earlier(at.cotangent().flip(0).cumsum(0).flip(0)));
-        OffByOne "middle_rows" [[4, 2]] |x| x[0].slice(0, 1..3), |_, at| Term::region(at.cotangent(), 0, 2);
+        OffByOne "middle_rows" [[4, 2]] |x| x[0].slice(0, 1..3), |_, at| Term::slice(at.cotangent(), 0, 2);
         // y_t = x_t·x_(t-1).
         OffByOne "neighbours" [[4, 2]] |x| x[0].zip(&shifted(x[0], 1), |a, b| a * b),
             |_, at| { let (x, g) = (at.input(0), at.cotangent()); Term::dense(g * later(x) + later(g * x)) };

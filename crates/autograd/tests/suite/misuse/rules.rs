@@ -1,7 +1,7 @@
 //! Rules that misbehave: terms that cannot be, and a panic.
 
-use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rewind_autograd::{Op, Scalar, Site, Tape, Tensor, Term};
 
@@ -24,8 +24,8 @@ impl<T: Scalar> Op<T> for Misfit {
             0 => Term::dense(g.sum_axis(1)),
             1 => Term::summed(g.sum_axis(0)),
             2 => Term::product(g, g),
-            3 => Term::region(g, 1, 1),
-            4 => Term::region(g, 2, 0),
+            3 => Term::slice(g, 1, 1),
+            4 => Term::slice(g, 2, 0),
             _ => Term::product(g.slice(0, 0..1), g),
         }
     }
@@ -39,8 +39,8 @@ fn terms_that_cannot_be() {
         (0, "a dense term of shape [2]"),
         (1, "a summed term of shape [3]"),
         (2, "a product term of shapes [2, 3] and [2, 3]"),
-        (3, "a region term of shape [2, 3] at 1 of axis 1"),
-        (4, "a region term of shape [2, 3] at 0 of axis 2"),
+        (3, "a slice term of shape [2, 3] at 1 of axis 1"),
+        (4, "a slice term of shape [2, 3] at 0 of axis 2"),
         (5, "a product term of shapes [1, 3] and [2, 3]"),
     ] {
         let expected = format!("misfit: the rule for input 0 gave {message} for an input of shape [2, 3]");
@@ -52,7 +52,7 @@ fn terms_that_cannot_be() {
 }
 
 /// y = 2x, whose rule panics when it is asked for the first time.
-struct Moody(Cell<bool>);
+struct Moody(AtomicBool);
 
 impl Op<f64> for Moody {
     fn name(&self) -> &'static str {
@@ -62,7 +62,7 @@ impl Op<f64> for Moody {
         inputs[0].map(|x| 2.0 * x)
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
-        assert!(self.0.replace(true), "not yet");
+        assert!(self.0.swap(true, Relaxed), "not yet");
         Term::dense(at.cotangent() * 2.0)
     }
 }
@@ -72,7 +72,7 @@ fn a_tape_can_be_swept_again_after_a_rule_has_panicked() {
     for recorded in [false, true] {
         let tape = Tape::new();
         let x = tape.leaf(Tensor::from_vec(vec![1.0, -3.0], &[2]));
-        let h = tape.apply(Moody(Cell::new(false)), &[x.tanh()]);
+        let h = tape.apply(Moody(AtomicBool::new(false)), &[x.tanh()]);
         let loss = (h * h).sum();
         let sweep = || if recorded { loss.grad(&[x])[0].value() } else { loss.backward().get(x) };
         assert!(panic::catch_unwind(AssertUnwindSafe(sweep)).is_err());

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Names;
 use crate::Scalar;
-use crate::tape::Tape;
+use crate::graph::Reads;
 
 /// The gate of a value, as far as it is known from the nodes of its own time step.
 ///
@@ -45,10 +46,10 @@ const ELEMENTWISE: [&str; 6] = ["add", "sub", "mul", "div", "maximum", "where"];
 /// As many nodes as are looked at on the way to a name; a step of a cell has a few dozen.
 const LOOKED_AT: usize = 256;
 
-impl<T: Scalar> Tape<T> {
+impl<T: Scalar> Names<'_, T> {
     /// The gate that a node belongs to.
-    pub(super) fn gate_of(&self, node: u32) -> Option<String> {
-        if !self.with_scopes(|scopes| scopes.has_parts()) {
+    pub(super) fn gate_of(self, node: u32) -> Option<String> {
+        if !self.scopes.has_parts() {
             return None;
         }
         let (mut waiting, mut reached) = (vec![node], BTreeSet::new());
@@ -71,7 +72,7 @@ impl<T: Scalar> Tape<T> {
     }
 
     /// The gate of a node, given those of its inputs in the same scope.
-    fn gate_from(&self, node: u32, gates: &BTreeMap<u32, Gate>) -> Gate {
+    fn gate_from(self, node: u32, gates: &BTreeMap<u32, Gate>) -> Gate {
         if !self.passes_names(node) {
             return Gate::own();
         }
@@ -80,42 +81,39 @@ impl<T: Scalar> Tape<T> {
             Place::Within => Gate::own(),
             Place::Outside => Gate::default(),
         });
-        let gate = match self.arity(node) {
+        let gate = match self.graph.inputs(node).len() {
             1 => {
                 let gate = inputs.reduce(Gate::meet).unwrap_or_default();
                 // What is linear reads no value: a scaled or reshaped pre-activation is still one.
-                Gate { applied: gate.applied || self.reads_a_value(node), ..gate }
+                Gate {
+                    applied: gate.applied || self.graph.node(node).is_some_and(|node| node.reads != Reads::NOTHING),
+                    ..gate
+                }
             }
             _ => inputs.reduce(Gate::meet).unwrap_or_default(),
         };
-        let scope = self.scope_id(node);
-        match self.with_scopes(|scopes| scopes.part(scope, node)) {
+        match self.scopes.part(self.scope_id(node), node) {
             Some(name) => Gate { name: Some(name), own: false, ..gate },
             None => gate,
         }
     }
 
     /// Whether the name of an input can be that of the output.
-    fn passes_names(&self, node: u32) -> bool {
-        self.arity(node) < 2 || self.op_name(node).is_some_and(|name| ELEMENTWISE.contains(&name))
+    fn passes_names(self, node: u32) -> bool {
+        self.graph.inputs(node).len() < 2 || self.graph.op(node).is_some_and(|op| ELEMENTWISE.contains(&op.name()))
     }
 
     /// The inputs of a node, and where they were recorded, seen from it.
-    fn inputs_in_scope(&self, node: u32) -> impl Iterator<Item = (u32, Place)> {
-        let home = |node| {
-            let scope = self.scope_id(node);
-            self.with_scopes(|scopes| scopes.home(scope))
-        };
-        let own = home(node);
-        (0..self.arity(node)).map(move |i| {
-            let input = self.input_of(node, i);
-            let (scope, other) = (self.scope_id(input), home(input));
-            let place = self.with_scopes(|scopes| match () {
-                () if scopes.is_parameter(scope, input) => Place::Outside,
+    fn inputs_in_scope(self, node: u32) -> impl Iterator<Item = (u32, Place)> {
+        let own = self.home(node);
+        self.graph.inputs(node).iter().map(move |&input| {
+            let other = self.home(input);
+            let place = match () {
+                () if self.is_parameter(input) => Place::Outside,
                 () if own == other => Place::Same,
-                () if scopes.is_within(other, own) => Place::Within,
+                () if self.scopes.is_within(other, own) => Place::Within,
                 () => Place::Outside,
-            });
+            };
             (input, place)
         })
     }

@@ -1,0 +1,151 @@
+//! Looking into a tape: what is recorded at a position, and its op, to be applied elsewhere.
+
+use std::panic::Location;
+
+use crate::checkpoint::Checkpoint;
+use crate::graph::{Graph, Reads};
+use crate::naming::Names;
+use crate::op::{Op, Site, Term};
+use crate::tape::{OpBox, Tape, Var};
+use crate::{Scalar, Tensor};
+
+/// What a tape tells about one of its nodes.
+#[derive(Clone, Debug)]
+pub struct NodeInfo<T: Scalar> {
+    /// The position on the tape.
+    pub index: usize,
+    /// The op's name; `"leaf"` or `"constant"` where there is none.
+    pub name: &'static str,
+    /// The positions of the inputs, all smaller than `index`.
+    pub inputs: Vec<usize>,
+    /// The value.
+    pub value: Tensor<T>,
+    /// Its layer, time step and gate, as far as they are known: `encoder/t=3/f`; the dotted name if it is a parameter.
+    /// See [`Tape::scope`].
+    pub scope: String,
+    /// The dotted names of the parameters among the inputs: what tells one `affine` from another.
+    pub parameters: Vec<String>,
+    /// The line of the program that recorded it.
+    pub location: &'static Location<'static>,
+}
+
+/// The op of a node: an op that is applied like any other. Given by [`Tape::op`].
+pub struct NodeOp<T: Scalar> {
+    graph: Graph<OpBox<T>>,
+    node: u32,
+}
+
+impl<T: Scalar> NodeOp<T> {
+    fn op(&self) -> &dyn Op<T> {
+        &**self.graph.op(self.node).expect("the node has an op")
+    }
+
+    /// Runs the function of a [`checkpoint`](crate::checkpoint()) on another tape, whose nodes can then be looked at; `None` if the op
+    /// is none.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor, checkpoint};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::scalar(2.0));
+    /// let y = checkpoint(&[x], |_, v| (v[0] * v[0]).sin());
+    /// let inside = Tape::new();
+    /// let result = tape.op(y.position()).and_then(|op| op.rerun(&inside, &[inside.leaf(x.value())]));
+    /// assert_eq!(result.map(|y| y.value()), Some(y.value()));
+    /// assert_eq!(inside.node(1).name, "mul");
+    /// ```
+    pub fn rerun<'t>(&self, tape: &'t Tape<T>, inputs: &[Var<'t, T>]) -> Option<Var<'t, T>> {
+        Some(Checkpoint::of(self.op())?.run(tape, inputs))
+    }
+}
+
+impl<T: Scalar> Op<T> for NodeOp<T> {
+    fn name(&self) -> &'static str {
+        self.op().name()
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        self.op().forward(inputs)
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        self.op().vjp(input, at)
+    }
+    fn reads(&self) -> Reads {
+        self.op().reads()
+    }
+}
+
+/// Looking in from outside.
+impl<T: Scalar> Tape<T> {
+    /// What is recorded at position `index`.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::scalar(2.0));
+    /// let y = x.sin() * x;
+    /// let node = tape.node(y.position());
+    /// assert_eq!((node.name, node.inputs), ("mul", vec![1, 0]));
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such node.
+    #[track_caller]
+    pub fn node(&self, index: usize) -> NodeInfo<T> {
+        assert!(index < self.len(), "node: there is no node {index} on a tape of {}", self.len());
+        let (graph, node) = (self.graph(), index as u32);
+        let (name, location) = match graph.node(node) {
+            Some(record) => (
+                record.op.as_ref().map_or(if record.tracked { "leaf" } else { "constant" }, |op| op.name()),
+                record.location,
+            ),
+            None => ("constant", Location::caller()), // what a rule computes in a first-order sweep
+        };
+        let inputs = graph.inputs(node).iter().map(|&i| i as usize).collect();
+        let (scope, parameters) = Names::with(self, |names| (names.scope_of(node), names.parameters_of(node)));
+        NodeInfo { index, name, inputs, value: self.value_of(node), scope, parameters, location }
+    }
+
+    /// The op of the node at position `index`; `None` for a leaf, a constant, and a value that no gradient flows through.
+    ///
+    /// ```
+    /// use rewind_autograd::{Op, Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::scalar(2.0));
+    /// let y = x.exp();
+    /// let exp = tape.op(y.position()).expect("exp is an op");
+    /// assert_eq!(exp.forward(&[&Tensor::scalar(0.0)]).item(), 1.0);
+    /// ```
+    pub fn op(&self, index: usize) -> Option<NodeOp<T>> {
+        let (graph, node) = (self.graph(), u32::try_from(index).ok()?);
+        graph.op(node)?;
+        Some(NodeOp { graph, node })
+    }
+
+    /// Puts what `wrap` makes of the op of node `index` in its place: how rules are made wrong on purpose. Leaves and
+    /// constants have no op and stay as they are.
+    #[doc(hidden)]
+    pub fn wrap_op<O: Op<T>>(&self, index: usize, wrap: impl FnOnce(Box<dyn Op<T>>) -> O) {
+        self.with_node_mut(index as u32, |node| {
+            if let Some(op) = node.op.take() {
+                node.op = Some(smallbox::smallbox!(wrap(Box::new(Unboxed(op)))));
+            }
+        });
+    }
+}
+
+/// An op that was taken out of its node.
+struct Unboxed<T: Scalar>(OpBox<T>);
+
+impl<T: Scalar> Op<T> for Unboxed<T> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        self.0.forward(inputs)
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        self.0.vjp(input, at)
+    }
+    fn reads(&self) -> Reads {
+        self.0.reads()
+    }
+}

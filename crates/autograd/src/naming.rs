@@ -1,0 +1,118 @@
+//! What a node is called in the structure of the program: its layer, its time step, its gate.
+//!
+//! The scopes are recorded. The layer is not: it is read off the names of the parameters that the node, or those it comes from,
+//! read. Nor is the gate, but where a part was cut out and named (`naming/gate.rs`).
+
+mod gate;
+
+use crate::Scalar;
+use crate::graph::Graph;
+use crate::scopes::Scopes;
+use crate::tape::{OpBox, Tape, Var};
+
+/// What names are read off: the nodes of a tape and their scopes.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'a, T: Scalar> {
+    graph: &'a Graph<OpBox<T>>,
+    scopes: &'a Scopes,
+}
+
+impl<T: Scalar> Names<'_, T> {
+    /// Calls `f` with the names of a tape's nodes.
+    pub(crate) fn with<R>(tape: &Tape<T>, f: impl FnOnce(Names<'_, T>) -> R) -> R {
+        tape.with_graph(|graph| tape.with_scopes(|scopes| f(Names { graph, scopes })))
+    }
+
+    fn scope_id(self, node: u32) -> u32 {
+        self.graph.node(node).map_or(0, |node| node.scope)
+    }
+
+    /// The scope of a node without the level that numbers the parts of another.
+    fn home(self, node: u32) -> u32 {
+        self.scopes.home(self.scope_id(node))
+    }
+
+    fn is_parameter(self, node: u32) -> bool {
+        self.scopes.is_parameter(self.scope_id(node), node)
+    }
+
+    /// Layer, scopes and gate of a node, as far as they are known, separated by `/`.
+    pub(crate) fn scope_of(self, node: u32) -> String {
+        if node >= self.graph.len() {
+            return String::new(); // what a rule computes, and no node
+        }
+        let path = self.scopes.path(self.scope_id(node));
+        if self.is_parameter(node) {
+            return path;
+        }
+        let layer = self.layer_of(node);
+        let gate = self.gate_of(node).unwrap_or_default();
+        let layer = if common(&layer, &path) == layer { "" } else { &layer };
+        [layer, &path, &gate].into_iter().filter(|level| !level.is_empty()).collect::<Vec<_>>().join("/")
+    }
+
+    /// The dotted names of the parameters among the inputs of a node.
+    pub(crate) fn parameters_of(self, node: u32) -> Vec<String> {
+        let parameters = self.graph.inputs(node).iter().filter(|&&input| self.is_parameter(input));
+        parameters.map(|&input| self.scopes.path(self.scope_id(input))).collect()
+    }
+
+    /// The module of the parameters that a node reads, or else of those that were read last on the way to it: a search by
+    /// distance, within the node's scope and those around it, over no more than a few dozen nodes.
+    fn layer_of(self, node: u32) -> String {
+        const LOOKED_AT: usize = 64;
+        let from = self.home(node);
+        let (mut level, mut seen) = (vec![node], vec![node]);
+        while !level.is_empty() && seen.len() < LOOKED_AT {
+            let read: Vec<String> = level.iter().flat_map(|&n| self.parameters_of(n)).collect();
+            if let Some(layer) = read.iter().map(|name| module_of(name)).reduce(common) {
+                return layer.to_owned();
+            }
+            let mut next = Vec::new();
+            for &input in level.iter().flat_map(|&n| self.graph.inputs(n)) {
+                if !seen.contains(&input) && self.scopes.is_within(from, self.home(input)) {
+                    seen.push(input);
+                    next.push(input);
+                }
+            }
+            level = next;
+        }
+        String::new()
+    }
+}
+
+/// The module of a parameter: its dotted name without the last part.
+fn module_of(name: &str) -> &str {
+    name.rfind(['.', '/']).map_or("", |at| &name[..at])
+}
+
+/// A scope within another.
+pub(crate) fn within(outer: &str, inner: &str) -> String {
+    [outer, inner].into_iter().filter(|scope| !scope.is_empty()).collect::<Vec<_>>().join("/")
+}
+
+/// The longest beginning, in whole parts, that two dotted names share.
+fn common<'a>(a: &'a str, b: &str) -> &'a str {
+    let ends = |s: &str, at: usize| s.len() == at || s[at..].starts_with(['.', '/']);
+    let shared = a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
+    (0..=shared).rev().find(|&at| a.is_char_boundary(at) && ends(a, at) && ends(b, at)).map_or("", |at| &a[..at])
+}
+
+impl<T: Scalar> Var<'_, T> {
+    /// The layer, scopes and gate that this variable was recorded in, as far as they are known: `encoder/t=3/f`; the
+    /// dotted name of a parameter.
+    ///
+    /// - The scopes are those of [`Tape::scope`] and [`Tape::numbered_scope`]; unrolling enters `t=3`.
+    /// - The layer is the module of the parameters that this variable reads, or else of those that were read last on the
+    ///   way to it within its scopes.
+    /// - The gate is its name in [`split_named`](Var::split_named) (`2 of 4` in [`split`](Var::split)). It follows the value through
+    ///   ops of one input and through elementwise ops, within its scope, until it meets another: f, f + p∘c, σ(f + p∘c) and σ(f)∘c
+    ///   with c from before are in f; σ(i)∘tanh(g) is in no gate, nor is what an activated gate meets later: f∘c + i∘g, o∘tanh(c').
+    ///   What is added to a gate before its activation belongs to it, be it a product or another value of the step. A product
+    ///   of matrices belongs to none.
+    ///
+    /// A [quiet](Tape::quiet) tape keeps no ops, so it knows scopes alone: neither layer nor gate.
+    pub fn scope(self) -> String {
+        Names::with(self.tape(), |names| names.scope_of(self.id()))
+    }
+}

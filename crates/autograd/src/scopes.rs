@@ -1,0 +1,123 @@
+//! Where nodes were recorded: a tree of scopes, in which a node keeps one number.
+//!
+//! A time step is one entry of the tree: naming it costs nanoseconds and, once the tape has its memory, no allocation. Text is
+//! made when somebody asks for it (`naming.rs`).
+
+/// What one level of the tree says.
+#[derive(Clone, Copy)]
+pub(crate) enum Part {
+    /// `text[start..end]` of the tree.
+    Name { start: u32, end: u32 },
+    /// The dotted name of the parameter at position `node`.
+    Parameter { start: u32, end: u32, node: u32 },
+    /// `name=number`: a time step.
+    Numbered { name: &'static str, number: u32 },
+    /// The nodes from position `first` on are the parts of one, called by these names.
+    Named { names: &'static [&'static str], first: u32 },
+    /// The nodes from position `first` on are the `of` parts of one.
+    Counted { of: u32, first: u32 },
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    parent: u32,
+    part: Part,
+}
+
+/// The scopes of a tape: a tree in which every entry knows its parent. 0 is the tape itself; entry k is `entries[k - 1]`.
+#[derive(Default)]
+pub(crate) struct Scopes {
+    entries: Vec<Entry>,
+    text: String,
+    current: u32,
+    /// Whether any node has been recorded as a part of another.
+    parts: bool,
+}
+
+impl Scopes {
+    pub(crate) fn current(&self) -> u32 {
+        self.current
+    }
+
+    /// Forgets all scopes and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.text.clear();
+        self.current = 0;
+        self.parts = false;
+    }
+
+    /// Makes `scope` the current one; returns the one before.
+    pub(crate) fn set(&mut self, scope: u32) -> u32 {
+        std::mem::replace(&mut self.current, scope)
+    }
+
+    /// Whether any node has a name as a part of another.
+    pub(crate) fn has_parts(&self) -> bool {
+        self.parts
+    }
+
+    pub(crate) fn enter(&mut self, part: Part) -> u32 {
+        self.parts |= matches!(part, Part::Named { .. } | Part::Counted { .. });
+        self.entries.push(Entry { parent: self.current, part });
+        let entered = u32::try_from(self.entries.len()).expect("a tape holds fewer than 2^32 scopes");
+        self.set(entered)
+    }
+
+    pub(crate) fn write(&mut self, name: &str) -> (u32, u32) {
+        let place = |at: usize| u32::try_from(at).expect("the names on a tape are shorter than 4 GiB");
+        let start = place(self.text.len());
+        self.text.push_str(name);
+        (start, place(self.text.len()))
+    }
+
+    fn entry(&self, scope: u32) -> Option<Entry> {
+        Some(self.entries[(scope as usize).checked_sub(1)?])
+    }
+
+    /// The scope without the level that numbers the parts of a node.
+    pub(crate) fn home(&self, scope: u32) -> u32 {
+        match self.entry(scope) {
+            Some(Entry { parent, part: Part::Named { .. } | Part::Counted { .. } }) => parent,
+            _ => scope,
+        }
+    }
+
+    /// Whether `outer` is `scope` or one of the scopes around it. Scopes are entered after those around them.
+    pub(crate) fn is_within(&self, mut scope: u32, outer: u32) -> bool {
+        while scope > outer {
+            scope = self.entry(scope).map_or(0, |entry| entry.parent);
+        }
+        scope == outer
+    }
+
+    /// The name of a node as a part of another: `f`, `2 of 4`.
+    pub(crate) fn part(&self, scope: u32, node: u32) -> Option<String> {
+        match self.entry(scope)?.part {
+            Part::Named { names, first } => names.get((node - first) as usize).map(|&name| name.to_owned()),
+            Part::Counted { of, first } => Some(node - first + 1).filter(|&k| k <= of).map(|k| format!("{k} of {of}")),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_parameter(&self, scope: u32, node: u32) -> bool {
+        matches!(self.entry(scope), Some(Entry { part: Part::Parameter { node: own, .. }, .. }) if own == node)
+    }
+
+    /// The names of all levels, the outermost first, without the parts of nodes.
+    pub(crate) fn path(&self, mut scope: u32) -> String {
+        let mut levels = Vec::new();
+        while let Some(Entry { parent, part }) = self.entry(scope) {
+            match part {
+                Part::Name { start, end } | Part::Parameter { start, end, .. } => {
+                    levels.push(self.text[start as usize..end as usize].to_owned());
+                }
+                Part::Numbered { name, number } => levels.push(format!("{name}={number}")),
+                Part::Named { .. } | Part::Counted { .. } => {}
+            }
+            scope = parent;
+        }
+        levels.reverse();
+        levels.join("/")
+    }
+}

@@ -1,0 +1,297 @@
+//! What a sweep sums in: the cotangents of nodes, as terms come in.
+//!
+//! A value that is used many times gets one term for each use. Here terms hold tensors; nothing here knows a tape.
+
+use crate::kernels::reduce::BLOCK;
+use crate::tensor::{ROWS_AT_ONCE, sum_of_products};
+use crate::{Scalar, Tensor};
+
+/// A term of a cotangent, of variables or of their values: see [`Term`](crate::Term).
+#[derive(Clone)]
+pub(crate) enum Kind<V> {
+    /// Nothing.
+    Zero,
+    /// A full array.
+    Dense(V),
+    /// Of a shape that the input was broadcast to.
+    Summed(V),
+    /// xᵀ·g, deferred.
+    Product(V, V),
+    /// `part` at `start` of `axis`, 0 elsewhere.
+    Slice { part: V, axis: usize, start: usize },
+}
+
+/// What few sums need, so that the others stay small.
+struct More<T: Scalar> {
+    /// Products that wait to be multiplied at once, and their rows.
+    pairs: Vec<(Tensor<T>, Tensor<T>)>,
+    rows: usize,
+    /// Blocks of terms that were put aside: at place i the sum of 2^i blocks, or [`taken`](Tensor::taken).
+    blocks: Vec<Tensor<T>>,
+}
+
+impl<T: Scalar> Default for More<T> {
+    fn default() -> Self {
+        More { pairs: Vec::new(), rows: 0, blocks: Vec::new() }
+    }
+}
+
+impl<T: Scalar> More<T> {
+    /// Puts a block aside; two sums of as many blocks become one.
+    fn put(&mut self, block: Tensor<T>) {
+        let mut sum = block;
+        for place in &mut self.blocks {
+            if place.is_released() {
+                *place = sum;
+                return;
+            }
+            let mut earlier = std::mem::replace(place, Tensor::taken());
+            earlier.add_assign(&sum);
+            sum = earlier;
+        }
+        self.blocks.push(sum);
+    }
+
+    /// The sum of `last`, which may be [`taken`](Tensor::taken), and of all blocks; none is left.
+    fn total(&mut self, last: Tensor<T>) -> Tensor<T> {
+        let mut total = last;
+        for place in self.blocks.iter_mut().filter(|place| !place.is_released()) {
+            let mut block = std::mem::replace(place, Tensor::taken());
+            if !total.is_released() {
+                block.add_assign(&total);
+            }
+            total = block;
+        }
+        total
+    }
+}
+
+/// The cotangent of one node in a first-order sweep, summed in place.
+///
+/// A variable may have a term for each of many time steps. After a block of terms their sum is put aside and the next block
+/// begins; blocks are added pairwise. So the error grows with the logarithm of the number of terms.
+pub(crate) struct Sum<T: Scalar> {
+    /// The block that is being summed; [`taken`](Tensor::taken) until its first term.
+    dense: Tensor<T>,
+    /// How many numbers each element of the block is the sum of.
+    added: usize,
+    /// How many elements of slices have been added since `added` last grew.
+    of_slices: usize,
+    more: Option<Box<More<T>>>,
+}
+
+impl<T: Scalar> Default for Sum<T> {
+    fn default() -> Self {
+        Sum { dense: Tensor::taken(), added: 0, of_slices: 0, more: None }
+    }
+}
+
+impl<T: Scalar> Sum<T> {
+    /// Adds a term to the cotangent of a node of shape `shape`, which it fits.
+    #[inline]
+    pub(crate) fn add(&mut self, term: Kind<Tensor<T>>, shape: &[usize]) {
+        match term {
+            Kind::Zero => {}
+            Kind::Dense(g) => self.add_dense(g),
+            Kind::Summed(g) => {
+                let added = self.block(shape).add_summed(&g);
+                self.count(added);
+            }
+            Kind::Product(x, g) => self.defer(x.into_rows(), g.into_rows()),
+            Kind::Slice { part, axis, start } => {
+                let sum = self.block(shape);
+                let whole = sum.len();
+                sum.add_region(axis, start, &part);
+                self.of_slices += part.len();
+                // Slices side by side are no sum; only when they could cover the whole again does every element count.
+                if self.of_slices >= whole {
+                    self.of_slices = 0;
+                    self.count(1);
+                }
+            }
+        }
+    }
+
+    /// The block, from zeros on.
+    #[inline]
+    fn block(&mut self, shape: &[usize]) -> &mut Tensor<T> {
+        if self.dense.is_released() {
+            self.dense = Tensor::zeros(shape);
+        }
+        &mut self.dense
+    }
+
+    /// So many numbers more were added to each element.
+    #[inline]
+    fn count(&mut self, added: usize) {
+        self.added += added;
+        if self.added >= BLOCK {
+            self.put_aside();
+        }
+    }
+
+    /// Ends the block.
+    #[cold]
+    fn put_aside(&mut self) {
+        self.added = 0;
+        let block = std::mem::replace(&mut self.dense, Tensor::taken());
+        self.more.get_or_insert_default().put(block);
+    }
+
+    #[inline]
+    pub(crate) fn add_dense(&mut self, g: Tensor<T>) {
+        if self.dense.is_released() {
+            (self.dense, self.added) = (g, 1);
+            return;
+        }
+        if self.dense.is_shared() {
+            // Into numbers that nobody else holds: those of a view, as a part of a sequence's cotangent is, would be copied first.
+            let sum = std::mem::replace(&mut self.dense, g);
+            self.dense.add_assign(&sum);
+        } else {
+            self.dense.add_assign(&g);
+        }
+        self.count(1);
+    }
+
+    /// Keeps a product to be multiplied with others at once.
+    fn defer(&mut self, x: Tensor<T>, g: Tensor<T>) {
+        let rows = x.shape()[0];
+        if self.more.as_ref().is_some_and(|more| more.rows + rows > ROWS_AT_ONCE) {
+            self.multiply();
+        }
+        let more = self.more.get_or_insert_default();
+        more.pairs.push((x, g));
+        more.rows += rows;
+    }
+
+    /// Multiplies the products that wait.
+    fn multiply(&mut self) {
+        let Some(more) = &mut self.more else { return };
+        let pairs = &more.pairs;
+        let Some((x, g)) = pairs.first() else { return };
+        if self.dense.is_released() {
+            let shape = [x.shape()[1], g.shape()[1]];
+            self.dense = Tensor::build(&shape, |to| sum_of_products(pairs, T::ZERO, to));
+        } else {
+            sum_of_products(pairs, T::ONE, self.dense.as_mut_slice());
+        }
+        more.pairs.clear();
+        more.rows = 0;
+        self.count(1);
+    }
+
+    /// Takes the cotangent of a node of shape `shape` out, and leaves an empty sum with the memory for the next.
+    #[inline]
+    pub(crate) fn finish(&mut self, shape: &[usize]) -> Tensor<T> {
+        if self.more.is_some() {
+            self.finish_more();
+        }
+        (self.added, self.of_slices) = (0, 0);
+        if self.dense.is_released() {
+            return Tensor::zeros(shape);
+        }
+        std::mem::replace(&mut self.dense, Tensor::taken())
+    }
+
+    /// Adds to the block what else there is.
+    #[inline(never)]
+    fn finish_more(&mut self) {
+        self.multiply();
+        if let Some(more) = &mut self.more {
+            self.dense = more.total(std::mem::replace(&mut self.dense, Tensor::taken()));
+        }
+    }
+}
+
+/// The sums of a sweep, by node. Few nodes wait for terms at any time, however long the tape. A sum stays where it is, and the
+/// next node to be summed there finds its memory: a second sweep allocates nothing.
+pub(crate) struct Sums<S> {
+    /// By node: the place in `sums` plus one, or 0.
+    places: Vec<u32>,
+    sums: Vec<S>,
+    /// How many places this sweep has used.
+    used: usize,
+    free: Vec<u32>,
+    /// The nodes that gradients are wanted for, descending, with the places of their sums.
+    kept: Vec<(u32, u32)>,
+}
+
+impl<S> Default for Sums<S> {
+    fn default() -> Self {
+        Sums { places: Vec::new(), sums: Vec::new(), used: 0, free: Vec::new(), kept: Vec::new() }
+    }
+}
+
+impl<S: Default> Sums<S> {
+    /// Begins a sweep over so many nodes.
+    pub(crate) fn begin(&mut self, nodes: usize) {
+        self.places.clear();
+        self.places.resize(nodes, 0);
+        self.free.clear();
+        self.kept.clear();
+        self.used = 0;
+    }
+
+    /// Whether a term has come for `node`.
+    #[inline]
+    pub(crate) fn is_waiting(&self, node: u32) -> bool {
+        self.places[node as usize] != 0
+    }
+
+    /// The sum of `node`, empty at first.
+    #[inline]
+    pub(crate) fn of(&mut self, node: u32) -> &mut S {
+        let place = match self.places[node as usize] {
+            0 => {
+                let place = self.reserve();
+                self.places[node as usize] = place + 1;
+                place
+            }
+            place => place - 1,
+        };
+        &mut self.sums[place as usize]
+    }
+
+    /// A place that no node uses; its sum is empty.
+    #[inline]
+    fn reserve(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            if self.used == self.sums.len() {
+                self.sums.push(S::default());
+            }
+            self.used += 1;
+            self.used as u32 - 1
+        })
+    }
+
+    /// The place of `node` is free for another one: its sum has been finished.
+    #[inline]
+    pub(crate) fn release(&mut self, node: u32) {
+        let place = std::mem::take(&mut self.places[node as usize]);
+        self.free.push(place - 1);
+    }
+
+    /// Keeps the sum of `node`, a new one if it has been released, for the end of the sweep.
+    pub(crate) fn keep(&mut self, node: u32) -> &mut S {
+        self.of(node);
+        let place = std::mem::take(&mut self.places[node as usize]) - 1;
+        self.kept.push((node, place));
+        &mut self.sums[place as usize]
+    }
+
+    /// Moves the sum of `node` out, if one waits there.
+    pub(crate) fn take(&mut self, node: u32) -> Option<S> {
+        self.is_waiting(node).then(|| {
+            let sum = std::mem::take(self.of(node));
+            self.release(node);
+            sum
+        })
+    }
+
+    /// The nodes whose sums were kept, ascending, each with its sum.
+    pub(crate) fn kept<R>(&mut self, mut f: impl FnMut(u32, &mut S) -> R) -> impl Iterator<Item = R> {
+        let sums = &mut self.sums;
+        self.kept.iter().rev().map(move |&(node, place)| f(node, &mut sums[place as usize]))
+    }
+}

@@ -1,0 +1,54 @@
+//! Which nodes a sweep computes cotangents for.
+
+use crate::graph::Graph;
+
+/// The variables that gradients are wanted for.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanted<'a> {
+    /// Every leaf of the tape.
+    Leaves,
+    /// Those at these positions, ascending, each once.
+    These(&'a [u32]),
+}
+
+impl<'a> Wanted<'a> {
+    /// Those at some positions, or else every leaf.
+    pub(crate) fn of(positions: Option<&'a [u32]>) -> Self {
+        positions.map_or(Wanted::Leaves, Wanted::These)
+    }
+
+    /// Whether a node is wanted that is no leaf.
+    #[inline]
+    pub(super) fn names(self, node: u32) -> bool {
+        matches!(self, Wanted::These(positions) if positions.binary_search(&node).is_ok())
+    }
+}
+
+/// Which nodes depend on a wanted one: the only ones that a cotangent is worth computing for.
+pub(super) struct Reach {
+    pub(super) lowest: u32,
+    /// By node; `None` where it is the tracked ones, since those depend on some leaf.
+    nodes: Option<Vec<bool>>,
+}
+
+impl Reach {
+    pub(super) fn new<O>(graph: &Graph<O>, wanted: Wanted<'_>, last: u32) -> Self {
+        let Wanted::These(wanted) = wanted else { return Reach { lowest: 0, nodes: None } };
+        let lowest = wanted.first().copied().unwrap_or(0);
+        let mut nodes = vec![false; last as usize + 1];
+        for &w in wanted.iter().filter(|&&w| w <= last) {
+            nodes[w as usize] = graph.is_tracked(w);
+        }
+        for node in lowest..=last {
+            if !nodes[node as usize] && graph.is_tracked(node) {
+                nodes[node as usize] = graph.inputs(node).iter().any(|&input| nodes[input as usize]);
+            }
+        }
+        Reach { lowest, nodes: Some(nodes) }
+    }
+
+    #[inline]
+    pub(super) fn contains<O>(&self, graph: &Graph<O>, node: u32) -> bool {
+        self.nodes.as_ref().map_or_else(|| graph.is_tracked(node), |nodes| nodes[node as usize])
+    }
+}

@@ -1,0 +1,151 @@
+//! The handle that programs compute with.
+
+use std::fmt;
+
+use super::Tape;
+use crate::shape::{Shape, copied, element_count, same};
+use crate::{Scalar, Tensor};
+
+/// A value on a tape: a tape reference and a position. `Copy`, so formulas read as formulas.
+///
+/// A variable cannot outlive its tape:
+///
+/// ```compile_fail,E0597
+/// use rewind_autograd::{Tape, Tensor};
+/// let x = {
+///     let tape = Tape::new();
+///     tape.leaf(Tensor::scalar(1.0))
+/// };
+/// x.value();
+/// ```
+///
+/// ```
+/// use rewind_autograd::{Tape, Tensor};
+/// let tape = Tape::new();
+/// let [f, c, i, g] = [0.5, 2.0, 0.25, 1.0].map(|x| tape.leaf(Tensor::scalar(x)));
+/// let next = f * c + i * g;
+/// assert_eq!(next.value().item(), 1.25);
+/// ```
+pub struct Var<'t, T: Scalar> {
+    tape: &'t Tape<T>,
+    index: u32,
+}
+
+impl<T: Scalar> Clone for Var<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Scalar> Copy for Var<'_, T> {}
+
+impl<'t, T: Scalar> Var<'t, T> {
+    #[inline]
+    pub(crate) fn new(tape: &'t Tape<T>, index: u32) -> Self {
+        Var { tape, index }
+    }
+
+    /// The tape that this variable lives on.
+    #[inline]
+    pub fn tape(self) -> &'t Tape<T> {
+        self.tape
+    }
+
+    /// Its position on the tape.
+    pub fn position(self) -> usize {
+        self.index as usize
+    }
+
+    #[inline]
+    pub(crate) fn id(self) -> u32 {
+        self.index
+    }
+
+    /// The value; no numbers are copied.
+    pub fn value(self) -> Tensor<T> {
+        self.tape.value_of(self.index)
+    }
+
+    /// Calls `f` with the value, whose numbers may have been released.
+    #[inline]
+    fn with_tensor<R>(self, f: impl FnOnce(&Tensor<T>) -> R) -> R {
+        self.tape.with_values(|values| f(&values[self.index as usize]))
+    }
+
+    /// Calls `f` with the values of this variable and of `other`, which may live on another tape.
+    #[inline]
+    fn with_tensors<R>(self, other: Self, f: impl FnOnce(&Tensor<T>, &Tensor<T>) -> R) -> R {
+        if std::ptr::eq(self.tape, other.tape) {
+            self.tape.with_values(|values| f(&values[self.index as usize], &values[other.index as usize]))
+        } else {
+            self.with_tensor(|own| other.with_tensor(|other| f(own, other)))
+        }
+    }
+
+    /// The length of every axis.
+    #[inline]
+    pub fn shape(self) -> Shape {
+        self.with_shape(copied)
+    }
+
+    /// Whether the axes have these lengths.
+    #[inline]
+    pub fn has_shape(self, shape: &[usize]) -> bool {
+        self.with_shape(|own| same(own, shape))
+    }
+
+    /// Whether the axes have the lengths of `other`'s.
+    #[inline(always)]
+    pub(crate) fn has_shape_of(self, other: Self) -> bool {
+        self.with_tensors(other, Tensor::same_shape)
+    }
+
+    /// Calls `f` with the lengths of the axes, where no copy of them is needed.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn with_shape<R>(self, f: impl FnOnce(&[usize]) -> R) -> R {
+        self.with_tensor(|value| f(value.shape()))
+    }
+
+    /// Calls `f` with the lengths of this variable's axes and of `other`'s, which may live on another tape.
+    #[inline]
+    pub(crate) fn with_shapes<R>(self, other: Self, f: impl FnOnce(&[usize], &[usize]) -> R) -> R {
+        self.with_tensors(other, |own, other| f(own.shape(), other.shape()))
+    }
+
+    /// The number of axes.
+    pub fn rank(self) -> usize {
+        self.with_shape(<[usize]>::len)
+    }
+
+    /// The number of elements.
+    pub fn element_count(self) -> usize {
+        self.with_shape(element_count)
+    }
+
+    /// Whether a gradient may flow through this variable.
+    pub fn is_tracked(self) -> bool {
+        self.tape.with_graph(|graph| graph.is_tracked(self.index))
+    }
+
+    /// Whether it is a leaf of its tape: a variable that gradients are wanted for.
+    pub(crate) fn is_leaf(self) -> bool {
+        self.tape.with_graph(|graph| graph.node(self.index).is_some_and(|node| node.is_leaf()))
+    }
+
+    /// The same value as a constant: no gradient flows back through it.
+    #[track_caller]
+    pub fn detach(self) -> Var<'t, T> {
+        self.tape.constant(self.value())
+    }
+}
+
+impl<T: Scalar> fmt::Debug for Var<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.tape.with_graph(|graph| match graph.node(self.index) {
+            Some(node) => node.op.as_ref().map_or(if node.tracked { "leaf" } else { "constant" }, |op| op.name()),
+            None => "constant",
+        });
+        write!(f, "Var #{} {name} {:?}", self.index, self.value())
+    }
+}
