@@ -2,7 +2,6 @@
 
 use std::panic::Location;
 
-use smallvec::SmallVec;
 use triomphe::Arc;
 
 /// Which values the rules of an op read: what [`Op::reads`](crate::Op::reads) gives back.
@@ -77,25 +76,36 @@ struct Block<O> {
     edges: Vec<u32>,
 }
 
+impl<O> Block<O> {
+    fn new(first: u32) -> Arc<Self> {
+        Arc::new(Block { first, nodes: Vec::new(), edges: Vec::new() })
+    }
+
+    #[inline]
+    fn inputs(&self, node: &Node<O>) -> &[u32] {
+        &self.edges[node.first_edge as usize..][..node.arity as usize]
+    }
+}
+
 /// The nodes of a tape, in the order of recording: the inputs of a node stand before it.
 ///
 /// A clone shares the nodes that are there. A sweep reads such a clone while its rules record on the tape: what they record
 /// goes to a new block.
 pub(crate) struct Graph<O> {
-    blocks: SmallVec<[Arc<Block<O>>; 1]>,
+    last: Arc<Block<O>>,
+    /// The blocks before it, in order.
+    earlier: Vec<Arc<Block<O>>>,
 }
 
 impl<O> Default for Graph<O> {
     fn default() -> Self {
-        let mut graph = Graph { blocks: SmallVec::new() };
-        graph.begin_block(0);
-        graph
+        Graph { last: Block::new(0), earlier: Vec::new() }
     }
 }
 
 impl<O> Clone for Graph<O> {
     fn clone(&self) -> Self {
-        Graph { blocks: self.blocks.clone() }
+        Graph { last: self.last.clone(), earlier: self.earlier.clone() }
     }
 }
 
@@ -103,23 +113,13 @@ impl<O> Graph<O> {
     /// How many nodes there are.
     #[inline]
     pub(crate) fn len(&self) -> u32 {
-        let last = self.last();
-        last.first + last.nodes.len() as u32
-    }
-
-    #[inline]
-    fn last(&self) -> &Block<O> {
-        self.blocks.last().expect("a graph has a block")
-    }
-
-    fn begin_block(&mut self, first: u32) {
-        self.blocks.push(Arc::new(Block { first, nodes: Vec::new(), edges: Vec::new() }));
+        self.last.first + self.last.nodes.len() as u32
     }
 
     /// Adds a node.
     ///
     /// # Panics
-    /// If there are 2³² nodes or edges.
+    /// If there are 2³² edges.
     #[inline(always)]
     pub(crate) fn push(
         &mut self,
@@ -129,25 +129,31 @@ impl<O> Graph<O> {
         scope: u32,
         location: &'static Location<'static>,
     ) {
-        let next = self.len();
-        if !self.blocks.last_mut().is_some_and(|block| Arc::get_mut(block).is_some()) {
-            self.begin_block(next);
+        if !self.last.is_unique() {
+            self.begin_block();
         }
-        let block = self.blocks.last_mut().and_then(Arc::get_mut).expect("a new block is not shared");
-        let first_edge = block.edges.len();
+        let block = Arc::get_mut(&mut self.last).expect("a new block is not shared");
+        let first_edge = u32::try_from(block.edges.len()).expect("a tape holds fewer than 2^32 edges");
         block.edges.extend(inputs);
-        let arity = (block.edges.len() - first_edge) as u32;
-        let first_edge = u32::try_from(first_edge).expect("a tape holds fewer than 2^32 edges");
+        let arity = block.edges.len() as u32 - first_edge;
         block.nodes.push(Node { op, first_edge, arity, tracked, reads, scope, location });
+    }
+
+    #[cold]
+    fn begin_block(&mut self) {
+        let next = Block::new(self.len());
+        self.earlier.push(std::mem::replace(&mut self.last, next));
     }
 
     /// The block that holds a node.
     #[inline]
     fn block(&self, node: u32) -> &Block<O> {
-        match &self.blocks[..] {
-            [only] => only,
-            blocks => &blocks[blocks.partition_point(|block| block.first <= node) - 1],
-        }
+        if node >= self.last.first { &self.last } else { self.earlier_block(node) }
+    }
+
+    #[cold]
+    fn earlier_block(&self, node: u32) -> &Block<O> {
+        &self.earlier[self.earlier.partition_point(|block| block.first <= node) - 1]
     }
 
     /// The node at a position, if there is one: what a rule computes in a first-order sweep is none.
@@ -157,12 +163,19 @@ impl<O> Graph<O> {
         block.nodes.get((node - block.first) as usize)
     }
 
+    /// A node that there is, and the positions of its inputs.
+    #[inline]
+    pub(crate) fn node_and_inputs(&self, node: u32) -> (&Node<O>, &[u32]) {
+        let block = self.block(node);
+        let node = &block.nodes[(node - block.first) as usize];
+        (node, block.inputs(node))
+    }
+
     /// The positions of a node's inputs.
     #[inline]
     pub(crate) fn inputs(&self, node: u32) -> &[u32] {
         let block = self.block(node);
-        let node = block.nodes.get((node - block.first) as usize);
-        node.map_or(&[], |node| &block.edges[node.first_edge as usize..][..node.arity as usize])
+        block.nodes.get((node - block.first) as usize).map_or(&[], |node| block.inputs(node))
     }
 
     /// The op of a node.
@@ -179,15 +192,17 @@ impl<O> Graph<O> {
 
     /// A node to be changed, if no sweep reads it.
     pub(crate) fn node_mut(&mut self, node: u32) -> Option<&mut Node<O>> {
-        let block = self.blocks.iter_mut().rev().find(|block| block.first <= node)?;
-        let block = Arc::get_mut(block)?;
+        let blocks = std::iter::once(&mut self.last).chain(self.earlier.iter_mut().rev());
+        let block = Arc::get_mut(blocks.into_iter().find(|block| block.first <= node)?)?;
         block.nodes.get_mut((node - block.first) as usize)
     }
 
     /// Forgets all nodes and keeps the memory of the first block.
     pub(crate) fn clear(&mut self) {
-        self.blocks.truncate(1);
-        match self.blocks.first_mut().and_then(Arc::get_mut) {
+        if let Some(first) = self.earlier.drain(..).next() {
+            self.last = first;
+        }
+        match Arc::get_mut(&mut self.last) {
             Some(block) => {
                 block.nodes.clear();
                 block.edges.clear();

@@ -4,7 +4,6 @@ use std::any::Any;
 
 use crate::graph::Reads;
 use crate::shape::stretches_to;
-use crate::sums::Kind;
 use crate::tape::{Tape, Var};
 use crate::{Scalar, Tensor};
 
@@ -104,6 +103,21 @@ impl<'t, T: Scalar> Site<'t, T> {
     pub fn with_cotangent(&self, cotangent: Var<'t, T>) -> Site<'t, T> {
         Site { cotangent, ..*self }
     }
+}
+
+/// The kinds of terms.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind<V> {
+    /// Nothing.
+    Zero,
+    /// A full array.
+    Dense(V),
+    /// Of a shape that the input was broadcast to.
+    Summed(V),
+    /// xᵀ·g, deferred.
+    Product(V, V),
+    /// `part` at `start` of `axis`, 0 elsewhere.
+    Slice { part: V, axis: usize, start: usize },
 }
 
 /// One contribution to the cotangent of an input: what [`Op::vjp`] gives back.

@@ -1,25 +1,10 @@
 //! What a sweep sums in: the cotangents of nodes, as terms come in.
 //!
-//! A value that is used many times gets one term for each use. Here terms hold tensors; nothing here knows a tape.
+//! A value that is used many times gets one term for each use. Sums take tensors; nothing here knows a tape.
 
 use crate::kernels::reduce::BLOCK;
 use crate::tensor::{ROWS_AT_ONCE, sum_of_products};
 use crate::{Scalar, Tensor};
-
-/// A term of a cotangent, of variables or of their values: see [`Term`](crate::Term).
-#[derive(Clone)]
-pub(crate) enum Kind<V> {
-    /// Nothing.
-    Zero,
-    /// A full array.
-    Dense(V),
-    /// Of a shape that the input was broadcast to.
-    Summed(V),
-    /// xᵀ·g, deferred.
-    Product(V, V),
-    /// `part` at `start` of `axis`, 0 elsewhere.
-    Slice { part: V, axis: usize, start: usize },
-}
 
 /// What few sums need, so that the others stay small.
 struct More<T: Scalar> {
@@ -87,31 +72,6 @@ impl<T: Scalar> Default for Sum<T> {
 }
 
 impl<T: Scalar> Sum<T> {
-    /// Adds a term to the cotangent of a node of shape `shape`, which it fits.
-    #[inline]
-    pub(crate) fn add(&mut self, term: Kind<Tensor<T>>, shape: &[usize]) {
-        match term {
-            Kind::Zero => {}
-            Kind::Dense(g) => self.add_dense(g),
-            Kind::Summed(g) => {
-                let added = self.block(shape).add_summed(&g);
-                self.count(added);
-            }
-            Kind::Product(x, g) => self.defer(x.into_rows(), g.into_rows()),
-            Kind::Slice { part, axis, start } => {
-                let sum = self.block(shape);
-                let whole = sum.len();
-                sum.add_region(axis, start, &part);
-                self.of_slices += part.len();
-                // Slices side by side are no sum; only when they could cover the whole again does every element count.
-                if self.of_slices >= whole {
-                    self.of_slices = 0;
-                    self.count(1);
-                }
-            }
-        }
-    }
-
     /// The block, from zeros on.
     #[inline]
     fn block(&mut self, shape: &[usize]) -> &mut Tensor<T> {
@@ -138,20 +98,56 @@ impl<T: Scalar> Sum<T> {
         self.more.get_or_insert_default().put(block);
     }
 
+    /// Whether a full array that is added should be one that nobody else holds.
+    #[inline]
+    pub(crate) fn would_keep(&self) -> bool {
+        self.dense.is_released() || self.dense.is_shared()
+    }
+
+    /// Adds a full array, and keeps it if there is none yet.
     #[inline]
     pub(crate) fn add_dense(&mut self, g: Tensor<T>) {
         if self.dense.is_released() {
             (self.dense, self.added) = (g, 1);
             return;
         }
-        if self.dense.is_shared() {
-            // Into numbers that nobody else holds: those of a view, as a part of a sequence's cotangent is, would be copied first.
-            let sum = std::mem::replace(&mut self.dense, g);
-            self.dense.add_assign(&sum);
-        } else {
-            self.dense.add_assign(&g);
-        }
+        // Into elements that nobody else holds: those of a view, as a part of a sequence's cotangent is, would be copied first.
+        let sum = if self.dense.is_shared() { std::mem::replace(&mut self.dense, g) } else { g };
+        self.add_to_block(&sum);
+    }
+
+    /// Adds a full array to those that came before.
+    #[inline]
+    pub(crate) fn add_to_block(&mut self, g: &Tensor<T>) {
+        self.dense.add_assign(g);
         self.count(1);
+    }
+
+    /// Adds an array of a shape that `shape`, the node's, was broadcast to.
+    #[inline]
+    pub(crate) fn add_summed(&mut self, g: &Tensor<T>, shape: &[usize]) {
+        let added = self.block(shape).add_summed(g);
+        self.count(added);
+    }
+
+    /// Adds `part` at `start` of `axis` of an array of the node's shape.
+    #[inline]
+    pub(crate) fn add_slice(&mut self, part: &Tensor<T>, (axis, start): (usize, usize), shape: &[usize]) {
+        let sum = self.block(shape);
+        let whole = sum.len();
+        sum.add_region(axis, start, part);
+        self.of_slices += part.len();
+        // Slices side by side are no sum; only when they could cover the whole again does every element count.
+        if self.of_slices >= whole {
+            self.of_slices = 0;
+            self.count(1);
+        }
+    }
+
+    /// Adds xᵀ·g for x `[…, m]` and g `[…, n]`: later, with other products at once.
+    #[inline]
+    pub(crate) fn add_product(&mut self, x: Tensor<T>, g: Tensor<T>) {
+        self.defer(x.into_rows(), g.into_rows());
     }
 
     /// Keeps a product to be multiplied with others at once.
@@ -233,10 +229,11 @@ impl<S: Default> Sums<S> {
         self.used = 0;
     }
 
-    /// Whether a term has come for `node`.
+    /// The sum of `node`, if a term has come for it.
     #[inline]
-    pub(crate) fn is_waiting(&self, node: u32) -> bool {
-        self.places[node as usize] != 0
+    pub(crate) fn waiting(&mut self, node: u32) -> Option<&mut S> {
+        let place = self.places[node as usize].checked_sub(1)?;
+        Some(&mut self.sums[place as usize])
     }
 
     /// The sum of `node`, empty at first.
@@ -282,11 +279,9 @@ impl<S: Default> Sums<S> {
 
     /// Moves the sum of `node` out, if one waits there.
     pub(crate) fn take(&mut self, node: u32) -> Option<S> {
-        self.is_waiting(node).then(|| {
-            let sum = std::mem::take(self.of(node));
-            self.release(node);
-            sum
-        })
+        let sum = std::mem::take(self.waiting(node)?);
+        self.release(node);
+        Some(sum)
     }
 
     /// The nodes whose sums were kept, ascending, each with its sum.

@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use smallvec::SmallVec;
 
 use crate::checkpoint::Checkpoint;
-use crate::op::Site;
-use crate::sums::{Kind, Sums};
+use crate::op::{Kind, Site};
+use crate::sums::Sums;
 use crate::tape::Var;
 use crate::{Scalar, Tensor};
 
@@ -101,27 +101,27 @@ fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
         kind.seed(sums.of(from.id()), seed);
     }
     for index in (reach.lowest..=from.id()).rev() {
-        if !sums.is_waiting(index) {
-            continue;
-        }
+        let Some(sum) = sums.waiting(index) else { continue };
         let node = Var::new(tape, index);
-        kind.show(sums.of(index), node);
-        let Some(op) = graph.op(index) else {
+        kind.show(sum, node);
+        let (record, inputs) = graph.node_and_inputs(index);
+        let Some(op) = &record.op else {
             sums.keep(index); // a leaf, whose sum a sweep around this one may go on with
             continue;
         };
-        let total = kind.finish(sums.of(index), node);
+        let total = kind.finish(sum, node);
         sums.release(index);
         if wanted.names(index) {
             kind.seed(sums.keep(index), total.clone());
         }
-        let inputs = graph.inputs(index).iter().map(|&input| (Var::new(tape, input), reach.contains(&graph, input)));
         if let Some(checkpoint) = Checkpoint::of(&**op) {
+            let inputs = inputs.iter().map(|&input| (Var::new(tape, input), reach.contains(&graph, input)));
             kind.replay(checkpoint, total, &inputs.collect::<Vec<_>>(), sums);
             continue;
         }
         let site = Site::new(tape, index, kind.variable(total));
-        for (number, (input, _)) in inputs.enumerate().filter(|(_, (_, reached))| *reached) {
+        for (number, &input) in inputs.iter().enumerate().filter(|&(_, &input)| reach.contains(&graph, input)) {
+            let input = Var::new(tape, input);
             let term = op.vjp(number, &site).checked(&**op, number, input);
             kind.add(sums.of(input.id()), term, input);
         }

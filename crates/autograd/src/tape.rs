@@ -43,6 +43,8 @@ struct Workspace<T: Scalar> {
     sums: Cell<Sums<Sum<T>>>,
     /// A tape for running the function of a checkpoint again.
     inner: Cell<Option<Box<Tape<T>>>>,
+    /// The inputs of an op that has many.
+    inputs: Cell<Bump>,
     /// Lists that live no longer than a recording.
     lists: Bump,
 }
@@ -105,7 +107,12 @@ impl<T: Scalar> Tape<T> {
             scopes: RefCell::default(),
             mode: Cell::new(mode),
             recomputed: Cell::new(0),
-            workspace: Workspace { sums: Cell::default(), inner: Cell::default(), lists: Bump::new() },
+            workspace: Workspace {
+                sums: Cell::default(),
+                inner: Cell::default(),
+                inputs: Cell::default(),
+                lists: Bump::new(),
+            },
         }
     }
 
@@ -188,7 +195,13 @@ impl<T: Scalar> Tape<T> {
             [x, y] => op.forward(&[value(x), value(y)]),
             _ if inputs.len() <= FEW => op.forward(&inputs.iter().map(value).collect::<SmallVec<[&Tensor<T>; FEW]>>()),
             // A stack of time steps, say.
-            _ => op.forward(self.workspace.lists.alloc_slice_fill_iter(inputs.iter().map(value))),
+            _ => {
+                let mut memory = self.workspace.inputs.take();
+                let value = op.forward(memory.alloc_slice_fill_iter(inputs.iter().map(value)));
+                memory.reset();
+                self.workspace.inputs.set(memory);
+                value
+            }
         }
     }
 
@@ -352,13 +365,13 @@ impl<T: Scalar> Tape<T> {
         };
         keep.iter().for_each(|v| need(v.id()));
         for index in start as u32..graph.len() {
-            let reads = graph.node(index).map_or(Reads::ALL, |node| node.reads);
-            if reads.reads_output() {
+            let (node, inputs) = graph.node_and_inputs(index);
+            if node.reads.reads_output() {
                 need(index);
             }
-            if reads.reads_inputs() {
-                let inputs = graph.inputs(index).iter().enumerate();
-                inputs.filter(|&(k, _)| reads.reads_input(k)).for_each(|(_, &input)| need(input));
+            if node.reads.reads_inputs() {
+                let read = inputs.iter().enumerate().filter(|&(k, _)| node.reads.reads_input(k));
+                read.for_each(|(_, &input)| need(input));
             }
         }
         for (value, needed) in self.values.borrow_mut()[start..].iter_mut().zip(&needed) {
@@ -404,15 +417,20 @@ impl<T: Scalar> Tape<T> {
     }
 
     #[inline]
-    pub(crate) fn value_of(&self, index: u32) -> Tensor<T> {
+    pub(crate) fn restore_if_released(&self, index: u32) {
         if self.is_released(index) {
             self.restore(index);
         }
+    }
+
+    #[inline]
+    pub(crate) fn value_of(&self, index: u32) -> Tensor<T> {
+        self.restore_if_released(index);
         self.values.borrow()[index as usize].clone()
     }
 
     /// Calls `f` with all values; one that was released still has its shape.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn with_values<R>(&self, f: impl FnOnce(&[Tensor<T>]) -> R) -> R {
         f(&self.values.borrow())
     }

@@ -6,8 +6,9 @@ use super::{Sweep, Wanted, sweep_recorded};
 use crate::Scalar;
 use crate::checkpoint::Checkpoint;
 use crate::kernels::reduce::BLOCK;
+use crate::op::Kind;
 use crate::ops::accumulate::{SumOfProducts, SumOfSlices};
-use crate::sums::{Kind, Sums};
+use crate::sums::Sums;
 use crate::tape::{Tape, Var};
 
 pub(super) struct Recorded<'t, T: Scalar> {

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 
 use super::{Sweep, Wanted, sweep};
 use crate::checkpoint::Checkpoint;
-use crate::sums::{Kind, Sum, Sums};
+use crate::op::Kind;
+use crate::sums::{Sum, Sums};
 use crate::tape::{Scratch, Var};
 use crate::{Scalar, Tensor};
 
@@ -32,18 +33,19 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'_, 't, '_, T> {
         sum.add_dense(total);
     }
 
-    /// What a rule has computed is moved out, not shared: so sums own their elements and add in place.
+    /// A value that a sum keeps is moved out of what the rule has computed, not shared: so sums add in place.
     #[inline]
     fn add(self, sum: &mut Sum<T>, term: Kind<Var<'t, T>>, input: Var<'t, T>) {
-        let take = |v| self.scratch.take(v);
-        let term = match term {
-            Kind::Zero => return,
-            Kind::Dense(g) => return sum.add_dense(take(g)),
-            Kind::Summed(g) => Kind::Summed(take(g)),
-            Kind::Product(x, g) => Kind::Product(x.value(), take(g)), // x and g may be one variable
-            Kind::Slice { part, axis, start } => Kind::Slice { part: take(part), axis, start },
-        };
-        input.with_shape(|shape| sum.add(term, shape));
+        match term {
+            Kind::Zero => {}
+            Kind::Dense(g) if sum.would_keep() => sum.add_dense(self.scratch.take(g)),
+            Kind::Dense(g) => g.with_value(|g| sum.add_to_block(g)),
+            Kind::Summed(g) => g.with_value(|g| input.with_shape(|shape| sum.add_summed(g, shape))),
+            Kind::Product(x, g) => sum.add_product(x.value(), self.scratch.take(g)), // x and g may be one variable
+            Kind::Slice { part, axis, start } => {
+                part.with_value(|part| input.with_shape(|shape| sum.add_slice(part, (axis, start), shape)));
+            }
+        }
     }
 
     #[inline]

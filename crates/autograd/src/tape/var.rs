@@ -66,6 +66,13 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.tape.value_of(self.index)
     }
 
+    /// Calls `f` with the value.
+    #[inline]
+    pub(crate) fn with_value<R>(self, f: impl FnOnce(&Tensor<T>) -> R) -> R {
+        self.tape.restore_if_released(self.index);
+        self.with_tensor(f)
+    }
+
     /// Calls `f` with the value, whose numbers may have been released.
     #[inline]
     fn with_tensor<R>(self, f: impl FnOnce(&Tensor<T>) -> R) -> R {
@@ -73,7 +80,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// Calls `f` with the values of this variable and of `other`, which may live on another tape.
-    #[inline]
+    #[inline(always)]
     fn with_tensors<R>(self, other: Self, f: impl FnOnce(&Tensor<T>, &Tensor<T>) -> R) -> R {
         if std::ptr::eq(self.tape, other.tape) {
             self.tape.with_values(|values| f(&values[self.index as usize], &values[other.index as usize]))
