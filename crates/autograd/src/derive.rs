@@ -39,6 +39,20 @@ use crate::shape::mismatch;
 use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
 
+/// A function of a module of parameters: every closure `|tape, x| …` that gives a variable of the tape.
+pub trait Function<T: Scalar, M: Parameters<Tensor<T>>>:
+    for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>
+{
+}
+
+impl<T, M, F> Function<T, M> for F
+where
+    T: Scalar,
+    M: Parameters<Tensor<T>>,
+    F: for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>,
+{
+}
+
 /// f(x) and its gradient ∇f(x), for a function with one number as its value. One sweep.
 ///
 /// ```
@@ -51,12 +65,7 @@ use crate::{Scalar, Tensor, Var};
 /// # Panics
 /// If the value of `f` is not one number.
 #[track_caller]
-pub fn gradient<T, M, F>(at: &M, f: F) -> (T, M)
-where
-    T: Scalar,
-    M: Parameters<Tensor<T>>,
-    F: for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>,
-{
+pub fn gradient<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T, M>) -> (T, M) {
     let tape = Tape::new();
     let x = at.on(&tape);
     let y = f(&tape, &x);
@@ -79,12 +88,11 @@ where
 /// # Panics
 /// If the cotangent has another shape than y.
 #[track_caller]
-pub fn vjp<T, M, F>(at: &M, cotangent: &Tensor<T>, f: F) -> (Tensor<T>, M)
-where
-    T: Scalar,
-    M: Parameters<Tensor<T>>,
-    F: for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>,
-{
+pub fn vjp<T: Scalar, M: Parameters<Tensor<T>>>(
+    at: &M,
+    cotangent: &Tensor<T>,
+    f: impl Function<T, M>,
+) -> (Tensor<T>, M) {
     let tape = Tape::new();
     let x = at.on(&tape);
     let y = f(&tape, &x);
@@ -112,12 +120,7 @@ where
 /// # Panics
 /// If the tangent has not the structure and the shapes of the point.
 #[track_caller]
-pub fn jvp<T, M, F>(at: &M, tangent: &M, f: F) -> (Tensor<T>, Tensor<T>)
-where
-    T: Scalar,
-    M: Parameters<Tensor<T>>,
-    F: for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>,
-{
+pub fn jvp<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, tangent: &M, f: impl Function<T, M>) -> (Tensor<T>, Tensor<T>) {
     check_direction("jvp", at, tangent);
     let tape = Tape::new();
     let x = at.on(&tape);
@@ -142,12 +145,7 @@ where
 /// # Panics
 /// If the value of `f` is not one number, or the direction has not the structure and the shapes of the point.
 #[track_caller]
-pub fn hvp<T, M, F>(at: &M, direction: &M, f: F) -> (M, M)
-where
-    T: Scalar,
-    M: Parameters<Tensor<T>>,
-    F: for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>,
-{
+pub fn hvp<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, direction: &M, f: impl Function<T, M>) -> (M, M) {
     check_direction("hvp", at, direction);
     let tape = Tape::new();
     let x = at.on(&tape);

@@ -1,6 +1,6 @@
 //! Whole Jacobians and Hessians, one sweep a row or column.
 
-use super::{check_scalar, pullback, variables};
+use super::{Function, check_scalar, pullback, variables};
 use crate::parameters::{OnTape, Parameters};
 use crate::shape::{MOST_ELEMENTS, checked_element_count};
 use crate::tape::Tape;
@@ -25,12 +25,7 @@ use crate::{Scalar, Tensor, Var};
 /// # Panics
 /// If there is no memory for a matrix of so many numbers.
 #[track_caller]
-pub fn jacobian<T, M, F>(at: &M, f: F) -> (Tensor<T>, M)
-where
-    T: Scalar,
-    M: Parameters<Tensor<T>>,
-    F: for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>,
-{
+pub fn jacobian<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T, M>) -> (Tensor<T>, M) {
     let tape = Tape::new();
     let x = at.on(&tape);
     let y = f(&tape, &x);
@@ -55,12 +50,7 @@ where
 /// # Panics
 /// If there is no memory for a matrix of so many numbers.
 #[track_caller]
-pub fn jacobian_forward<T, M, F>(at: &M, f: F) -> (Tensor<T>, M)
-where
-    T: Scalar,
-    M: Parameters<Tensor<T>>,
-    F: for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>,
-{
+pub fn jacobian_forward<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T, M>) -> (Tensor<T>, M) {
     let tape = Tape::new();
     let x = at.on(&tape);
     let y = f(&tape, &x);
@@ -93,12 +83,7 @@ where
 /// # Panics
 /// If the value of `f` is not one number, or there is no memory for a matrix of so many numbers.
 #[track_caller]
-pub fn hessian<T, M, F>(at: &M, f: F) -> M::With<M>
-where
-    T: Scalar,
-    M: Parameters<Tensor<T>>,
-    F: for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>,
-{
+pub fn hessian<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T, M>) -> M::With<M> {
     let tape = Tape::new();
     let x = at.on(&tape);
     let y = f(&tape, &x);
