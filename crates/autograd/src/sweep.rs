@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::checkpoint::Checkpoint;
 use crate::op::{Kind, Site};
 use crate::sums::Sums;
-use crate::tape::Var;
+use crate::tape::{Scratch, Var};
 use crate::{Scalar, Tensor};
 
 use reach::Reach;
@@ -58,7 +58,7 @@ pub(crate) fn sweep_values<T: Scalar>(
     wanted: Wanted<'_>,
     watch: Option<Watch<'_, T>>,
 ) -> Totals<Tensor<T>> {
-    let (scratch, watch) = (from.tape().scratch(), watch.map(RefCell::new));
+    let (scratch, watch) = (Scratch::on(from.tape()), watch.map(RefCell::new));
     let mut sums = from.tape().take_sums();
     let totals = totals(Values { scratch: &scratch, watch: watch.as_ref() }, from, seed, wanted, &mut sums);
     from.tape().keep_sums(sums);

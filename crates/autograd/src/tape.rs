@@ -4,6 +4,8 @@
 //! the graph: a tape of a million nodes is swept, and dropped, in constant stack.
 
 mod list;
+mod scratch;
+mod values;
 mod var;
 
 use std::cell::{Cell, RefCell};
@@ -12,7 +14,6 @@ use std::panic::Location;
 use bumpalo::Bump;
 use smallbox::SmallBox;
 use smallbox::space::S4;
-use smallvec::SmallVec;
 
 use crate::graph::{Graph, Node, Reads};
 use crate::scopes::{Part, Scopes};
@@ -21,6 +22,8 @@ use crate::sums::{Sum, Sums};
 use crate::{Op, Scalar, Tensor};
 
 pub use list::List;
+pub(crate) use scratch::Scratch;
+use values::Values;
 pub use var::Var;
 
 /// An op with its settings, inline in its node if they are small: recording most nodes allocates nothing.
@@ -43,8 +46,6 @@ struct Workspace<T: Scalar> {
     sums: Cell<Sums<Sum<T>>>,
     /// A tape for running the function of a checkpoint again.
     inner: Cell<Option<Box<Tape<T>>>>,
-    /// The inputs of an op that has many.
-    inputs: Cell<Bump>,
     /// Lists that live no longer than a recording.
     lists: Bump,
 }
@@ -60,11 +61,9 @@ struct Workspace<T: Scalar> {
 /// ```
 pub struct Tape<T: Scalar> {
     graph: RefCell<Graph<OpBox<T>>>,
-    /// The values of all nodes. In a first-order sweep, those that a rule computes stand behind them.
-    values: RefCell<Vec<Tensor<T>>>,
+    values: Values<T>,
     scopes: RefCell<Scopes>,
     mode: Cell<Mode>,
-    recomputed: Cell<usize>,
     workspace: Workspace<T>,
 }
 
@@ -103,16 +102,10 @@ impl<T: Scalar> Tape<T> {
     fn with_mode(mode: Mode) -> Self {
         Tape {
             graph: RefCell::default(),
-            values: RefCell::default(),
+            values: Values::default(),
             scopes: RefCell::default(),
             mode: Cell::new(mode),
-            recomputed: Cell::new(0),
-            workspace: Workspace {
-                sums: Cell::default(),
-                inner: Cell::default(),
-                inputs: Cell::default(),
-                lists: Bump::new(),
-            },
+            workspace: Workspace { sums: Cell::default(), inner: Cell::default(), lists: Bump::new() },
         }
     }
 
@@ -175,55 +168,27 @@ impl<T: Scalar> Tape<T> {
     /// If an input lives on another tape, or whatever `op` panics with.
     #[track_caller]
     pub fn apply<'t, O: Op<T>>(&'t self, op: O, inputs: &[Var<'t, T>]) -> Var<'t, T> {
-        let tracked = self.check_inputs(inputs, || op.name());
-        let value = self.forward(&op, inputs, Var::id);
+        self.check_inputs(inputs, || op.name());
+        let value = self.values.forward(&op, inputs, Var::id);
         match self.mode.get() {
             Mode::Sweeping => self.push_value(value),
-            Mode::Recording if tracked => self.push(value, Some(smallbox::smallbox!(op)), inputs, true),
+            Mode::Recording if inputs.iter().any(|input| input.is_tracked()) => {
+                self.push(value, Some(smallbox::smallbox!(op)), inputs, true)
+            }
             _ => self.push(value, None, &[], false),
         }
     }
 
-    /// The value of `op` at the values of some nodes.
-    #[inline(always)]
-    fn forward<O: Op<T> + ?Sized, N: Copy>(&self, op: &O, inputs: &[N], id: impl Fn(N) -> u32) -> Tensor<T> {
-        const FEW: usize = 8;
-        let values = self.values.borrow();
-        let value = |&input: &N| &values[id(input) as usize];
-        match inputs {
-            [x] => op.forward(&[value(x)]),
-            [x, y] => op.forward(&[value(x), value(y)]),
-            _ if inputs.len() <= FEW => op.forward(&inputs.iter().map(value).collect::<SmallVec<[&Tensor<T>; FEW]>>()),
-            // A stack of time steps, say.
-            _ => {
-                let mut memory = self.workspace.inputs.take();
-                let value = op.forward(memory.alloc_slice_fill_iter(inputs.iter().map(value)));
-                memory.reset();
-                self.workspace.inputs.set(memory);
-                value
-            }
-        }
-    }
-
-    /// Makes sure that the values of `inputs` are there; whether a gradient may flow to one of them.
+    /// Makes sure that the values of `inputs` are there.
     #[inline]
     #[track_caller]
-    fn check_inputs(&self, inputs: &[Var<'_, T>], op: impl Fn() -> &'static str) -> bool {
-        let (mut tracked, mut released) = (false, false);
-        {
-            let (values, graph) = (self.values.borrow(), self.graph.borrow());
-            for (i, input) in inputs.iter().enumerate() {
-                if !std::ptr::eq(input.tape(), self) {
-                    panic!("{}: input {i} lives on another tape than this one", op());
-                }
-                tracked |= graph.is_tracked(input.id());
-                released |= values[input.id() as usize].is_released();
-            }
+    fn check_inputs(&self, inputs: &[Var<'_, T>], op: impl Fn() -> &'static str) {
+        if let Some(i) = inputs.iter().position(|input| !std::ptr::eq(input.tape(), self)) {
+            panic!("{}: input {i} lives on another tape than this one", op());
         }
-        if released {
+        if self.values.with(|values| inputs.iter().any(|input| values[input.id() as usize].is_released())) {
             inputs.iter().for_each(|input| self.restore(input.id()));
         }
-        tracked
     }
 
     #[inline(always)]
@@ -238,10 +203,7 @@ impl<T: Scalar> Tape<T> {
 
     #[inline(always)]
     fn push_value(&self, value: Tensor<T>) -> Var<'_, T> {
-        let mut values = self.values.borrow_mut();
-        let index = u32::try_from(values.len()).expect("a tape holds fewer than 2^32 nodes");
-        values.push(value);
-        Var::new(self, index)
+        Var::new(self, self.values.push(value))
     }
 
     /// Forgets everything, and keeps the memory for the next recording.
@@ -256,7 +218,7 @@ impl<T: Scalar> Tape<T> {
     /// x.value();
     /// ```
     pub fn clear(&mut self) {
-        self.values.get_mut().clear();
+        self.values.clear();
         self.graph.get_mut().clear();
         self.scopes.get_mut().clear();
         self.workspace.lists.reset();
@@ -264,7 +226,7 @@ impl<T: Scalar> Tape<T> {
 
     /// How many nodes are recorded; in a rule, with the values that last until it has been asked.
     pub fn len(&self) -> usize {
-        self.values.borrow().len()
+        self.values.len()
     }
 
     /// Whether nothing is recorded.
@@ -356,83 +318,33 @@ impl<T: Scalar> Tape<T> {
         if self.mode.get() != Mode::Recording {
             return;
         }
-        let graph = self.graph.borrow();
-        let mut needed: SmallVec<[bool; 64]> = SmallVec::from_elem(false, (graph.len() as usize).saturating_sub(start));
-        let mut need = |node: u32| {
-            if let Some(needed) = (node as usize).checked_sub(start).and_then(|i| needed.get_mut(i)) {
-                *needed = true;
-            }
-        };
-        keep.iter().for_each(|v| need(v.id()));
-        for index in start as u32..graph.len() {
-            let (node, inputs) = graph.node_and_inputs(index);
-            if node.reads.reads_output() {
-                need(index);
-            }
-            if node.reads.reads_inputs() {
-                let read = inputs.iter().enumerate().filter(|&(k, _)| node.reads.reads_input(k));
-                read.for_each(|(_, &input)| need(input));
-            }
-        }
-        for (value, needed) in self.values.borrow_mut()[start..].iter_mut().zip(&needed) {
-            if !needed {
-                value.release();
-            }
-        }
+        self.values.release_unread(&self.graph.borrow(), start, keep.iter().map(|v| v.id()));
     }
 
     /// How many values were computed again since the tape was made, because they were read after they had been released.
     /// If a rule does so, its op reads more than it says.
     pub fn recomputed(&self) -> usize {
-        self.recomputed.get()
+        self.values.recomputed()
     }
 
-    /// Computes a released value again, and what it needs for that.
-    #[cold]
-    fn restore(&self, index: u32) {
-        let graph = self.graph();
-        let mut waiting = vec![index];
-        while let Some(&node) = waiting.last() {
-            let before = waiting.len();
-            if self.is_released(node) {
-                waiting.extend(graph.inputs(node).iter().filter(|&&input| self.is_released(input)));
-            }
-            if waiting.len() > before {
-                continue;
-            }
-            waiting.pop();
-            if self.is_released(node) {
-                let op = graph.op(node).expect("a released value has an op");
-                let value = self.forward(&**op, graph.inputs(node), |input| input);
-                self.values.borrow_mut()[node as usize] = value;
-                self.recomputed.set(self.recomputed.get() + 1);
-            }
-        }
-    }
-
-    /// Whether the numbers of a value were released.
+    /// Makes sure that a value is there.
     #[inline]
-    fn is_released(&self, index: u32) -> bool {
-        self.values.borrow()[index as usize].is_released()
-    }
-
-    #[inline]
-    pub(crate) fn restore_if_released(&self, index: u32) {
-        if self.is_released(index) {
-            self.restore(index);
+    pub(crate) fn restore(&self, index: u32) {
+        if self.values.is_released(index) {
+            self.values.restore(&self.graph(), index);
         }
     }
 
     #[inline]
     pub(crate) fn value_of(&self, index: u32) -> Tensor<T> {
-        self.restore_if_released(index);
-        self.values.borrow()[index as usize].clone()
+        self.restore(index);
+        self.values.with(|values| values[index as usize].clone())
     }
 
     /// Calls `f` with all values; one that was released still has its shape.
     #[inline(always)]
     pub(crate) fn with_values<R>(&self, f: impl FnOnce(&[Tensor<T>]) -> R) -> R {
-        f(&self.values.borrow())
+        self.values.with(f)
     }
 
     /// Calls `f` with the nodes.
@@ -475,43 +387,5 @@ impl<T: Scalar> Tape<T> {
         inner.clear();
         self.workspace.inner.set(Some(inner));
         result
-    }
-
-    /// Lets ops compute values that are no nodes, until the guard is dropped.
-    pub(crate) fn scratch(&self) -> Scratch<'_, T> {
-        let before = self.mode.replace(Mode::Sweeping);
-        Scratch { tape: self, before, nodes: self.graph.borrow().len() }
-    }
-}
-
-/// A tape whose ops compute values that are no nodes. When it is dropped (a rule may panic), the tape is as before.
-pub(crate) struct Scratch<'t, T: Scalar> {
-    tape: &'t Tape<T>,
-    before: Mode,
-    nodes: u32,
-}
-
-impl<'t, T: Scalar> Scratch<'t, T> {
-    /// Forgets all values that are no nodes, and begins again with this one.
-    #[inline]
-    pub(crate) fn begin(&self, value: Tensor<T>) -> Var<'t, T> {
-        self.tape.values.borrow_mut().truncate(self.nodes as usize);
-        self.tape.push_value(value)
-    }
-
-    /// The value of a variable: moved out if it was computed since [`begin`](Scratch::begin).
-    #[inline]
-    pub(crate) fn take(&self, v: Var<'t, T>) -> Tensor<T> {
-        if v.id() > self.nodes && std::ptr::eq(v.tape(), self.tape) {
-            return std::mem::replace(&mut self.tape.values.borrow_mut()[v.id() as usize], Tensor::taken());
-        }
-        v.value()
-    }
-}
-
-impl<T: Scalar> Drop for Scratch<'_, T> {
-    fn drop(&mut self) {
-        self.tape.values.borrow_mut().truncate(self.nodes as usize);
-        self.tape.mode.set(self.before);
     }
 }

@@ -75,7 +75,7 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'_, 't, '_, T> {
         sums: &mut Sums<Sum<T>>,
     ) {
         checkpoint.replay_values(inputs, sums, |y, sums| {
-            let scratch = y.tape().scratch();
+            let scratch = Scratch::on(y.tape());
             sweep(Values { scratch: &scratch, watch: None }, y, total, Wanted::Leaves, sums);
         });
     }

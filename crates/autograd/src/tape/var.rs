@@ -69,7 +69,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// Calls `f` with the value.
     #[inline]
     pub(crate) fn with_value<R>(self, f: impl FnOnce(&Tensor<T>) -> R) -> R {
-        self.tape.restore_if_released(self.index);
+        self.tape.restore(self.index);
         self.with_tensor(f)
     }
 
@@ -131,6 +131,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// Whether a gradient may flow through this variable.
+    #[inline]
     pub fn is_tracked(self) -> bool {
         self.tape.with_graph(|graph| graph.is_tracked(self.index))
     }
