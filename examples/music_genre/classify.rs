@@ -53,13 +53,15 @@ pub(crate) fn classify(
             .map_err(unwritable_result)?;
         let moments = evaluate::over_time(&saved.model, &score, saved.max_steps, saved.encoding)?;
         let name = unused(score.name(), &mut names);
-        let [table, picture] = ["csv", "png"].map(|ending| folder.join(format!("classify_{name}.{ending}")));
+        let [table, picture] = ["csv", "svg"].map(|ending| folder.join(format!("classify_{name}.{ending}")));
         for file in [&table, &picture] {
             prepare_file(file)?;
         }
         write_whole(&table, as_table(&saved.classes, &moments).as_bytes())?;
         let note = format!("by {}; the network begins anew at every dashed line", saved.kind.name());
-        plot::probabilities(&picture, score.name(), &note, &saved.classes, &moments)?;
+        let excerpts = moments.chunk_by(|a, b| a.excerpt == b.excerpt);
+        let excerpts: Vec<Vec<_>> = excerpts.map(|part| part.iter().map(|m| &m.probabilities[..]).collect()).collect();
+        plot::probabilities(&picture, score.name(), &note, &saved.classes, &excerpts)?;
         say(format!("over time: {} and {}", table.display(), picture.display()));
     }
     out.flush().map_err(unwritable_result)?;

@@ -15,11 +15,11 @@ use crate::saved::Saved;
 /// The longest piece whose gradient is drawn step by step, in steps.
 const GRADIENT_STEPS: usize = 256;
 
-const CURVES: &str = "learning_curves.png";
-const GRADIENTS: &str = "gradient_norms.png";
+const CURVES: &str = "learning_curves.svg";
+const GRADIENTS: &str = "gradient_norms.svg";
 
 fn confusion(name: &str) -> String {
-    format!("confusion_{name}.png")
+    format!("confusion_{name}.svg")
 }
 
 /// Every picture that a run may draw into the folder `out`.
@@ -71,7 +71,7 @@ impl<'a> Pictures<'a> {
         let note = format!("{name} ({}), {steps} steps, after training", self.test.classes[self.piece.class]);
         plot::gradient_norms(&out.join(GRADIENTS), &note, &self.norms)?;
         for (name, matrix) in &self.confusions {
-            let note = "pieces of the test part; a piece's class is the mean over its excerpts";
+            let note = "pieces of the test part; the answer for a piece is the geometric mean over its excerpts";
             plot::confusion_matrix(&out.join(confusion(name)), name, note, matrix)?;
         }
         say(format!("pictures in {}", out.display()));

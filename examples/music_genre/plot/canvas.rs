@@ -1,39 +1,43 @@
-//! What all pictures share: the surface they are drawn on, the font, the colours, titles and legends.
+//! What all pictures share: the file, colours, text, headings, legends and axes.
 
+use std::error::Error;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use ab_glyph::FontRef;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint};
 use plotters::prelude::*;
 use plotters::style::Color;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::PlotError;
-use super::surface::Surface;
-use crate::files::write_whole;
+use crate::files::{WriteError, write_whole};
 
 /// A part of a picture.
-pub(super) type Area<'a> = DrawingArea<Surface<'a>, Shift>;
-/// What a drawing function returns: drawing fails only if the library does.
-pub(super) type Drawn = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+/// A part of a picture with axes.
+pub(super) type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
+/// Drawing fails only if the library does.
+pub(super) type Drawn<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Width of every picture in pixels.
 pub(super) const WIDTH: u32 = 1200;
-pub(super) const FONT: &str = "DejaVu Sans";
-pub(super) const TITLE: i32 = 27;
-pub(super) const LABEL: i32 = 21;
-pub(super) const TICK: i32 = 18;
+/// The height of title, note and legend.
+const HEADER: u32 = 130;
+/// Any reader has a font of this name.
+const FONT: &str = "sans-serif";
+pub(super) const TITLE: i32 = 29;
+pub(super) const LABEL: i32 = 23;
+pub(super) const TICK: i32 = 20;
 pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
+pub(super) const PALE_INK: RGBColor = RGBColor(95, 95, 95);
 pub(super) const GRID: RGBColor = RGBColor(226, 226, 226);
 
-/// Okabe and Ito's colours, strongest first; yellow and light blue are left out, for they vanish on white.
+/// Okabe and Ito's colours, strongest first, without yellow and light blue, which are too weak on white.
 const COLOURS: [RGBColor; 5] =
     [RGBColor(213, 94, 0), RGBColor(0, 114, 178), RGBColor(0, 158, 115), RGBColor(204, 121, 167), RGBColor(90, 90, 90)];
 
-/// The colour of the `index`-th model.
+/// The colour of the `index`-th model or class.
 pub(super) fn colour(index: usize) -> RGBColor {
     COLOURS[index % COLOURS.len()]
 }
@@ -44,42 +48,27 @@ pub(super) fn light(RGBColor(r, g, b): RGBColor) -> RGBColor {
     RGBColor(lighten(r), lighten(g), lighten(b))
 }
 
-/// Draws on a white surface of [`WIDTH`] by `height` pixels and writes it to `path` as a PNG file, as a whole or not at
-/// all.
-pub(super) fn picture(path: &Path, height: u32, draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<(), PlotError> {
-    let failed = |reason: String| PlotError::Drawing { path: path.to_owned(), reason };
-    let font = FontRef::try_from_slice(dejavu::sans::regular()).map_err(|error| failed(error.to_string()))?;
-    let mut pixels = vec![0; (WIDTH * height * 3) as usize];
-    {
-        let area = Surface::new(&mut pixels, WIDTH, height, font).into_drawing_area();
-        draw(&area).map_err(|error| failed(error.to_string()))?;
-    }
-    let bytes = encode(&pixels, height).map_err(|error| failed(error.to_string()))?;
-    Ok(write_whole(path, &bytes)?)
+/// Draws a picture of [`WIDTH`] by `height` pixels and writes it to `path` as an SVG file, as a whole or not at all.
+pub(super) fn picture(path: &Path, height: u32, draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<(), WriteError> {
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+    let drawn = area.fill(&WHITE).map_err(Into::into).and_then(|()| draw(&area)).and_then(|()| Ok(area.present()?));
+    drop(area);
+    drawn.map_err(|error| WriteError::file(path, io::Error::other(error)))?;
+    // The names of files and classes may hold control characters, which XML cannot.
+    svg.retain(|c| c == '\n' || !c.is_control());
+    write_whole(path, svg.as_bytes())
 }
 
-/// The pixels, three bytes each, as a PNG file.
-fn encode(pixels: &[u8], height: u32) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, WIDTH, height);
-    encoder.set_color(png::ColorType::Rgb);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(pixels)?;
-    writer.finish()?;
-    Ok(bytes)
-}
-
-/// A text style; `h` and `v` say which point of the text is put where it is drawn.
+/// A text style; `h` and `v` say which point of the text lies where it is drawn.
 pub(super) fn style<'a>(size: i32, colour: RGBColor, h: HPos, v: VPos) -> TextStyle<'a> {
-    let mut style = TextStyle::from((FONT, size).into_font());
-    style.color = colour.to_backend_color();
-    style.pos(Pos::new(h, v))
+    (FONT, size).into_font().color(&colour).pos(Pos::new(h, v))
 }
 
-/// Writes the title of a picture at its top, and a second, smaller line below it.
-pub(super) fn title(area: &Area<'_>, first: &str, second: &str) -> Drawn {
-    area.draw_text(first, &style(TITLE, INK, HPos::Left, VPos::Top), (28, 18))?;
-    area.draw_text(second, &style(TICK, RGBColor(95, 95, 95), HPos::Left, VPos::Top), (28, 54))?;
+/// Writes a title, and a note in smaller letters below it.
+pub(super) fn title(area: &Area<'_>, title: &str, note: &str) -> Drawn {
+    area.draw_text(title, &style(TITLE, INK, HPos::Left, VPos::Top), (28, 18))?;
+    area.draw_text(note, &style(TICK, PALE_INK, HPos::Left, VPos::Top), (28, 54))?;
     Ok(())
 }
 
@@ -92,10 +81,14 @@ pub(super) enum Sample {
     Cross,
 }
 
-/// A legend in one row from `at` to the right, outside of any axes, so that it cannot cover data.
-pub(super) fn legend(area: &Area<'_>, at: (i32, i32), entries: &[(String, RGBColor, Sample)]) -> Drawn {
-    let (mut x, y) = at;
-    for (text, colour, sample) in entries {
+/// What a legend explains: a text, a colour and a sample.
+pub(super) type Entry = (String, RGBColor, Sample);
+
+/// Writes a title, a note and a legend, and returns the area below them: a legend outside the axes covers no data.
+pub(super) fn headed<'a>(area: &Area<'a>, text: &str, note: &str, legend: &[Entry]) -> Drawn<Area<'a>> {
+    title(area, text, note)?;
+    let (mut x, y) = (28, HEADER as i32 - 24);
+    for (text, colour, sample) in legend {
         match sample {
             Sample::Solid => line(area, (x, y), 34, *colour)?,
             Sample::Dashed => {
@@ -110,7 +103,7 @@ pub(super) fn legend(area: &Area<'_>, at: (i32, i32), entries: &[(String, RGBCol
         area.draw_text(text, &text_style, (x + 44, y))?;
         x += 44 + area.estimate_text_size(text, &text_style)?.0 as i32 + 40;
     }
-    Ok(())
+    Ok(area.split_vertically(HEADER).1)
 }
 
 fn line(area: &Area<'_>, (x, y): (i32, i32), length: i32, colour: RGBColor) -> Drawn {
@@ -126,22 +119,47 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// Whether a value can be drawn: finite, and not so large that an axis for it would show nothing else.
-pub(super) fn drawable(y: f64) -> bool {
-    y.abs() < 1e6
-}
-
-/// The points of a series with x counted from `first`, cut into runs where a value is not [`drawable`].
-pub(super) fn runs(values: &[f64], first: u32) -> Vec<Vec<(f64, f64)>> {
-    let points: Vec<(f64, f64)> = (first..).map(f64::from).zip(values.iter().copied()).collect();
-    points.split(|(_, y)| !drawable(*y)).filter(|run| !run.is_empty()).map(<[_]>::to_vec).collect()
-}
-
-/// An axis from `low` to `high` with ticks where they are wanted; the library's own may fall between whole numbers.
+/// An axis with its ticks and how they are written.
 pub(super) struct Axis {
-    pub(super) low: f64,
-    pub(super) high: f64,
-    pub(super) ticks: Vec<f64>,
+    low: f64,
+    high: f64,
+    ticks: Vec<f64>,
+    /// The digits after the point that tell the ticks apart.
+    decimals: usize,
+    write: fn(f64, usize) -> String,
+}
+
+impl Axis {
+    /// An axis with about `most` ticks at whole numbers.
+    pub(super) fn whole(low: f64, high: f64, most: usize) -> Axis {
+        Axis::new(low, high, most, 0)
+    }
+
+    /// An axis with about `most` ticks.
+    pub(super) fn fractions(low: f64, high: f64, most: usize) -> Axis {
+        Axis::new(low, high, most, -9)
+    }
+
+    /// The same axis with each tick written by `write`.
+    pub(super) fn written(self, write: fn(f64, usize) -> String) -> Axis {
+        Axis { write, ..self }
+    }
+
+    /// Ticks are 1, 2 or 5 times a power of ten apart, 10^`finest` at least. Those of plotters may lie between whole numbers.
+    fn new(low: f64, high: f64, most: usize, finest: i32) -> Axis {
+        let steps = (finest..18).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| (digit * 10f64.powi(power), power)));
+        let inside = |step: f64| ((low / step - 1e-9).ceil() as i64)..=((high / step + 1e-9).floor() as i64);
+        let few = |&(step, _): &(f64, i32)| (high - low) / step <= most as f64;
+        let (step, power) = steps.into_iter().find(few).unwrap_or((1e18, 18));
+        let ticks = inside(step).map(|tick| tick as f64 * step).collect();
+        Axis {
+            low,
+            high,
+            ticks,
+            decimals: (-power).max(0) as usize,
+            write: |tick, decimals| format!("{tick:.decimals$}"),
+        }
+    }
 }
 
 impl Ranged for Axis {
@@ -162,10 +180,82 @@ impl Ranged for Axis {
     }
 }
 
-/// Whole-number ticks from `start` to `end`, about `most` of them, at a step of 1, 2 or 5 times a power of ten.
-pub(super) fn whole_ticks(start: i64, end: i64, most: i64) -> Vec<f64> {
-    let steps = (0..18).flat_map(|power| [1, 2, 5].map(|digit| digit * 10i64.pow(power)));
-    let step = steps.into_iter().find(|step| (end - start) / step <= most).unwrap_or(1);
-    let first = start.div_euclid(step) * step + if start.rem_euclid(step) == 0 { 0 } else { step };
-    (0..).map(|i| first + i * step).take_while(|&tick| tick <= end).map(|tick| tick as f64).collect()
+/// Draws two axes with their names.
+pub(super) fn axes<'a, 'b>(
+    area: &'a Area<'b>,
+    (x_name, x): (&str, Axis),
+    (y_name, y): (&str, Axis),
+) -> Drawn<Chart<'a, 'b>> {
+    let [write_x, write_y] = [&x, &y].map(|&Axis { write, decimals, .. }| move |tick: &f64| write(*tick, decimals));
+    let mut chart = ChartBuilder::on(area)
+        .margin_left(16)
+        .margin_right(32)
+        .margin_bottom(12)
+        .margin_top(10)
+        .x_label_area_size(58)
+        .y_label_area_size(90)
+        .build_cartesian_2d(x, y)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(WHITE)
+        .bold_line_style(GRID)
+        .axis_style(INK)
+        .x_desc(x_name)
+        .y_desc(y_name)
+        .x_label_formatter(&write_x)
+        .y_label_formatter(&write_y)
+        .label_style((FONT, TICK).into_font().color(&INK))
+        .axis_desc_style((FONT, LABEL).into_font().color(&INK))
+        .draw()?;
+    Ok(chart)
+}
+
+/// Draws a series as a line, a single point as a dot. x is counted from `first`; where a value is not finite, or over a
+/// million, the line has a gap: an axis for it would show nothing else.
+pub(super) fn series(
+    chart: &mut Chart<'_, '_>,
+    values: &[f64],
+    first: usize,
+    style: ShapeStyle,
+    sample: Sample,
+) -> Drawn {
+    let points: Vec<_> = values.iter().enumerate().map(|(i, &y)| ((first + i) as f64, y)).collect();
+    for run in points.split(|(_, y)| !drawable(*y)) {
+        match *run {
+            [] => {}
+            [point] => {
+                chart.draw_series([Circle::new(point, 3, style.filled())])?;
+            }
+            _ if matches!(sample, Sample::Dashed) => {
+                chart.draw_series(DashedLineSeries::new(run.to_vec(), 8, 5, style))?;
+            }
+            _ => {
+                chart.draw_series(LineSeries::new(run.to_vec(), style))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a value has a place on an axis.
+pub(super) fn drawable(y: f64) -> bool {
+    y.abs() < 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_numbers() {
+        let ticks = |axis: Axis| axis.ticks.iter().map(|&tick| (axis.write)(tick, axis.decimals)).collect::<Vec<_>>();
+        assert_eq!(ticks(Axis::whole(0.0, 3.0, 10)), ["0", "1", "2", "3"]);
+        assert_eq!(ticks(Axis::whole(1.0, 200.0, 5)), ["50", "100", "150", "200"]);
+        assert_eq!(ticks(Axis::whole(-7.0, 1.0, 5)), ["-6", "-4", "-2", "0"]);
+        assert_eq!(ticks(Axis::fractions(0.0, 1.0, 5)), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(ticks(Axis::fractions(0.0, 0.31, 5)), ["0.0", "0.1", "0.2", "0.3"]);
+        assert_eq!(ticks(Axis::fractions(0.0, 0.03, 5)), ["0.00", "0.01", "0.02", "0.03"]);
+        assert_eq!(ticks(Axis::fractions(0.0, 1e6, 5)), ["0", "200000", "400000", "600000", "800000", "1000000"]);
+    }
 }

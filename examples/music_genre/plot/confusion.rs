@@ -5,8 +5,8 @@ use std::path::Path;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::PlotError;
-use super::canvas::{Area, Drawn, FONT, GRID, INK, LABEL, TICK, WIDTH, picture, shortened, style, title};
+use super::canvas::{Area, Drawn, GRID, INK, LABEL, PALE_INK, TICK, WIDTH, picture, shortened, style, title};
+use crate::files::WriteError;
 
 /// Room for the class names on the left, and for title and names above the matrix.
 const LEFT: i32 = 250;
@@ -17,6 +17,8 @@ const BOTTOM: i32 = 36;
 
 /// The darkest colour: all of a class.
 const DARK: RGBColor = RGBColor(0, 90, 156);
+/// The letters of a count in a large cell.
+const COUNT: i32 = 34;
 
 /// How often each class was taken for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,13 +58,13 @@ impl Confusion {
     }
 }
 
-/// Draws the matrix into the PNG file `path`: in each cell the count and its share of the row. `model` is named in the
-/// title, `note` is the small line under it.
+/// Draws the matrix: in each cell the count and its share of the row. `model` is named in the title, `note` is the line
+/// under it.
 ///
 /// # Errors
 ///
-/// [`PlotError::Unwritable`] if the file cannot be written; an old one is then as it was.
-pub(crate) fn confusion_matrix(path: &Path, model: &str, note: &str, confusion: &Confusion) -> Result<(), PlotError> {
+/// If the file cannot be written; an old one is then as it was.
+pub(crate) fn confusion_matrix(path: &Path, model: &str, note: &str, confusion: &Confusion) -> Result<(), WriteError> {
     let size = confusion.classes.len();
     let cell_width = (WIDTH as i32 - LEFT - RIGHT) / size.max(1) as i32;
     let cell_height = (540 / size.max(1) as i32).clamp(44, 150);
@@ -76,9 +78,9 @@ pub(crate) fn confusion_matrix(path: &Path, model: &str, note: &str, confusion: 
             let of_class: usize = row.iter().sum();
             let middle = y + cell_height / 2;
             let name_style = style(LABEL, INK, HPos::Right, VPos::Center);
-            area.draw_text(&shortened(name, 14), &name_style, (LEFT - 14, middle - 12))?;
-            let count_style = style(TICK, RGBColor(95, 95, 95), HPos::Right, VPos::Center);
-            area.draw_text(&format!("n = {of_class}"), &count_style, (LEFT - 14, middle + 14))?;
+            area.draw_text(&shortened(name, 14), &name_style, (LEFT - 14, middle - 11))?;
+            let count_style = style(TICK, PALE_INK, HPos::Right, VPos::Center);
+            area.draw_text(&format!("n = {of_class}"), &count_style, (LEFT - 14, middle + 11))?;
             for (&count, x) in row.iter().zip((LEFT..).step_by(cell_width as usize)) {
                 cell(area, (x, y), (cell_width, cell_height), count, of_class)?;
             }
@@ -97,10 +99,9 @@ fn axes(area: &Area<'_>, confusion: &Confusion, cell_width: i32, cell_height: i3
         area.draw_text(&shortened(name, most), &column_style, (x, TOP - 22))?;
     }
     let middle = (LEFT + cell_width * size / 2, TOP + cell_height * size / 2);
-    area.draw_text("predicted class", &style(LABEL, INK, HPos::Center, VPos::Center), (middle.0, TOP - 62))?;
-    let upwards = (FONT, LABEL).into_font().transform(FontTransform::Rotate270).color(&INK);
-    let width = area.estimate_text_size("true class", &style(LABEL, INK, HPos::Left, VPos::Top))?.0 as i32;
-    area.draw_text("true class", &upwards, (36, middle.1 + width / 2))?;
+    let centred = style(LABEL, INK, HPos::Center, VPos::Center);
+    area.draw_text("predicted class", &centred, (middle.0, TOP - 62))?;
+    area.draw_text("true class", &centred.transform(FontTransform::Rotate270), (46, middle.1))?;
     Ok(())
 }
 
@@ -112,18 +113,12 @@ fn cell(area: &Area<'_>, (x, y): (i32, i32), (width, height): (i32, i32), count:
     let ink = if share > 0.5 { WHITE } else { INK };
     let (middle_x, middle_y) = (x + width / 2, y + height / 2);
     let apart = if height < 70 { 11 } else { 17 };
-    let count_size = if height < 70 { LABEL } else { TITLE_COUNT };
-    area.draw_text(
-        &count.to_string(),
-        &style(count_size, ink, HPos::Center, VPos::Center),
-        (middle_x, middle_y - apart),
-    )?;
+    let count_style = style(if height < 70 { LABEL } else { COUNT }, ink, HPos::Center, VPos::Center);
+    area.draw_text(&count.to_string(), &count_style, (middle_x, middle_y - apart))?;
     let percent = if of_class == 0 { "–".to_owned() } else { format!("{:.0} %", 100.0 * share) };
     area.draw_text(&percent, &style(TICK, ink, HPos::Center, VPos::Center), (middle_x, middle_y + apart))?;
     Ok(())
 }
-
-const TITLE_COUNT: i32 = 32;
 
 /// White for 0, dark for 1.
 fn shade(share: f64) -> RGBColor {
@@ -133,15 +128,16 @@ fn shade(share: f64) -> RGBColor {
 
 /// What the colours mean.
 fn scale(area: &Area<'_>, (top, bottom): (i32, i32)) -> Drawn {
+    const BANDS: i32 = 100;
     let x = WIDTH as i32 - RIGHT + 40;
-    for y in top..bottom {
-        let share = f64::from(bottom - 1 - y) / f64::from((bottom - 1 - top).max(1));
-        area.draw(&Rectangle::new([(x, y), (x + 22, y + 1)], shade(share).filled()))?;
+    let height = |band: i32| bottom - (bottom - top) * band / BANDS;
+    for band in 0..BANDS {
+        let share = (f64::from(band) + 0.5) / f64::from(BANDS);
+        area.draw(&Rectangle::new([(x, height(band + 1)), (x + 22, height(band))], shade(share).filled()))?;
     }
     area.draw(&Rectangle::new([(x, top), (x + 22, bottom)], GRID.stroke_width(1)))?;
     for share in [0, 50, 100] {
-        let y = bottom - (bottom - top) * share / 100;
-        area.draw_text(&format!("{share} %"), &style(TICK, INK, HPos::Left, VPos::Center), (x + 32, y))?;
+        area.draw_text(&format!("{share} %"), &style(TICK, INK, HPos::Left, VPos::Center), (x + 32, height(share)))?;
     }
     area.draw_text("of the row", &style(TICK, INK, HPos::Left, VPos::Center), (x, top - 24))?;
     Ok(())

@@ -1,7 +1,6 @@
 //! Pictures of ordinary and of awkward data. Set the variable `PICTURES` to a folder to look at them.
 
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::*;
 
@@ -16,10 +15,13 @@ fn folder() -> (PathBuf, Option<tempfile::TempDir>) {
     }
 }
 
-/// The size of a PNG file, which must be one.
-fn size(path: &Path) -> (u32, u32) {
-    let reader = png::Decoder::new(io::BufReader::new(std::fs::File::open(path).unwrap())).read_info().unwrap();
-    (reader.info().width, reader.info().height)
+/// The size that an SVG file gives, and what is written in it.
+fn read(path: &Path) -> ([u32; 2], Vec<String>) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let size = ["width", "height"].map(|name| document.root_element().attribute(name).unwrap().parse().unwrap());
+    let texts = document.descendants().filter(|node| node.has_tag_name(("http://www.w3.org/2000/svg", "text")));
+    (size, texts.map(|node| node.text().unwrap().trim().to_owned()).collect())
 }
 
 fn curve(name: &str, speed: f64, epochs: u32) -> LearningCurve {
@@ -37,10 +39,16 @@ fn curve(name: &str, speed: f64, epochs: u32) -> LearningCurve {
 #[test]
 fn learning_curves_are_drawn() {
     let (folder, _kept) = folder();
-    let path = folder.join("learning_curves.png");
+    let path = folder.join("learning_curves.svg");
     let curves = [curve("tanh", 30.0, 40), curve("lstm", 9.0, 40), curve("gru", 5.0, 40)];
     learning_curves(&path, "400 composed scores for training, 100 for testing, seed 1", &curves).unwrap();
-    assert_eq!(size(&path), (1200, 620));
+    let (size, texts) = read(&path);
+    assert_eq!(size, [1200, 620]);
+    for expected in
+        ["Learning curves", "tanh", "lstm", "gru", "test part", "training part", "accuracy", "epoch", "40", "0.8"]
+    {
+        assert!(texts.iter().any(|text| text == expected), "{expected} is not in {texts:?}");
+    }
 }
 
 #[test]
@@ -50,23 +58,28 @@ fn learning_curves_cope_with_gaps_single_epochs_and_nothing() {
     diverged.train_loss[5] = f64::NAN;
     diverged.train_loss[8] = f64::MAX;
     diverged.test_loss[4..].fill(f64::INFINITY);
-    learning_curves(&folder.join("curves_gaps.png"), "", &[diverged, curve("lstm", 3.0, 1)]).unwrap();
-    learning_curves(&folder.join("curves_single.png"), "one epoch", &[curve("lstm", 3.0, 1)]).unwrap();
-    learning_curves(&folder.join("curves_none.png"), "no model", &[]).unwrap();
-    learning_curves(&folder.join("curves_empty.png"), "no epoch", &[curve("gru", 1.0, 0)]).unwrap();
+    learning_curves(&folder.join("curves_gaps.svg"), "", &[diverged, curve("lstm", 3.0, 1)]).unwrap();
+    learning_curves(&folder.join("curves_single.svg"), "one epoch", &[curve("lstm", 3.0, 1)]).unwrap();
+    learning_curves(&folder.join("curves_none.svg"), "no model", &[]).unwrap();
+    learning_curves(&folder.join("curves_empty.svg"), "no epoch", &[curve("gru", 1.0, 0)]).unwrap();
 }
 
 #[test]
 fn gradient_norms_are_drawn() {
     let (folder, _kept) = folder();
-    let path = folder.join("gradient_norms.png");
+    let path = folder.join("gradient_norms.svg");
     let model = |name: &str, rate: f64| GradientNorms {
         name: name.to_owned(),
         norms: (0..180).map(|t| 0.4 * 10f64.powf(-rate * f64::from(179 - t)) * (1.3 + f64::from(t).sin())).collect(),
     };
     let models = [model("tanh", 0.055), model("lstm", 0.012), model("gru", 0.02)];
     gradient_norms(&path, "\"blues 042\", 180 steps, gradient of the loss at the last step", &models).unwrap();
-    assert_eq!(size(&path), (1200, 680));
+    let (size, texts) = read(&path);
+    assert_eq!(size, [1200, 680]);
+    for expected in ["\"blues 042\", 180 steps, gradient of the loss at the last step", "10⁻¹⁰", "10⁰", "‖∂E/∂h(t)‖"]
+    {
+        assert!(texts.iter().any(|text| text == expected), "{expected} is not in {texts:?}");
+    }
 }
 
 #[test]
@@ -84,12 +97,12 @@ fn gradient_norms_cope_with_zeros_and_what_is_not_finite() {
         GradientNorms { name: "tanh".to_owned(), norms },
         GradientNorms { name: "lstm".to_owned(), norms: vec![0.5; 60] },
     ];
-    gradient_norms(&folder.join("gradients_odd.png"), "zeros and gaps", &models).unwrap();
+    gradient_norms(&folder.join("gradients_odd.svg"), "zeros and gaps", &models).unwrap();
     let zeros = GradientNorms { name: "gru".to_owned(), norms: vec![0.0; 9] };
-    gradient_norms(&folder.join("gradients_zero.png"), "only zeros", &[zeros]).unwrap();
+    gradient_norms(&folder.join("gradients_zero.svg"), "only zeros", &[zeros]).unwrap();
     let one = GradientNorms { name: "gru".to_owned(), norms: vec![0.1] };
-    gradient_norms(&folder.join("gradients_one.png"), "one step", &[one]).unwrap();
-    gradient_norms(&folder.join("gradients_none.png"), "no model", &[]).unwrap();
+    gradient_norms(&folder.join("gradients_one.svg"), "one step", &[one]).unwrap();
+    gradient_norms(&folder.join("gradients_none.svg"), "no model", &[]).unwrap();
 }
 
 #[test]
@@ -98,17 +111,36 @@ fn confusion_matrices_are_drawn() {
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
     let three =
         Confusion { classes: names(&["blues", "rock", "classical"]), counts: vec![31, 2, 1, 3, 29, 1, 0, 2, 31] };
-    let path = folder.join("confusion_matrix.png");
+    let path = folder.join("confusion_matrix.svg");
     confusion_matrix(&path, "lstm", "test part: 100 composed scores, seed 1", &three).unwrap();
-    assert_eq!(size(&path), (1200, 676));
+    let (size, texts) = read(&path);
+    assert_eq!(size, [1200, 676]);
+    for expected in ["Confusion matrix, lstm: 91 of 100 right (0.910)", "predicted class", "n = 34", "31", "88 %"] {
+        assert!(texts.iter().any(|text| text == expected), "{expected} is not in {texts:?}");
+    }
 
     let long = "a very long name of a class that would not fit";
     let many: Vec<&str> = std::iter::once(long).chain(["b"; 11]).collect();
     let twelve = Confusion { classes: names(&many), counts: (0..144).collect() };
-    confusion_matrix(&folder.join("confusion_twelve.png"), "gru", "", &twelve).unwrap();
+    confusion_matrix(&folder.join("confusion_twelve.svg"), "gru", "", &twelve).unwrap();
     let empty = Confusion { classes: names(&["a", "b"]), counts: vec![0; 4] };
-    confusion_matrix(&folder.join("confusion_empty.png"), "gru", "nothing was tested", &empty).unwrap();
-    confusion_matrix(&folder.join("confusion_none.png"), "gru", "", &Confusion::default()).unwrap();
+    confusion_matrix(&folder.join("confusion_empty.svg"), "gru", "nothing was tested", &empty).unwrap();
+    confusion_matrix(&folder.join("confusion_none.svg"), "gru", "", &Confusion::default()).unwrap();
+}
+
+#[test]
+fn names_of_files_and_classes_leave_a_picture_whole() {
+    let (folder, _kept) = folder();
+    let path = folder.join("names.svg");
+    let classes = ["<a> & \"b\"".to_owned(), "bell \u{7} and tab \t".to_owned()];
+    let rows = [[0.25, 0.75], [0.5, 0.5], [1.0, 0.0]];
+    let excerpts = [vec![&rows[0][..], &rows[1]], vec![&rows[2]]];
+    probabilities(&path, "x</svg>", "", &classes, &excerpts).unwrap();
+    let (size, texts) = read(&path);
+    assert_eq!(size, [1200, 520]);
+    for expected in ["What x</svg> is, had it ended at this step", "<a> & \"b\"", "bell  and tab"] {
+        assert!(texts.iter().any(|text| text == expected), "{expected} is not in {texts:?}");
+    }
 }
 
 #[test]
@@ -116,8 +148,8 @@ fn an_unwritable_picture_is_named() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("a file");
     std::fs::write(&folder, "not a folder").unwrap();
-    let error = learning_curves(&folder.join("curves.png"), "", &[]).unwrap_err().to_string();
-    let expected = format!("cannot write {}: ", folder.join("curves.png").display());
+    let error = learning_curves(&folder.join("curves.svg"), "", &[]).unwrap_err().to_string();
+    let expected = format!("cannot write {}: ", folder.join("curves.svg").display());
     assert!(error.starts_with(&expected), "{error}");
     assert_eq!(std::fs::read_to_string(&folder).unwrap(), "not a folder");
 }

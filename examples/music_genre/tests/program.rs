@@ -43,9 +43,9 @@ fn folders_of_midi_files_are_read_and_pictures_drawn() {
     fs::write(Path::new(&scores).join("blues/text.mid"), "not music").expect("the folder can be written");
     let told = quick(&["--data", &scores, "--out", &out, "--save", &place.at("net")]);
     assert!(told.starts_with("baseline test accuracy") && told.ends_with("(n=4)\n"), "{told}");
-    for picture in ["learning_curves.png", "gradient_norms.png", "confusion_gru.png"] {
-        let bytes = fs::read(Path::new(&out).join(picture)).expect("the picture was drawn");
-        assert_eq!(&bytes[1..4], b"PNG", "{picture}");
+    for picture in ["learning_curves.svg", "gradient_norms.svg", "confusion_gru.svg"] {
+        let text = fs::read_to_string(Path::new(&out).join(picture)).expect("the picture was drawn");
+        assert!(text.starts_with("<svg") && text.ends_with("</svg>\n"), "{picture}");
     }
     let told = output(&["--test", &scores, "--load", &place.at("net"), "--out", &out]);
     assert!(told.starts_with("gru test accuracy") && told.ends_with("(n=24)\n"), "{told}");
@@ -196,8 +196,8 @@ fn files_are_classified() {
     let first: Vec<_> = moments[0].probabilities.iter().map(|p| format!("{p:.6}")).collect();
     assert_eq!(lines[1], format!("1,1,{}", first.join(",")));
     assert_eq!(table, fs::read_to_string(place.at("out/classify_rock 001-2.csv")).expect("one for each file"));
-    let picture = fs::read(place.at("out/classify_rock 001.png")).expect("it was drawn");
-    assert_eq!(&picture[1..4], b"PNG");
+    let picture = fs::read_to_string(place.at("out/classify_rock 001.svg")).expect("it was drawn");
+    assert!(picture.contains("What rock 001 is, had it ended at this step"));
 
     // A file that cannot be read is named, and the others are done.
     let broken = place.at("broken.mid");
@@ -218,7 +218,7 @@ fn what_cannot_be_saved_is_told_before_training() {
     let long = ["--cell", "gru", "--epochs", "1000000", "--save"];
     let told = error(&[&long[..], &[&at.to_string(), "--out", &place.at("out")]].concat());
     assert_eq!(told, format!("cannot write {at}: it is a folder; expected the name of a file"));
-    fs::create_dir_all(place.at("pictures/confusion_gru.png")).expect("the folder can be written");
+    fs::create_dir_all(place.at("pictures/confusion_gru.svg")).expect("the folder can be written");
     let told = error(&[&long[..], &[&place.at("net"), "--out", &place.at("pictures")]].concat());
     assert!(told.starts_with("cannot write ") && told.contains("confusion_gru.png: it is a folder"), "{told}");
 }
