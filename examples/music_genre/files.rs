@@ -1,14 +1,18 @@
-//! Writing files: where, seen to before any work is done; and so that nothing is overwritten before what replaces it is
-//! whole.
+//! Writing files: whether a place can be written is checked before any work is done, and a file replaces another only when
+//! it is whole.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tempfile::NamedTempFile;
+
 /// The ending of a file that is not whole yet.
 const PART: &str = ".part";
+/// The random characters in its name.
+const RANDOM: usize = 6;
 
 /// What was to be written and could not. The message names the path.
 #[derive(Debug, thiserror::Error)]
@@ -38,20 +42,19 @@ impl WriteError {
     }
 }
 
-/// Makes the folder if need be, and sees that a file can be written there.
+/// Creates the folder if need be, and checks that files can be created in it.
 ///
 /// # Errors
 ///
 /// [`WriteError::Folder`].
 pub(crate) fn prepare_folder(folder: &Path) -> Result<(), WriteError> {
-    let probe = folder.join(format!(".{}.probe", std::process::id()));
     fs::create_dir_all(folder)
-        .and_then(|()| File::create(&probe))
-        .and_then(|_| fs::remove_file(&probe))
+        .and_then(|()| NamedTempFile::new_in(folder))
+        .map(drop)
         .map_err(|source| WriteError::Folder { path: folder.to_owned(), source })
 }
 
-/// Sees that nothing lies in the folder, if there is one: what is written there would be mixed with it.
+/// Checks that the folder is empty or does not exist: what is written there would be mixed with its contents.
 ///
 /// # Errors
 ///
@@ -68,61 +71,77 @@ pub(crate) fn expect_empty(folder: &Path) -> Result<(), WriteError> {
     Err(WriteError::Folder { path: folder.to_owned(), source })
 }
 
-/// Sees that `path` can be written later, and makes its folder if need be. What is there already stays as it is.
+/// Checks that `path` can be written later, and creates its folder if need be. An existing file is left as it is.
 ///
 /// # Errors
 ///
-/// If the folder takes no file, the path is a folder, or its name leaves no room for a temporary file beside it.
+/// If no file can be created in the folder, `path` is a folder, or its name leaves no room for that of a temporary file.
 pub(crate) fn prepare_file(path: &Path) -> Result<(), WriteError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if path.is_dir() {
         let source = io::Error::new(io::ErrorKind::IsADirectory, "it is a folder; expected the name of a file");
         return Err(WriteError::file(path, source));
     }
-    prepare_folder(folder)?;
-    // As long as the longest name of a temporary file.
-    beside(path, &format!("{}-{}.probe", std::process::id(), u32::MAX))
-        .and_then(|probe| File::create(&probe).and_then(|_| fs::remove_file(&probe)))
-        .map_err(|source| WriteError::file(path, source))
+    prepare_folder(folder_of(path))?;
+    // The temporary name of a checkpoint is longer than that of a part: it has two numbers.
+    part(path, 4 * RANDOM).map(drop).map_err(|source| WriteError::file(path, source))
 }
 
-/// Writes `bytes` to `path`: first to a file beside it, then by renaming that file.
+/// Writes `bytes` to a temporary file beside `path`, and renames it to `path`. The folder must exist.
 ///
-/// A reader sees the old contents or the new ones, never a part. The folder must exist.
+/// A reader sees the old contents or the new ones, never a part.
 ///
 /// # Errors
 ///
-/// Whatever the file system answers; `path` is then as it was, and nothing is left beside it.
+/// Whatever the file system answers; `path` is then as it was, and no temporary file is left.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    let failed = |source| WriteError::file(path, source);
-    let part = beside(path, &format!("{}{PART}", std::process::id())).map_err(failed)?;
-    let written = File::create(&part)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&part, path));
-    if written.is_err() {
-        // The first error is the one worth telling; a part that cannot be removed changes nothing.
-        let _ = fs::remove_file(&part);
-    }
+    let write = || {
+        let mut part = part(path, RANDOM)?;
+        part.write_all(bytes)?;
+        part.as_file().sync_all()?;
+        part.persist(path)?;
+        Ok(())
+    };
     remove_stale_parts(path);
-    written.map_err(failed)
+    write().map_err(|source| WriteError::file(path, source))
 }
 
-/// How old a temporary file is at least that a killed run has left behind: none is being written for that long.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// How the names of temporary files of `path` begin: they are hidden.
+fn start_of_parts(path: &Path) -> Option<OsString> {
+    let mut start = OsString::from(".");
+    start.push(path.file_name()?);
+    start.push(".");
+    Some(start)
+}
+
+/// A new temporary file beside `path`, removed when it is dropped.
+fn part(path: &Path, random: usize) -> io::Result<NamedTempFile> {
+    let nameless = || io::Error::new(io::ErrorKind::InvalidInput, "the path has no file name");
+    let start = start_of_parts(path).ok_or_else(nameless)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&start).suffix(PART).rand_bytes(random);
+    // Those of any new file. By default the user alone may read a temporary one.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder_of(path))
+}
+
+/// How old the temporary file of a killed run is at least. No file takes that long to write.
 const STALE: Duration = Duration::from_secs(3600);
 
-/// Removes temporary files of `path` that a killed run has left behind. What cannot be removed does no harm.
+/// Removes temporary files of `path` that killed runs have left. One that cannot be removed does no harm.
 fn remove_stale_parts(path: &Path) {
-    let Some(name) = path.file_name() else { return };
-    let mut start = OsString::from(".");
-    start.push(name);
-    start.push(".");
+    let Some(start) = start_of_parts(path) else { return };
     let is_part = |found: &OsStr| {
         let rest = found.as_encoded_bytes().strip_prefix(start.as_encoded_bytes());
-        let process = rest.and_then(|rest| rest.strip_suffix(PART.as_bytes()));
-        process.is_some_and(|process| !process.is_empty() && process.iter().all(u8::is_ascii_digit))
+        let random = rest.and_then(|rest| rest.strip_suffix(PART.as_bytes()));
+        random.is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten().filter(|entry| is_part(&entry.file_name())) {
+    let entries = fs::read_dir(folder_of(path)).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| is_part(&entry.file_name())) {
         let age = entry.metadata().and_then(|found| found.modified()).map(|time| time.elapsed().unwrap_or_default());
         if age.is_ok_and(|age| age > STALE) {
             let _ = fs::remove_file(entry.path());
@@ -130,19 +149,10 @@ fn remove_stale_parts(path: &Path) {
     }
 }
 
-/// A hidden sibling of `path`; the ending holds the process id, which keeps two runs into one folder apart.
-fn beside(path: &Path, ending: &str) -> io::Result<PathBuf> {
-    let name =
-        path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path has no file name"))?;
-    let mut hidden = OsString::from(".");
-    hidden.push(name);
-    hidden.push(".");
-    hidden.push(ending);
-    Ok(path.with_file_name(hidden))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     fn names(folder: &Path) -> Vec<OsString> {
@@ -157,6 +167,18 @@ mod tests {
         write_whole(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn who_may_read_any_new_file_may_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let [ordinary, whole] = ["ordinary", "whole"].map(|name| folder.path().join(name));
+        fs::write(&ordinary, b"").unwrap();
+        write_whole(&whole, b"").unwrap();
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(whole), mode(ordinary));
     }
 
     #[test]
@@ -177,16 +199,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
         let old = std::time::SystemTime::now() - 2 * STALE;
-        let stale = [".a.txt.123.part", ".a.txt.4.part"];
-        let others = [".b.txt.123.part", ".a.txt.part", ".a.txt.x.part", "a.txt.123.part"];
+        let stale = [".a.txt.123456.part", ".a.txt.Ab3xYz.part"];
+        let others = [".b.txt.123456.part", ".a.txt.part", ".a.txt.x.part", "a.txt.123456.part"];
         for name in stale.iter().chain(&others) {
             File::create(folder.path().join(name)).unwrap().set_modified(old).unwrap();
         }
-        fs::write(folder.path().join(".a.txt.5.part"), b"of a run that goes on").unwrap();
+        fs::write(folder.path().join(".a.txt.555555.part"), b"of a run that goes on").unwrap();
         write_whole(&path, b"one").unwrap();
         let mut left = names(folder.path());
         left.sort();
-        let mut expected = [&others[..], &[".a.txt.5.part", "a.txt"]].concat();
+        let mut expected = [&others[..], &[".a.txt.555555.part", "a.txt"]].concat();
         expected.sort_unstable();
         assert_eq!(left, expected);
     }
