@@ -1,25 +1,24 @@
-//! Reading real scores: one folder, in it one folder a class, in each the class's MIDI files.
+//! Real scores: a folder with one folder for each class, and the class's MIDI files in it.
 
+use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::dataset::{Dataset, Piece};
+use crate::dataset::{Dataset, Piece, expect_each_once};
 use crate::midi::{self, MidiError, Oddities, Reading};
 
-/// The endings of the files that are tried, whatever their case.
+/// The endings of the files that are read, in any case.
 const ENDINGS: [&str; 5] = ["mid", "midi", "smf", "kar", "rmi"];
 
 /// How many reasons an error message gives before it says "and so on".
-const REASONS_TOLD: usize = 3;
+const REASONS: usize = 3;
 
 /// A file that was left out, and why. Displays as `path reason`.
 #[derive(Debug)]
 pub(crate) struct BrokenFile {
-    /// The file.
     pub(crate) path: PathBuf,
-    /// What is wrong with it.
     pub(crate) reason: MidiError,
 }
 
@@ -30,119 +29,55 @@ impl fmt::Display for BrokenFile {
 }
 
 /// What a folder holds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Corpus {
-    /// The scores that could be read, class by class, sorted by file name within a class.
+    /// The scores, class by class, sorted by file name within a class.
     pub(crate) dataset: Dataset,
-    /// The files that could not.
+    /// The files that could not be read.
     pub(crate) broken: Vec<BrokenFile>,
-    /// What was odd in files that could, as far as anything was.
+    /// What was odd in files that could.
     pub(crate) odd: Vec<(PathBuf, Oddities)>,
-}
-
-/// Why a folder is no corpus.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CorpusError {
-    /// A folder that cannot be listed.
-    #[error("cannot list the folder {}: {source}", folder.display())]
-    Unlistable {
-        /// The folder.
-        folder: PathBuf,
-        /// What the file system answered.
-        source: io::Error,
-    },
-    /// The folder has no folder in it that could be a class.
-    #[error("{} holds no folders: expected one folder of MIDI files for each class", folder.display())]
-    NoClasses {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// A class was asked for that is not there.
-    #[error("{} has no folder for the class \"{class}\"; the folders there are: {}", folder.display(), list(found))]
-    MissingClass {
-        /// The folder.
-        folder: PathBuf,
-        /// The class that was asked for.
-        class: String,
-        /// The folders that exist.
-        found: Vec<String>,
-    },
-    /// A class whose name no list of classes can hold.
-    #[error("{} has a comma in its name, which separates classes: rename it, or name others with --classes", folder.display())]
-    CommaInName {
-        /// The folder of the class.
-        folder: PathBuf,
-    },
-    /// A class was asked for twice.
-    #[error("the class \"{class}\" is asked for twice")]
-    RepeatedClass {
-        /// The class.
-        class: String,
-    },
-    /// Not one file of a class could be read.
-    #[error("{} has no readable score: {}", folder.display(), reasons(broken))]
-    NothingReadable {
-        /// The folder of the class.
-        folder: PathBuf,
-        /// The files that were tried.
-        broken: Vec<BrokenFile>,
-    },
-}
-
-fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-}
-
-fn reasons(broken: &[BrokenFile]) -> String {
-    if broken.is_empty() {
-        return format!("no file in it ends in one of .{}", ENDINGS.join(", ."));
-    }
-    let told: Vec<String> = broken.iter().take(REASONS_TOLD).map(ToString::to_string).collect();
-    let more = if broken.len() > REASONS_TOLD { "; and so on" } else { "" };
-    format!("{} tried; {}{more}", broken.len(), told.join("; "))
 }
 
 /// Reads a folder of class folders.
 ///
-/// `classes` names the folders to read, and their order is the order of the classes; `None` reads all folders, sorted
-/// by name (hidden ones left out). Within a class, files with a MIDI ending are read in the order of their names, and
-/// other files and folders are passed over. A broken file is named in [`Corpus::broken`] and reading goes on.
+/// `classes` names the folders to read, in the order of the classes; `None` reads all but hidden ones, sorted by name.
+/// Within a class, files with a MIDI ending are read in the order of their names; other files and folders are skipped. A
+/// broken file is named in [`Corpus::broken`].
 ///
 /// # Errors
 ///
-/// A folder that cannot be listed, a class that is not there, and a class without a single readable score.
-pub(crate) fn read_folder(root: &Path, classes: Option<&[String]>) -> Result<Corpus, CorpusError> {
+/// A folder that cannot be listed, a class that is missing, named twice or has a comma in its name, and a class without a
+/// readable score.
+pub(crate) fn read_folder(root: &Path, classes: Option<&[String]>) -> Result<Corpus, Box<dyn Error>> {
     let found: Vec<String> = sorted_entries(root)?
         .into_iter()
         .filter(|path| path.is_dir())
         .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
         .filter(|name| !name.starts_with('.'))
         .collect();
+    let at = root.display();
     if found.is_empty() {
-        return Err(CorpusError::NoClasses { folder: root.to_owned() });
+        return Err(format!("{at} holds no folders: expected one folder of MIDI files for each class").into());
     }
-    let classes = classes.map_or_else(|| found.clone(), <[String]>::to_vec);
-    for (index, class) in classes.iter().enumerate() {
-        if !found.contains(class) {
-            return Err(CorpusError::MissingClass { folder: root.to_owned(), class: class.clone(), found });
-        }
-        if classes[..index].contains(class) {
-            return Err(CorpusError::RepeatedClass { class: class.clone() });
-        }
-        if class.contains(',') {
-            return Err(CorpusError::CommaInName { folder: root.join(class) });
-        }
+    let classes = classes.unwrap_or(&found);
+    expect_each_once(classes, &found, |class| {
+        format!("{at} has no folder for the class \"{class}\"; the folders there are: {}", found.join(", "))
+    })?;
+    if let Some(class) = classes.iter().find(|class| class.contains(',')) {
+        let advice = "separates classes: rename it, or name others with --classes";
+        return Err(format!("{} has a comma in its name, which {advice}", root.join(class).display()).into());
     }
-    let names = classes.clone();
-    let mut corpus = Corpus { dataset: Dataset { classes, pieces: Vec::new() }, broken: Vec::new(), odd: Vec::new() };
-    for (class, name) in names.iter().enumerate() {
+    let mut corpus = Corpus::default();
+    for (class, name) in classes.iter().enumerate() {
         read_class(&root.join(name), class, &mut corpus)?;
     }
+    corpus.dataset.classes = classes.to_vec();
     Ok(corpus)
 }
 
 /// Adds a class's files to `corpus`.
-fn read_class(folder: &Path, class: usize, corpus: &mut Corpus) -> Result<(), CorpusError> {
+fn read_class(folder: &Path, class: usize, corpus: &mut Corpus) -> Result<(), Box<dyn Error>> {
     let (pieces_before, broken_before) = (corpus.dataset.pieces.len(), corpus.broken.len());
     for path in sorted_entries(folder)? {
         let is_midi =
@@ -161,21 +96,28 @@ fn read_class(folder: &Path, class: usize, corpus: &mut Corpus) -> Result<(), Co
         }
     }
     if corpus.dataset.pieces.len() == pieces_before {
-        let broken = corpus.broken.split_off(broken_before);
-        return Err(CorpusError::NothingReadable { folder: folder.to_owned(), broken });
+        let reasons = reasons(&corpus.broken[broken_before..]);
+        return Err(format!("{} has no readable score: {reasons}", folder.display()).into());
     }
     Ok(())
 }
 
-/// What a folder holds, sorted by name: the order in which a file system lists it differs from machine to machine.
-fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, CorpusError> {
-    let list = || -> io::Result<Vec<PathBuf>> {
-        let mut paths: Vec<PathBuf> =
-            fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
-        paths.sort();
-        Ok(paths)
-    };
-    list().map_err(|source| CorpusError::Unlistable { folder: folder.to_owned(), source })
+fn reasons(broken: &[BrokenFile]) -> String {
+    if broken.is_empty() {
+        return format!("no file in it ends in one of .{}", ENDINGS.join(", ."));
+    }
+    let told: Vec<String> = broken.iter().take(REASONS).map(ToString::to_string).collect();
+    let more = if broken.len() > REASONS { "; and so on" } else { "" };
+    format!("{} tried; {}{more}", broken.len(), told.join("; "))
+}
+
+/// What a folder holds, sorted by name: the order of a file system differs from machine to machine.
+fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    let mut paths: Vec<PathBuf> =
+        entries.map_err(|source: io::Error| format!("cannot list the folder {}: {source}", folder.display()))?;
+    paths.sort();
+    Ok(paths)
 }
 
 #[cfg(test)]
@@ -282,7 +224,7 @@ mod tests {
         let corpus = read_folder(root.path(), None).unwrap();
         assert_eq!(corpus.dataset.pieces.len(), 2);
         let odd = corpus.odd.iter().map(|(path, oddities)| (path.as_path(), oddities));
-        assert_eq!(midi::summary(odd), [format!("bytes behind the last track: 1 in {}", path.display())]);
+        assert_eq!(midi::summary(odd), [format!("bytes after the last track: 1 in {}", path.display())]);
     }
 
     #[test]

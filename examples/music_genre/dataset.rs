@@ -17,7 +17,7 @@ pub(crate) struct Piece {
 }
 
 /// Labelled pieces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dataset {
     /// The names of the C classes.
     pub(crate) classes: Vec<String>,
@@ -52,17 +52,9 @@ impl Dataset {
     ///
     /// A class that is not there, or is named twice.
     pub(crate) fn only(&self, classes: &[String]) -> Result<Dataset, String> {
-        for (index, class) in classes.iter().enumerate() {
-            if !self.classes.contains(class) {
-                return Err(format!(
-                    "there is no class \"{class}\"; the classes there are: {}",
-                    self.classes.join(", ")
-                ));
-            }
-            if classes[..index].contains(class) {
-                return Err(format!("the class \"{class}\" is asked for twice"));
-            }
-        }
+        expect_each_once(classes, &self.classes, |class| {
+            format!("there is no class \"{class}\"; the classes there are: {}", self.classes.join(", "))
+        })?;
         let place = |piece: &Piece| classes.iter().position(|class| *class == self.classes[piece.class]);
         let kept = |piece: &Piece| place(piece).map(|class| Piece { score: piece.score.clone(), class });
         Ok(Dataset { classes: classes.to_vec(), pieces: self.pieces.iter().filter_map(kept).collect() })
@@ -115,6 +107,23 @@ impl Dataset {
         };
         self.pieces.iter().enumerate().flat_map(cut).collect()
     }
+}
+
+/// Checks that each of `classes` is among those that there are, and is named once; `missing` says that one is not.
+pub(crate) fn expect_each_once(
+    classes: &[String],
+    among: &[String],
+    missing: impl Fn(&str) -> String,
+) -> Result<(), String> {
+    for (index, class) in classes.iter().enumerate() {
+        if !among.contains(class) {
+            return Err(missing(class));
+        }
+        if classes[..index].contains(class) {
+            return Err(format!("the class \"{class}\" is asked for twice"));
+        }
+    }
+    Ok(())
 }
 
 /// How many of each class go into the test part: proportional shares, made whole by largest remainders.

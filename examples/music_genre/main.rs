@@ -13,7 +13,6 @@ mod corpus;
 mod dataset;
 mod evaluate;
 mod files;
-mod footprint;
 mod memory;
 mod midi;
 mod model;
@@ -84,7 +83,7 @@ fn compare(arguments: &Arguments, shards: &Shards<f32>, out: &mut dyn Write) -> 
     for &kind in &kinds {
         let recipe = Recipe::new(kind, arguments);
         let sizes = recipe.sizes(train.classes.len());
-        footprint::require_for_training(kind, sizes, &recipe, [&train, &test], arguments.threads)?;
+        memory::require_for_training(kind, sizes, &recipe, [&train, &test], arguments.threads)?;
     }
     let mut pictures = Pictures::new(&test);
     let mut results = vec![("baseline", baseline::baseline(&train, &test)?)];

@@ -38,16 +38,6 @@ pub(crate) enum ReadOut {
     Mean,
 }
 
-impl ReadOut {
-    /// The name on the command line and in checkpoints.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            ReadOut::Last => "last",
-            ReadOut::Mean => "mean",
-        }
-    }
-}
-
 /// A cell of any of the three kinds.
 #[derive(Clone, Debug)]
 pub(crate) enum AnyCell<P> {

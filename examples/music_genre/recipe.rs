@@ -1,5 +1,7 @@
 //! How a network is trained: one recipe for composed scores and one for real ones.
 
+use rewind_rnn::optim::schedule::{cosine, warm_up};
+
 use crate::arguments::Arguments;
 use crate::model::{CellKind, ReadOut, Sizes};
 use crate::score::Encoding;
@@ -76,10 +78,7 @@ impl Recipe {
     }
 
     /// The learning rate of step `step` of `steps`.
-    pub(crate) fn rate_at(&self, step: usize, steps: usize) -> f64 {
-        const WARM_UP: usize = 20;
-        let rising = ((step + 1) as f64 / WARM_UP as f64).min(1.0);
-        let falling = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps.max(1) as f64).cos());
-        self.rate * rising * falling
+    pub(crate) fn rate_at(&self, step: u64, steps: u64) -> f64 {
+        self.rate * warm_up(step, 20) * cosine(step, steps)
     }
 }

@@ -10,8 +10,7 @@ use rewind_rnn::checkpoint::{self, CheckpointError, Metadata};
 
 use crate::arguments::MAX_HIDDEN;
 use crate::dataset::Dataset;
-use crate::footprint::require_for_testing;
-use crate::memory::MemoryError;
+use crate::memory::{MemoryError, require_for_testing};
 use crate::model::{CellKind, Classifier, ReadOut, Sizes};
 use crate::score::Encoding;
 use crate::scores::Source;
@@ -28,6 +27,11 @@ pub(crate) struct Saved {
     pub(crate) classes: Vec<String>,
     /// What it was trained and tested on; files of earlier versions do not tell.
     pub(crate) source: Option<Source>,
+}
+
+/// The name on the command line, which [`Saved::load`] reads again.
+fn name(setting: impl ValueEnum) -> String {
+    setting.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
 }
 
 /// Why a file is no network for these scores.
@@ -47,15 +51,14 @@ impl Saved {
     /// Writes parameters and settings.
     pub(crate) fn save(&self, path: &Path) -> Result<(), SavedError> {
         let [inputs, hidden] = [self.encoding.width(), self.model.readout.weight.shape()[0]].map(|n| n.to_string());
-        let encoding = self.encoding.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
         let mut metadata: Metadata = [
-            ("cell", self.kind.name().to_owned()),
+            ("cell", name(self.kind)),
             ("classes", self.classes.join(",")),
-            ("encoding", encoding),
+            ("encoding", name(self.encoding)),
             ("hidden", hidden),
             ("inputs", inputs),
             ("max_steps", self.max_steps.to_string()),
-            ("read_out", self.model.read_out.name().to_owned()),
+            ("read_out", name(self.model.read_out)),
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into();

@@ -76,8 +76,8 @@ pub(crate) fn train(
     let mut optimizer = AdamW::new(0.0).weight_decay(recipe.weight_decay);
     let mut curve = LearningCurve { name: name.to_owned(), ..LearningCurve::default() };
     let (mut excerpts, mut classes) = draw(train, recipe, &mut rng);
-    let batches_an_epoch = excerpts.len().div_ceil(recipe.batch);
-    let mut progress = Progress::new(name, recipe.epochs as u64, batches_an_epoch as u64);
+    let batches_an_epoch = excerpts.len().div_ceil(recipe.batch) as u64;
+    let mut progress = Progress::new(name, recipe.epochs as u64, batches_an_epoch);
     let mut step = 0;
     for epoch in 1..=recipe.epochs {
         let lengths: Vec<_> = excerpts.iter().map(|x| x.shape()[0]).collect();
@@ -92,7 +92,7 @@ pub(crate) fn train(
             loss += f64::from(batch_loss * count);
             right += batch_right;
             clip::clip_norm(&mut gradients, CLIP)?;
-            optimizer.set_learning_rate(recipe.rate_at(step, recipe.epochs * batches_an_epoch));
+            optimizer.set_learning_rate(recipe.rate_at(step, recipe.epochs as u64 * batches_an_epoch));
             optimizer.step(model, &gradients)?;
             step += 1;
             progress.batch();

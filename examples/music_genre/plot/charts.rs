@@ -50,7 +50,7 @@ pub(crate) fn learning_curves(path: &Path, note: &str, curves: &[LearningCurve])
 fn panel(area: &Area<'_>, name: &str, top: f64, models: &[(&[f64], &[f64])]) -> Drawn {
     let epochs = models.iter().map(|(train, test)| train.len().max(test.len())).max().unwrap_or(0).max(1);
     let x = Axis::whole(0.0, epochs as f64, 10);
-    let mut chart = axes(area, ("epoch", x), (name, Axis::fractions(0.0, top, 6)))?;
+    let mut chart = axes(area, ("epoch", x), (name, Axis::fractions(0.0, top, 8)))?;
     for (index, (train, _)) in models.iter().enumerate() {
         series(&mut chart, train, 1, light(colour(index)).stroke_width(2), Sample::Dashed)?;
     }
@@ -148,7 +148,7 @@ pub(crate) fn probabilities(
             classes.iter().enumerate().map(|(c, class)| (shortened(class, 20), colour(c), Sample::Solid)).collect();
         let body = headed(area, &title, note, &legend)?;
         let x = ("time step (sixteenth notes)", Axis::whole(1.0, steps as f64, 10));
-        let mut chart = axes(&body, x, ("probability", Axis::fractions(0.0, 1.0, 6)))?;
+        let mut chart = axes(&body, x, ("probability", Axis::fractions(0.0, 1.0, 8)))?;
         let mut first = 1;
         for (number, excerpt) in excerpts.iter().enumerate() {
             if number > 0 {

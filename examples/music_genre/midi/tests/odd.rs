@@ -247,7 +247,7 @@ fn a_summary_has_a_line_for_each_kind() {
         [
             "real-time byte: 4 in 2 files, among them a.mid",
             "system-common message: 2 in b.mid",
-            "running status behind a meta event or a system message: 2 in b.mid",
+            "running status after a meta event or a system message: 2 in b.mid",
         ]
     );
 }
