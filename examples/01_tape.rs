@@ -16,10 +16,10 @@ fn main() {
     let n = a + b;
     let o = n.tanh(); // the neuron: o = tanh(x1·w1 + x2·w2 + b)
     let e = o - 1.0; // it should say 1 ...
-    let loss = e * e; // ... and this is how far off it is
+    let loss = e * e; // ... and this is its error
 
-    // Reading the tape backwards gives the cotangent of every node: d loss / d node, how much the loss would rise
-    // if this one number were a little larger.
+    // Reading the tape backwards gives the cotangent of every node, d loss / d node: how much the loss rises when this
+    // value alone rises a little.
     let names = ["x1", "x2", "w1", "w2", "b", "a1", "a2", "a", "n", "o", "e", "loss"];
     let vars = [x1, x2, w1, w2, b, a1, a2, a, n, o, e, loss];
     let cotangents = loss.backward_to(&vars);
@@ -38,10 +38,10 @@ fn main() {
     }
 
     println!();
-    println!("Read the cotangents from the bottom up: the loss has 1, and every op hands its own on to its inputs.");
+    println!("Read the cotangents from the bottom up: the loss has 1, and every op sends terms to its inputs.");
     println!("  e is an input of the loss twice, so two terms e·1 add up: 2·e = {:.4}", 2.0 * e.value().item());
     println!("  tanh multiplies by its slope 1 - o²:              n has {:.4}", cotangents.get(n).item());
-    println!("  a sum hands it on unchanged:                      b has {:.4}", cotangents.get(b).item());
+    println!("  a sum sends it on unchanged:                      b has {:.4}", cotangents.get(b).item());
     println!("  a product multiplies by the other factor, x1 = 2: w1 has {:.4}", cotangents.get(w1).item());
 
     // A small step against the gradient lowers the error.

@@ -8,14 +8,14 @@ use crate::midi::MAX_STEPS;
 use crate::model::{CellKind, ReadOut};
 use crate::score::Encoding;
 
-/// An LSTM of this size has 67 million weights: a minute a batch on two cores, which is no longer an experiment.
+/// An LSTM of this size has 67 million weights, and a batch takes a minute on two cores.
 pub(crate) const MAX_HIDDEN: u64 = 4096;
 /// Weeks of training, on any scores.
 const MAX_EPOCHS: u64 = 1_000_000;
-/// More than the cores of any machine that this is for. What a system starts may be less; that is an error of its own.
+/// More than the cores of most machines. If the system starts fewer threads, that is a separate error.
 const MAX_THREADS: u64 = 256;
 
-/// Tells the genre of scores by their notes: recurrent networks beside a baseline that only counts pitch classes.
+/// Classifies scores by genre, from their notes alone: recurrent networks, and a baseline that only counts pitch classes.
 ///
 /// Without --data it composes 500 scores in three styles, trains on 400 and tests on 100. With --data it reads MIDI files
 /// from one folder a class, two classes at least.
@@ -28,29 +28,29 @@ pub(crate) struct Arguments {
     /// Test on these scores; without it, on a fifth of those of --data.
     #[arg(long, value_name = "DIR")]
     pub(crate) test: Option<PathBuf>,
-    /// The classes to tell apart, separated by commas; without it, all that there are. Of the composed scores: blues, rock,
-    /// classical; with --data, the folders there.
+    /// The classes, separated by commas; all by default. Of the composed scores: blues, rock, classical; with --data, the
+    /// folders there.
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     pub(crate) classes: Option<Vec<String>>,
-    /// The cell; without it, all three are trained.
+    /// The cell; all three by default.
     #[arg(long, value_enum)]
     pub(crate) cell: Option<CellKind>,
     /// Units of the cell, 4096 at most: weights and work grow with the square of it.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = up_to(MAX_HIDDEN))]
     pub(crate) hidden: usize,
-    /// Times that training goes through the scores, a million at most.
+    /// Passes over the training scores, a million at most.
     #[arg(long, value_name = "N", value_parser = up_to(MAX_EPOCHS))]
     pub(crate) epochs: Option<usize>,
-    /// What all random choices follow from; 1 without it, and with --load the seed of the saved run.
+    /// The seed of all random choices; 1 by default, and with --load that of the saved run.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Threads, 256 at most; they change no figure. Training a batch takes two, testing as many as there are.
+    /// Threads, 256 at most; they change no result. Training uses two of them, testing all.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = up_to(MAX_THREADS))]
     pub(crate) threads: usize,
     /// Longer scores are cut into excerpts of at most this many sixteenth notes; no score has more than 65536.
     #[arg(long, value_name = "N", value_parser = up_to(u64::from(MAX_STEPS)))]
     pub(crate) max_steps: Option<usize>,
-    /// What the network is told about a time step; `detailed` by default with --data, `pitch-classes` without.
+    /// What the network reads at a time step; `detailed` by default with --data, `pitch-classes` without.
     #[arg(long, value_enum)]
     pub(crate) input: Option<Encoding>,
     /// What the answer is read from; `mean` by default with --data, `last` without.
@@ -59,15 +59,15 @@ pub(crate) struct Arguments {
     /// Save the trained network (one cell only).
     #[arg(long, value_name = "FILE", requires = "cell", conflicts_with = "load")]
     pub(crate) save: Option<PathBuf>,
-    /// Load a network that was saved, and test it without training: on the scores that it was tested on when it was
-    /// trained, or on those of --data, --test or --seed.
+    /// Load a saved network and test it without training: on the test part of its own run, or on the scores of --data, --test
+    /// or --seed.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["cell", "epochs", "input", "read_out", "hidden", "max_steps"])]
     pub(crate) load: Option<PathBuf>,
-    /// Say what these MIDI files are, with the probability of each class, by a network that was saved; how it changes
-    /// over time goes into a table and a picture for each.
+    /// Classify these MIDI files with a saved network: print the probability of each class, and write a table and a picture
+    /// of how it changes over time.
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "load", conflicts_with_all = ["data", "test", "seed", "write_midi"])]
     pub(crate) classify: Vec<PathBuf>,
-    /// Where pictures and tables go.
+    /// The folder for pictures and tables.
     #[arg(long, value_name = "DIR", default_value = "target/music_genre")]
     pub(crate) out: PathBuf,
     /// Write the composed scores as MIDI files, to listen to: one folder for each class, as --data reads them.

@@ -1,5 +1,4 @@
-//! What single files are, by a network that was saved: the probability of each class, for the whole score and as it
-//! changes over time.
+//! Classifies single files with a saved network: the probability of each class, for the whole score and over time.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -44,7 +43,7 @@ pub(crate) fn classify(
             say(format!("odd, but read: {line}"));
         }
         let score = reading.score;
-        // Of what class it is, is the question: the answer does not depend on what stands here.
+        // The class is the question; the answer does not depend on this one.
         let pieces = vec![Piece { score: score.clone(), class: 0 }];
         let data = Dataset { classes: saved.classes.clone(), pieces };
         saved.require_memory(&data, *threads)?;

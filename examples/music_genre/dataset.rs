@@ -1,5 +1,5 @@
-//! Pieces with their classes: dividing them into a training and a test part, cutting them into excerpts, and putting
-//! what is said about excerpts together to what is said about pieces.
+//! Pieces with their classes: dividing them into a training and a test part, cutting them into excerpts, and averaging over
+//! the excerpts of a piece.
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -109,7 +109,7 @@ impl Dataset {
     }
 }
 
-/// Checks that each of `classes` is among those that there are, and is named once; `missing` says that one is not.
+/// Checks that each of `classes` is one of `among` and is named once. `missing` is the message for one that is not.
 pub(crate) fn expect_each_once(
     classes: &[String],
     among: &[String],
@@ -139,9 +139,9 @@ fn test_quotas(counts: &[usize], test_count: usize) -> Vec<usize> {
     quotas
 }
 
-/// What is said about pieces, from what is said about their excerpts: the mean of the rows that belong to a piece.
+/// For each piece the mean of the rows of its excerpts.
 ///
-/// `excerpt_rows` is `[E, C]` row-major, the probabilities of the classes for each excerpt; `pieces` is `[E]`, the piece
+/// `excerpt_rows` is `[E, C]` row-major, the log-probabilities of the classes for each excerpt; `pieces` is `[E]`, the piece
 /// that each excerpt is from. The result is `[piece_count, C]`; a piece without excerpts has a row of zeros.
 ///
 /// # Panics
@@ -156,7 +156,7 @@ pub(crate) fn mean_over_excerpts(
 ) -> Vec<f32> {
     assert!(
         class_count > 0 && excerpt_rows.len() == pieces.len() * class_count,
-        "mean_over_excerpts: {} numbers are not {} excerpts of {class_count} classes",
+        "mean_over_excerpts: {} values are not {} excerpts of {class_count} classes",
         excerpt_rows.len(),
         pieces.len()
     );

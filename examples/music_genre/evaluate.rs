@@ -1,4 +1,4 @@
-//! Testing: a piece's class is that of the mean log-probability over its excerpts; and how the gradient fares in time.
+//! Testing: the answer for a piece is the geometric mean over its excerpts. Also the norms of the gradient over time.
 
 use rewind_autograd::{OnTape, Tape, Tensor};
 use rewind_rnn::Shards;
@@ -12,7 +12,7 @@ use crate::train::{Shard, best_classes, encoded, summed_loss};
 /// Excerpts that are tested at once.
 pub(crate) const BATCH: usize = 64;
 
-/// What a model says about the pieces of a data set.
+/// The answers of a model for the pieces of a data set.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
     /// `[N, C]`: for each piece the probability of each class.
@@ -41,7 +41,7 @@ impl Answers {
     }
 }
 
-/// What `model` says about the pieces of `data`, cut into excerpts of at most `max_steps`: a piece's probabilities are the
+/// The answers of `model` for the pieces of `data`, cut into excerpts of at most `max_steps`: a piece's probabilities are the
 /// geometric mean of those of its excerpts (the mean of their logarithms), normalised.
 pub(crate) fn answer(
     model: &Classifier<Tensor<f32>>,
@@ -77,7 +77,7 @@ pub(crate) fn answer(
     Ok(Answers { probabilities: means.softmax(1).value(), truth })
 }
 
-/// What a model says at one time step of a score.
+/// The answer of a model at one time step of a score.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Moment {
     /// The excerpt that the step is in, counted from 0.
@@ -86,7 +86,7 @@ pub(crate) struct Moment {
     pub(crate) probabilities: Vec<f32>,
 }
 
-/// What `model` says at every time step of a score, cut into excerpts as [`answer`] does; it begins anew with each.
+/// The answers of `model` at every time step of a score, cut into excerpts as [`answer`] does; it starts anew with each.
 pub(crate) fn over_time(
     model: &Classifier<Tensor<f32>>,
     score: &Score,
@@ -106,7 +106,7 @@ pub(crate) fn over_time(
 }
 
 /// ‖∂E/∂h_t‖ for every time step t of one piece, where E is the loss of the answer at the last step: what is left of the
-/// error when it has come back to step t.
+/// error at step t.
 pub(crate) fn gradient_norms(
     model: &Classifier<Tensor<f32>>,
     score: &Score,

@@ -1,7 +1,7 @@
-//! The genre of scores: which of three styles is this music in, from its notes alone?
+//! Classifies scores: which of three styles is this music in, from its notes alone?
 //!
-//! A score is a sequence of varying length, one vector for every sixteenth note; a recurrent network reads it and its
-//! last output (or the mean of all) answers. Beside it runs a baseline that only counts pitch classes.
+//! A score is a sequence of any length, one vector for each sixteenth note. A recurrent network reads it, and its last output
+//! (or the mean of all outputs) is the answer. A baseline only counts pitch classes.
 //!
 //! `cargo run --release --example music_genre` composes its own scores; `--data DIR` reads MIDI files.
 
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
 
 /// Does what the command line asks for; results go to `out`.
 fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
-    // What would stop the program after minutes of training stops it now.
+    // Whatever would stop the program after minutes of training stops it now.
     for file in arguments.save.iter().cloned().chain(pictures::files(&arguments.out)) {
         prepare_file(&file)?;
     }

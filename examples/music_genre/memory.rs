@@ -1,5 +1,5 @@
-//! Whether a run fits into memory, by an estimate from above, before it takes any: a failed allocation ends a program
-//! without a word of why.
+//! Whether a run fits into memory, by an upper estimate before it starts: a failed allocation ends a program without an
+//! explanation.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ const ADVICE: &str = "a smaller --hidden, --max-steps or --threads takes less";
 /// and what the matrix kernel packs.
 const COPIES: u64 = 12;
 
-/// Numbers that are kept for every unit, sequence and time step, the gradients' share included. Measured (the highest
+/// Values that are kept for every unit, sequence and time step, those of the gradients included. Measured (the highest
 /// resident size of runs with 64 to 512 units was 0.7 to 0.9 times the estimate) and rounded up.
 fn numbers_a_unit(kind: CellKind, read_out: ReadOut) -> u64 {
     let cell = match kind {
@@ -72,7 +72,7 @@ fn training_bytes(kind: CellKind, sizes: Sizes, recipe: &Recipe, [train, test]: 
     own + testing_bytes(kind, sizes, recipe.read_out, test, recipe.max_steps, threads)
 }
 
-/// Sees that there is memory to train a cell.
+/// Checks that there is memory to train a cell.
 pub(crate) fn require_for_training(
     kind: CellKind,
     sizes: Sizes,
@@ -84,7 +84,7 @@ pub(crate) fn require_for_training(
     require(&format!("training {} with {} units", kind.name(), sizes.hidden), bytes, ADVICE)
 }
 
-/// Sees that there is memory to test a network.
+/// Checks that there is memory to test a network.
 pub(crate) fn require_for_testing(
     kind: CellKind,
     sizes: Sizes,
@@ -107,11 +107,11 @@ pub(crate) struct MemoryError {
     advice: &'static str,
 }
 
-/// Sees that `needed` bytes are free for `what`; `advice` is what the user can do if they are not.
+/// Checks that `needed` bytes are free for `what`; `advice` is what the user can do if they are not.
 ///
 /// # Errors
 ///
-/// If the system or the limits of this process leave less, as far as they tell.
+/// If the system or the limits of this process leave less, as far as they are known.
 pub(crate) fn require(what: &str, needed: u64, advice: &'static str) -> Result<(), MemoryError> {
     require_of(free(), what, needed, advice)
 }
@@ -123,8 +123,8 @@ fn require_of(free: u64, what: &str, needed: u64, advice: &'static str) -> Resul
     Err(MemoryError { what: what.to_owned(), needed, free, advice })
 }
 
-/// The bytes that can still be taken: the least of what the system has free, of what the process's group is allowed, and
-/// of its address space. `u64::MAX` where the system tells none of them.
+/// The bytes that can still be allocated: the least of the system's free memory, the limit of the process's group, and that
+/// of its address space. `u64::MAX` where none of them is known.
 fn free() -> u64 {
     let read = |path: &str| fs::read_to_string(path).ok();
     let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
@@ -187,7 +187,7 @@ mod tests {
         let data = Dataset { classes: vec![], pieces: vec![piece(10), piece(130), piece(0)] };
         assert_eq!(extent(&data, 50), [50, 4, 140]);
         let sizes = Sizes { inputs: 12, hidden: 8, classes: 2 };
-        // Of a tanh cell: 8 (12 + 8 + 2) + 9 2 parameters; 3 numbers a unit, 8 units, 50 steps, 4 excerpts; 140 rows twice.
+        // Of a tanh cell: 8 (12 + 8 + 2) + 9 2 parameters; 3 values a unit, 8 units, 50 steps, 4 excerpts; 140 rows twice.
         let expected = 4 * (194 + 3 * 8 * 50 * 4 + 2 * 140 * 12);
         assert_eq!(testing_bytes(CellKind::Tanh, sizes, ReadOut::Last, &data, 50, 2), expected);
     }

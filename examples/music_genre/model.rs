@@ -1,4 +1,4 @@
-//! The classifier: one recurrent cell of a kind that is chosen at run time, and a read-out.
+//! The classifier: a recurrent cell of a kind that is chosen at run time, and a linear layer.
 
 use clap::ValueEnum;
 use rand::Rng;
@@ -138,7 +138,7 @@ parameters! {
 /// The sizes of a classifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sizes {
-    /// I, numbers a time step.
+    /// I, values a time step.
     pub(crate) inputs: usize,
     /// H, units.
     pub(crate) hidden: usize,
@@ -181,7 +181,7 @@ impl<'t> Classifier<Var<'t, f32>> {
         let seen = match self.read_out {
             ReadOut::Last => unrolled.last_output(),
             ReadOut::Mean => {
-                // Outputs behind the end of a sequence are 0 and add nothing.
+                // Outputs after the end of a sequence are 0 and add nothing.
                 let outputs: Vec<_> = (0..unrolled.states.len()).map(|t| unrolled.output(t)).collect();
                 let shares = Tensor::from_fn(&[lengths.len(), 1], |b| 1.0 / lengths[b] as f32);
                 stack(&outputs, 0).sum_axis(0) * x.tape().constant(shares)

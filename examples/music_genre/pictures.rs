@@ -1,4 +1,4 @@
-//! The pictures of a run: what goes into them, and where they are drawn.
+//! The pictures of a run: their data and their files.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

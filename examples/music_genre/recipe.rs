@@ -18,7 +18,7 @@ pub(crate) struct Recipe {
     pub(crate) rate: f64,
     /// The decay of AdamW.
     pub(crate) weight_decay: f64,
-    /// What input weights are multiplied with at the start.
+    /// The factor of the initial input weights.
     pub(crate) gain: f32,
     /// The longest excerpt, in steps.
     pub(crate) max_steps: usize,
@@ -29,7 +29,7 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// The recipe for a cell, with what the command line says otherwise.
+    /// The recipe for a cell, with the settings of the command line.
     pub(crate) fn new(kind: CellKind, arguments: &Arguments) -> Recipe {
         let recipe = if arguments.data.is_some() { Recipe::real(kind) } else { Recipe::composed(kind) };
         Recipe {
@@ -42,7 +42,7 @@ impl Recipe {
         }
     }
 
-    /// The sizes of a network that tells so many classes apart.
+    /// The sizes of a network for so many classes.
     pub(crate) fn sizes(&self, classes: usize) -> Sizes {
         Sizes { inputs: self.encoding.width(), hidden: self.hidden, classes }
     }

@@ -1,4 +1,4 @@
-//! A trained network on disk: its parameters, and the settings without which they mean nothing.
+//! A trained network in a file: its parameters and settings.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ pub(crate) struct Saved {
     pub(crate) max_steps: usize,
     /// The names of the C classes.
     pub(crate) classes: Vec<String>,
-    /// What it was trained and tested on; files of earlier versions do not tell.
+    /// What it was trained and tested on; files of earlier versions do not say.
     pub(crate) source: Option<Source>,
 }
 
@@ -39,7 +39,7 @@ fn name(setting: impl ValueEnum) -> String {
 pub(crate) enum SavedError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A setting that is missing or that nobody knows.
+    /// A setting that is missing or unknown.
     #[error("{file} was not saved by this program: its setting \"{key}\" is {found}")]
     Setting { file: String, key: &'static str, found: String },
     /// Other classes.
@@ -72,14 +72,14 @@ impl Saved {
         Ok(checkpoint::save(path, &self.model, &metadata)?)
     }
 
-    /// Sees that there is memory to test it.
+    /// Checks that there is memory to test it.
     pub(crate) fn require_memory(&self, data: &Dataset, threads: usize) -> Result<(), MemoryError> {
         let hidden = self.model.readout.weight.shape()[0];
         let sizes = Sizes { inputs: self.encoding.width(), hidden, classes: self.classes.len() };
         require_for_testing(self.kind, sizes, self.model.read_out, data, self.max_steps, threads)
     }
 
-    /// Sees that the network tells `classes` apart.
+    /// Checks that the network was trained for `classes`.
     pub(crate) fn expect_classes(&self, path: &Path, classes: &[String]) -> Result<(), SavedError> {
         if self.classes == classes {
             return Ok(());

@@ -26,14 +26,14 @@ impl Note {
     }
 }
 
-/// What a network is told about a time step.
+/// What a network reads at a time step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Encoding {
-    /// 12 numbers: entry p is 1 if any note of pitch class p sounds (0 = C, 1 = C sharp, and so on to 11 = B), else 0.
+    /// 12 values: entry p is 1 if any note of pitch class p sounds (0 = C, 1 = C sharp, and so on to 11 = B), else 0.
     #[default]
-    #[value(help = "12 numbers a step: which pitch classes sound")]
+    #[value(help = "12 values a step: which pitch classes sound")]
     PitchClasses,
-    /// [`Encoding::PitchClasses`] and what it hides. 32 numbers:
+    /// [`Encoding::PitchClasses`] and what it hides. 32 values:
     ///
     /// | entries | meaning |
     /// |---|---|
@@ -45,12 +45,12 @@ pub(crate) enum Encoding {
     /// | 29 | mean velocity of the notes that begin, divided by 127; 0 if none does |
     /// | 30 | where notes begin: log2(1 + steps since notes last began) / 4; 0 elsewhere and the first time |
     /// | 31 | where notes begin: the share of their pitches that also began the last time; 0 elsewhere |
-    #[value(help = "32 numbers a step: also which pitch classes begin, how densely, in what register and how loudly")]
+    #[value(help = "32 values a step: also which pitch classes begin, how densely, in what register and how loudly")]
     Detailed,
 }
 
 impl Encoding {
-    /// How many numbers describe one step.
+    /// How many values describe one step.
     pub(crate) fn width(self) -> usize {
         match self {
             Encoding::PitchClasses => 12,
@@ -68,7 +68,7 @@ pub(crate) struct Score {
 }
 
 impl Score {
-    /// A score of `steps` steps. Notes are sorted; what lies beyond `steps` is cut off, a length of 0 becomes 1, and
+    /// A score of `steps` steps. Notes are sorted; what is beyond `steps` is cut off, a length of 0 becomes 1, and
     /// pitch and velocity are clipped to 127.
     pub(crate) fn new(name: impl Into<String>, steps: u32, notes: Vec<Note>) -> Score {
         let mut notes: Vec<Note> = notes
@@ -228,8 +228,7 @@ impl Score {
     }
 
     /// The score cut into excerpts of at most `max_steps`. A score that is short enough stays whole; any other is cut
-    /// into few parts that are nearly equally long, so that no crumb is left at the end: the shortest has at least a
-    /// third of `max_steps`. Borders lie on bar lines, unless `max_steps` is under two bars. A score of no steps has no
+    /// into few parts of nearly equal length, so that none is short: the shortest has at least a third of `max_steps`. Borders lie on bar lines, unless `max_steps` is under two bars. A score of no steps has no
     /// excerpts.
     ///
     /// # Panics

@@ -53,7 +53,7 @@ impl Source {
     }
 
     /// What a loaded network is tested on: what the command line names, or else what the network was tested on when it
-    /// was trained. Says which.
+    /// was trained. Reports which.
     pub(crate) fn for_loaded(arguments: &Arguments, path: &Path, saved: &Saved) -> Source {
         let (named, network) = (Source::named(arguments), path.display());
         let is_named = named.data.is_some() || named.test.is_some();
@@ -140,7 +140,7 @@ impl Source {
     }
 }
 
-/// Reads a folder, and says which files were left out, and what was odd in others.
+/// Reads a folder, and reports which files were left out and what was odd in others.
 fn read_folder(folder: &Path, classes: Option<&[String]>) -> Result<Dataset, Box<dyn Error>> {
     let corpus = corpus::read_folder(folder, classes)?;
     for file in &corpus.broken {

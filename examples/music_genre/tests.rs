@@ -141,7 +141,7 @@ fn wrong_input_is_named() {
 #[test]
 fn the_help_is_plain_text() {
     let help = Arguments::command().render_long_help().to_string();
-    assert!(help.contains("32 numbers a step: also which pitch classes begin"), "{help}");
+    assert!(help.contains("32 values a step: also which pitch classes begin"), "{help}");
     for raw in ["[`", "`]", "| entries", "numbers:"] {
         assert!(!help.contains(raw), "{raw} in\n{help}");
     }

@@ -1,4 +1,4 @@
-//! Training: excerpts drawn and transposed at random, batches of similar lengths, shards on threads, clipped AdamW.
+//! Training: excerpts drawn and transposed at random, batches of similar lengths, shards on threads, AdamW with clipping.
 
 use std::error::Error;
 
@@ -18,7 +18,7 @@ use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::score::{Encoding, Score};
 
-/// Parts of a batch that are computed side by side. Fixed, so that the number of threads changes no figure.
+/// Parts of a batch that are computed at the same time. Fixed, so that the number of threads changes no result.
 const SHARDS: usize = 2;
 
 /// The joint norm that gradients are clipped to.
@@ -62,8 +62,8 @@ fn draw(data: &Dataset, recipe: &Recipe, rng: &mut ChaCha8Rng) -> (Vec<Tensor<f3
     (excerpts, classes)
 }
 
-/// Trains `model` on `train`, and tests it on `test` after every epoch, for the learning curves; nothing is chosen by
-/// what the test says.
+/// Trains `model` on `train`. After every epoch it is tested on `test`, for the learning curves only: no choice depends on the
+/// test.
 pub(crate) fn train(
     name: &str,
     model: &mut Classifier<Tensor<f32>>,
@@ -136,7 +136,7 @@ pub(crate) fn summed_loss<'t>(logits: Var<'t, f32>, classes: &[usize]) -> Var<'t
     cross_entropy(logits, classes, settings).expect("every class is one of the data set's")
 }
 
-/// The class with the largest number of every row of `[B, C]`, the first of equal ones.
+/// The class with the largest value of every row of `[B, C]`, the first of equal ones.
 pub(crate) fn best_classes(rows: &Tensor<f32>) -> Vec<usize> {
     let classes = rows.shape()[1];
     rows.to_vec()

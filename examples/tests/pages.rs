@@ -18,7 +18,7 @@ fn rust_blocks(page: &str) -> Vec<Vec<&str>> {
     blocks
 }
 
-/// Every Rust block of `page` must be a run of whole lines of `example`, one behind the other in its order. Returns how
+/// Every Rust block of `page` must be a run of whole lines of `example`, one after the other in its order. Returns how
 /// many lines were compared, or the first block that is not.
 fn compare(page: &str, example: &str) -> Result<usize, String> {
     let example: Vec<_> = example.lines().collect();

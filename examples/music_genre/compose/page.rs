@@ -1,4 +1,4 @@
-//! The sheet that a style writes on: notes in a key, and the choices of chance.
+//! The page that a style writes on: notes in a key, and random choices.
 
 use rand::rngs::ChaCha8Rng;
 use rand::seq::IndexedRandom;
@@ -6,7 +6,7 @@ use rand::{Rng, RngExt};
 
 use crate::score::{Note, STEPS_PER_BAR, Score};
 
-/// Which parts play. Drawn in the same way for every style, so that their number tells nothing.
+/// Which parts play. Drawn in the same way for every style, so that their number gives no hint.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ensemble {
     pub(super) bass: bool,
@@ -66,7 +66,7 @@ impl Page {
         self.rng.random_range(low..=high)
     }
 
-    /// Writes a note; `pitch` is in semitones above the tonic in the part's register. What lies beyond the end of the
+    /// Writes a note; `pitch` is in semitones above the tonic in the part's register. What is beyond the end of the
     /// page is cut off.
     pub(super) fn play(&mut self, part: Part, onset: u32, duration: u32, pitch: i32) {
         let pitch = part as i32 + self.key + pitch;

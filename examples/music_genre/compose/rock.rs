@@ -59,7 +59,7 @@ pub(super) fn write(page: &mut Page) {
         let now = harmony[bar as usize % 4];
         let next = harmony[(bar as usize + 1) % 4];
         let root = low(now.root);
-        // The riff stands for the chords in some sections of four bars.
+        // The riff replaces the chords in some sections of four bars.
         if bar % 8 < riffing {
             let from = if moves_along { root } else { 0 };
             let part = if page.ensemble.chords { Part::Chords } else { Part::Bass };

@@ -1,5 +1,4 @@
-//! The words that the three styles share: chords, scales, the subdivision of the beat. Pitches are counted in
-//! semitones above the tonic.
+//! What the three styles share: chords, scales, and how a beat is divided. Pitches are in semitones above the tonic.
 
 /// The kind of a chord, as semitones above its root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +58,7 @@ impl Chord {
         self.root + degree(self.shape(), index)
     }
 
-    /// The interval of the chord's third, or of what stands for it.
+    /// The interval of the chord's third, or of the note in its place.
     pub(super) fn third(self) -> i32 {
         self.shape()[1]
     }

@@ -1,4 +1,4 @@
-//! A MIDI file taken apart into its header and its tracks, by what is there rather than by what is announced.
+//! Splits a MIDI file into its header and its tracks, by what is there rather than by what is announced.
 
 use super::MidiError;
 use super::events::{Event, Events};
@@ -13,7 +13,7 @@ const HEAD: usize = 8;
 pub(super) struct Parts<'a> {
     /// 0, 1 or 2.
     pub(super) format: u16,
-    /// The unit of time, as it stands in the header.
+    /// The unit of time, as in the header.
     pub(super) division: [u8; 2],
     /// The events of every track.
     pub(super) tracks: Vec<&'a [u8]>,
@@ -21,10 +21,10 @@ pub(super) struct Parts<'a> {
     pub(super) announced: usize,
 }
 
-/// Takes a file apart.
+/// Splits a file.
 ///
-/// Lengths and counts are believed where they lead to the next chunk. Where they do not, the events say where a track
-/// ends. A track whose events end with the file, before their end mark, is an error: the file was cut.
+/// Lengths and counts are trusted where they lead to the next chunk. Elsewhere the events show where a track ends. A track
+/// whose events end with the file, before their end mark, is an error: the file is truncated.
 pub(super) fn take_apart<'a>(bytes: &'a [u8], oddities: &mut Oddities) -> Result<Parts<'a>, MidiError> {
     let bytes = unwrap_riff(bytes);
     if !bytes.starts_with(HEADER) {
@@ -128,7 +128,7 @@ impl<'a> Chunks<'a> {
         at == self.bytes.len() || self.is_track(at) || self.foreign(at).is_some()
     }
 
-    /// The next chunk. Only where one `is_announced` is it looked for behind bytes that belong to none.
+    /// The next chunk. Bytes that belong to none are skipped only if another track `is_announced`.
     fn next(&mut self, is_announced: bool, oddities: &mut Oddities) -> Next<'a> {
         if self.is_track(self.at) {
             return self.track(oddities);
@@ -182,8 +182,7 @@ impl<'a> Chunks<'a> {
         Next::Track(&self.bytes[start..end])
     }
 
-    /// Where the events end that begin at `start`, whatever the length says: behind an end mark, or where an event would
-    /// have to begin with the letters of the next track.
+    /// Where the events that begin at `start` end, whatever the length says: after an end mark, or where the next track begins.
     fn end_of_events(&self, start: usize) -> Option<usize> {
         let mut events = Events::new(&self.bytes[start..]);
         loop {
@@ -199,7 +198,7 @@ impl<'a> Chunks<'a> {
     }
 }
 
-/// The offset behind the first end mark.
+/// The offset after the first end mark.
 fn end_mark(data: &[u8]) -> Option<usize> {
     let mut events = Events::new(data);
     while let Ok(Some((_, event))) = events.next(&mut Oddities::default()) {

@@ -1,4 +1,4 @@
-//! From the bytes of a MIDI file to a [`Score`]. The rules are told in the [parent module](super).
+//! From the bytes of a MIDI file to a [`Score`]. The [parent module](super) gives the rules.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -143,7 +143,7 @@ struct Track {
 }
 
 impl Track {
-    /// Reads the events of a track, or tells the offset of one that cannot be read.
+    /// Reads the events of a track, or returns the offset of one that cannot be read.
     fn read(data: &[u8], oddities: &mut Oddities) -> Result<Track, usize> {
         let end = end_of_music(data, oddities)?;
         let mut events = Events::new(&data[..end]);
@@ -173,7 +173,7 @@ impl Track {
             }
             Event::AllOff { channel } => {
                 self.all_off.push((channel, self.ticks));
-                // They stay held: a release of their own, before the key is struck again, says better how long they last.
+                // They stay held: if the key is released before it is struck again, that is where they end.
                 for (_, held) in self.held.range((channel, 0)..=(channel, 127)) {
                     for &index in held.iter().rev() {
                         let end = &mut self.notes[index].end;
@@ -189,8 +189,8 @@ impl Track {
     }
 }
 
-/// Where the events of a track end: at its last end mark. What comes behind an end mark counts only if it has one of its
-/// own; a track without any is read as a whole.
+/// Where the events of a track end: at its last end mark. What follows an end mark counts only if it has one of its
+/// own; a track without any is read to its last byte.
 fn end_of_music(data: &[u8], oddities: &mut Oddities) -> Result<usize, usize> {
     let mut events = Events::new(data);
     let mut last_mark = None;

@@ -1,7 +1,7 @@
-//! The events of a track, read as forgivingly as their bytes allow.
+//! The events of a track, read as leniently as their bytes allow.
 //!
-//! midly reads events too, and ends a track at the first that the standard does not know. Here every byte that other
-//! programs write between events is passed over and counted, so that no note behind it is lost.
+//! midly ends a track at the first event that the standard does not know. Here whatever other programs write between events
+//! is skipped and counted, so no later note is lost.
 
 use super::oddity::{Oddities, Oddity};
 
@@ -25,7 +25,7 @@ pub(super) struct Events<'a> {
     bytes: &'a [u8],
     at: usize,
     running: Option<u8>,
-    /// Whether something came since the last channel message that ends running status by the standard.
+    /// Whether something has come since the last channel message that ends running status by the standard.
     interrupted: bool,
 }
 

@@ -1,16 +1,16 @@
 //! Standard MIDI files, read into a [`Score`] and written from one.
 //!
-//! Reading is forgiving where music survives and strict where it does not:
+//! Reading is lenient where no note is in doubt, and strict elsewhere:
 //!
-//! - formats 0, 1 and 2; the tracks of format 2 are independent patterns and are laid one after the other;
+//! - formats 0, 1 and 2; the tracks of format 2 are independent patterns and follow one another;
 //! - a step is a sixteenth of the file's quarter note, so tempo changes do not matter; a file timed in SMPTE frames has
 //!   no quarter notes and is read as if played at 120 quarter notes a minute (a step is an eighth of a second);
 //! - both ends of a note are rounded to the nearest step, and a note lasts at least one;
 //! - a note-on of velocity 0 is a note-off; of two notes of one pitch and channel that overlap, the earlier one ends
 //!   first; a note without a release of its own ends at the next All Notes Off or All Sound Off of its channel; a note
 //!   that nothing ends lasts one step, for its length is unknown; the sustain pedal is ignored;
-//! - drums (channel 10) are left out;
-//! - what departs from the standard and leaves no doubt about the notes is read, and counted by kind: an [`oddity::Oddity`];
+//! - drums (channel 10) are ignored;
+//! - what departs from the standard and leaves no doubt about the notes is read, and counted as an [`oddity::Oddity`];
 //! - silence before the first note is dropped in whole bars;
 //! - a file that ends in the middle of a track, or has an event that cannot be read, is an error: half a piece would be
 //!   mistaken for a whole one.
@@ -48,7 +48,7 @@ pub(crate) struct Reading {
     pub(crate) oddities: Oddities,
 }
 
-/// Why a file is not a readable score. The messages do not name the file: whoever opened it does.
+/// Why a file is not a readable score. The messages do not name the file; the caller does.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MidiError {
     /// The file system refused.

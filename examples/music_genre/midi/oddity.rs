@@ -69,7 +69,7 @@ impl Oddities {
         self.0.iter().map(|(&oddity, &count)| (oddity, count))
     }
 
-    /// Whether the file is as the standard wants it.
+    /// Whether the file follows the standard.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -220,7 +220,7 @@ fn what_cannot_be_saved_is_told_before_training() {
     assert_eq!(told, format!("cannot write {at}: it is a folder; expected the name of a file"));
     fs::create_dir_all(place.at("pictures/confusion_gru.svg")).expect("the folder can be written");
     let told = error(&[&long[..], &[&place.at("net"), "--out", &place.at("pictures")]].concat());
-    assert!(told.starts_with("cannot write ") && told.contains("confusion_gru.png: it is a folder"), "{told}");
+    assert!(told.starts_with("cannot write ") && told.contains("confusion_gru.svg: it is a folder"), "{told}");
 }
 
 #[test]
