@@ -163,7 +163,10 @@ fn gradient<'t>(result: Var<'t>, u: [Var<'t>; 4]) -> [Var<'t>; 4] {
     u.map(|u| sum(&terms[u.at]).expect("every entry of U is used"))
 }
 
-/// The same with Rewind. A node is an array: U `[2, 2]` is one variable, and one matrix product uses it in a step.
+/// The same with Rewind, where a node is an array: U `[2, 2]` is one variable, and a step uses it in one matrix product.
+///
+/// What else makes it fast: first derivatives record nothing, the terms of a weight are summed in place, and the memory of
+/// one training step serves the next. `docs/architecture.md` has the details.
 fn unrolled_with_rewind(u: rewind::Var<'_, f64>) -> rewind::Var<'_, f64> {
     let tape = u.tape();
     let row = |values: &[f64]| tape.constant(rewind::Tensor::from_vec(values.to_vec(), &[1, values.len()]));

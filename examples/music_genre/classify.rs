@@ -8,10 +8,10 @@ use std::io::Write;
 use rewind_rnn::Shards;
 
 use crate::arguments::Arguments;
-use crate::corpus::BrokenFile;
 use crate::dataset::{Dataset, Piece};
 use crate::evaluate::{self, Moment};
 use crate::files::{prepare_file, write_whole};
+use crate::memory::require_for_testing;
 use crate::progress::say;
 use crate::saved::Saved;
 use crate::{midi, plot, unwritable_result};
@@ -34,7 +34,7 @@ pub(crate) fn classify(
         let reading = match midi::read_file(path) {
             Ok(reading) => reading,
             Err(reason) => {
-                say(format!("left out: {}", BrokenFile { path: path.clone(), reason }));
+                say(format!("left out: {} {reason}", path.display()));
                 left_out += 1;
                 continue;
             }
@@ -46,18 +46,18 @@ pub(crate) fn classify(
         // The class is the question; the answer does not depend on this one.
         let pieces = vec![Piece { score: score.clone(), class: 0 }];
         let data = Dataset { classes: saved.classes.clone(), pieces };
-        saved.require_memory(&data, *threads)?;
-        let answers = evaluate::answer(&saved.model, &data, saved.max_steps, saved.encoding, shards)?;
+        require_for_testing(saved.model.design, &data, *threads)?;
+        let answers = evaluate::answer(&saved.model, &data, shards)?;
         writeln!(out, "{}: {}", path.display(), told(&saved.classes, &answers.probabilities.to_vec()))
             .map_err(unwritable_result)?;
-        let moments = evaluate::over_time(&saved.model, &score, saved.max_steps, saved.encoding)?;
+        let moments = evaluate::over_time(&saved.model, &score)?;
         let name = unused(score.name(), &mut names);
         let [table, picture] = ["csv", "svg"].map(|ending| folder.join(format!("classify_{name}.{ending}")));
         for file in [&table, &picture] {
             prepare_file(file)?;
         }
         write_whole(&table, as_table(&saved.classes, &moments).as_bytes())?;
-        let note = format!("by {}; the network begins anew at every dashed line", saved.kind.name());
+        let note = format!("by {}; the network begins anew at every dashed line", saved.model.design.kind.name());
         let excerpts = moments.chunk_by(|a, b| a.excerpt == b.excerpt);
         let excerpts: Vec<Vec<_>> = excerpts.map(|part| part.iter().map(|m| &m.probabilities[..]).collect()).collect();
         plot::probabilities(&picture, score.name(), &note, &saved.classes, &excerpts)?;

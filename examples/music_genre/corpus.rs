@@ -1,13 +1,12 @@
 //! Real scores: a folder with one folder for each class, and the class's MIDI files in it.
 
 use std::error::Error;
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::dataset::{Dataset, Piece, expect_each_once};
-use crate::midi::{self, MidiError, Oddities, Reading};
+use crate::midi::{self, Oddities, Reading};
 
 /// The endings of the files that are read, in any case.
 const ENDINGS: [&str; 5] = ["mid", "midi", "smf", "kar", "rmi"];
@@ -15,26 +14,13 @@ const ENDINGS: [&str; 5] = ["mid", "midi", "smf", "kar", "rmi"];
 /// How many reasons an error message gives before it says "and so on".
 const REASONS: usize = 3;
 
-/// A file that was left out, and why. Displays as `path reason`.
-#[derive(Debug)]
-pub(crate) struct BrokenFile {
-    pub(crate) path: PathBuf,
-    pub(crate) reason: MidiError,
-}
-
-impl fmt::Display for BrokenFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.path.display(), self.reason)
-    }
-}
-
 /// What a folder holds.
 #[derive(Debug, Default)]
 pub(crate) struct Corpus {
     /// The scores, class by class, sorted by file name within a class.
     pub(crate) dataset: Dataset,
-    /// The files that could not be read.
-    pub(crate) broken: Vec<BrokenFile>,
+    /// The files that could not be read, and why.
+    pub(crate) broken: Vec<String>,
     /// What was odd in files that could.
     pub(crate) odd: Vec<(PathBuf, Oddities)>,
 }
@@ -92,7 +78,7 @@ fn read_class(folder: &Path, class: usize, corpus: &mut Corpus) -> Result<(), Bo
                     corpus.odd.push((path, oddities));
                 }
             }
-            Err(reason) => corpus.broken.push(BrokenFile { path, reason }),
+            Err(reason) => corpus.broken.push(format!("{} {reason}", path.display())),
         }
     }
     if corpus.dataset.pieces.len() == pieces_before {
@@ -102,13 +88,12 @@ fn read_class(folder: &Path, class: usize, corpus: &mut Corpus) -> Result<(), Bo
     Ok(())
 }
 
-fn reasons(broken: &[BrokenFile]) -> String {
+fn reasons(broken: &[String]) -> String {
     if broken.is_empty() {
         return format!("no file in it ends in one of .{}", ENDINGS.join(", ."));
     }
-    let told: Vec<String> = broken.iter().take(REASONS).map(ToString::to_string).collect();
     let more = if broken.len() > REASONS { "; and so on" } else { "" };
-    format!("{} tried; {}{more}", broken.len(), told.join("; "))
+    format!("{} tried; {}{more}", broken.len(), broken[..broken.len().min(REASONS)].join("; "))
 }
 
 /// What a folder holds, sorted by name: the order of a file system differs from machine to machine.
@@ -163,7 +148,6 @@ mod tests {
         assert_eq!(corpus.broken.len(), 1);
         assert!(
             corpus.broken[0]
-                .to_string()
                 .ends_with("x.mid is not a MIDI file: expected it to begin with \"MThd\", found \"lyrics\"")
         );
     }

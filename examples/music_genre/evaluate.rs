@@ -5,8 +5,8 @@ use rewind_rnn::Shards;
 use rewind_rnn::batch::BatchError;
 
 use crate::dataset::{Dataset, mean_over_excerpts};
-use crate::model::Classifier;
-use crate::score::{Encoding, Score};
+use crate::model::{Classifier, ReadOut};
+use crate::score::Score;
 use crate::train::{Shard, best_classes, encoded, summed_loss};
 
 /// Excerpts that are tested at once.
@@ -41,18 +41,16 @@ impl Answers {
     }
 }
 
-/// The answers of `model` for the pieces of `data`, cut into excerpts of at most `max_steps`: a piece's probabilities are the
-/// geometric mean of those of its excerpts (the mean of their logarithms), normalised.
+/// The answers of `model` for the pieces of `data`, cut into excerpts: a piece's probabilities are the geometric mean of those
+/// of its excerpts (the mean of their logarithms), normalised.
 pub(crate) fn answer(
     model: &Classifier<Tensor<f32>>,
     data: &Dataset,
-    max_steps: usize,
-    encoding: Encoding,
     shards: &Shards<f32>,
 ) -> Result<Answers, BatchError> {
-    let excerpts = data.excerpts(max_steps);
+    let excerpts = data.excerpts(model.design.max_steps);
     let classes = data.classes.len();
-    let rows: Vec<_> = excerpts.iter().map(|e| encoded(&e.score, encoding)).collect();
+    let rows: Vec<_> = excerpts.iter().map(|e| encoded(&e.score, model.design.encoding)).collect();
     let labels: Vec<_> = excerpts.iter().map(|e| e.class).collect();
     let pieces: Vec<_> = excerpts.iter().map(|e| e.piece).collect();
     let mut order: Vec<_> = (0..rows.len()).collect();
@@ -87,15 +85,10 @@ pub(crate) struct Moment {
 }
 
 /// The answers of `model` at every time step of a score, cut into excerpts as [`answer`] does; it starts anew with each.
-pub(crate) fn over_time(
-    model: &Classifier<Tensor<f32>>,
-    score: &Score,
-    max_steps: usize,
-    encoding: Encoding,
-) -> Result<Vec<Moment>, BatchError> {
+pub(crate) fn over_time(model: &Classifier<Tensor<f32>>, score: &Score) -> Result<Vec<Moment>, BatchError> {
     let mut moments = Vec::with_capacity(score.steps());
-    for (excerpt, part) in score.excerpts(max_steps).iter().enumerate() {
-        let shard = Shard::new(&[encoded(part, encoding)], &[0], &[0])?;
+    for (excerpt, part) in score.excerpts(model.design.max_steps).iter().enumerate() {
+        let shard = Shard::new(&[encoded(part, model.design.encoding)], &[0], &[0])?;
         let quiet = Tape::quiet();
         let logits = model.on(&quiet).over_time(quiet.constant(shard.batch.data().clone()));
         let (classes, rows) = (logits.shape()[1], logits.softmax(1).value().to_vec());
@@ -111,13 +104,12 @@ pub(crate) fn gradient_norms(
     model: &Classifier<Tensor<f32>>,
     score: &Score,
     class: usize,
-    encoding: Encoding,
 ) -> Result<Vec<f64>, BatchError> {
-    let shard = Shard::new(&[encoded(score, encoding)], &[class], &[0])?;
+    let shard = Shard::new(&[encoded(score, model.design.encoding)], &[class], &[0])?;
     let tape = Tape::new();
     let mut model = model.clone();
     // The question is how far back the error of the last answer reaches, whatever the model reads its answers from.
-    model.read_out = crate::model::ReadOut::Last;
+    model.design.read_out = ReadOut::Last;
     let (unrolled, logits) = model.on(&tape).forward(tape.constant(shard.batch.data().clone()), shard.batch.lengths());
     let hidden: Vec<_> = (0..unrolled.states.len()).map(|t| unrolled.output(t)).collect();
     let gradients = summed_loss(logits, &shard.classes).backward_to(&hidden);

@@ -81,9 +81,8 @@ fn compare(arguments: &Arguments, shards: &Shards<f32>, out: &mut dyn Write) -> 
     describe(&train, &test);
     let kinds = arguments.cell.map_or(CellKind::value_variants().to_vec(), |kind| vec![kind]);
     for &kind in &kinds {
-        let recipe = Recipe::new(kind, arguments);
-        let sizes = recipe.sizes(train.classes.len());
-        memory::require_for_training(kind, sizes, &recipe, [&train, &test], arguments.threads)?;
+        let recipe = Recipe::new(kind, train.classes.len(), arguments);
+        memory::require_for_training(&recipe, [&train, &test], arguments.threads)?;
     }
     let mut pictures = Pictures::new(&test);
     let mut results = vec![("baseline", baseline::baseline(&train, &test)?)];
@@ -93,7 +92,7 @@ fn compare(arguments: &Arguments, shards: &Shards<f32>, out: &mut dyn Write) -> 
             saved.save(path)?;
             say(format!("saved to {}", path.display()));
         }
-        pictures.add(kind.name(), Some(curve), &answers, &saved)?;
+        pictures.add(&saved.model, Some(curve), &answers)?;
         results.push((kind.name(), answers));
     }
     pictures.draw(&arguments.out)?;
@@ -121,12 +120,13 @@ fn use_loaded(
     let (train, test) = source.read(Some(&saved.classes), false)?;
     write_scores(arguments, &train, &test)?;
     describe(&Dataset { classes: train.classes.clone(), pieces: Vec::new() }, &test);
-    saved.require_memory(&test, arguments.threads)?;
-    let answers = evaluate::answer(&saved.model, &test, saved.max_steps, saved.encoding, shards)?;
+    let design = saved.model.design;
+    memory::require_for_testing(design, &test, arguments.threads)?;
+    let answers = evaluate::answer(&saved.model, &test, shards)?;
     let mut pictures = Pictures::new(&test);
-    pictures.add(saved.kind.name(), None, &answers, &saved)?;
+    pictures.add(&saved.model, None, &answers)?;
     pictures.draw(&arguments.out)?;
-    report(&[(saved.kind.name(), answers)], out)
+    report(&[(design.kind.name(), answers)], out)
 }
 
 fn write_scores(arguments: &Arguments, train: &Dataset, test: &Dataset) -> Result<(), WriteError> {
@@ -168,14 +168,11 @@ fn train_one(
     [train, test]: [&Dataset; 2],
     shards: &Shards<f32>,
 ) -> Result<(Saved, LearningCurve, Answers), Box<dyn Error>> {
-    let recipe = Recipe::new(kind, arguments);
-    let sizes = recipe.sizes(train.classes.len());
+    let recipe = Recipe::new(kind, train.classes.len(), arguments);
     let source = Source::named(arguments);
     let mut rng = ChaCha8Rng::seed_from_u64(source.seed);
-    let mut model = Classifier::new(kind, sizes, recipe.gain, recipe.read_out, &mut rng);
+    let mut model = Classifier::new(recipe.design, recipe.gain, &mut rng);
     say(format!("{}: {} parameters", kind.name(), model.parameter_count()));
-    let (curve, answers) = train::train(kind.name(), &mut model, [train, test], &recipe, source.seed, shards)?;
-    let (encoding, max_steps) = (recipe.encoding, recipe.max_steps);
-    let saved = Saved { model, kind, encoding, max_steps, classes: train.classes.clone(), source: Some(source) };
-    Ok((saved, curve, answers))
+    let (curve, answers) = train::train(&mut model, [train, test], &recipe, source.seed, shards)?;
+    Ok((Saved { model, classes: train.classes.clone(), source: Some(source) }, curve, answers))
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::dataset::Dataset;
 use crate::evaluate::BATCH;
-use crate::model::{CellKind, ReadOut, Sizes};
+use crate::model::{CellKind, Design, ReadOut};
 use crate::recipe::Recipe;
 
 const FLOAT: u64 = size_of::<f32>() as u64;
@@ -19,23 +19,23 @@ const COPIES: u64 = 12;
 
 /// Values that are kept for every unit, sequence and time step, those of the gradients included. Measured (the highest
 /// resident size of runs with 64 to 512 units was 0.7 to 0.9 times the estimate) and rounded up.
-fn numbers_a_unit(kind: CellKind, read_out: ReadOut) -> u64 {
-    let cell = match kind {
+fn values_a_unit(design: Design) -> u64 {
+    let cell = match design.kind {
         CellKind::Tanh => 3,
         CellKind::Lstm => 15,
         CellKind::Gru => 14,
     };
-    cell + if read_out == ReadOut::Mean { 3 } else { 0 }
+    cell + if design.read_out == ReadOut::Mean { 3 } else { 0 }
 }
 
 /// The parameters of a classifier.
-fn parameters(kind: CellKind, Sizes { inputs, hidden, classes }: Sizes) -> u64 {
+fn parameters(Design { kind, hidden, classes, encoding, .. }: Design) -> u64 {
     let gates = match kind {
         CellKind::Tanh => 1,
         CellKind::Lstm => 4,
         CellKind::Gru => 3,
     };
-    let [inputs, hidden, classes] = [inputs, hidden, classes].map(|size| size as u64);
+    let [inputs, hidden, classes] = [encoding.width(), hidden, classes].map(|size| size as u64);
     // A GRU has two biases for each gate.
     gates * hidden * (inputs + hidden + 2) + (hidden + 1) * classes
 }
@@ -49,78 +49,45 @@ fn extent(data: &Dataset, max_steps: usize) -> [u64; 3] {
 }
 
 /// Bytes that testing takes at its peak. Batches of [`BATCH`] excerpts run on every thread.
-fn testing_bytes(
-    kind: CellKind,
-    sizes: Sizes,
-    read_out: ReadOut,
-    data: &Dataset,
-    max_steps: usize,
-    threads: usize,
-) -> u64 {
-    let [longest, count, total] = extent(data, max_steps);
+fn testing_bytes(design: Design, data: &Dataset, threads: usize) -> u64 {
+    let [longest, count, total] = extent(data, design.max_steps);
     let rows = count.min((BATCH * threads) as u64);
-    let kept = numbers_a_unit(kind, read_out) * sizes.hidden as u64 * longest * rows;
+    let kept = values_a_unit(design) * design.hidden as u64 * longest * rows;
     // Every excerpt is there twice, alone and in its batch.
-    FLOAT * (kept + 2 * total * sizes.inputs as u64 + parameters(kind, sizes))
+    FLOAT * (kept + 2 * total * design.encoding.width() as u64 + parameters(design))
 }
 
 /// Bytes that training takes at its peak, the test after every epoch included.
-fn training_bytes(kind: CellKind, sizes: Sizes, recipe: &Recipe, [train, test]: [&Dataset; 2], threads: usize) -> u64 {
-    let [longest, _, total] = extent(train, recipe.max_steps);
-    let kept = numbers_a_unit(kind, recipe.read_out) * sizes.hidden as u64 * longest * recipe.batch as u64;
-    let own = FLOAT * (COPIES * parameters(kind, sizes) + kept + total * sizes.inputs as u64);
-    own + testing_bytes(kind, sizes, recipe.read_out, test, recipe.max_steps, threads)
+fn training_bytes(&Recipe { design, batch, .. }: &Recipe, [train, test]: [&Dataset; 2], threads: usize) -> u64 {
+    let [longest, _, total] = extent(train, design.max_steps);
+    let kept = values_a_unit(design) * design.hidden as u64 * longest * batch as u64;
+    let own = FLOAT * (COPIES * parameters(design) + kept + total * design.encoding.width() as u64);
+    own + testing_bytes(design, test, threads)
 }
 
-/// Checks that there is memory to train a cell.
-pub(crate) fn require_for_training(
-    kind: CellKind,
-    sizes: Sizes,
-    recipe: &Recipe,
-    parts: [&Dataset; 2],
-    threads: usize,
-) -> Result<(), MemoryError> {
-    let bytes = training_bytes(kind, sizes, recipe, parts, threads);
-    require(&format!("training {} with {} units", kind.name(), sizes.hidden), bytes, ADVICE)
+/// Checks that there is memory to train a network.
+pub(crate) fn require_for_training(recipe: &Recipe, parts: [&Dataset; 2], threads: usize) -> Result<(), String> {
+    let Design { kind, hidden, .. } = recipe.design;
+    require(&format!("training {} with {hidden} units", kind.name()), training_bytes(recipe, parts, threads))
 }
 
 /// Checks that there is memory to test a network.
-pub(crate) fn require_for_testing(
-    kind: CellKind,
-    sizes: Sizes,
-    read_out: ReadOut,
-    data: &Dataset,
-    max_steps: usize,
-    threads: usize,
-) -> Result<(), MemoryError> {
-    let bytes = testing_bytes(kind, sizes, read_out, data, max_steps, threads);
-    require(&format!("testing {} with {} units", kind.name(), sizes.hidden), bytes, ADVICE)
+pub(crate) fn require_for_testing(design: Design, data: &Dataset, threads: usize) -> Result<(), String> {
+    let Design { kind, hidden, .. } = design;
+    require(&format!("testing {} with {hidden} units", kind.name()), testing_bytes(design, data, threads))
 }
 
-/// More memory than there is.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{what} takes about {} of memory, and {} are free; {advice}", size(*needed), size(*free))]
-pub(crate) struct MemoryError {
-    what: String,
-    needed: u64,
-    free: u64,
-    advice: &'static str,
+/// Checks that `needed` bytes are free for `what`, as far as the limits of the system and of this process are known.
+fn require(what: &str, needed: u64) -> Result<(), String> {
+    require_of(free(), what, needed)
 }
 
-/// Checks that `needed` bytes are free for `what`; `advice` is what the user can do if they are not.
-///
-/// # Errors
-///
-/// If the system or the limits of this process leave less, as far as they are known.
-pub(crate) fn require(what: &str, needed: u64, advice: &'static str) -> Result<(), MemoryError> {
-    require_of(free(), what, needed, advice)
-}
-
-fn require_of(free: u64, what: &str, needed: u64, advice: &'static str) -> Result<(), MemoryError> {
+fn require_of(free: u64, what: &str, needed: u64) -> Result<(), String> {
     if needed <= free {
         return Ok(());
     }
-    Err(MemoryError { what: what.to_owned(), needed, free, advice })
+    let [needed, free] = [needed, free].map(size);
+    Err(format!("{what} takes about {needed} of memory, and {free} are free; {ADVICE}"))
 }
 
 /// The bytes that can still be allocated: the least of the system's free memory, the limit of the process's group, and that
@@ -169,14 +136,19 @@ mod tests {
     use super::*;
     use crate::dataset::Piece;
     use crate::model::Classifier;
-    use crate::score::Score;
+    use crate::score::{Encoding, Score};
+
+    fn tanh(hidden: usize, classes: usize) -> Design {
+        let (encoding, read_out) = (Encoding::PitchClasses, ReadOut::Last);
+        Design { kind: CellKind::Tanh, hidden, classes, encoding, max_steps: 50, read_out }
+    }
 
     #[test]
     fn no_cell_has_more_parameters_than_are_counted() {
-        let sizes = Sizes { inputs: 12, hidden: 40, classes: 3 };
         for kind in [CellKind::Tanh, CellKind::Lstm, CellKind::Gru] {
-            let model = Classifier::new(kind, sizes, 1.0, ReadOut::Last, &mut ChaCha8Rng::seed_from_u64(0));
-            let (counted, real) = (parameters(kind, sizes), model.parameter_count() as u64);
+            let design = Design { kind, ..tanh(40, 3) };
+            let model = Classifier::new(design, 1.0, &mut ChaCha8Rng::seed_from_u64(0));
+            let (counted, real) = (parameters(design), model.parameter_count() as u64);
             assert!((real..=real * 21 / 20).contains(&counted), "{kind:?}: {counted} for {real}");
         }
     }
@@ -186,18 +158,18 @@ mod tests {
         let piece = |steps| Piece { score: Score::new("", steps, vec![]), class: 0 };
         let data = Dataset { classes: vec![], pieces: vec![piece(10), piece(130), piece(0)] };
         assert_eq!(extent(&data, 50), [50, 4, 140]);
-        let sizes = Sizes { inputs: 12, hidden: 8, classes: 2 };
         // Of a tanh cell: 8 (12 + 8 + 2) + 9 2 parameters; 3 values a unit, 8 units, 50 steps, 4 excerpts; 140 rows twice.
         let expected = 4 * (194 + 3 * 8 * 50 * 4 + 2 * 140 * 12);
-        assert_eq!(testing_bytes(CellKind::Tanh, sizes, ReadOut::Last, &data, 50, 2), expected);
+        assert_eq!(testing_bytes(tanh(8, 2), &data, 2), expected);
     }
 
     #[test]
     fn too_much_is_refused_with_both_numbers() {
-        assert_eq!(require_of(1 << 30, "training lstm", 1 << 30, "wait"), Ok(()));
+        assert_eq!(require_of(1 << 30, "training lstm", 1 << 30), Ok(()));
         assert_eq!(
-            require_of(300 << 20, "training lstm", 5 << 29, "lower --hidden").unwrap_err().to_string(),
-            "training lstm takes about 2.5 GiB of memory, and 300 MiB are free; lower --hidden"
+            require_of(300 << 20, "training lstm", 5 << 29).unwrap_err(),
+            "training lstm takes about 2.5 GiB of memory, and 300 MiB are free; \
+             a smaller --hidden, --max-steps or --threads takes less"
         );
     }
 
@@ -214,9 +186,9 @@ mod tests {
 
     #[test]
     fn no_machine_has_an_exbibyte_free_and_each_has_a_page() {
-        assert_eq!(require("nothing", 4096, ""), Ok(()));
+        assert_eq!(require("nothing", 4096), Ok(()));
         if cfg!(target_os = "linux") {
-            assert!(require("everything", 1 << 60, "").is_err());
+            assert!(require("everything", 1 << 60).is_err());
         }
     }
 }

@@ -7,6 +7,8 @@ use rewind_autograd::parameters::Path;
 use rewind_autograd::{Parameters, Tensor, Var, parameters};
 use rewind_rnn::{Cell, Gru, Linear, Lstm, LstmState, State, TanhRnn, Unroll, Unrolled};
 
+use crate::score::Encoding;
+
 /// The three cells of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CellKind {
@@ -129,30 +131,33 @@ parameters! {
     pub(crate) struct Classifier<P> {
         pub(crate) cell: AnyCell<P>,
         pub(crate) readout: Linear<P>,
-        /// What the answer is read from.
         #[setting]
-        pub(crate) read_out: ReadOut,
+        pub(crate) design: Design,
     }
 }
 
-/// The sizes of a classifier.
+/// What a classifier is: the shapes of its parameters, and how it reads a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    /// I, values a time step.
-    pub(crate) inputs: usize,
+pub(crate) struct Design {
+    pub(crate) kind: CellKind,
     /// H, units.
     pub(crate) hidden: usize,
     /// C, classes.
     pub(crate) classes: usize,
+    /// I, the values of a time step, is its width.
+    pub(crate) encoding: Encoding,
+    /// The longest excerpt that it reads, in steps.
+    pub(crate) max_steps: usize,
+    pub(crate) read_out: ReadOut,
 }
 
 impl Classifier<Tensor<f32>> {
     /// A new classifier. `gain` multiplies the input weights: a step of a score is mostly zeros, and with the usual
     /// initial values the cell would see next to nothing of it.
-    pub(crate) fn new(kind: CellKind, sizes: Sizes, gain: f32, read_out: ReadOut, rng: &mut impl Rng) -> Self {
-        let Sizes { inputs, hidden, classes } = sizes;
+    pub(crate) fn new(design: Design, gain: f32, rng: &mut impl Rng) -> Self {
+        let (inputs, hidden) = (design.encoding.width(), design.hidden);
         let louder = |weight: Tensor<f32>| weight.map(|w| w * gain);
-        let cell = match kind {
+        let cell = match design.kind {
             CellKind::Tanh => {
                 let cell = TanhRnn::new(inputs, hidden, rng);
                 AnyCell::Tanh(TanhRnn { weight_ih: louder(cell.weight_ih.clone()), ..cell })
@@ -166,7 +171,7 @@ impl Classifier<Tensor<f32>> {
                 AnyCell::Gru(Gru { weight_ih: louder(cell.weight_ih.clone()), ..cell })
             }
         };
-        Classifier { cell, readout: Linear::new(hidden, classes, rng), read_out }
+        Classifier { cell, readout: Linear::new(hidden, design.classes, rng), design }
     }
 }
 
@@ -178,7 +183,7 @@ impl<'t> Classifier<Var<'t, f32>> {
         lengths: &[usize],
     ) -> (Unrolled<'t, f32, AnyState<'t>>, Var<'t, f32>) {
         let unrolled = Unroll::new().lengths(lengths).run(&self.cell, x);
-        let seen = match self.read_out {
+        let seen = match self.design.read_out {
             ReadOut::Last => unrolled.last_output(),
             ReadOut::Mean => {
                 // Outputs after the end of a sequence are 0 and add nothing.
@@ -196,7 +201,7 @@ impl<'t> Classifier<Var<'t, f32>> {
     pub(crate) fn over_time(&self, x: Var<'t, f32>) -> Var<'t, f32> {
         let outputs = Unroll::new().run(&self.cell, x).outputs();
         let steps = outputs.shape()[0];
-        let seen = match self.read_out {
+        let seen = match self.design.read_out {
             ReadOut::Last => outputs,
             ReadOut::Mean => {
                 let shares = Tensor::from_fn(&[steps, 1, 1], |t| 1.0 / (t + 1) as f32);

@@ -4,13 +4,13 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use rewind_autograd::Tensor;
 
 use crate::dataset::{Dataset, Piece};
 use crate::evaluate::{self, Answers};
-use crate::model::CellKind;
+use crate::model::{CellKind, Classifier};
 use crate::plot::{self, Confusion, GradientNorms, LearningCurve};
 use crate::progress::say;
-use crate::saved::Saved;
 
 /// The longest piece whose gradient is drawn step by step, in steps.
 const GRADIENT_STEPS: usize = 256;
@@ -48,13 +48,12 @@ impl<'a> Pictures<'a> {
 
     pub(crate) fn add(
         &mut self,
-        name: &str,
+        model: &Classifier<Tensor<f32>>,
         curve: Option<LearningCurve>,
         answers: &Answers,
-        saved: &Saved,
     ) -> Result<(), Box<dyn Error>> {
-        let Piece { score, class } = &self.piece;
-        let norms = evaluate::gradient_norms(&saved.model, score, *class, saved.encoding)?;
+        let name = model.design.kind.name();
+        let norms = evaluate::gradient_norms(model, &self.piece.score, self.piece.class)?;
         self.norms.push(GradientNorms { name: name.to_owned(), norms });
         self.curves.extend(curve);
         let matrix = Confusion::new(self.test.classes.clone(), &answers.truth, &answers.classes());

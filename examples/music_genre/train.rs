@@ -50,12 +50,12 @@ pub(crate) fn encoded(score: &Score, encoding: Encoding) -> Tensor<f32> {
 fn draw(data: &Dataset, recipe: &Recipe, rng: &mut ChaCha8Rng) -> (Vec<Tensor<f32>>, Vec<usize>) {
     let (mut excerpts, mut classes) = (Vec::new(), Vec::new());
     for piece in &data.pieces {
-        let spare = piece.score.steps().saturating_sub(recipe.max_steps);
+        let spare = piece.score.steps().saturating_sub(recipe.design.max_steps);
         let count = if spare == 0 { 1 } else { recipe.excerpts };
         for _ in 0..count {
-            let window = piece.score.window(rng.random_range(0..=spare), recipe.max_steps);
+            let window = piece.score.window(rng.random_range(0..=spare), recipe.design.max_steps);
             let moved = window.transposed(rng.random_range(-5..=6));
-            excerpts.push(encoded(&moved, recipe.encoding));
+            excerpts.push(encoded(&moved, recipe.design.encoding));
             classes.push(piece.class);
         }
     }
@@ -65,13 +65,13 @@ fn draw(data: &Dataset, recipe: &Recipe, rng: &mut ChaCha8Rng) -> (Vec<Tensor<f3
 /// Trains `model` on `train`. After every epoch it is tested on `test`, for the learning curves only: no choice depends on the
 /// test.
 pub(crate) fn train(
-    name: &str,
     model: &mut Classifier<Tensor<f32>>,
     [train, test]: [&Dataset; 2],
     recipe: &Recipe,
     seed: u64,
     shards: &Shards<f32>,
 ) -> Result<(LearningCurve, Answers), Box<dyn Error>> {
+    let name = recipe.design.kind.name();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut optimizer = AdamW::new(0.0).weight_decay(recipe.weight_decay);
     let mut curve = LearningCurve { name: name.to_owned(), ..LearningCurve::default() };
@@ -98,7 +98,7 @@ pub(crate) fn train(
             progress.batch();
         }
         let (loss, accuracy) = (loss / excerpts.len() as f64, right as f64 / excerpts.len() as f64);
-        let answers = answer(model, test, recipe.max_steps, recipe.encoding, shards)?;
+        let answers = answer(model, test, shards)?;
         curve.train_loss.push(loss);
         curve.train_accuracy.push(accuracy);
         curve.test_loss.push(answers.loss());

@@ -51,10 +51,15 @@ pub(super) fn light(RGBColor(r, g, b): RGBColor) -> RGBColor {
 /// Draws a picture of [`WIDTH`] by `height` pixels and writes it to `path` as an SVG file, as a whole or not at all.
 pub(super) fn picture(path: &Path, height: u32, draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<(), WriteError> {
     let mut svg = String::new();
-    let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-    let drawn = area.fill(&WHITE).map_err(Into::into).and_then(|()| draw(&area)).and_then(|()| Ok(area.present()?));
-    drop(area);
-    drawn.map_err(|error| WriteError::file(path, io::Error::other(error)))?;
+    {
+        let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        let drawn = || -> Drawn {
+            area.fill(&WHITE)?;
+            draw(&area)?;
+            Ok(area.present()?)
+        };
+        drawn().map_err(|error| WriteError::file(path, io::Error::other(error)))?;
+    }
     // The names of files and classes may hold control characters, which XML cannot.
     svg.retain(|c| c == '\n' || !c.is_control());
     write_whole(path, svg.as_bytes())

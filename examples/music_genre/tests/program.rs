@@ -166,7 +166,7 @@ fn files_are_classified() {
     let shards = Shards::new(1).expect("a thread can be started");
     let ask = |score: &crate::score::Score| {
         let data = Dataset { classes: saved.classes.clone(), pieces: vec![Piece { score: score.clone(), class: 0 }] };
-        let said = answer(&saved.model, &data, saved.max_steps, saved.encoding, &shards).expect("the score is whole");
+        let said = answer(&saved.model, &data, &shards).expect("the score is whole");
         said.probabilities.to_vec()
     };
     let mut expected: Vec<_> = saved.classes.iter().zip(ask(&score)).collect();
@@ -177,10 +177,10 @@ fn files_are_classified() {
     assert_eq!(told, line.clone() + &line);
 
     // What is said at a step is what would be said had the excerpt ended there.
-    let moments = over_time(&saved.model, &score, saved.max_steps, saved.encoding).expect("the score is whole");
+    let moments = over_time(&saved.model, &score).expect("the score is whole");
     assert_eq!(moments.len(), score.steps());
     let mut step = 0;
-    for (number, excerpt) in score.excerpts(saved.max_steps).iter().enumerate() {
+    for (number, excerpt) in score.excerpts(saved.model.design.max_steps).iter().enumerate() {
         for length in 1..=excerpt.steps() {
             let expected = ask(&excerpt.window(0, length));
             assert_eq!(moments[step].excerpt, number);
