@@ -185,28 +185,21 @@ impl<'a> Chunks<'a> {
     /// Where the events that begin at `start` end, whatever the length says: after an end mark, or where the next track begins.
     fn end_of_events(&self, start: usize) -> Option<usize> {
         let mut events = Events::new(&self.bytes[start..]);
-        loop {
-            if self.is_track(start + events.at()) {
-                return Some(start + events.at());
-            }
-            match events.next(&mut Oddities::default()) {
-                Ok(Some((_, Event::EndOfTrack))) => return Some(start + events.at()),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return None,
+        while !self.is_track(start + events.at()) {
+            let (_, event) = events.next()?.ok()?;
+            if event == Event::EndOfTrack {
+                break;
             }
         }
+        Some(start + events.at())
     }
 }
 
 /// The offset after the first end mark.
 fn end_mark(data: &[u8]) -> Option<usize> {
     let mut events = Events::new(data);
-    while let Ok(Some((_, event))) = events.next(&mut Oddities::default()) {
-        if event == Event::EndOfTrack {
-            return Some(events.at());
-        }
-    }
-    None
+    events.by_ref().map_while(Result::ok).find(|&(_, event)| event == Event::EndOfTrack)?;
+    Some(events.at())
 }
 
 /// The MIDI file inside a RIFF file (`.rmi`); any other file as it is.

@@ -26,16 +26,15 @@ pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Reading, MidiError> {
     let (mut notes, mut all_off) = (Vec::new(), Vec::new());
     let mut offset = 0;
     for (index, data) in parts.tracks.iter().enumerate() {
-        let before = oddities.clone();
-        let track = match Track::read(data, &mut oddities) {
+        let track = match Track::read(data) {
             Ok(track) => track,
             Err(byte) if index < parts.announced => return Err(MidiError::BadEvent { track: index + 1, byte }),
             Err(_) => {
-                oddities = before;
                 oddities.add(Oddity::UnreadableExtraTrack);
                 continue;
             }
         };
+        oddities.extend(track.oddities);
         notes.extend(track.notes.into_iter().map(|note| note.later(offset)));
         if one_after_the_other {
             offset += track.ticks;
@@ -140,18 +139,21 @@ struct Track {
     held: BTreeMap<(u8, u8), VecDeque<usize>>,
     /// When all notes of a channel were ended: channel and tick.
     all_off: Vec<(u8, u64)>,
+    oddities: Oddities,
 }
 
 impl Track {
     /// Reads the events of a track, or returns the offset of one that cannot be read.
-    fn read(data: &[u8], oddities: &mut Oddities) -> Result<Track, usize> {
-        let end = end_of_music(data, oddities)?;
-        let mut events = Events::new(&data[..end]);
+    fn read(data: &[u8]) -> Result<Track, usize> {
         let mut track = Track::default();
-        while let Some((delta, event)) = events.next(oddities)? {
+        let end = end_of_music(data, &mut track.oddities)?;
+        let mut events = Events::new(&data[..end]);
+        for event in events.by_ref() {
+            let (delta, event) = event?;
             track.ticks += u64::from(delta);
             track.take(event);
         }
+        track.oddities.extend(events.oddities);
         Ok(track)
     }
 
@@ -193,19 +195,18 @@ impl Track {
 /// own; a track without any is read to its last byte.
 fn end_of_music(data: &[u8], oddities: &mut Oddities) -> Result<usize, usize> {
     let mut events = Events::new(data);
-    let mut last_mark = None;
-    let unreadable = loop {
-        match events.next(&mut Oddities::default()) {
-            Ok(Some((_, Event::EndOfTrack))) => {
+    let (mut last_mark, mut unreadable) = (None, None);
+    while let Some(event) = events.next() {
+        match event {
+            Ok((_, Event::EndOfTrack)) => {
                 if last_mark.replace(events.at()).is_some() {
                     oddities.add(Oddity::EventsAfterEndMark);
                 }
             }
-            Ok(Some(_)) => {}
-            Ok(None) => break None,
-            Err(byte) => break Some(byte),
+            Ok(_) => {}
+            Err(byte) => unreadable = Some(byte),
         }
-    };
+    }
     match (last_mark, unreadable) {
         (Some(end), _) => {
             if end < data.len() {

@@ -20,18 +20,37 @@ pub(super) enum Event {
     Other,
 }
 
-/// The events of a track, in order.
+/// The events of a track, in order: the ticks since the event before, and the event; or the offset at which an event should
+/// begin and none can be read. There is nothing after such an error.
 pub(super) struct Events<'a> {
     bytes: &'a [u8],
     at: usize,
     running: Option<u8>,
     /// Whether something has come since the last channel message that ends running status by the standard.
     interrupted: bool,
+    /// What was odd so far.
+    pub(super) oddities: Oddities,
+}
+
+impl Iterator for Events<'_> {
+    type Item = Result<(u32, Event), usize>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = self.at;
+        if start == self.bytes.len() {
+            return None;
+        }
+        let event = self.read().ok_or(start);
+        if event.is_err() {
+            self.at = self.bytes.len();
+        }
+        Some(event)
+    }
 }
 
 impl<'a> Events<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Events<'a> {
-        Events { bytes, at: 0, running: None, interrupted: false }
+        Events { bytes, at: 0, running: None, interrupted: false, oddities: Oddities::default() }
     }
 
     /// Where the next event begins.
@@ -39,20 +58,7 @@ impl<'a> Events<'a> {
         self.at
     }
 
-    /// The ticks since the event before and the next event; `None` at the end of the bytes.
-    ///
-    /// # Errors
-    ///
-    /// The offset at which an event should begin and none can be read. There is nothing to go on from then.
-    pub(super) fn next(&mut self, oddities: &mut Oddities) -> Result<Option<(u32, Event)>, usize> {
-        let start = self.at;
-        if start == self.bytes.len() {
-            return Ok(None);
-        }
-        self.read(oddities).map(Some).ok_or(start)
-    }
-
-    fn read(&mut self, oddities: &mut Oddities) -> Option<(u32, Event)> {
+    fn read(&mut self) -> Option<(u32, Event)> {
         let delta = self.number()?;
         let status = match *self.bytes.get(self.at)? {
             status @ 0x80.. => {
@@ -61,38 +67,38 @@ impl<'a> Events<'a> {
             }
             _ => {
                 if std::mem::take(&mut self.interrupted) {
-                    oddities.add(Oddity::RunningStatus);
+                    self.oddities.add(Oddity::RunningStatus);
                 }
                 self.running?
             }
         };
         let event = match status {
-            0xFF => self.meta(oddities)?,
-            0xF0 | 0xF7 => self.sysex(status, oddities)?,
+            0xFF => self.meta()?,
+            0xF0 | 0xF7 => self.sysex(status)?,
             0xF1..=0xF6 => {
-                oddities.add(Oddity::SystemCommon);
+                self.oddities.add(Oddity::SystemCommon);
                 // Quarter frame, song position, song select; F4 and F5 are undefined, F6 has no data.
                 self.take([1, 2, 1, 0, 0, 0][usize::from(status - 0xF1)])?;
                 Event::Other
             }
             0xF8..=0xFE => {
-                oddities.add(Oddity::RealTime);
+                self.oddities.add(Oddity::RealTime);
                 return Some((delta, Event::Other));
             }
             _ => {
                 self.running = Some(status);
                 self.interrupted = false;
-                return Some((delta, self.channel_message(status, oddities)?));
+                return Some((delta, self.channel_message(status)?));
             }
         };
         self.interrupted = true;
         Some((delta, event))
     }
 
-    fn channel_message(&mut self, status: u8, oddities: &mut Oddities) -> Option<Event> {
+    fn channel_message(&mut self, status: u8) -> Option<Event> {
         let is_short = matches!(status >> 4, 0xC | 0xD);
         let data = self.take(if is_short { 1 } else { 2 })?;
-        data.iter().filter(|&&byte| byte > 127).for_each(|_| oddities.add(Oddity::DataByte));
+        data.iter().filter(|&&byte| byte > 127).for_each(|_| self.oddities.add(Oddity::DataByte));
         let [first, second] = [0, 1].map(|i| data.get(i).map_or(0, |&byte| byte.min(127)));
         let channel = status & 0x0F;
         Some(match status >> 4 {
@@ -103,7 +109,7 @@ impl<'a> Events<'a> {
         })
     }
 
-    fn meta(&mut self, oddities: &mut Oddities) -> Option<Event> {
+    fn meta(&mut self) -> Option<Event> {
         let kind = self.take(1)?[0];
         let length = self.number()? as usize;
         let data = self.take(length)?;
@@ -118,7 +124,7 @@ impl<'a> Events<'a> {
             _ => true,
         };
         if !fits {
-            oddities.add(Oddity::MetaLength);
+            self.oddities.add(Oddity::MetaLength);
         }
         let exists = match (kind, data) {
             // The top bits of the hour say how many frames a second has.
@@ -130,21 +136,21 @@ impl<'a> Events<'a> {
             _ => true,
         };
         if !exists {
-            oddities.add(Oddity::MetaValue);
+            self.oddities.add(Oddity::MetaValue);
         }
         Some(if kind == 0x2F { Event::EndOfTrack } else { Event::Other })
     }
 
-    fn sysex(&mut self, status: u8, oddities: &mut Oddities) -> Option<Event> {
+    fn sysex(&mut self, status: u8) -> Option<Event> {
         let length = self.number()? as usize;
         match self.take(length) {
             Some(data) if status == 0xF7 && data.first().is_some_and(|byte| (0x80..0xF0).contains(byte)) => {
-                oddities.add(Oddity::EscapedMessage);
+                self.oddities.add(Oddity::EscapedMessage);
             }
             Some(_) => {}
             None => {
                 let end = self.bytes[self.at..].iter().position(|&byte| byte == 0xF7)?;
-                oddities.add(Oddity::SysexLength);
+                self.oddities.add(Oddity::SysexLength);
                 self.take(end + 1)?;
             }
         }

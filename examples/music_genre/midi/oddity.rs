@@ -64,6 +64,13 @@ impl Oddities {
         *self.0.entry(oddity).or_default() += 1;
     }
 
+    /// Adds what was met elsewhere.
+    pub(super) fn extend(&mut self, others: Oddities) {
+        for (oddity, count) in others.0 {
+            *self.0.entry(oddity).or_default() += count;
+        }
+    }
+
     /// The kinds that were met, and how often each.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Oddity, usize)> + '_ {
         self.0.iter().map(|(&oddity, &count)| (oddity, count))

@@ -223,7 +223,7 @@ proptest! {
         let data = bytes.len() - 22;
         let mut events = events::Events::new(&bytes[22..]);
         for theirs in &smf.tracks[0] {
-            let (delta, ours) = events.next(&mut Oddities::default()).unwrap().unwrap();
+            let (delta, ours) = events.next().unwrap().unwrap();
             prop_assert_eq!(delta, theirs.delta.as_int());
             let expected = match theirs.kind {
                 midly::TrackEventKind::Midi { channel, message: midly::MidiMessage::NoteOn { key, vel } } => {
