@@ -1,9 +1,9 @@
 //! The whole idea in a hundred lines: a tape of numbers, a rule for each input of an op, and a loop that reads the tape
 //! backwards.
 //!
-//! The engine needs only the standard library. It differentiates a tanh-RNN that is unrolled in time, shows what each time
-//! step adds to the gradient of a weight that all steps share, and takes second derivatives by the same rules. Rewind does
-//! the same with arrays, and must find the same values. `cargo run --example 00_engine`
+//! The engine needs only the standard library. It differentiates a tanh-RNN that is unrolled in time, shows what each
+//! time step adds to the gradient of a weight that all steps share, and takes second derivatives by the same rules.
+//! Rewind does the same with arrays, and must find the same values. `cargo run --example 00_engine`
 
 use std::array::from_fn;
 use std::cell::RefCell;
@@ -36,8 +36,8 @@ struct Var<'t> {
 
 /// What an op computes, and for each input x_i the rule of its derivative (a vector-Jacobian product, vjp).
 ///
-/// A rule gets the inputs x, the output y and the cotangent g = dL/dy, and returns g·∂y/∂x_i. It computes with variables,
-/// so what it computes is recorded, too, and can be differentiated again.
+/// A rule gets the inputs x, the output y and the cotangent g = dL/dy, and returns g·∂y/∂x_i. It computes with
+/// variables, so what it computes is recorded, too, and can be differentiated again.
 struct Op {
     value: fn(&[f64]) -> f64,
     rules: &'static [Rule],
@@ -78,8 +78,8 @@ impl<'t> Var<'t> {
         self.tape.apply(&TANH, &[self])
     }
 
-    /// Reads the tape backwards from L = `self`. The result has a list for each node: the terms of dL/d(node), one for each
-    /// use of the node, the last use first.
+    /// Reads the tape backwards from L = `self`. The result has a list for each node: the terms of dL/d(node), one for
+    /// each use of the node, the last use first.
     fn backward(self) -> Vec<Vec<Var<'t>>> {
         let tape = self.tape;
         let mut terms = vec![Vec::new(); self.at + 1];
@@ -163,10 +163,11 @@ fn gradient<'t>(result: Var<'t>, u: [Var<'t>; 4]) -> [Var<'t>; 4] {
     u.map(|u| sum(&terms[u.at]).expect("every entry of U is used"))
 }
 
-/// The same with Rewind, where a node is an array: U `[2, 2]` is one variable, and a step uses it in one matrix product.
+/// The same with Rewind, where a node is an array: U `[2, 2]` is one variable, and a step uses it in one matrix
+/// product.
 ///
-/// What else makes it fast: first derivatives record nothing, the terms of a weight are summed in place, and the memory of
-/// one training step serves the next. `docs/architecture.md` has the details.
+/// What else makes it fast: first derivatives record nothing, the terms of a weight are summed in place, and the memory
+/// of one training step serves the next. `docs/architecture.md` has the details.
 fn unrolled_with_rewind(u: rewind::Var<'_, f64>) -> rewind::Var<'_, f64> {
     let tape = u.tape();
     let row = |values: &[f64]| tape.constant(rewind::Tensor::from_vec(values.to_vec(), &[1, values.len()]));

@@ -15,10 +15,11 @@ const MAX_EPOCHS: u64 = 1_000_000;
 /// More than the cores of most machines. If the system starts fewer threads, that is a separate error.
 const MAX_THREADS: u64 = 256;
 
-/// Classifies scores by genre, from their notes alone: recurrent networks, and a baseline that only counts pitch classes.
+/// Classifies scores by genre, from their notes alone: recurrent networks, and a baseline that only counts pitch
+/// classes.
 ///
-/// Without --data it composes 500 scores in three styles, trains on 400 and tests on 100. With --data it reads MIDI files
-/// from one folder a class, two classes at least.
+/// Without --data it composes 500 scores in three styles, trains on 400 and tests on 100. With --data it reads MIDI
+/// files from one folder a class, two classes at least.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub(crate) struct Arguments {
@@ -28,8 +29,8 @@ pub(crate) struct Arguments {
     /// Test on these scores; without it, on a fifth of those of --data.
     #[arg(long, value_name = "DIR")]
     pub(crate) test: Option<PathBuf>,
-    /// The classes, separated by commas; all by default. Of the composed scores: blues, rock, classical; with --data, the
-    /// folders there.
+    /// The classes, separated by commas; all by default. Of the composed scores: blues, rock, classical; with --data,
+    /// the folders there.
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     pub(crate) classes: Option<Vec<String>>,
     /// The cell; all three by default.
@@ -59,12 +60,12 @@ pub(crate) struct Arguments {
     /// Save the trained network (one cell only).
     #[arg(long, value_name = "FILE", requires = "cell", conflicts_with = "load")]
     pub(crate) save: Option<PathBuf>,
-    /// Load a saved network and test it without training: on the test part of its own run, or on the scores of --data, --test
-    /// or --seed.
+    /// Load a saved network and test it without training: on the test part of its own run, or on the scores of --data,
+    /// --test or --seed.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["cell", "epochs", "input", "read_out", "hidden", "max_steps"])]
     pub(crate) load: Option<PathBuf>,
-    /// Classify these MIDI files with a saved network: print the probability of each class, and write a table and a picture
-    /// of how it changes over time.
+    /// Classify these MIDI files with a saved network: print the probability of each class, and write a table and a
+    /// picture of how it changes over time.
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "load", conflicts_with_all = ["data", "test", "seed", "write_midi"])]
     pub(crate) classify: Vec<PathBuf>,
     /// The folder for pictures and tables.

@@ -16,8 +16,8 @@ use crate::progress::say;
 use crate::saved::Saved;
 use crate::{midi, plot, unwritable_result};
 
-/// Writes a line for each file of `--classify` to `out`, the most probable class first, and into the folder `--out` a table and a picture of how
-/// the probabilities change from step to step.
+/// Writes a line for each file of `--classify` to `out`, the most probable class first, and into the folder `--out` a
+/// table and a picture of how the probabilities change from step to step.
 ///
 /// # Errors
 ///

@@ -28,13 +28,13 @@ pub(crate) struct Corpus {
 /// Reads a folder of class folders.
 ///
 /// `classes` names the folders to read, in the order of the classes; `None` reads all but hidden ones, sorted by name.
-/// Within a class, files with a MIDI ending are read in the order of their names; other files and folders are skipped. A
-/// broken file is named in [`Corpus::broken`].
+/// Within a class, files with a MIDI ending are read in the order of their names; other files and folders are skipped.
+/// A broken file is named in [`Corpus::broken`].
 ///
 /// # Errors
 ///
-/// A folder that cannot be listed, a class that is missing, named twice or has a comma in its name, and a class without a
-/// readable score.
+/// A folder that cannot be listed, a class that is missing, named twice or has a comma in its name, and a class without
+/// a readable score.
 pub(crate) fn read_folder(root: &Path, classes: Option<&[String]>) -> Result<Corpus, Box<dyn Error>> {
     let found: Vec<String> = sorted_entries(root)?
         .into_iter()

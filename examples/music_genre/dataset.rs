@@ -1,5 +1,5 @@
-//! Pieces with their classes: dividing them into a training and a test part, cutting them into excerpts, and averaging over
-//! the excerpts of a piece.
+//! Pieces with their classes: dividing them into a training and a test part, cutting them into excerpts, and averaging
+//! over the excerpts of a piece.
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -141,8 +141,8 @@ fn test_quotas(counts: &[usize], test_count: usize) -> Vec<usize> {
 
 /// For each piece the mean of the rows of its excerpts.
 ///
-/// `excerpt_rows` is `[E, C]` row-major, the log-probabilities of the classes for each excerpt; `pieces` is `[E]`, the piece
-/// that each excerpt is from. The result is `[piece_count, C]`; a piece without excerpts has a row of zeros.
+/// `excerpt_rows` is `[E, C]` row-major, the log-probabilities of the classes for each excerpt; `pieces` is `[E]`, the
+/// piece that each excerpt is from. The result is `[piece_count, C]`; a piece without excerpts has a row of zeros.
 ///
 /// # Panics
 ///

@@ -41,8 +41,8 @@ impl Answers {
     }
 }
 
-/// The answers of `model` for the pieces of `data`, cut into excerpts: a piece's probabilities are the geometric mean of those
-/// of its excerpts (the mean of their logarithms), normalised.
+/// The answers of `model` for the pieces of `data`, cut into excerpts: a piece's probabilities are the geometric mean
+/// of those of its excerpts (the mean of their logarithms), normalised.
 pub(crate) fn answer(
     model: &Classifier<Tensor<f32>>,
     data: &Dataset,
@@ -84,7 +84,8 @@ pub(crate) struct Moment {
     pub(crate) probabilities: Vec<f32>,
 }
 
-/// The answers of `model` at every time step of a score, cut into excerpts as [`answer`] does; it starts anew with each.
+/// The answers of `model` at every time step of a score, cut into excerpts as [`answer`] does; it starts anew with
+/// each.
 pub(crate) fn over_time(model: &Classifier<Tensor<f32>>, score: &Score) -> Result<Vec<Moment>, BatchError> {
     let mut moments = Vec::with_capacity(score.steps());
     for (excerpt, part) in score.excerpts(model.design.max_steps).iter().enumerate() {
@@ -98,8 +99,8 @@ pub(crate) fn over_time(model: &Classifier<Tensor<f32>>, score: &Score) -> Resul
     Ok(moments)
 }
 
-/// ‖∂E/∂h_t‖ for every time step t of one piece, where E is the loss of the answer at the last step: what is left of the
-/// error at step t.
+/// ‖∂E/∂h_t‖ for every time step t of one piece, where E is the loss of the answer at the last step: what is left of
+/// the error at step t.
 pub(crate) fn gradient_norms(
     model: &Classifier<Tensor<f32>>,
     score: &Score,

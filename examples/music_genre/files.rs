@@ -1,5 +1,5 @@
-//! Writing files: whether a place can be written is checked before any work is done, and a file replaces another only when
-//! it is whole.
+//! Writing files: whether a place can be written is checked before any work is done, and a file replaces another only
+//! when it is whole.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -75,7 +75,8 @@ pub(crate) fn expect_empty(folder: &Path) -> Result<(), WriteError> {
 ///
 /// # Errors
 ///
-/// If no file can be created in the folder, `path` is a folder, or its name leaves no room for that of a temporary file.
+/// If no file can be created in the folder, `path` is a folder, or its name leaves no room for that of a temporary
+/// file.
 pub(crate) fn prepare_file(path: &Path) -> Result<(), WriteError> {
     if path.is_dir() {
         let source = io::Error::new(io::ErrorKind::IsADirectory, "it is a folder; expected the name of a file");

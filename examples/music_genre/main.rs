@@ -1,7 +1,7 @@
 //! Classifies scores: which of three styles is this music in, from its notes alone?
 //!
-//! A score is a sequence of any length, one vector for each sixteenth note. A recurrent network reads it, and its last output
-//! (or the mean of all outputs) is the answer. A baseline only counts pitch classes.
+//! A score is a sequence of any length, one vector for each sixteenth note. A recurrent network reads it, and its last
+//! output (or the mean of all outputs) is the answer. A baseline only counts pitch classes.
 //!
 //! `cargo run --release --example music_genre` composes its own scores; `--data DIR` reads MIDI files.
 

@@ -13,8 +13,8 @@ const FLOAT: u64 = size_of::<f32>() as u64;
 /// What the user can do about it.
 const ADVICE: &str = "a smaller --hidden, --max-steps or --threads takes less";
 
-/// Copies of the parameters at the peak of training: themselves, two moments, the gradients of the two parts of a batch,
-/// and what the matrix kernel packs.
+/// Copies of the parameters at the peak of training: themselves, two moments, the gradients of the two parts of a
+/// batch, and what the matrix kernel packs.
 const COPIES: u64 = 12;
 
 /// Values that are kept for every unit, sequence and time step, those of the gradients included. Measured (the highest
@@ -90,8 +90,8 @@ fn require_of(free: u64, what: &str, needed: u64) -> Result<(), String> {
     Err(format!("{what} takes about {needed} of memory, and {free} are free; {ADVICE}"))
 }
 
-/// The bytes that can still be allocated: the least of the system's free memory, the limit of the process's group, and that
-/// of its address space. `u64::MAX` where none of them is known.
+/// The bytes that can still be allocated: the least of the system's free memory, the limit of the process's group, and
+/// that of its address space. `u64::MAX` where none of them is known.
 fn free() -> u64 {
     let read = |path: &str| fs::read_to_string(path).ok();
     let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
@@ -158,7 +158,8 @@ mod tests {
         let piece = |steps| Piece { score: Score::new("", steps, vec![]), class: 0 };
         let data = Dataset { classes: vec![], pieces: vec![piece(10), piece(130), piece(0)] };
         assert_eq!(extent(&data, 50), [50, 4, 140]);
-        // Of a tanh cell: 8 (12 + 8 + 2) + 9 2 parameters; 3 values a unit, 8 units, 50 steps, 4 excerpts; 140 rows twice.
+        // Of a tanh cell: 8 (12 + 8 + 2) + 9 2 parameters; 3 values a unit, 8 units, 50 steps, 4 excerpts; 140 rows
+        // twice.
         let expected = 4 * (194 + 3 * 8 * 50 * 4 + 2 * 140 * 12);
         assert_eq!(testing_bytes(tanh(8, 2), &data, 2), expected);
     }

@@ -196,8 +196,8 @@ impl<'t> Classifier<Var<'t, f32>> {
         (unrolled, logits)
     }
 
-    /// The logits `[T, C]` that [`Classifier::forward`] would give for one sequence `[T, 1, I]`, had it ended at each of its
-    /// time steps.
+    /// The logits `[T, C]` that [`Classifier::forward`] would give for one sequence `[T, 1, I]`, had it ended at each
+    /// of its time steps.
     pub(crate) fn over_time(&self, x: Var<'t, f32>) -> Var<'t, f32> {
         let outputs = Unroll::new().run(&self.cell, x).outputs();
         let steps = outputs.shape()[0];

@@ -1,5 +1,5 @@
-//! The progress of training: a bar with epoch, loss, accuracy and the time left, or plain lines where there is no terminal.
-//! Both go to the standard error stream, so that the standard output holds results only.
+//! The progress of training: a bar with epoch, loss, accuracy and the time left, or plain lines where there is no
+//! terminal. Both go to the standard error stream, so that the standard output holds results only.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};

@@ -228,8 +228,8 @@ impl Score {
     }
 
     /// The score cut into excerpts of at most `max_steps`. A score that is short enough stays whole; any other is cut
-    /// into few parts of nearly equal length, so that none is short: the shortest has at least a third of `max_steps`. Borders lie on bar lines, unless `max_steps` is under two bars. A score of no steps has no
-    /// excerpts.
+    /// into few parts of nearly equal length, so that none is short: the shortest has at least a third of `max_steps`.
+    /// Borders lie on bar lines, unless `max_steps` is under two bars. A score of no steps has no excerpts.
     ///
     /// # Panics
     ///

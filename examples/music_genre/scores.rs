@@ -91,8 +91,8 @@ impl Source {
         Source { data: whole(&self.data), test: whole(&self.test), seed: self.seed }
     }
 
-    /// The training part and the test part, of these classes or all. For testing alone, the training part is empty where
-    /// it need not be read.
+    /// The training part and the test part, of these classes or all. For testing alone, the training part is empty
+    /// where it need not be read.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! Training: excerpts drawn and transposed at random, batches of similar lengths, shards on threads, AdamW with clipping.
+//! Training: excerpts drawn and transposed at random, batches of similar lengths, shards on threads, AdamW with
+//! clipping.
 
 use std::error::Error;
 
@@ -62,8 +63,8 @@ fn draw(data: &Dataset, recipe: &Recipe, rng: &mut ChaCha8Rng) -> (Vec<Tensor<f3
     (excerpts, classes)
 }
 
-/// Trains `model` on `train`. After every epoch it is tested on `test`, for the learning curves only: no choice depends on the
-/// test.
+/// Trains `model` on `train`. After every epoch it is tested on `test`, for the learning curves only: no choice depends
+/// on the test.
 pub(crate) fn train(
     model: &mut Classifier<Tensor<f32>>,
     [train, test]: [&Dataset; 2],

@@ -1,11 +1,11 @@
 //! Scores in three styles, composed by rule and chance: the default data of the example, which needs no files.
 //!
-//! A score has 16 to 200 steps, starts at the beginning of its form, and is in any of the twelve keys. Counting pitch classes
-//! should say little, so the same parts play in all styles, in the same registers, and the styles borrow from each other:
-//! there are minor blues and jazz blues with leading tones, classical pieces in minor and with secondary dominants, rock in
-//! major, Mixolydian and Aeolian; a few blues are straight, a few rock pieces shuffle, and a few classical ones are dotted.
-//! What separates the styles is order: how the beat is divided, whether notes repeat or circle through a chord, and which
-//! chord follows which.
+//! A score has 16 to 200 steps, starts at the beginning of its form, and is in any of the twelve keys. Counting pitch
+//! classes should say little, so the same parts play in all styles, in the same registers, and the styles borrow from
+//! each other: there are minor blues and jazz blues with leading tones, classical pieces in minor and with secondary
+//! dominants, rock in major, Mixolydian and Aeolian; a few blues are straight, a few rock pieces shuffle, and a few
+//! classical ones are dotted. What separates the styles is order: how the beat is divided, whether notes repeat or
+//! circle through a chord, and which chord follows which.
 
 mod blues;
 mod classical;

@@ -23,8 +23,8 @@ pub(super) struct Parts<'a> {
 
 /// Splits a file.
 ///
-/// Lengths and counts are trusted where they lead to the next chunk. Elsewhere the events show where a track ends. A track
-/// whose events end with the file, before their end mark, is an error: the file is truncated.
+/// Lengths and counts are trusted where they lead to the next chunk. Elsewhere the events show where a track ends. A
+/// track whose events end with the file, before their end mark, is an error: the file is truncated.
 pub(super) fn take_apart<'a>(bytes: &'a [u8], oddities: &mut Oddities) -> Result<Parts<'a>, MidiError> {
     let bytes = unwrap_riff(bytes);
     if !bytes.starts_with(HEADER) {
@@ -182,7 +182,8 @@ impl<'a> Chunks<'a> {
         Next::Track(&self.bytes[start..end])
     }
 
-    /// Where the events that begin at `start` end, whatever the length says: after an end mark, or where the next track begins.
+    /// Where the events that begin at `start` end, whatever the length says: after an end mark, or where the next track
+    /// begins.
     fn end_of_events(&self, start: usize) -> Option<usize> {
         let mut events = Events::new(&self.bytes[start..]);
         while !self.is_track(start + events.at()) {

@@ -161,7 +161,8 @@ impl Track {
         match event {
             Event::NoteOn { channel, pitch, velocity } if channel != DRUMS => {
                 let held = self.held.entry((channel, pitch)).or_default();
-                // What All Notes Off has ended no longer waits for a release. It ends all that are held, so these come first.
+                // What All Notes Off has ended no longer waits for a release. It ends all that are held, so these come
+                // first.
                 while held.front().is_some_and(|&index| self.notes[index].end.is_some()) {
                     held.pop_front();
                 }

@@ -1,7 +1,7 @@
 //! The events of a track, read as leniently as their bytes allow.
 //!
-//! midly ends a track at the first event that the standard does not know. Here whatever other programs write between events
-//! is skipped and counted, so no later note is lost.
+//! midly ends a track at the first event that the standard does not know. Here whatever other programs write between
+//! events is skipped and counted, so no later note is lost.
 
 use super::oddity::{Oddities, Oddity};
 
@@ -12,7 +12,8 @@ pub(super) enum Event {
     NoteOn { channel: u8, pitch: u8, velocity: u8 },
     /// A key is released: a note-off, or a note-on of velocity 0.
     NoteOff { channel: u8, pitch: u8 },
-    /// All notes of a channel end: controllers 120 (All Sound Off), 123 (All Notes Off), and 124 to 127, which imply it.
+    /// All notes of a channel end: controllers 120 (All Sound Off), 123 (All Notes Off), and 124 to 127, which imply
+    /// it.
     AllOff { channel: u8 },
     /// The end mark.
     EndOfTrack,
@@ -20,8 +21,8 @@ pub(super) enum Event {
     Other,
 }
 
-/// The events of a track, in order: the ticks since the event before, and the event; or the offset at which an event should
-/// begin and none can be read. There is nothing after such an error.
+/// The events of a track, in order: the ticks since the event before, and the event; or the offset at which an event
+/// should begin and none can be read. There is nothing after such an error.
 pub(super) struct Events<'a> {
     bytes: &'a [u8],
     at: usize,

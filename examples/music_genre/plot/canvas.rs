@@ -150,7 +150,8 @@ impl Axis {
         Axis { write, ..self }
     }
 
-    /// Ticks are 1, 2 or 5 times a power of ten apart, 10^`finest` at least. Those of plotters may lie between whole numbers.
+    /// Ticks are 1, 2 or 5 times a power of ten apart, 10^`finest` at least. Those of plotters may lie between whole
+    /// numbers.
     fn new(low: f64, high: f64, most: usize, finest: i32) -> Axis {
         let steps = (finest..18).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| (digit * 10f64.powi(power), power)));
         let inside = |step: f64| ((low / step - 1e-9).ceil() as i64)..=((high / step + 1e-9).floor() as i64);

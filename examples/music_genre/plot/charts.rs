@@ -61,7 +61,7 @@ fn panel(area: &Area<'_>, name: &str, top: f64, models: &[(&[f64], &[f64])]) -> 
     Ok(())
 }
 
-/// What a model's backward pass over one piece left behind.
+/// What a model's backward pass over one piece gives.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct GradientNorms {
     /// The model, as the legend calls it.
@@ -70,8 +70,8 @@ pub(crate) struct GradientNorms {
     pub(crate) norms: Vec<f64>,
 }
 
-/// Draws the norms against the time step, on a logarithmic axis. A norm of exactly 0, which has no logarithm, is a triangle
-/// on the lower edge; one that is not finite is a cross on the upper edge. `note` is the line under the title.
+/// Draws the norms against the time step, on a logarithmic axis. A norm of exactly 0, which has no logarithm, is a
+/// triangle on the lower edge; one that is not finite is a cross on the upper edge. `note` is the line under the title.
 ///
 /// # Errors
 ///
@@ -128,8 +128,8 @@ fn power_of_ten(exponent: f64) -> String {
     format!("10{}", format!("{exponent:.0}").chars().map(raised).collect::<String>())
 }
 
-/// Draws the probability of each class against the time step. `excerpts` are the parts of the score, `[steps][C]` each; a
-/// dashed line stands where one begins. `note` is the line under the title.
+/// Draws the probability of each class against the time step. `excerpts` are the parts of the score, `[steps][C]` each;
+/// a dashed line stands where one begins. `note` is the line under the title.
 ///
 /// # Errors
 ///

@@ -1,9 +1,9 @@
 //! The pictures of the example, as SVG files: [`learning_curves`], [`gradient_norms`], [`probabilities()`] and
 //! [`confusion_matrix`].
 //!
-//! An SVG file holds text as text, so no font is needed to draw one. The colours are those of Okabe and Ito (2008), which
-//! people with any colour vision can tell apart. The order of the models gives the colours, so a model has the same one in
-//! every picture.
+//! An SVG file holds text as text, so no font is needed to draw one. The colours are those of Okabe and Ito (2008),
+//! which people with any colour vision can tell apart. The order of the models gives the colours, so a model has the
+//! same one in every picture.
 
 mod canvas;
 mod charts;

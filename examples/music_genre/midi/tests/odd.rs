@@ -91,7 +91,7 @@ fn meta_events_of_unexpected_length_or_value_are_passed_over() {
     for meta in values {
         assert_eq!(read(&around(meta)), (TWO.to_vec(), vec![(RunningStatus, 2), (MetaValue, 2)]), "{meta:X?}");
     }
-    // B flat minor, 30 frames a second, a kind that nobody knows: nothing of it is odd but what runs on behind it.
+    // B flat minor, 30 frames a second, a kind that nobody knows: nothing of it is odd but what runs on after it.
     let ordinary: [&[u8]; 3] =
         [&[0, 0xFF, 0x59, 2, 0xFB, 1], &[0, 0xFF, 0x54, 5, 0x77, 59, 59, 29, 99], &[0, 0xFF, 0x66, 1, 0]];
     for meta in ordinary {
@@ -100,7 +100,7 @@ fn meta_events_of_unexpected_length_or_value_are_passed_over() {
 }
 
 #[test]
-fn running_status_goes_on_behind_a_sysex() {
+fn running_status_goes_on_after_a_sysex() {
     let expected = (TWO.to_vec(), vec![(RunningStatus, 2)]);
     assert_eq!(read(&around(&[0, 0xF0, 3, 0x7E, 9, 0xF7])), expected);
     assert_eq!(read(&around(&[0, 0xF7, 2, 0xF3, 1])), expected);
@@ -176,18 +176,18 @@ fn foreign_chunks_cost_no_track() {
     assert_eq!(read(&between(3)), (both.clone(), vec![(ForeignChunkCounted, 1), (ForeignChunk, 1)]));
     let endless = [header(2), good(60), chunk(b"XFIH", 1000, &[1, 2, 3]), good(62)].concat();
     assert_eq!(read(&endless), (both.clone(), vec![(StrayBytes, 1)]), "a foreign length beyond the end of the file");
-    let behind = [header(3), good(60), good(62), foreign].concat();
-    assert_eq!(read(&behind), (both, vec![(ForeignChunkCounted, 1), (ForeignChunk, 1)]));
+    let after = [header(3), good(60), good(62), foreign].concat();
+    assert_eq!(read(&after), (both, vec![(ForeignChunkCounted, 1), (ForeignChunk, 1)]));
 }
 
 #[test]
-fn bytes_between_and_behind_tracks() {
+fn bytes_between_and_after_tracks() {
     let between = [header(2), good(60), vec![0; 5], good(62)].concat();
     assert_eq!(read(&between), (vec![(0, 1, 60), (0, 1, 62)], vec![(StrayBytes, 1)]));
-    let behind = [header(1), good(60), vec![0; 5]].concat();
-    assert_eq!(read(&behind), (vec![(0, 1, 60)], vec![(TrailingBytes, 1)]));
+    let after = [header(1), good(60), vec![0; 5]].concat();
+    assert_eq!(read(&after), (vec![(0, 1, 60)], vec![(TrailingBytes, 1)]));
     // The rest of a block that was not cleared: tracks of what was there before.
-    let stale = [behind, good(62)].concat();
+    let stale = [after, good(62)].concat();
     assert_eq!(read(&stale), (vec![(0, 1, 60)], vec![(TrackInTrailingBytes, 1)]));
     let second = [header(1), good(60), header(1), good(62)].concat();
     assert_eq!(read(&second), (vec![(0, 1, 60)], vec![(SecondFile, 1)]));
@@ -198,7 +198,7 @@ fn bytes_between_and_behind_tracks() {
 }
 
 #[test]
-fn events_behind_an_end_mark_count_if_they_end_in_one() {
+fn events_after_an_end_mark_count_if_they_end_in_one() {
     let twice = [&one(60)[..], &one(62)].concat();
     let bytes = file(0, TICKS_96, &[&twice]);
     assert_eq!(read(&bytes), (vec![(0, 1, 60), (1, 1, 62)], vec![(EventsAfterEndMark, 1)]));
