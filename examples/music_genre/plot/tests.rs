@@ -15,13 +15,19 @@ fn folder() -> (PathBuf, Option<tempfile::TempDir>) {
     }
 }
 
-/// The size that an SVG file gives, and what is written in it.
-fn read(path: &Path) -> ([u32; 2], Vec<String>) {
+/// Checks the size of an SVG file, and that each of `expected` is one of its texts.
+#[track_caller]
+fn assert_shows(path: &Path, size: [u32; 2], expected: &[&str]) {
     let text = std::fs::read_to_string(path).unwrap();
     let document = roxmltree::Document::parse(&text).unwrap();
-    let size = ["width", "height"].map(|name| document.root_element().attribute(name).unwrap().parse().unwrap());
+    let found =
+        ["width", "height"].map(|name| document.root_element().attribute(name).unwrap().parse::<u32>().unwrap());
+    assert_eq!(found, size);
     let texts = document.descendants().filter(|node| node.has_tag_name(("http://www.w3.org/2000/svg", "text")));
-    (size, texts.map(|node| node.text().unwrap().trim().to_owned()).collect())
+    let texts: Vec<_> = texts.map(|node| node.text().unwrap().trim()).collect();
+    for expected in expected {
+        assert!(texts.contains(expected), "{expected} is not in {texts:?}");
+    }
 }
 
 fn curve(name: &str, speed: f64, epochs: u32) -> LearningCurve {
@@ -42,13 +48,9 @@ fn learning_curves_are_drawn() {
     let path = folder.join("learning_curves.svg");
     let curves = [curve("tanh", 30.0, 40), curve("lstm", 9.0, 40), curve("gru", 5.0, 40)];
     learning_curves(&path, "400 composed scores for training, 100 for testing, seed 1", &curves).unwrap();
-    let (size, texts) = read(&path);
-    assert_eq!(size, [1200, 620]);
-    for expected in
-        ["Learning curves", "tanh", "lstm", "gru", "test part", "training part", "accuracy", "epoch", "40", "0.8"]
-    {
-        assert!(texts.iter().any(|text| text == expected), "{expected} is not in {texts:?}");
-    }
+    let expected =
+        ["Learning curves", "tanh", "lstm", "gru", "test part", "training part", "accuracy", "epoch", "40", "0.8"];
+    assert_shows(&path, [1200, 620], &expected);
 }
 
 #[test]
@@ -74,12 +76,11 @@ fn gradient_norms_are_drawn() {
     };
     let models = [model("tanh", 0.055), model("lstm", 0.012), model("gru", 0.02)];
     gradient_norms(&path, "\"blues 042\", 180 steps, gradient of the loss at the last step", &models).unwrap();
-    let (size, texts) = read(&path);
-    assert_eq!(size, [1200, 680]);
-    for expected in ["\"blues 042\", 180 steps, gradient of the loss at the last step", "10⁻¹⁰", "10⁰", "‖∂E/∂h(t)‖"]
-    {
-        assert!(texts.iter().any(|text| text == expected), "{expected} is not in {texts:?}");
-    }
+    assert_shows(
+        &path,
+        [1200, 680],
+        &["\"blues 042\", 180 steps, gradient of the loss at the last step", "10⁻¹⁰", "10⁰", "‖∂E/∂h(t)‖"],
+    );
 }
 
 #[test]
@@ -113,11 +114,11 @@ fn confusion_matrices_are_drawn() {
         Confusion { classes: names(&["blues", "rock", "classical"]), counts: vec![31, 2, 1, 3, 29, 1, 0, 2, 31] };
     let path = folder.join("confusion_matrix.svg");
     confusion_matrix(&path, "lstm", "test part: 100 composed scores, seed 1", &three).unwrap();
-    let (size, texts) = read(&path);
-    assert_eq!(size, [1200, 676]);
-    for expected in ["Confusion matrix, lstm: 91 of 100 right (0.910)", "predicted class", "n = 34", "31", "88 %"] {
-        assert!(texts.iter().any(|text| text == expected), "{expected} is not in {texts:?}");
-    }
+    assert_shows(
+        &path,
+        [1200, 676],
+        &["Confusion matrix, lstm: 91 of 100 right (0.910)", "predicted class", "n = 34", "31", "88 %"],
+    );
 
     let long = "a very long name of a class that would not fit";
     let many: Vec<&str> = std::iter::once(long).chain(["b"; 11]).collect();
@@ -136,11 +137,7 @@ fn names_of_files_and_classes_leave_a_picture_whole() {
     let rows = [[0.25, 0.75], [0.5, 0.5], [1.0, 0.0]];
     let excerpts = [vec![&rows[0][..], &rows[1]], vec![&rows[2]]];
     probabilities(&path, "x</svg>", "", &classes, &excerpts).unwrap();
-    let (size, texts) = read(&path);
-    assert_eq!(size, [1200, 520]);
-    for expected in ["What x</svg> is, had it ended at this step", "<a> & \"b\"", "bell  and tab"] {
-        assert!(texts.iter().any(|text| text == expected), "{expected} is not in {texts:?}");
-    }
+    assert_shows(&path, [1200, 520], &["What x</svg> is, had it ended at this step", "<a> & \"b\"", "bell  and tab"]);
 }
 
 #[test]
