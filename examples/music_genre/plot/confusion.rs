@@ -131,9 +131,10 @@ fn scale(area: &Area<'_>, (top, bottom): (i32, i32)) -> Drawn {
     const BANDS: i32 = 100;
     let x = WIDTH as i32 - RIGHT + 40;
     let height = |band: i32| bottom - (bottom - top) * band / BANDS;
-    for band in 0..BANDS {
+    // Each band reaches to the bottom, so that no gap shows between two at any scale.
+    for band in (0..BANDS).rev() {
         let share = (f64::from(band) + 0.5) / f64::from(BANDS);
-        area.draw(&Rectangle::new([(x, height(band + 1)), (x + 22, height(band))], shade(share).filled()))?;
+        area.draw(&Rectangle::new([(x, height(band + 1)), (x + 22, bottom)], shade(share).filled()))?;
     }
     area.draw(&Rectangle::new([(x, top), (x + 22, bottom)], GRID.stroke_width(1)))?;
     for share in [0, 50, 100] {
