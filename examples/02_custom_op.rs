@@ -2,7 +2,8 @@
 //!
 //! `cargo run --example 02_custom_op`
 
-use rewind_autograd::{Op, Scalar, Site, Tape, Tensor, Term, Var, check};
+use rewind_autograd::{Op, Scalar, Site, Tape, Tensor, Term, Var};
+use rewind_check as check;
 
 /// y = x·tanh(softplus x) with softplus x = ln(1 + e^x), elementwise (Mish: Misra 2019);
 /// x̄ = ȳ·(t + x·(1 - t²)·sigmoid x) with t = tanh(softplus x).

@@ -3,8 +3,8 @@
 //! `cargo run --example 03_custom_cell`
 
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
-use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, check, parameters};
-use rewind_rnn::{Cell, Linear, Unroll, init, unroll};
+use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
+use rewind_rnn::{Cell, Linear, Unroll, check, init, unroll};
 
 parameters! {
     /// Minimal gated unit (Zhou et al. 2016): x `[B, I]`, h `[B, H]`; w_* `[I, H]`, u_* `[H, H]`, b_* `[H]`.

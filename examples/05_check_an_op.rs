@@ -2,8 +2,8 @@
 //!
 //! `cargo run --example 05_check_an_op`
 
-use rewind_autograd::check::{self, Report};
 use rewind_autograd::{Op, Site, Tape, Tensor, Term, Var};
+use rewind_check::{self as check, Report};
 
 /// y = gain ∘ u with u = x/r, r = √(mean x² + 1e-5) over the last axis (RMSNorm: Zhang and Sennrich 2019).
 /// x `[B, n]`, gain `[n]`.
@@ -85,7 +85,7 @@ fn main() {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rewind_autograd::check::{Verdict, strategies};
+    use rewind_check::{Verdict, strategies};
 
     use super::*;
 

@@ -1,7 +1,8 @@
 //! The gradient check of an LSTM: T = 8, B = 2, I = 3, H = 4, every parameter and the input, `f64`.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use rewind_autograd::{Tensor, check, parameters};
+use rewind_autograd::{Tensor, parameters};
+use rewind_check as check;
 use rewind_rnn::{Lstm, unroll};
 
 parameters! {

@@ -35,6 +35,12 @@ pub struct NodeOp<T: Scalar> {
     node: u32,
 }
 
+impl<T: Scalar> Clone for NodeOp<T> {
+    fn clone(&self) -> Self {
+        NodeOp { graph: self.graph.clone(), node: self.node }
+    }
+}
+
 impl<T: Scalar> NodeOp<T> {
     fn op(&self) -> &dyn Op<T> {
         &**self.graph.op(self.node).expect("the node has an op")

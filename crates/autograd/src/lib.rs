@@ -19,11 +19,10 @@
 //!
 //! - [`Op`] is the extension point: built-in ops and yours take the same route.
 //! - [`parameters!`] makes a struct of parameters that can be put on a tape, mapped, zipped, saved and trained.
-//! - [`check`] compares gradients with differences, to second order, and names the op at fault.
+//! - The crate `rewind-check` compares gradients with differences, to second order, and names the op at fault.
 //! - [`mod@derive`] gives Jacobians, Hessians, their products with vectors, and gradients per sample.
 //! - [`nonfinite`] finds the op that made a NaN or an infinity.
 
-pub mod check;
 mod checkpoint;
 pub mod derive;
 mod gradients;

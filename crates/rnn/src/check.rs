@@ -10,9 +10,17 @@
 //!
 //! Checked are every parameter (those that are zero, as learned states are at first, are moved off zero), the input of every
 //! step and every part of the first state, over a padded batch of sequences of different lengths; the value is every part
-//! of the state after every step. [`rewind_autograd::check`] says what the report tells.
+//! of the state after every step. All of [`rewind_check`], which says what the report tells, is here too:
+//!
+//! ```
+//! use rewind_rnn::autograd::Tensor;
+//! use rewind_rnn::check;
+//!
+//! check::function(&[Tensor::scalar(0.3)], |_tape, x| x[0].tanh()).assert();
+//! ```
 
-use rewind_autograd::check::{self, Check, Report};
+pub use rewind_check::*;
+
 use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{Module, OnTape, Scalar, Tape, Var, parameters};
 
@@ -45,7 +53,7 @@ where
     M: Module<f64>,
     for<'t> M::With<Var<'t, f64>>: Cell<'t, f64>,
 {
-    cell_with(check::full(), cell, sizes)
+    cell_with(full(), cell, sizes)
 }
 
 /// [`cell`] with other settings, in either precision.
@@ -65,7 +73,7 @@ where
     let mut report = at_sizes(check, cell, sizes);
     // The report stays that of the sizes asked for: at a single step or sequence many mistakes look alike.
     if report.is_wrong() {
-        let smallest = check::shrunk(&[steps, batch], |s| at_sizes(check, cell, [s[0], s[1], features]));
+        let smallest = shrunk(&[steps, batch], |s| at_sizes(check, cell, [s[0], s[1], features]));
         report.sizes = smallest.sizes.map(|mut sizes| {
             sizes.push(features);
             sizes
@@ -83,7 +91,7 @@ where
     let mut stream = 100;
     let mut sample = |shape: &[usize]| {
         stream += 1;
-        check::sample(shape, stream)
+        rewind_check::sample(shape, stream)
     };
     let x = sample(&sizes);
     let first_state = {

@@ -1,6 +1,7 @@
 //! Jacobians, Hessians and their products against each other over the whole table of ops, and against closed forms.
 
-use rewind_autograd::{Op, Parameters, Site, Tensor, Term, Var, check, derive, parameters};
+use rewind_autograd::{Op, Parameters, Site, Tensor, Term, Var, derive, parameters};
+use rewind_check as check;
 
 use crate::op_table::{FLAT, Row, rows};
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use rewind_autograd::{Scalar, Tape, Tensor, Var, check};
+use rewind_autograd::{Scalar, Tape, Tensor, Var};
+use rewind_check as check;
 
 use crate::naive::assert_close;
 use crate::op_table::{Build, Row, rows};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rewind_autograd::{Tape, Tensor, Var, check};
+use rewind_autograd::{Tape, Tensor, Var};
+use rewind_check as check;
 
 fn row(numbers: &[f64]) -> Tensor<f64> {
     Tensor::from_vec(numbers.to_vec(), &[numbers.len()])

@@ -1,7 +1,8 @@
 //! What saves memory or time may not change a result: values that are let go of, rules that are not asked, and regions that are
 //! run again.
 
-use rewind_autograd::{Op, Reads, Scalar, Site, Tape, Tensor, Term, Var, check, checkpoint};
+use rewind_autograd::{Op, Reads, Scalar, Site, Tape, Tensor, Term, Var, checkpoint};
+use rewind_check as check;
 
 use crate::naive::Array;
 use crate::op_table::rows;

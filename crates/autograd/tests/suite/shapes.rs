@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use rewind_autograd::ops::layout::{concat, stack};
 use rewind_autograd::ops::linalg::affine;
-use rewind_autograd::{Scalar, Tape, Tensor, Var, check};
+use rewind_autograd::{Scalar, Tape, Tensor, Var};
+use rewind_check as check;
 
 use crate::naive::{Array, assert_close, broadcast};
 

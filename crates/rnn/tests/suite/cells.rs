@@ -2,8 +2,8 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var, check};
-use rewind_rnn::{Cell, Gru, Lstm, Reset, State, TanhRnn, Unroll, unroll};
+use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var};
+use rewind_rnn::{Cell, Gru, Lstm, Reset, State, TanhRnn, Unroll, check, unroll};
 
 /// Numbers in ±1, never a pattern: biases and states are not zero.
 pub(crate) fn random(shape: &[usize], seed: u64) -> Tensor<f64> {

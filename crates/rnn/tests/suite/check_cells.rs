@@ -1,8 +1,8 @@
 //! The gradient check of cells: right ones pass, and of wrong ones the op or the line is named.
 
-use rewind_autograd::check::{Culprit, Doubt, Pattern, Verdict};
-use rewind_autograd::{Op, Parameters, Scalar, Site, Tensor, Term, Var, check as functions, parameters};
-use rewind_rnn::{Cell, Reset, check};
+use rewind_autograd::{Op, Parameters, Scalar, Site, Tensor, Term, Var, parameters};
+use rewind_rnn::check::{self, Culprit, Doubt, Pattern, Verdict};
+use rewind_rnn::{Cell, Reset};
 
 use crate::cells::{gru, lstm, random, tanh};
 
@@ -30,9 +30,9 @@ fn narrow<M: Parameters<Tensor<f64>>>(module: &M) -> M::With<Tensor<f32>> {
 
 #[test]
 fn a_few_directions_suffice_and_single_precision_does() {
-    check::cell_with(functions::fast(), &lstm(3, 4), [8, 2, 3]).assert();
-    check::cell_with(functions::fast().orders(2), &gru(3, 4, Reset::AfterProduct), [8, 2, 3]).assert();
-    let report = check::cell_with(functions::full().orders(1), &narrow(&tanh(2, 3)), [3, 2, 2]);
+    check::cell_with(check::fast(), &lstm(3, 4), [8, 2, 3]).assert();
+    check::cell_with(check::fast().orders(2), &gru(3, 4, Reset::AfterProduct), [8, 2, 3]).assert();
+    let report = check::cell_with(check::full().orders(1), &narrow(&tanh(2, 3)), [3, 2, 2]);
     assert_eq!(report.precision, "f32");
     report.assert();
 }
@@ -41,14 +41,14 @@ fn a_few_directions_suffice_and_single_precision_does() {
 fn what_single_precision_cannot_tell_of_a_smooth_cell_is_rounding() {
     let (lstm, gru) = (narrow(&lstm(2, 3)), narrow(&gru(2, 3, Reset::AfterProduct)));
     for (steps, order) in [(8, 1), (8, 2), (40, 1), (40, 2)] {
-        let full = functions::full().orders(order);
+        let full = check::full().orders(order);
         for report in [check::cell_with(full, &lstm, [steps, 2, 2]), check::cell_with(full, &gru, [steps, 2, 2])] {
             let rounding = report.verdict == Verdict::CannotTell(Doubt::Rounding);
             assert!(rounding || report.passed(), "{steps} steps: {report}");
             assert!(report.fraction() > 0.85, "{steps} steps: {report}");
         }
-        check::cell_with(functions::fast(), &lstm, [steps, 2, 2]).assert();
-        check::cell_with(functions::fast(), &gru, [steps, 2, 2]).assert();
+        check::cell_with(check::fast(), &lstm, [steps, 2, 2]).assert();
+        check::cell_with(check::fast(), &gru, [steps, 2, 2]).assert();
     }
 }
 
@@ -57,7 +57,7 @@ fn an_unstable_cell_is_not_called_wrong() {
     // Large weights: h' = tanh(x·W + h·U) forgets where it came from within a few dozen steps.
     let wild = tanh(2, 6).map(|_, p| p.map(|x| 8.0 * x));
     for steps in [10, 40, 80] {
-        for check in [functions::full().orders(1), functions::fast()] {
+        for check in [check::full().orders(1), check::fast()] {
             let report = check::cell_with(check, &wild, [steps, 1, 2]);
             assert!(!report.is_wrong(), "{steps} steps: {report}");
         }

@@ -2,8 +2,8 @@
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var, check};
-use rewind_rnn::{Cell, Gru, Lstm, Reset, State, TanhRnn, Unroll};
+use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var};
+use rewind_rnn::{Cell, Gru, Lstm, Reset, State, TanhRnn, Unroll, check};
 
 use crate::cells::{random, randomised};
 

@@ -1,7 +1,8 @@
 //! Losses: by hand, step by step against row by row, under padding, and what is refused. Values of PyTorch are in
 //! `reference`.
 
-use rewind_autograd::{Scalar, Tape, Tensor, Var, check};
+use rewind_autograd::{Scalar, Tape, Tensor, Var};
+use rewind_rnn::check;
 use rewind_rnn::loss::{self, CrossEntropy, LossError, Reduction, StepLosses};
 
 const SUM: CrossEntropy = CrossEntropy { smoothing: 0.0, reduction: Reduction::Sum };

@@ -1,0 +1,34 @@
+//! Where a wrong gradient comes from: an op whose rule is wrong by itself, or a value that left the tape.
+
+use rewind_autograd::{Scalar, Tape, Tensor, Var};
+
+use crate::caught::catch;
+use crate::node::ancestors;
+use crate::objective::Objective;
+use crate::off_tape;
+use crate::report::{Culprit, Doubt};
+use crate::suspect::{Search, Walk};
+
+/// What a search comes to.
+pub(crate) struct Origin {
+    pub(crate) culprit: Option<Culprit>,
+    /// Why a node cannot be told by itself, if one cannot: the function is not wrong if nothing else is.
+    pub(crate) doubt: Option<Doubt>,
+}
+
+/// Looks for the origin of what is wrong with the gradient of `objective`.
+pub(crate) fn find<T: Scalar>(objective: &Objective<'_, T>, inputs: &[Tensor<T>], search: Search) -> Origin {
+    let tape = Tape::new();
+    let roots = match catch(|| objective.record_before(&tape, inputs)) {
+        Ok(roots) => roots.into_iter().map(Var::position).collect::<Vec<_>>(),
+        // The reverse pass below the order in question fails already: what stands on the tape until then is looked at.
+        Err(_) => (0..tape.len()).collect(),
+    };
+    let walk = Walk::new(ancestors(&tape, &roots), search);
+    let culprit = walk
+        .suspect()
+        .map(Culprit::Op)
+        .or_else(|| off_tape::in_function(objective, inputs, walk.nodes(), search.seed).map(Culprit::OffTape))
+        .or_else(|| off_tape::in_checkpoints(walk.nodes(), search.seed).map(Culprit::OffTape));
+    Origin { culprit, doubt: walk.into_doubt() }
+}

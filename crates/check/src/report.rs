@@ -1,0 +1,255 @@
+//! What a check found: a plain struct for programs. How it is printed stands in `display.rs`.
+
+use std::panic::Location;
+
+use crate::pattern::Pattern;
+
+/// What a check says about a gradient.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Every entry that was asked for agrees with differences; of empty inputs there is none.
+    Right,
+    /// At least one entry disagrees, and the disagreement does not depend on the step.
+    Wrong,
+    /// Nothing was found wrong, but some entries cannot be told from differences.
+    CannotTell(Doubt),
+    /// The function cannot be checked at all.
+    Invalid(Invalid),
+}
+
+/// Why differences say nothing about an entry.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Doubt {
+    /// The function has a kink or a jump closer than the smallest step: the derivatives from both sides differ.
+    Kink,
+    /// Rounding of the function hides the derivative at every step.
+    Rounding,
+    /// The value does not change with this input, however far it is moved: a sum over a softmax, a value that never
+    /// reached the tape.
+    IgnoresInput(String),
+    /// The function is infinite or NaN at the point or beside it.
+    NonFinite,
+    /// The differences settle at no step: the function changes within the shortest one, as an unstable recursion does after many
+    /// steps, or a wave far from 0. Every op is right by itself, and no number left the tape.
+    Unsettled,
+    /// The differences settle, and not where the tape says, but every op is right by itself, and no number left the tape: so it is not
+    /// the gradient that is wrong. The function changes within the steps that can be told from rounding, or an op rounds its
+    /// value inside.
+    Unexplained,
+    /// Steps, changes of the value or derivatives are too small or too large for numbers of this precision. Every op that can be
+    /// told is right by itself, and no number left the tape.
+    OutOfRange,
+    /// There is no input.
+    Nothing,
+}
+
+/// Why a function cannot be checked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Invalid {
+    /// Called twice with the same numbers it gave two values that differ by this much.
+    NotDeterministic {
+        /// The largest difference between two numbers at the same place, infinite if one of them is NaN; NaN if the shapes
+        /// differ.
+        difference: f64,
+    },
+    /// Its shape changes when an input is moved.
+    ShapeChanged {
+        /// The shape at the point.
+        at: Vec<usize>,
+        /// The number of numbers beside it.
+        beside: usize,
+    },
+    /// It panicked, or the reverse pass did; with the message.
+    Panicked(String),
+}
+
+/// Which derivatives are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Every entry of every input.
+    Full,
+    /// So many random directions through all inputs at once.
+    Fast {
+        /// The number of directions.
+        projections: usize,
+    },
+}
+
+/// One entry of a gradient, as the tape and as differences have it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// 1 for the gradient, 2 for the gradient of a projection of the gradient, and so on.
+    pub order: usize,
+    /// The input: its number, or its dotted name in a module.
+    pub input: String,
+    /// The place within the input, one position per axis.
+    pub index: Vec<usize>,
+    /// What the tape says.
+    pub analytic: f64,
+    /// What differences say.
+    pub numeric: f64,
+    /// The distance between neighbouring numbers of the precision of the check, at the size of this entry.
+    pub ulp: f64,
+}
+
+impl Entry {
+    /// |analytic - numeric|; infinite if one of them is not finite.
+    pub fn absolute(&self) -> f64 {
+        let error = (self.analytic - self.numeric).abs();
+        if error.is_nan() { f64::INFINITY } else { error }
+    }
+
+    /// The absolute error over the larger of the two; 0 if both are 0.
+    pub fn relative(&self) -> f64 {
+        let size = self.analytic.abs().max(self.numeric.abs());
+        if self.absolute() == 0.0 {
+            0.0
+        } else if size.is_finite() {
+            self.absolute() / size
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    /// The absolute error in units in the last place.
+    pub fn ulps(&self) -> f64 {
+        self.absolute() / self.ulp
+    }
+}
+
+/// The error of one entry at one step size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepError {
+    /// The step.
+    pub step: f64,
+    /// |analytic - difference quotient| at that step.
+    pub error: f64,
+}
+
+/// A node whose own rule is wrong at the values it had.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suspect {
+    /// Its position on the tape; that of the checkpoint, if it lies in a region that is run again.
+    pub node: usize,
+    /// The op's name.
+    pub op: &'static str,
+    /// Layer, gate and time step, where they are known; empty otherwise.
+    pub scope: String,
+    /// The line that recorded it.
+    pub location: &'static Location<'static>,
+    /// The worst entry of its rule: the input is that of the op.
+    pub worst: Option<Entry>,
+    /// What the mistake looks like, where it looks like one that is known.
+    pub pattern: Option<Pattern>,
+    /// The message, if the rule panicked.
+    pub panic: Option<String>,
+    /// How many nodes of the tape have a wrong rule of this name, this one included.
+    pub nodes: usize,
+    /// How many nodes were looked at alone.
+    pub examined: usize,
+}
+
+/// A value that follows the inputs without a record on the tape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OffTape {
+    /// Its position on the tape, where it is a constant; that of the checkpoint, if it lies in a region that is run again.
+    pub node: usize,
+    /// The line that recorded it.
+    pub location: &'static Location<'static>,
+    /// The op whose rule recorded it; `None` for the function itself.
+    pub rule_of: Option<&'static str>,
+}
+
+/// Where a wrong gradient comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Culprit {
+    /// The first op on the tape whose rule is wrong by itself.
+    Op(Suspect),
+    /// Every op is right by itself, but a value left the tape (`detach`, `value`, a number kept from before) and came
+    /// back as a constant.
+    OffTape(OffTape),
+}
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "a check that nobody looks at checks nothing"]
+pub struct Report {
+    /// The answer.
+    pub verdict: Verdict,
+    /// How many entries were compared, all orders together.
+    pub entries: usize,
+    /// How many of them were settled, right or wrong.
+    pub checked: usize,
+    /// How many disagreed at the first step size.
+    pub disagreeing: usize,
+    /// Which derivatives were compared.
+    pub mode: Mode,
+    /// The highest order that was asked for.
+    pub orders: usize,
+    /// `"f32"` or `"f64"`.
+    pub precision: &'static str,
+    /// An error of this size, relative to the largest entry of its input, would have been seen everywhere that was
+    /// checked.
+    pub resolution: f64,
+    /// The seed of all directions and weights.
+    pub seed: u64,
+    /// The shapes of the inputs.
+    pub shapes: Vec<Vec<usize>>,
+    /// The smallest sizes that fail, if somebody looked for them: [`shrunk`](crate::shrunk), or the check of a cell.
+    pub sizes: Option<Vec<usize>>,
+    /// The entry that disagrees most, or else the one that could not be told, or else the one that agrees least.
+    pub worst: Option<Entry>,
+    /// How the error of the worst entry moves with the step, if it was looked at.
+    pub steps: Vec<StepError>,
+    /// Where a wrong gradient comes from.
+    pub culprit: Option<Culprit>,
+}
+
+impl Report {
+    /// Whether everything was compared and agrees: also where the inputs are empty, and the function and its gradient could be
+    /// computed. A check without any input has not passed.
+    pub fn passed(&self) -> bool {
+        self.verdict == Verdict::Right
+    }
+
+    /// Whether an entry is wrong beyond doubt.
+    pub fn is_wrong(&self) -> bool {
+        self.verdict == Verdict::Wrong
+    }
+
+    /// The part of the entries that was settled, from 0 to 1: of empty inputs 1 if the check passed, and 0 if not.
+    pub fn fraction(&self) -> f64 {
+        if self.entries == 0 { f64::from(self.passed()) } else { self.checked as f64 / self.entries as f64 }
+    }
+
+    /// Panics with the report unless the check passed.
+    ///
+    /// # Panics
+    /// If the verdict is not [`Verdict::Right`].
+    #[track_caller]
+    pub fn assert(&self) {
+        if !self.passed() {
+            panic!("{self}");
+        }
+    }
+
+    /// Panics with the report if something is wrong or the function is invalid; doubt passes. For random points, which
+    /// may lie on a kink.
+    ///
+    /// # Panics
+    /// If the verdict is [`Verdict::Wrong`] or [`Verdict::Invalid`].
+    #[track_caller]
+    pub fn assert_not_wrong(&self) {
+        if matches!(self.verdict, Verdict::Wrong | Verdict::Invalid(_)) {
+            panic!("{self}");
+        }
+    }
+
+    /// The op at fault, if there is one.
+    pub fn suspect(&self) -> Option<&Suspect> {
+        match &self.culprit {
+            Some(Culprit::Op(suspect)) => Some(suspect),
+            _ => None,
+        }
+    }
+}
