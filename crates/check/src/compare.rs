@@ -8,9 +8,9 @@ use crate::prober::{Prober, Subject};
 use crate::report::{Doubt, Entry, Invalid, StepError};
 use crate::sample::{Context, Rounding, agrees};
 
-/// Entries that stay doubtful after a sweep, up to which every other is swept too. From then on, an entry is swept only if a short
-/// look at it speaks against the tape: where everything is doubtful, a few hundred sweeps say so, and none hides what is wrong.
-const MOST_SWEEPS: usize = 256;
+/// Entries that stay doubtful at many steps, up to which every other is examined too. From then on, an entry is examined only if
+/// a few steps speak against the tape: where everything is doubtful, a few hundred entries say so, and hide no wrong one.
+const MOST_EXAMINED: usize = 256;
 
 /// What a comparison came to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -74,13 +74,14 @@ pub(crate) const MOST_ENTRIES: usize = 2048;
 pub(crate) struct Rules<'a> {
     /// The order, from 1. From 2 on a derivative may be zero everywhere (of a linear function), and that is no doubt.
     pub(crate) order: usize,
-    /// The rounding inside the function. Asked for only when an entry is swept.
+    /// The rounding inside the function. Asked for only when an entry is examined at many steps.
     pub(crate) rounding: &'a dyn Fn() -> Rounding,
     /// At most so many entries of each input, evenly spread.
     pub(crate) most: usize,
 }
 
-/// Compares every entry of `analytic` with differences. Only entries that disagree at the first step are swept.
+/// Compares every entry of `analytic` with differences. Only entries that disagree at the first step are examined
+/// at others.
 pub(crate) fn entries<T: Scalar>(
     prober: &mut Prober<'_, T>,
     analytic: &[Tensor<T>],
@@ -136,7 +137,7 @@ pub(crate) fn entries<T: Scalar>(
     Ok(result)
 }
 
-/// Sweeps over doubtful entries, the most doubtful first, until one is wrong.
+/// Examines doubtful entries, the most doubtful first, until one is wrong.
 fn settle<T: Scalar>(
     prober: &mut Prober<'_, T>,
     mut doubtful: Vec<(f64, Found, Context)>,
@@ -148,11 +149,11 @@ fn settle<T: Scalar>(
     let mut doubts = 0;
     for (_, found, context) in doubtful {
         let place = found.place.expect("entries have a place");
-        if doubts >= MOST_SWEEPS && !glance(prober, &found, place, &context)? {
+        if doubts >= MOST_EXAMINED && !glance(prober, &found, place, &context)? {
             continue;
         }
         let context = context.with((rules.rounding)());
-        match sweep(prober, found.analytic, place, &context)? {
+        match examine(prober, found.analytic, place, &context)? {
             Ruling::Right { resolution, .. } => {
                 result.checked += 1;
                 result.resolution = result.resolution.max(resolution);
@@ -191,7 +192,7 @@ fn glance<T: Scalar>(
 }
 
 /// Compares one entry at many steps.
-fn sweep<T: Scalar>(
+fn examine<T: Scalar>(
     prober: &mut Prober<'_, T>,
     analytic: f64,
     place: (usize, usize),
@@ -202,7 +203,7 @@ fn sweep<T: Scalar>(
         return Ok(Ruling::Doubt { doubt: Doubt::NonFinite, numeric: f64::NAN });
     }
     let precision = prober.precision;
-    let steps = precision.sweep(context.scale, own.abs());
+    let steps = precision.steps(context.scale, own.abs());
     judge(analytic, steps, context, &precision, &mut |h| prober.entry(place, h))
 }
 
@@ -281,7 +282,7 @@ pub(crate) fn projection<T: Scalar>(
     let own = prober.inputs.iter().zip(&prober.scales).flat_map(|(x, scales)| {
         elements(x).into_iter().zip(scales).map(|(x, s)| x.abs() / s).filter(|&own| own > 0.0).collect::<Vec<_>>()
     });
-    let steps = precision.sweep(1.0, own.fold(1.0, f64::min));
+    let steps = precision.steps(1.0, own.fold(1.0, f64::min));
     let context = context.with((rules.rounding)());
     Ok(match judge(sum, steps, &context, &precision, &mut |h| prober.along(&u, h))? {
         Ruling::Right { numeric, resolution } => Comparison { resolution, ..along(Outcome::Right, numeric) },
@@ -290,7 +291,7 @@ pub(crate) fn projection<T: Scalar>(
     })
 }
 
-/// The inputs whose gradient is as good as zero, and that the values do not follow.
+/// The first input whose gradient is negligible and that the values do not depend on.
 pub(crate) fn ignored<T: Scalar>(prober: &mut Prober<'_, T>, analytic: &[Tensor<T>]) -> Result<Option<usize>, Invalid> {
     if prober.at.is_empty() {
         return Ok(None);

@@ -5,7 +5,7 @@
 use crate::report::{Doubt, Invalid, StepError};
 use crate::sample::{Context, Precision, Sample};
 
-/// What a sweep over step sizes says of an entry.
+/// What differences at many steps say of an entry.
 #[derive(Clone, Debug)]
 pub(crate) enum Ruling {
     /// Agreement over a range of steps; with the relative error that would have been seen.
@@ -56,7 +56,7 @@ fn rule(analytic: f64, samples: &[Sample], context: &Context, precision: &Precis
         };
     }
     let largest = finite.iter().map(|s| s.central.abs()).fold(analytic.abs(), f64::max);
-    // Neither the derivative nor what it moves the value by may be below the numbers of the type.
+    // Neither the derivative nor what it moves the value by may underflow.
     if largest > 0.0 && largest * finite[0].step.min(1.0) < precision.range.0 {
         return doubt(Doubt::OutOfRange);
     }
@@ -302,7 +302,7 @@ fn plateau(
     for estimates in estimates {
         for (k, window) in estimates.windows(WINDOW).enumerate() {
             let value = window[WINDOW / 2].0;
-            // Beside what differences say of longer steps, an estimate may be as good as zero.
+            // Beside what differences say of longer steps, an estimate may be negligible.
             let before = samples[..=k].iter().map(|s| s.central.abs()).fold(0.0, f64::max);
             if !is_settled(window, 0.01 * before)
                 || !is_continuous(&samples[k..k + WINDOW], &samples[k + WINDOW..], context.rounding.largest)
@@ -354,6 +354,6 @@ fn disagrees(analytic: f64, plateau: &Plateau, context: &Context, precision: &Pr
     let size = analytic.abs().max(plateau.value.abs()).max(1e-3 * context.reference);
     distance > precision.tolerance * size
         && distance > 10.0 * plateau.spread
-        // What is smaller than what becomes of the rounding of the numbers inside may come from there.
+        // A smaller distance may come from the rounding of the values inside.
         && distance * plateau.steps.0 > 8.0 * context.rounding.amplified
 }

@@ -73,16 +73,16 @@ impl<T: Scalar> Node<T> {
         catch(|| f(&alone)).map_err(|message| Panicked { message, wrong_shape: alone.misfit.load(Ordering::Relaxed) })
     }
 
-    /// Calls `f` with the result of the checkpointed function at `inputs`, on a tape that begins with them as leaves. `None` if it
-    /// panics, and `Some(None)` if the node is no checkpoint.
-    pub(crate) fn region<R>(
+    /// Calls `f` with the result of a checkpoint's function at `inputs`, on a tape that begins with them as leaves; `None` if the
+    /// node is no checkpoint, and the message if the function panics.
+    pub(crate) fn rerun<R>(
         &self,
         inputs: &[Tensor<T>],
         f: impl FnOnce(&Tape<T>, Var<'_, T>) -> R,
-    ) -> Option<Option<R>> {
+    ) -> Result<Option<R>, String> {
         let tape = Tape::new();
         let leaves: Vec<_> = inputs.iter().map(|x| tape.leaf(x.clone())).collect();
-        catch(|| self.op.rerun(&tape, &leaves).map(|y| f(&tape, y))).ok()
+        catch(|| self.op.rerun(&tape, &leaves).map(|y| f(&tape, y)))
     }
 }
 

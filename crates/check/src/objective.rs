@@ -1,4 +1,4 @@
-//! What is differentiated: the value of a closure, or the gradient of its projection, as numbers from numbers.
+//! What is differentiated: the value of a closure, or the gradient of its projection.
 
 use rewind_autograd::{Scalar, Tape, Tensor, Var};
 

@@ -37,7 +37,7 @@ pub(crate) fn in_checkpoints<T: Scalar>(nodes: &[Node<T>], seed: u64) -> Option<
         let recorded = |inputs: &[Tensor<T>]| {
             let list =
                 |tape: &Tape<T>, _: Var<'_, T>| (inputs.len()..tape.len()).map(|i| tape.node(i)).collect::<Vec<_>>();
-            node.region(inputs, list).flatten()
+            node.rerun(inputs, list).ok().flatten()
         };
         let found = first_moved(recorded(&values)?, recorded(&moved(&values, seed))?)?;
         Some(OffTape { node: node.info.index, location: found.location, rule_of: None })

@@ -60,8 +60,8 @@ impl<'a, T: Scalar> Prober<'a, T> {
         let start = self.inputs.clone();
         let moved = |by: f64| -> Vec<Tensor<T>> {
             let shift = |(x, u): (&Tensor<T>, &Vec<f64>)| {
-                let numbers = x.as_slice().expect("contiguous by construction");
-                Tensor::from_fn(x.shape(), |k| T::from_f64(numbers[k].to_f64() + by * u[k]))
+                let from = x.as_slice().expect("contiguous by construction");
+                Tensor::from_fn(x.shape(), |k| T::from_f64(from[k].to_f64() + by * u[k]))
             };
             start.iter().zip(direction).map(shift).collect()
         };
@@ -113,13 +113,13 @@ impl<'a, T: Scalar> Prober<'a, T> {
     }
 }
 
-/// The unit of steps of every number: its size, or the typical size of its neighbours if it is smaller.
-fn scales(numbers: &[f64]) -> Vec<f64> {
-    let finite: Vec<f64> = numbers.iter().copied().filter(|x| x.is_finite()).collect();
-    // Scaled by the largest: squares of very small and very large numbers leave the range of numbers.
+/// The unit of steps of every element: its size, or the typical size of its neighbours if it is smaller.
+fn scales(x: &[f64]) -> Vec<f64> {
+    let finite: Vec<f64> = x.iter().copied().filter(|x| x.is_finite()).collect();
+    // Scaled by the largest: squares of very small and very large elements underflow and overflow.
     let largest = finite.iter().fold(0.0, |m, x| f64::max(m, x.abs()));
     let squares: f64 = finite.iter().map(|x| (x / largest) * (x / largest)).sum();
     let typical = largest * (squares / finite.len().max(1) as f64).sqrt();
     let typical = if typical > 0.0 { typical } else { 1.0 };
-    numbers.iter().map(|x| if x.is_finite() { x.abs().max(typical) } else { typical }).collect()
+    x.iter().map(|x| if x.is_finite() { x.abs().max(typical) } else { typical }).collect()
 }

@@ -30,14 +30,14 @@ pub enum Doubt {
     /// The function is infinite or NaN at the point or beside it.
     NonFinite,
     /// The differences settle at no step: the function changes within the shortest one, as an unstable recursion does after many
-    /// steps, or a wave far from 0. Every op is right by itself, and no number left the tape.
+    /// steps, or a wave far from 0. Every op is right by itself, and no value left the tape.
     Unsettled,
-    /// The differences settle, and not where the tape says, but every op is right by itself, and no number left the tape: so it is not
+    /// The differences settle, and not where the tape says, but every op is right by itself, and no value left the tape: so it is not
     /// the gradient that is wrong. The function changes within the steps that can be told from rounding, or an op rounds its
     /// value inside.
     Unexplained,
-    /// Steps, changes of the value or derivatives are too small or too large for numbers of this precision. Every op that can be
-    /// told is right by itself, and no number left the tape.
+    /// Steps, changes of the value or derivatives are too small or too large for this precision. Every op that can be
+    /// told is right by itself, and no value left the tape.
     OutOfRange,
     /// There is no input.
     Nothing,
@@ -46,9 +46,9 @@ pub enum Doubt {
 /// Why a function cannot be checked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Invalid {
-    /// Called twice with the same numbers it gave two values that differ by this much.
+    /// Called twice with the same inputs it gave two values that differ by this much.
     NotDeterministic {
-        /// The largest difference between two numbers at the same place, infinite if one of them is NaN; NaN if the shapes
+        /// The largest difference between two elements at the same place, infinite if one of them is NaN; NaN if the shapes
         /// differ.
         difference: f64,
     },
@@ -56,7 +56,7 @@ pub enum Invalid {
     ShapeChanged {
         /// The shape at the point.
         at: Vec<usize>,
-        /// The number of numbers beside it.
+        /// The number of elements beside it.
         beside: usize,
     },
     /// It panicked, or the reverse pass did; with the message.
@@ -88,7 +88,7 @@ pub struct Entry {
     pub analytic: f64,
     /// What differences say.
     pub numeric: f64,
-    /// The distance between neighbouring numbers of the precision of the check, at the size of this entry.
+    /// One unit in the last place at the size of this entry, in the precision of the check.
     pub ulp: f64,
 }
 
@@ -129,7 +129,7 @@ pub struct StepError {
 /// A node whose own rule is wrong at the values it had.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Suspect {
-    /// Its position on the tape; that of the checkpoint, if it lies in a region that is run again.
+    /// Its position on the tape; that of the checkpoint, if it lies inside one.
     pub node: usize,
     /// The op's name.
     pub op: &'static str,
@@ -152,7 +152,7 @@ pub struct Suspect {
 /// A value that follows the inputs without a record on the tape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffTape {
-    /// Its position on the tape, where it is a constant; that of the checkpoint, if it lies in a region that is run again.
+    /// Its position on the tape, where it is a constant; that of the checkpoint, if it lies inside one.
     pub node: usize,
     /// The line that recorded it.
     pub location: &'static Location<'static>,
@@ -195,7 +195,7 @@ pub struct Report {
     pub seed: u64,
     /// The shapes of the inputs.
     pub shapes: Vec<Vec<usize>>,
-    /// The smallest sizes that fail, if somebody looked for them: [`shrunk`](crate::shrunk), or the check of a cell.
+    /// The smallest sizes that fail, if they were looked for: [`shrunk`](crate::shrunk), or the check of a cell.
     pub sizes: Option<Vec<usize>>,
     /// The entry that disagrees most, or else the one that could not be told, or else the one that agrees least.
     pub worst: Option<Entry>,

@@ -14,7 +14,7 @@ use crate::report::{Culprit, Doubt, Entry, Invalid, Mode, Report, Verdict};
 use crate::sample::Rounding;
 use crate::suspect::Search;
 
-/// Calls with the same numbers, one after the other, that must give the same value.
+/// Consecutive calls with the same inputs, which must give the same value.
 const CALLS: usize = 8;
 
 /// One order of a check.
@@ -86,7 +86,7 @@ impl<T: Scalar> Run<'_, T> {
         }
     }
 
-    /// What the rounding of all numbers on the tape does to the projection, by their cotangents.
+    /// What the rounding of all values on the tape does to the projection, by their cotangents.
     fn rounding(&self) -> Rounding {
         let tape = Tape::new();
         let (_, sum) = self.objective(self.seed).record(&tape, self.inputs);

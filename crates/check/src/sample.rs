@@ -17,7 +17,7 @@ pub(crate) struct Precision {
     pub(crate) coarse: f64,
     /// The smallest and the largest number of full precision: what lies outside has no digits left, or is infinite.
     pub(crate) range: (f64, f64),
-    /// The exponent of 2 of the smallest step of a sweep.
+    /// The exponent of 2 of the smallest step.
     smallest: i32,
 }
 
@@ -37,8 +37,8 @@ impl Precision {
         }
     }
 
-    /// The steps of a sweep for a number of size `own` among numbers of size `scale`, from the largest.
-    pub(crate) fn sweep(&self, scale: f64, own: f64) -> Vec<f64> {
+    /// The steps for an element of size `own` among elements of size `scale`, from the largest.
+    pub(crate) fn steps(&self, scale: f64, own: f64) -> Vec<f64> {
         let own = if own > 0.0 { own.min(scale) } else { scale };
         // Not below the normal numbers: a step of 0 would never end.
         let last = (own * 2_f64.powi(self.smallest)).max(f64::MIN_POSITIVE);
@@ -123,17 +123,17 @@ impl Sample {
     }
 }
 
-/// The rounding of the numbers that a function computes with.
+/// The rounding of the values that a function computes with.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rounding {
-    /// That of the largest number.
+    /// That of the largest element.
     pub(crate) largest: f64,
-    /// What that of all numbers may come to in the weighted sum of the values, one after the other at random.
+    /// The sum over all elements, weighted by their cotangents: a random walk.
     pub(crate) amplified: f64,
 }
 
 impl Rounding {
-    /// Adds the numbers of a tensor, which matter as much as their cotangents say.
+    /// Adds the elements of a tensor, weighted by their cotangents.
     pub(crate) fn add<T: Scalar>(&mut self, cotangent: &Tensor<T>, value: &Tensor<T>) {
         for (c, x) in elements(cotangent).into_iter().zip(elements(value)) {
             let effect = (c * x).abs() * T::EPSILON.to_f64();
@@ -147,7 +147,7 @@ impl Rounding {
     }
 }
 
-/// What an entry is compared against: the sizes that say when a number is as good as zero.
+/// What an entry is compared against: the sizes that say when a derivative is negligible.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context {
     /// The size of the largest derivatives of the same input.

@@ -45,12 +45,12 @@ pub fn broadcasting(rank: usize, longest: usize) -> impl Strategy<Value = (Vec<u
     })
 }
 
-/// A tensor of a shape that is drawn too, with numbers in ±[0.3, 1.5): away from kinks at 0 and from saturation.
+/// A tensor of a shape that is drawn too, with elements in ±[0.3, 1.5): away from kinks at 0 and from saturation.
 pub fn tensor<T: Scalar>(shape: impl Strategy<Value = Vec<usize>>) -> impl Strategy<Value = Tensor<T>> {
     shape.prop_flat_map(|shape| of_shape(&shape, 0.3..1.5))
 }
 
-/// A tensor of this shape with numbers whose absolute values lie in `sizes`.
+/// A tensor of this shape with elements whose absolute values lie in `sizes`.
 pub fn of_shape<T: Scalar>(shape: &[usize], sizes: Range<f64>) -> impl Strategy<Value = Tensor<T>> + use<T> {
     let shape = shape.to_vec();
     let number = (sizes, any::<bool>()).prop_map(|(x, negative)| if negative { -x } else { x });
@@ -86,7 +86,7 @@ pub fn op() -> impl Strategy<Value = Elementwise> {
     select(ops!(tanh sigmoid softplus sin cos erf gelu silu one_minus))
 }
 
-/// Up to `longest` such ops, to be applied one after the other.
+/// Up to `longest` such ops, to be applied in this order.
 pub fn ops(longest: usize) -> impl Strategy<Value = Vec<Elementwise>> {
     prop::collection::vec(op(), 0..=longest)
 }

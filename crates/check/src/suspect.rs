@@ -137,7 +137,7 @@ impl<T: Scalar> Walk<T> {
         let search = |tape: &Tape<T>, root: Var<'_, T>| {
             Walk::new(ancestors(tape, &[root.position()]), self.search).suspect_by(look)
         };
-        let Some(found) = node.region(&node.values(false), search) else { return Some(None) };
+        let Ok(found) = node.rerun(&node.values(false), search) else { return Some(None) };
         let outside = |suspect: Suspect| {
             let scopes = [node.info.scope.as_str(), &suspect.scope];
             let scope = scopes.into_iter().filter(|scope| !scope.is_empty()).collect::<Vec<_>>().join("/");
