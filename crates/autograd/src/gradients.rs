@@ -2,7 +2,7 @@
 
 use crate::parameters::Parameters;
 use crate::shape::mismatch;
-use crate::sweep::{Totals, Wanted, Watch, sweep_recorded, sweep_values};
+use crate::sweep::{Totals, Watch, Wrt, sweep_recorded, sweep_values};
 use crate::tape::{Tape, Var};
 use crate::{Scalar, Tensor};
 
@@ -90,7 +90,7 @@ impl<'t, T: Scalar> Var<'t, T> {
 
     /// Gradients of every leaf, or of the variables at some positions.
     fn sweep(self, seed: Tensor<T>, wanted: Option<Vec<u32>>, watch: Option<Watch<'_, T>>) -> Gradients<'t, T> {
-        let totals = sweep_values(self, seed, Wanted::of(wanted.as_deref()), watch);
+        let totals = sweep_values(self, seed, Wrt::of(wanted.as_deref()), watch);
         Gradients { tape: self.tape(), totals, wanted }
     }
 
@@ -128,7 +128,7 @@ impl<'t, T: Scalar> Var<'t, T> {
             panic!("grad_from: the seed lives on another tape than this one");
         }
         let wanted = self.positions("grad_from", wrt);
-        let totals = sweep_recorded(self, seed, Wanted::These(&wanted));
+        let totals = sweep_recorded(self, seed, Wrt::Nodes(&wanted));
         wrt.iter().map(|v| find(&totals, *v).copied().unwrap_or_else(|| self.tape().zeros(&v.shape()))).collect()
     }
 

@@ -5,11 +5,11 @@ use std::panic::Location;
 
 use crate::naming::{Names, within};
 use crate::shape::unravel;
-use crate::sweep::{Wanted, sweep_values};
+use crate::sweep::{Wrt, sweep_values};
 use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
 
-/// How many time steps or layers a [`Report`] follows back.
+/// How many time steps or layers an [`Origin`] follows back.
 const TRAIL: usize = 8;
 
 /// How many nodes it looks at for that.
@@ -25,7 +25,7 @@ pub enum Pass {
         /// The number of the input.
         input: usize,
     },
-    /// In the sweep: all terms that reach this node are finite, and their sum is not.
+    /// In the sweep: all terms that needed this node are finite, and their sum is not.
     Sum,
 }
 
@@ -61,7 +61,7 @@ pub struct Size {
 
 /// The first NaN or infinity that reaches a result or its gradients. Prints as a few lines.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+pub struct Origin {
     /// Forward or in the sweep.
     pub pass: Pass,
     /// The node at fault.
@@ -85,7 +85,7 @@ pub struct Report {
 
 impl<T: Scalar> Var<'_, T> {
     /// The first NaN or infinity that makes this variable or the gradient of a leaf infinite or NaN; `None` if all are
-    /// finite. Numbers that are not finite and reach neither, because a mask cuts them off, are no fault.
+    /// finite. Numbers that are not finite and needed neither, because a mask cuts them off, are no fault.
     ///
     /// A tool to understand with: it costs two sweeps and looks at every number. Of a variable of several numbers it
     /// looks at the gradients of the sum. Nothing is recorded; values that the tape had [let go of](Tape::release_unread) are
@@ -107,7 +107,7 @@ impl<T: Scalar> Var<'_, T> {
     /// # Panics
     /// If the tape is quiet.
     #[track_caller]
-    pub fn find_nonfinite(self) -> Option<Report> {
+    pub fn find_nonfinite(self) -> Option<Origin> {
         self.check_recorded("find_nonfinite");
         if !self.value().all_finite() {
             return Some(in_forward(self));
@@ -126,7 +126,7 @@ pub fn first_nonfinite<T: Scalar>(tensor: &Tensor<T>) -> Option<(Vec<usize>, f64
     Some((unravel(at, tensor.shape()), numbers[at].to_f64()))
 }
 
-fn in_forward<T: Scalar>(result: Var<'_, T>) -> Report {
+fn in_forward<T: Scalar>(result: Var<'_, T>) -> Origin {
     let tape = result.tape();
     let origin = |bad: fn(&Tensor<T>) -> bool| {
         // Back along bad values only: what a mask has cut off is not on the way.
@@ -157,7 +157,7 @@ fn in_forward<T: Scalar>(result: Var<'_, T>) -> Report {
 }
 
 /// What `look` finds in the region that a checkpoint runs again, as seen from the checkpoint.
-fn in_region<T: Scalar>(tape: &Tape<T>, node: u32, look: impl FnOnce(Var<'_, T>) -> Option<Report>) -> Option<Report> {
+fn in_region<T: Scalar>(tape: &Tape<T>, node: u32, look: impl FnOnce(Var<'_, T>) -> Option<Origin>) -> Option<Origin> {
     let (op, inside) = (tape.op(node as usize)?, Tape::new());
     let values: Vec<_> = inputs(tape, node).map(|input| inside.leaf(tape.value_of(input))).collect();
     let mut report = look(op.rerun(&inside, &values)?)?;
@@ -169,11 +169,11 @@ fn in_region<T: Scalar>(tape: &Tape<T>, node: u32, look: impl FnOnce(Var<'_, T>)
     Some(report)
 }
 
-fn in_sweep<T: Scalar>(result: Var<'_, T>, seed: &Tensor<T>) -> Option<Report> {
+fn in_sweep<T: Scalar>(result: Var<'_, T>, seed: &Tensor<T>) -> Option<Origin> {
     let tape = result.tape();
     let mut bad = vec![false; result.position() + 1];
     let mut watch = |node: u32, total: &Tensor<T>| bad[node as usize] = !total.all_finite();
-    sweep_values(result, seed.clone(), Wanted::Leaves, Some(&mut watch));
+    sweep_values(result, seed.clone(), Wrt::Leaves, Some(&mut watch));
     // From the leaves up along bad cotangents: the last node on the way got the first of them.
     let mut on_the_way = vec![false; bad.len()];
     for node in 0..=result.id() {
@@ -185,7 +185,7 @@ fn in_sweep<T: Scalar>(result: Var<'_, T>, seed: &Tensor<T>) -> Option<Report> {
         (receiver + 1..=result.id()).filter(|&n| inputs(tape, n).any(|i| i == receiver)).collect();
     // The cotangents of all nodes, for the terms and the trail: what comes before the receiver does not matter.
     let later: Vec<u32> = (receiver..=result.id()).filter(|&n| Var::new(tape, n).is_tracked()).collect();
-    let totals = sweep_values(result, seed.clone(), Wanted::These(&later), None);
+    let totals = sweep_values(result, seed.clone(), Wrt::Nodes(&later), None);
     let cotangent = |n: u32| Some(totals[totals.binary_search_by_key(&n, |(node, _)| *node).ok()?].1.clone());
     for &node in &consumers {
         let Some(own) = cotangent(node) else { continue };
@@ -285,11 +285,11 @@ fn size<T: Scalar>(tape: &Tape<T>, what: &str, node: u32, x: &Tensor<T>, index: 
     Size { what: what.to_owned(), place: place(tape, node), norm, least, most, here }
 }
 
-fn report<T: Scalar>(pass: Pass, place: Place, x: &Tensor<T>) -> Report {
+fn report<T: Scalar>(pass: Pass, place: Place, x: &Tensor<T>) -> Origin {
     let (index, value) = first_nonfinite(x).expect("a report is made of a number that is not finite");
     let count = x.to_vec().iter().filter(|x| !x.is_finite()).count();
     let (turned_nan, operands, trail) = (None, Vec::new(), Vec::new());
-    Report { pass, place, value, index, count, of: x.len(), turned_nan, operands, trail }
+    Origin { pass, place, value, index, count, of: x.len(), turned_nan, operands, trail }
 }
 
 impl fmt::Display for Place {
@@ -314,9 +314,9 @@ impl fmt::Display for Size {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { pass, place, value, index, count, of, .. } = self;
+        let Origin { pass, place, value, index, count, of, .. } = self;
         let what = match pass {
             Pass::Forward => "the value".to_owned(),
             Pass::Rule { input } => format!("the gradient that goes to input {input}"),

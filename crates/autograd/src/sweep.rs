@@ -1,6 +1,6 @@
 //! The reverse pass: one loop from the result down to the first variable that a gradient is wanted for.
 
-mod reach;
+mod needed;
 mod recorded;
 mod values;
 
@@ -14,8 +14,8 @@ use crate::sums::Sums;
 use crate::tape::{Scratch, Var};
 use crate::{Scalar, Tensor};
 
-use reach::Reach;
-pub(crate) use reach::Wanted;
+use needed::Needed;
+pub(crate) use needed::Wrt;
 use recorded::Recorded;
 use values::Values;
 pub(crate) use values::Watch;
@@ -55,52 +55,48 @@ trait Sweep<'t, T: Scalar>: Copy {
 pub(crate) fn sweep_values<T: Scalar>(
     from: Var<'_, T>,
     seed: Tensor<T>,
-    wanted: Wanted<'_>,
+    wrt: Wrt<'_>,
     watch: Option<Watch<'_, T>>,
 ) -> Totals<Tensor<T>> {
     let (scratch, watch) = (Scratch::on(from.tape()), watch.map(RefCell::new));
     let mut sums = from.tape().take_sums();
-    let totals = totals(Values { scratch: &scratch, watch: watch.as_ref() }, from, seed, wanted, &mut sums);
+    let totals = totals(Values { scratch: &scratch, watch: watch.as_ref() }, from, seed, wrt, &mut sums);
     from.tape().keep_sums(sums);
     totals
 }
 
 /// The gradients as variables of the tape.
-pub(crate) fn sweep_recorded<'t, T: Scalar>(
-    from: Var<'t, T>,
-    seed: Var<'t, T>,
-    wanted: Wanted<'_>,
-) -> Totals<Var<'t, T>> {
+pub(crate) fn sweep_recorded<'t, T: Scalar>(from: Var<'t, T>, seed: Var<'t, T>, wrt: Wrt<'_>) -> Totals<Var<'t, T>> {
     let _scope = from.tape().current_scope();
-    totals(Recorded { tape: from.tape() }, from, seed, wanted, &mut Sums::default())
+    totals(Recorded { tape: from.tape() }, from, seed, wrt, &mut Sums::default())
 }
 
 fn totals<'t, T: Scalar, S: Sweep<'t, T>>(
     kind: S,
     from: Var<'t, T>,
     seed: S::Total,
-    wanted: Wanted<'_>,
+    wrt: Wrt<'_>,
     sums: &mut Sums<S::Sum>,
 ) -> Totals<S::Total> {
     sums.begin(from.position() + 1);
-    sweep(kind, from, seed, wanted, sums);
+    sweep(kind, from, seed, wrt, sums);
     sums.kept(|node, sum| (node, kind.finish(sum, Var::new(from.tape(), node)))).collect()
 }
 
-/// Sweeps from `from` down, and keeps the sums of what is wanted. `sums` may hold some to go on from.
+/// Sweeps from `from` down, and keeps the sums of `wrt`. `sums` may hold some to go on from.
 fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
     kind: S,
     from: Var<'t, T>,
     seed: S::Total,
-    wanted: Wanted<'_>,
+    wrt: Wrt<'_>,
     sums: &mut Sums<S::Sum>,
 ) {
     let (tape, graph) = (from.tape(), from.tape().graph());
-    let reach = Reach::new(&graph, wanted, from.id());
-    if reach.contains(&graph, from.id()) {
+    let needed = Needed::new(&graph, wrt, from.id());
+    if needed.contains(&graph, from.id()) {
         kind.seed(sums.of(from.id()), seed);
     }
-    for index in (reach.lowest..=from.id()).rev() {
+    for index in (needed.lowest..=from.id()).rev() {
         let Some(sum) = sums.waiting(index) else { continue };
         let node = Var::new(tape, index);
         kind.show(sum, node);
@@ -111,16 +107,16 @@ fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
         };
         let total = kind.finish(sum, node);
         sums.release(index);
-        if wanted.names(index) {
+        if wrt.names(index) {
             kind.seed(sums.keep(index), total.clone());
         }
         if let Some(checkpoint) = Checkpoint::of(&**op) {
-            let inputs = inputs.iter().map(|&input| (Var::new(tape, input), reach.contains(&graph, input)));
+            let inputs = inputs.iter().map(|&input| (Var::new(tape, input), needed.contains(&graph, input)));
             kind.replay(checkpoint, total, &inputs.collect::<Vec<_>>(), sums);
             continue;
         }
         let site = Site::new(tape, index, kind.variable(total));
-        for (number, &input) in inputs.iter().enumerate().filter(|&(_, &input)| reach.contains(&graph, input)) {
+        for (number, &input) in inputs.iter().enumerate().filter(|&(_, &input)| needed.contains(&graph, input)) {
             let input = Var::new(tape, input);
             let term = op.vjp(number, &site).checked(&**op, number, input);
             kind.add(sums.of(input.id()), term, input);

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{Sweep, Wanted, sweep};
+use super::{Sweep, Wrt, sweep};
 use crate::checkpoint::Checkpoint;
 use crate::op::Kind;
 use crate::sums::{Sum, Sums};
@@ -76,7 +76,7 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'_, 't, '_, T> {
     ) {
         checkpoint.replay_values(inputs, sums, |y, sums| {
             let scratch = Scratch::on(y.tape());
-            sweep(Values { scratch: &scratch, watch: None }, y, total, Wanted::Leaves, sums);
+            sweep(Values { scratch: &scratch, watch: None }, y, total, Wrt::Leaves, sums);
         });
     }
 }

@@ -1,6 +1,6 @@
 //! The op that made a NaN or an infinity, in the ways in which they are really made.
 
-use rewind_autograd::nonfinite::{Pass, Report, first_nonfinite};
+use rewind_autograd::nonfinite::{Origin, Pass, first_nonfinite};
 use rewind_autograd::{Tape, Tensor, Var, checkpoint};
 
 fn row(numbers: &[f64]) -> Tensor<f64> {
@@ -8,7 +8,7 @@ fn row(numbers: &[f64]) -> Tensor<f64> {
 }
 
 #[track_caller]
-fn found(v: Var<'_, f64>) -> Report {
+fn found(v: Var<'_, f64>) -> Origin {
     let before = v.tape().len();
     let report = v.find_nonfinite().expect("something is not finite");
     assert_eq!(v.tape().len(), before, "the tape stays as it was");

@@ -4,36 +4,36 @@ use crate::graph::Graph;
 
 /// The variables that gradients are wanted for.
 #[derive(Clone, Copy)]
-pub(crate) enum Wanted<'a> {
+pub(crate) enum Wrt<'a> {
     /// Every leaf of the tape.
     Leaves,
-    /// Those at these positions, ascending, each once.
-    These(&'a [u32]),
+    /// The nodes at these positions, ascending, each once.
+    Nodes(&'a [u32]),
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> Wrt<'a> {
     /// Those at some positions, or else every leaf.
     pub(crate) fn of(positions: Option<&'a [u32]>) -> Self {
-        positions.map_or(Wanted::Leaves, Wanted::These)
+        positions.map_or(Wrt::Leaves, Wrt::Nodes)
     }
 
     /// Whether a node is wanted that is no leaf.
     #[inline]
     pub(super) fn names(self, node: u32) -> bool {
-        matches!(self, Wanted::These(positions) if positions.binary_search(&node).is_ok())
+        matches!(self, Wrt::Nodes(positions) if positions.binary_search(&node).is_ok())
     }
 }
 
 /// Which nodes depend on a wanted one: the only ones that a cotangent is worth computing for.
-pub(super) struct Reach {
+pub(super) struct Needed {
     pub(super) lowest: u32,
     /// By node; `None` where it is the tracked ones, since those depend on some leaf.
     nodes: Option<Vec<bool>>,
 }
 
-impl Reach {
-    pub(super) fn new<O>(graph: &Graph<O>, wanted: Wanted<'_>, last: u32) -> Self {
-        let Wanted::These(wanted) = wanted else { return Reach { lowest: 0, nodes: None } };
+impl Needed {
+    pub(super) fn new<O>(graph: &Graph<O>, wrt: Wrt<'_>, last: u32) -> Self {
+        let Wrt::Nodes(wanted) = wrt else { return Needed { lowest: 0, nodes: None } };
         let lowest = wanted.first().copied().unwrap_or(0);
         let mut nodes = vec![false; last as usize + 1];
         for &w in wanted.iter().filter(|&&w| w <= last) {
@@ -44,7 +44,7 @@ impl Reach {
                 nodes[node as usize] = graph.inputs(node).iter().any(|&input| nodes[input as usize]);
             }
         }
-        Reach { lowest, nodes: Some(nodes) }
+        Needed { lowest, nodes: Some(nodes) }
     }
 
     #[inline]
