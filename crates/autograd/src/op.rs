@@ -82,7 +82,7 @@ impl<'t, T: Scalar> Site<'t, T> {
     }
 
     /// Input number `i`.
-    #[inline]
+    #[inline(always)]
     pub fn input(&self, i: usize) -> Var<'t, T> {
         Var::new(self.tape, self.tape.with_graph(|graph| graph.inputs(self.node)[i]))
     }

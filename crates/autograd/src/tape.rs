@@ -328,10 +328,10 @@ impl<T: Scalar> Tape<T> {
     }
 
     /// Makes sure that a value is there.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn restore(&self, index: u32) {
         if self.values.is_released(index) {
-            self.values.restore(&self.graph(), index);
+            self.values.restore(&self.graph.borrow(), index);
         }
     }
 

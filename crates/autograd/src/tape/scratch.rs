@@ -25,7 +25,7 @@ impl<'t, T: Scalar> Scratch<'t, T> {
     }
 
     /// The value of a variable: moved out if it was computed since [`begin`](Scratch::begin).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&self, v: Var<'t, T>) -> Tensor<T> {
         let own = v.id() > self.nodes && std::ptr::eq(v.tape(), self.tape);
         if own { self.tape.values.take(v.id()) } else { v.value() }
