@@ -1,4 +1,5 @@
-//! Values that PyTorch computed. The folder is that of the environment variable `REWIND_REFERENCE`, or the fixtures.
+//! Values that PyTorch computed. The folder is that of the environment variable `REWIND_REFERENCE`, or
+//! `crates/fixtures/reference`, which `rewind-autograd` reads too.
 //!
 //! A file's metadata and name say what it is. A supported kind is always compared; what is not supported yet is
 //! counted as skipped, by name.
@@ -58,7 +59,7 @@ fn check(case: &Case) -> Option<Found> {
 
 /// All files of the folder, sorted by name.
 fn cases() -> Vec<Case> {
-    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/reference");
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/reference");
     let folder = std::env::var_os("REWIND_REFERENCE").map_or_else(|| PathBuf::from(fixtures), PathBuf::from);
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
