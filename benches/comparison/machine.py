@@ -29,7 +29,7 @@ def vectors() -> str:
 
 def describe(repository: Path) -> dict[str, str]:
     """What the head of a record says."""
-    # Earlier records that are not committed yet do not matter.
+    # A page that is kept but not committed yet does not matter.
     changes = output("git", "status", "--porcelain", "--", ".", ":!benches/record", cwd=repository)
     kibibytes = field("/proc/meminfo", "MemTotal").split()[0]
     return {
@@ -63,7 +63,8 @@ def stolen(before: list[int], after: list[int]) -> str:
 
 
 def slug(head: dict[str, str]) -> str:
-    """The processor as part of a file's name: `intel-xeon-2.80ghz-avx-512`."""
-    words = f"{head['processor']} {head['vectors']}"
+    """The processor as part of a file's name: `amd-epyc-25-1-avx2`, with family and model, which alone tell generations of
+    one name apart."""
+    words = f"{head['processor']} {head['family, model']} {head['vectors']}"
     words = re.sub(r"\((R|TM)\)|\b(CPU|Processor)\b", " ", words, flags=re.IGNORECASE)
     return re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-")

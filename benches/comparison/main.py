@@ -118,7 +118,7 @@ def compare(given: argparse.Namespace) -> None:
     head |= {peer.name: peer.version for peer in peers if peer.name != "pytorch plain"}
     before, times = machine.load(), machine.times()
     if float(before) > 0.5:
-        print(f"note: the load average is {before}; on a busy machine the numbers say little", file=sys.stderr)
+        print(f"note: the load average is {before}; on a busy machine the figures say little", file=sys.stderr)
     results = measure(plan, programs)
     head["load average"] = f"{before} before, {machine.load()} after"
     head["stolen by the host"] = machine.stolen(times, machine.times())

@@ -40,7 +40,7 @@ class Results:
         self.sizes: dict[str, dict[str, float]] = {}
 
     def add(self, case: Case, line: dict[str, str | float]) -> None:
-        """Keeps a line's numbers; raises Failure if it is not of the case that was asked for."""
+        """Keeps the values of a line; raises Failure if it is not of the case that was asked for."""
         sizes = {name: line[name] for name in ("T", "B", "I", "H") if name in line}
         expected = self.sizes.setdefault(case.shape, sizes)
         if sizes != expected or (case.cell and line.get("cell") != case.cell):

@@ -24,7 +24,7 @@ TIME_LIMIT = 1800
 
 
 class Failure(Exception):
-    """Something the reader of the message can mend."""
+    """Something the reader of the message can put right."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def find_peers(target: Path, venv: Path) -> tuple[list[Program], dict[str, str]]
         try:
             found += find()
         except Failure as failure:
-            # Records are committed, and say nothing of where the checkout lies.
+            # A page that is committed says nothing of where the checkout lies.
             reason = str(failure).replace(f"{REPOSITORY}/", "")
             left_out[name] = f"{reason}; `benches/compare --setup` makes it"
     return found, left_out

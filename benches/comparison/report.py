@@ -13,9 +13,9 @@ MS = "median_ms"
 def report(results: Results, plan: Plan, head: dict[str, str], left_out: dict[str, str]) -> str:
     """The whole record."""
     parts = [
-        "# Rewind beside its peers",
+        f"# Rewind beside its peers: {head['processor']}, {head['vectors']}",
         "\n".join(f"- {name}: {value}" for name, value in head.items()),
-        f"Numbers are medians of {plan.rounds} rounds (least to greatest); in a round every contestant runs once, in a "
+        f"Figures are medians of {plan.rounds} rounds (least to greatest); in a round every contestant runs once, in a "
         f"process of its own, and takes the median of the steps of {plan.milliseconds} ms, {plan.runs} at least, after a "
         f"warm-up of a third as long. Growth and memory have "
         f"at most {FEW_ROUNDS} rounds. Ratios are of medians, on two threads. `pytorch` runs with a heap that glibc "
