@@ -1,0 +1,80 @@
+//! Links from the pages of the repository lead somewhere, and a test that a page names is there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every Markdown file of the repository; what is built or hidden is not of it.
+fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("a readable folder").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            pages(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "md") {
+            found.push(path);
+        }
+    }
+}
+
+/// Text and target of every `[text](target)`. Code blocks have none.
+fn links(page: &str) -> Vec<(&str, &str)> {
+    let prose = page.split("```").step_by(2);
+    let ends = prose.flat_map(|part| part.match_indices("](").map(move |(end, _)| (part, end)));
+    ends.filter_map(|(part, end)| {
+        let start = part[..end].rfind('[')?;
+        let length = part[end + 2..].find(')')?;
+        Some((&part[start + 1..end], &part[end + 2..end + 2 + length]))
+    })
+    .collect()
+}
+
+/// What is wrong with the links of a page in `folder`.
+fn broken(page: &str, folder: &Path) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (text, target) in links(page) {
+        let path = target.split('#').next().unwrap_or_default();
+        if path.contains("://") || path.is_empty() {
+            continue;
+        }
+        let file = folder.join(path);
+        if !file.exists() {
+            wrong.push(format!("[{text}]({target}) leads nowhere"));
+        } else if let Some(name) = text.strip_prefix('`').and_then(|text| text.strip_suffix('`'))
+            && path.ends_with(".rs")
+            && !name.contains(['/', '.', ':'])
+            && !fs::read_to_string(&file).is_ok_and(|source| source.contains(&format!("fn {name}(")))
+        {
+            wrong.push(format!("there is no test {name} in {target}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut all = Vec::new();
+    pages(&root(), &mut all);
+    assert!(all.len() > 10, "{} pages: too few to be the repository's", all.len());
+    let mut wrong = Vec::new();
+    for path in &all {
+        let page = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let found = broken(&page, path.parent().expect("a folder"));
+        wrong.extend(found.into_iter().map(|what| format!("{}: {what}", path.display())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_broken_link_is_noticed() {
+    let page = "[a](examples) [b](no/such/file.md#part) <https://x.y> [c](https://x.y/z)\n```\n[d](nowhere)\n```\n\
+                [`a_broken_link_is_noticed`](examples/tests/links.rs) [`nobody`](examples/tests/links.rs)";
+    let wrong = broken(page, &root());
+    assert_eq!(
+        wrong,
+        ["[b](no/such/file.md#part) leads nowhere", "there is no test nobody in examples/tests/links.rs"]
+    );
+}
