@@ -32,21 +32,35 @@ fn links(page: &str) -> Vec<(&str, &str)> {
     .collect()
 }
 
+/// The names by which GitHub lets a link lead to the headings of a page.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page.split("```").step_by(2).flat_map(str::lines).filter_map(|line| line.strip_prefix('#'));
+    let name = |heading: &str| {
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-")
+    };
+    headings.map(name).collect()
+}
+
 /// What is wrong with the links of a page in `folder`.
 fn broken(page: &str, folder: &Path) -> Vec<String> {
     let mut wrong = Vec::new();
     for (text, target) in links(page) {
-        let path = target.split('#').next().unwrap_or_default();
-        if path.contains("://") || path.is_empty() {
+        let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+        if path.contains("://") {
             continue;
         }
         let file = folder.join(path);
-        if !file.exists() {
+        let there = match path {
+            "" => page.to_owned(),
+            _ => fs::read_to_string(&file).unwrap_or_default(),
+        };
+        if !path.is_empty() && !file.exists() || !anchor.is_empty() && !anchors(&there).iter().any(|a| a == anchor) {
             wrong.push(format!("[{text}]({target}) leads nowhere"));
         } else if let Some(name) = text.strip_prefix('`').and_then(|text| text.strip_suffix('`'))
             && path.ends_with(".rs")
             && !name.contains(['/', '.', ':'])
-            && !fs::read_to_string(&file).is_ok_and(|source| source.contains(&format!("fn {name}(")))
+            && !there.contains(&format!("fn {name}("))
         {
             wrong.push(format!("there is no test {name} in {target}"));
         }
@@ -70,11 +84,17 @@ fn every_link_leads_somewhere() {
 
 #[test]
 fn a_broken_link_is_noticed() {
-    let page = "[a](examples) [b](no/such/file.md#part) <https://x.y> [c](https://x.y/z)\n```\n[d](nowhere)\n```\n\
+    let page = "# Any `Thing`, here\n[a](examples) [b](no/such/file.md#part) <https://x.y> [c](https://x.y/z)\n```\n\
+                [d](nowhere)\n```\n[e](#any-thing-here) [f](#any-thing) [g](README.md#licence) [h](README.md#none)\n\
                 [`a_broken_link_is_noticed`](examples/tests/links.rs) [`nobody`](examples/tests/links.rs)";
     let wrong = broken(page, &root());
     assert_eq!(
         wrong,
-        ["[b](no/such/file.md#part) leads nowhere", "there is no test nobody in examples/tests/links.rs"]
+        [
+            "[b](no/such/file.md#part) leads nowhere",
+            "[f](#any-thing) leads nowhere",
+            "[h](README.md#none) leads nowhere",
+            "there is no test nobody in examples/tests/links.rs",
+        ]
     );
 }
