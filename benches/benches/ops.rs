@@ -10,7 +10,7 @@ use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{Tape, Tensor, Var};
 use rewind_benches::chain;
 
-/// Numbers in ±1 that follow no pattern.
+/// Values in ±1 without a pattern.
 fn sample(shape: &[usize]) -> Tensor<f32> {
     Tensor::from_fn(shape, |i| (i as f32 * 12.9898).sin())
 }
@@ -41,7 +41,7 @@ where
     group.finish();
 }
 
-/// Ops on eight numbers, where the cost of a node shows: throughput is in nodes.
+/// Ops on eight elements, where the cost of a node shows: throughput is in nodes.
 fn small_nodes(c: &mut Criterion) {
     let name = format!("chain of {} nodes on [1, 8]", chain::NODES);
     measure(c, &name, chain::NODES as u64, &[&chain::SHAPE, &chain::SHAPE], |v| chain::of(v[0], v[1]));
@@ -67,7 +67,7 @@ fn matmul(c: &mut Criterion) {
     });
 }
 
-/// Four gates taken apart and put together again: what views and regions cost.
+/// Four gates taken apart and put together again: what views and slices cost.
 fn layout(c: &mut Criterion) {
     measure(c, "split and concat [32, 1024]", 32 * 1024, &[&[32, 1024]], |v| {
         let [i, f, g, o] = v[0].split(1);

@@ -1,4 +1,4 @@
-//! What a node of the tape costs: a chain of elementwise ops on eight numbers, where arithmetic is next to nothing.
+//! What a node of the tape costs: a chain of elementwise ops on eight elements, where arithmetic is next to nothing.
 
 use rewind_autograd::Var;
 

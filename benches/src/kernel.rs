@@ -1,12 +1,13 @@
 //! What the matrix kernel alone needs for a training step: the products of the step and nothing else.
 //!
-//! Forward, each time step multiplies `[B, I]·[I, G·H]` and `[B, H]·[H, G·H]`; backward, `[B, G·H]·[G·H, H]`. Weights
-//! and their transposes are packed beforehand. The gradient of a weight is one product over the rows of all time steps. Nobody
-//! asks for the gradient of the input, so it is not computed; the first state is 0, so its products are not. The batch is
-//! in the shards of the training step, on the same threads.
+//! Forward, each time step multiplies `[B, I]·[I, G·H]` and `[B, H]·[H, G·H]`; backward, `[B, G·H]·[G·H, H]`. Weights and
+//! their transposes are packed beforehand. The gradient of a weight is one product over the rows of all time steps. The
+//! input and the first state are constants, so they get no gradient. The batch is in the shards of the training step, on
+//! the same threads.
 //!
-//! The kernel is used as the library gives it. Where the engine does better (it transposes what a weight's gradient reads, keeps the
-//! last four rows together, computes products of the input ahead), a step can take less time than its products here.
+//! The kernel is used as the library offers it. Where the engine does better (it transposes what a weight's gradient
+//! reads, keeps the last four rows together, multiplies the inputs of many time steps at once), a step can take less
+//! time than its products here.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -51,13 +52,11 @@ fn recurrent_weights(kind: CellKind) -> &'static [usize] {
 /// A weight `[K, N]` and what is multiplied with it.
 struct Weight {
     forward: PackedBMatrix<f32>,
-    /// The transpose; `None` where the input wants no gradient.
+    /// The transpose; `None` where the input needs no gradient.
     backward: Option<PackedBMatrix<f32>>,
-    /// The inputs of the time steps from `first` on, a row for each sequence.
+    /// The inputs of all time steps, `[T·B, K]`.
     inputs: NdTensor<f32, 2>,
-    /// The first time step that multiplies anything: 1 for the weight of the state, which is 0 before.
-    first: usize,
-    /// Where the N columns lie among the G·H of all gates.
+    /// The N columns among the G·H of all gates.
     columns: Range<usize>,
     output: Vec<f32>,
     input_gradient: Vec<f32>,
@@ -73,7 +72,6 @@ impl Weight {
             forward: pack(values.view()),
             backward: backward.then(|| pack(values.transposed())),
             inputs,
-            first: usize::from(backward),
             columns,
             output: vec![0.0; batch * width],
             input_gradient: vec![0.0; batch * rows],
@@ -98,7 +96,7 @@ impl Products {
         let mut weights = vec![Weight::new(x, 0..width, batch, false, rng)];
         let mut first = 0;
         for gates in recurrent_weights(kind) {
-            let h = uniform([(steps - 1) * batch, hidden], rng);
+            let h = uniform([steps * batch, hidden], rng);
             let columns = first..first + gates * hidden;
             first = columns.end;
             weights.push(Weight::new(h, columns, batch, true, rng));
@@ -111,8 +109,8 @@ impl Products {
         let rows = |t: usize| t * batch..(t + 1) * batch;
         let steps = cotangents.size(0) / batch;
         for t in 0..steps {
-            for w in weights.iter_mut().filter(|w| t >= w.first) {
-                multiply(w.inputs.slice(rows(t - w.first)), GemmInputB::Packed(&w.forward), &mut w.output);
+            for w in weights.iter_mut() {
+                multiply(w.inputs.slice(rows(t)), GemmInputB::Packed(&w.forward), &mut w.output);
             }
         }
         // The first state is given, so nothing flows past the first time step.
@@ -125,7 +123,7 @@ impl Products {
             }
         }
         for w in weights.iter_mut() {
-            let cotangents = cotangents.slice((w.first * batch.., w.columns.clone()));
+            let cotangents = cotangents.slice((.., w.columns.clone()));
             multiply(w.inputs.transposed(), GemmInputB::Unpacked(cotangents), &mut w.gradient);
         }
         weights.iter().map(|w| w.output[0] + w.input_gradient[0] + w.gradient[0]).sum()

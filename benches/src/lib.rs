@@ -96,7 +96,7 @@ impl Shape {
 
     /// Multiplications and additions of a training step's matrix products: 6·T·B·(I + H)·G·H.
     ///
-    /// The gradient of the input, which nobody asks for here, is counted with the rest: the figure is a common unit.
+    /// The gradient of the input, which is not computed here, is counted with the rest: the figure is a common unit.
     pub fn flops(&self, kind: CellKind) -> f64 {
         let products = self.steps * self.batch * (self.inputs + self.hidden) * kind.gates() * self.hidden;
         6.0 * products as f64

@@ -25,7 +25,7 @@ pub fn nanoseconds_for(time: Duration, warm_up: usize, runs: usize, mut work: im
 
 /// Nanoseconds of several kinds of work that take turns, `turns` each after one that is not counted: the median call of every
 /// turn. A turn lasts for `time`, and for one call at least. What slows the machine down for longer than a round of turns slows
-/// all down alike, so that a ratio within a round says more than that of two programs that ran one after the other.
+/// all down alike, so that a ratio within a round says more than that of two programs run in sequence.
 pub fn nanoseconds_in_turn(time: Duration, turns: usize, work: &mut [impl FnMut()]) -> Vec<Vec<f64>> {
     let mut round = || work.iter_mut().map(|work| median(nanoseconds_for(time, 0, 1, work))).collect();
     (0..turns + 1).map(|_| round()).skip(1).collect()

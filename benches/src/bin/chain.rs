@@ -7,7 +7,7 @@ use rewind_autograd::{Tape, Tensor};
 use rewind_benches::chain;
 use rewind_benches::timing::{median, nanoseconds};
 
-/// Times a node of the tape: a chain of elementwise ops on eight numbers. Forward records it on a tape that was used
+/// Times a node of the tape: a chain of elementwise ops on eight elements. Forward records it on a tape that was used
 /// before; backward is one sweep over a recorded tape.
 #[derive(Parser)]
 #[command(version)]
@@ -22,7 +22,7 @@ fn main() {
     println!("{}", chain::line(median(forward(runs)), median(backward(runs))));
 }
 
-/// The two leaves: numbers in ±1 that follow no pattern.
+/// The two leaves: values in ±1 without a pattern.
 fn leaves() -> [Tensor<f32>; 2] {
     [1.0, 2.0].map(|phase| Tensor::from_fn(&chain::SHAPE, |i| (i as f32 * 12.9898 + phase).sin()))
 }
