@@ -2,8 +2,8 @@
 //!
 //! `cargo test -p rewind-examples --test readme -- --nocapture` prints it.
 
-use rewind_autograd::check::{self, Report};
 use rewind_autograd::{Op, Scalar, Site, Tensor, Term, Var, parameters};
+use rewind_check::{self as check, Report};
 use rewind_rnn::{Cell, unroll};
 
 /// y = tanh x. The derivative is 1 - y², and this rule says 1 + y².
