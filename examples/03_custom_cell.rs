@@ -61,7 +61,7 @@ fn differentiate(rng: &mut StdRng) {
     let run = Run { cell: Mgu::<Tensor<f64>>::new(2, 3, rng), h_0: init::uniform(&[5, 3], 1.0, rng) };
     let x = init::uniform(&[4, 5, 2], 1.0, rng); // T = 4, B = 5, I = 2; H = 3
     fn outputs<'t>(run: &Run<Var<'t, f64>>, x: Var<'t, f64>) -> Var<'t, f64> {
-        Unroll::new().from(run.h_0).run(&run.cell, x).outputs()
+        Unroll::new().run_from(&run.cell, x, run.h_0).outputs()
     }
 
     let tape = Tape::new();

@@ -89,7 +89,7 @@ fn bptt(lstm: &Lstm<Tensor<f64>>, first: &Tensor<f64>, x: &Tensor<f64>, y: &Tens
     let cell = lstm.on(&tape);
     let [hidden, memory] = tape.constant(first.clone()).split(1);
     let state = LstmState { hidden, cell: memory };
-    let h = Unroll::new().from(state).run(&cell, tape.constant(x.clone())).outputs();
+    let h = Unroll::new().run_from(&cell, tape.constant(x.clone()), state).outputs();
     let error = h.squared_error(tape.constant(y.clone())).sum() * 0.5;
     let gradient = error.backward().of(&cell);
     let seconds = start.elapsed().as_secs_f64();

@@ -109,7 +109,7 @@ fn states<'t, T: Scalar, C: Cell<'t, T>>(run: &Run<Var<'t, T>, C>, batch: usize,
     let own = run.cell.initial(batch);
     let mut added = run.first_state.iter();
     let first = own.clone().zip(own, &mut |part, _| part + added.next().expect("one for each part").part);
-    let unrolled = Unroll::new().lengths(lengths).from(first).run(&run.cell, run.x);
+    let unrolled = Unroll::new().lengths(lengths).run_from(&run.cell, run.x, first);
     let row = |part: Var<'t, T>| part.reshape(&[part.element_count()]);
     let rows: Vec<_> = unrolled.states.iter().flat_map(parts).map(row).collect();
     concat(&rows, 0)

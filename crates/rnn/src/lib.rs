@@ -65,7 +65,7 @@ pub use rewind_autograd as autograd;
 pub use segments::Segments;
 pub use shards::{ShardedStep, Shards};
 pub use tanh::TanhRnn;
-pub use unroll::{FirstState, Given, Unroll, Unrolled, unroll};
+pub use unroll::{Unroll, Unrolled, unroll};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -7,7 +7,7 @@ use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, checkpoint}
 
 use crate::cell::{Cell, State, parts};
 use crate::sizes::{StateShapes, check_features, check_input};
-use crate::unroll::{FirstState, Unroll};
+use crate::unroll::Unroll;
 
 /// A sequence that was unrolled in segments.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ fn sum_of<'t, T: Scalar>(losses: &[Var<'t, T>]) -> Var<'t, T> {
     losses.iter().copied().reduce(|sum, loss| sum + loss).expect("there is a time step, and so a segment")
 }
 
-impl<N> Unroll<'_, N> {
+impl Unroll<'_> {
     /// Unrolls `cell` over `x` `[T, B, I]` in segments of `every` steps, forgets all but the state at the end of each, and
     /// computes a segment again when the sweep comes to it: each step is computed twice. With `every` near √T the memory
     /// grows with √T.
@@ -60,9 +60,8 @@ impl<N> Unroll<'_, N> {
     /// ```
     ///
     /// # Panics
-    /// As [`run`](Unroll::run), at the caller's line for the first step and within the library for later ones; if the first state
-    /// has more or fewer variables than the cell's own, `every` is 0, `loss` gives no scalar, or the unrolling has lengths or goes
-    /// backward in time, which segments do not know.
+    /// As [`run`](Unroll::run), at the caller's line for the first step and within the library for later ones; if `every` is 0,
+    /// `loss` gives no scalar, or the unrolling has lengths or goes backward in time, which segments do not know.
     #[track_caller]
     pub fn in_segments<'t, T, M, L>(
         self,
@@ -76,7 +75,48 @@ impl<N> Unroll<'_, N> {
         T: Scalar,
         M: Parameters<Tensor<T>> + Clone + Send + Sync + 'static,
         for<'s> M::With<Var<'s, T>>: Cell<'s, T>,
-        N: FirstState<'t, T, M::With<Var<'t, T>>>,
+        L: for<'s> Fn(&'s Tape<T>, usize, Var<'s, T>) -> Var<'s, T> + Send + Sync + 'static,
+    {
+        self.segments(every, module, cell, x, None, loss)
+    }
+
+    /// [`in_segments`](Unroll::in_segments) from `state` instead of the cell's own first state.
+    ///
+    /// # Panics
+    /// As [`in_segments`](Unroll::in_segments), or if `state` has more or fewer variables than the cell's own first state.
+    #[track_caller]
+    pub fn in_segments_from<'t, T, M, L>(
+        self,
+        every: usize,
+        module: &M,
+        cell: &M::With<Var<'t, T>>,
+        x: Var<'t, T>,
+        state: <M::With<Var<'t, T>> as Cell<'t, T>>::State,
+        loss: L,
+    ) -> Segments<'t, T, <M::With<Var<'t, T>> as Cell<'t, T>>::State>
+    where
+        T: Scalar,
+        M: Parameters<Tensor<T>> + Clone + Send + Sync + 'static,
+        for<'s> M::With<Var<'s, T>>: Cell<'s, T>,
+        L: for<'s> Fn(&'s Tape<T>, usize, Var<'s, T>) -> Var<'s, T> + Send + Sync + 'static,
+    {
+        self.segments(every, module, cell, x, Some(state), loss)
+    }
+
+    #[track_caller]
+    fn segments<'t, T, M, L>(
+        self,
+        every: usize,
+        module: &M,
+        cell: &M::With<Var<'t, T>>,
+        x: Var<'t, T>,
+        first: Option<<M::With<Var<'t, T>> as Cell<'t, T>>::State>,
+        loss: L,
+    ) -> Segments<'t, T, <M::With<Var<'t, T>> as Cell<'t, T>>::State>
+    where
+        T: Scalar,
+        M: Parameters<Tensor<T>> + Clone + Send + Sync + 'static,
+        for<'s> M::With<Var<'s, T>>: Cell<'s, T>,
         L: for<'s> Fn(&'s Tape<T>, usize, Var<'s, T>) -> Var<'s, T> + Send + Sync + 'static,
     {
         let [steps, batch, _] = check_input(x);
@@ -86,14 +126,18 @@ impl<N> Unroll<'_, N> {
         if self.lengths.is_some() || self.backward {
             panic!("in_segments: sequences of one length, forward in time, are all that segments know");
         }
-        let mut state = self.first.first(cell, batch);
+        let mut state = match first {
+            Some(state) => state,
+            None => cell.initial(batch),
+        };
         check_features(cell, x);
         StateShapes::of_first(cell, &state, x);
-        // One step ahead, with all its checks: within a segment, the blame would lie on a line of the library.
-        let ahead = Tape::quiet();
-        let trial = module.on(&ahead);
-        let first: Vec<_> = parts(&state).into_iter().map(|part| ahead.constant(part.value())).collect();
-        Unroll::new().from(filled(&trial, batch, &first)).run(&trial, ahead.constant(x.slice(0, 0..1).value()));
+        // The first step on a tape of its own, with all its checks: within a segment, a panic would name a line of the library.
+        let quiet = Tape::quiet();
+        let trial = module.on(&quiet);
+        let first: Vec<_> = parts(&state).into_iter().map(|part| quiet.constant(part.value())).collect();
+        let first = filled(&trial, batch, &first);
+        Unroll::new().run_from(&trial, quiet.constant(x.slice(0, 0..1).value()), first);
         // The structure of the module, to be filled with variables of whatever tape a segment is run on.
         let shared = Arc::new((module.clone(), loss));
         let parameters = cell.leaves().into_iter().copied().collect::<Vec<_>>();
@@ -148,7 +192,7 @@ where
     let mut parameters = parameters.iter();
     let cell = module.map(|_, _| *parameters.next().expect("one variable per leaf"));
     let first = filled(&cell, x.shape()[1], before);
-    let unrolled = Unroll { first_step: start, ..Unroll::new() }.from(first).run(&cell, *x);
+    let unrolled = Unroll { first_step: start, ..Unroll::new() }.run_from(&cell, *x, first);
     let loss = loss(unrolled.outputs());
     if loss.element_count() != 1 {
         panic!("in_segments: the loss of a segment has shape {:?}, expected a scalar", loss.shape().as_slice());

@@ -16,7 +16,7 @@ pub fn unroll<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t, T>) -> Unrolle
     Unroll::new().run(cell, x)
 }
 
-/// How to unroll: lengths of the sequences, first state, direction of time.
+/// How to unroll: lengths of the sequences, direction of time.
 ///
 /// ```
 /// use rand::{SeedableRng, rngs::StdRng};
@@ -25,57 +25,29 @@ pub fn unroll<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t, T>) -> Unrolle
 ///
 /// let gru = Gru::new(3, 5, &mut StdRng::seed_from_u64(1));
 /// let tape = Tape::<f32>::new();
+/// let cell = gru.on(&tape);
 /// let x = tape.zeros(&[7, 2, 3]); // two sequences, padded to 7 steps
-/// let unrolled = Unroll::new().lengths(&[7, 4]).run(&gru.on(&tape), x);
-/// assert_eq!(unrolled.states.len(), 7);
+/// let unroll = Unroll::new().lengths(&[7, 4]);
+/// let first = unroll.run(&cell, x);
+/// assert_eq!(first.states.len(), 7);
+/// let second = unroll.run_from(&cell, x, first.last); // goes on where the first ended
+/// assert_eq!(second.last_output().shape().as_slice(), [2, 5]);
 /// ```
-#[derive(Clone, Debug)]
-pub struct Unroll<'a, S = ()> {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unroll<'a> {
     pub(crate) lengths: Option<&'a [usize]>,
-    pub(crate) first: S,
     pub(crate) backward: bool,
-    /// What the first time step is called: others than 0 for a segment of a longer sequence.
+    /// The number of the first time step: not 0 for a segment of a longer sequence.
     pub(crate) first_step: usize,
 }
 
-/// Where the first state comes from: the cell's own (`()`), or one that is given.
-pub trait FirstState<'t, T: Scalar, C: Cell<'t, T>> {
-    /// The state before the first step, for `batch` sequences.
-    #[track_caller]
-    fn first(self, cell: &C, batch: usize) -> C::State;
-}
-
-impl<'t, T: Scalar, C: Cell<'t, T>> FirstState<'t, T, C> for () {
-    fn first(self, cell: &C, batch: usize) -> C::State {
-        cell.initial(batch)
-    }
-}
-
-/// A state that was given, as opposed to the cell's own.
-#[derive(Clone, Debug)]
-pub struct Given<S>(S);
-
-impl<'t, T: Scalar, C: Cell<'t, T>> FirstState<'t, T, C> for Given<C::State> {
-    fn first(self, _cell: &C, _batch: usize) -> C::State {
-        self.0
-    }
-}
-
-impl Unroll<'_> {
-    /// Forward in time from the cell's own first state, all sequences of one length.
+impl<'a> Unroll<'a> {
+    /// Forward in time, all sequences of one length.
     pub fn new() -> Self {
-        Unroll { lengths: None, first: (), backward: false, first_step: 0 }
+        Self::default()
     }
-}
 
-impl Default for Unroll<'_> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<'a, S> Unroll<'a, S> {
-    /// The length of every sequence; the time steps behind it are padding. There, the state of a sequence stands still
+    /// The length of every sequence; the time steps after it are padding. There, the state of a sequence stays as it is
     /// and its output is 0, so padding changes no result and no gradient.
     ///
     /// A step is computed there all the same, with x = 0, and cut off. So the derivatives of a cell must be finite at x = 0: one that
@@ -84,38 +56,57 @@ impl<'a, S> Unroll<'a, S> {
         Unroll { lengths: Some(lengths), ..self }
     }
 
-    /// From `state` instead of the cell's own first state.
-    pub fn from<N>(self, state: N) -> Unroll<'a, Given<N>> {
-        Unroll { lengths: self.lengths, first: Given(state), backward: self.backward, first_step: self.first_step }
-    }
-
     /// From the last time step to the first: the other half of a bidirectional network. Every sequence starts at its own
     /// last step.
     pub fn backward(self) -> Self {
         Unroll { backward: true, ..self }
     }
 
-    /// Unrolls `cell` over `x` `[T, B, I]`.
+    /// Unrolls `cell` over `x` `[T, B, I]`, from the cell's own [first state](Cell::initial).
     ///
     /// # Panics
     /// - If `x` has not three axes, there is no time step, or the lengths do not fit: one for each sequence, from 1 to T.
     /// - If the cell says that it reads another number of [features](Cell::features), or a part of the first state does not have a
     ///   row for each sequence of `x`.
-    /// - If the first state, which comes from the cell, lives on another tape than `x`.
+    /// - If the cell, or the first state, lives on another tape than `x`.
     /// - If a step gives a part of the state another shape than it got. It would be stretched without a word: the state of one
     ///   sequence to a batch.
     #[track_caller]
-    pub fn run<'t, T: Scalar, C: Cell<'t, T>>(self, cell: &C, x: Var<'t, T>) -> Unrolled<'t, T, C::State>
-    where
-        S: FirstState<'t, T, C>,
-    {
+    pub fn run<'t, T: Scalar, C: Cell<'t, T>>(self, cell: &C, x: Var<'t, T>) -> Unrolled<'t, T, C::State> {
+        self.steps(cell, x, None)
+    }
+
+    /// Unrolls `cell` over `x` `[T, B, I]`, from `state`.
+    ///
+    /// # Panics
+    /// As [`run`](Unroll::run).
+    #[track_caller]
+    pub fn run_from<'t, T: Scalar, C: Cell<'t, T>>(
+        self,
+        cell: &C,
+        x: Var<'t, T>,
+        state: C::State,
+    ) -> Unrolled<'t, T, C::State> {
+        self.steps(cell, x, Some(state))
+    }
+
+    #[track_caller]
+    fn steps<'t, T: Scalar, C: Cell<'t, T>>(
+        self,
+        cell: &C,
+        x: Var<'t, T>,
+        first: Option<C::State>,
+    ) -> Unrolled<'t, T, C::State> {
         let [steps, batch, _] = check_input(x);
         if let Some(lengths) = self.lengths {
             check_lengths(lengths, steps, batch);
         }
         check_features(cell, x);
         let zero = x.tape().scalar(T::ZERO);
-        let mut state = self.first.first(cell, batch);
+        let mut state = match first {
+            Some(state) => state,
+            None => cell.initial(batch),
+        };
         check_tape(cell, &state, x);
         let shapes = StateShapes::of_first(cell, &state, x);
         let mut states = x.tape().list(steps);
@@ -144,7 +135,7 @@ impl<'a, S> Unroll<'a, S> {
                 }
             };
             states.push(state.clone());
-            // What a step has computed on its way to the state and no rule reads: half the memory of a cell, as a rule.
+            // What a step has computed on its way to the state and no rule reads: half of a cell's memory, usually.
             x.tape().release_unread(start, &kept);
         }
         if self.backward {

@@ -1,10 +1,15 @@
 //! Lists that live no longer than a recording, as lists of its variables do.
 
+use std::ops::{Deref, DerefMut};
+
+use bumpalo::collections::{Vec, vec};
+
 use super::Tape;
 use crate::Scalar;
 
-/// A list whose memory is that of a tape; otherwise a `Vec`. Made by [`Tape::list`].
-pub type List<'t, X> = bumpalo::collections::Vec<'t, X>;
+/// A growing list in the memory of a tape; used like a `Vec`. Made by [`Tape::list`].
+#[derive(Clone, Debug)]
+pub struct List<'t, X>(Vec<'t, X>);
 
 /// Lists of variables.
 impl<T: Scalar> Tape<T> {
@@ -23,6 +28,88 @@ impl<T: Scalar> Tape<T> {
     /// assert_eq!(stack(&states, 0).shape().as_slice(), [3, 2]);
     /// ```
     pub fn list<X>(&self, capacity: usize) -> List<'_, X> {
-        List::with_capacity_in(capacity, &self.workspace.lists)
+        List(Vec::with_capacity_in(capacity, &self.workspace.lists))
     }
 }
+
+impl<X> List<'_, X> {
+    /// Appends `item`.
+    #[inline]
+    pub fn push(&mut self, item: X) {
+        self.0.push(item);
+    }
+}
+
+impl<X> Deref for List<'_, X> {
+    type Target = [X];
+    #[inline]
+    fn deref(&self) -> &[X] {
+        &self.0
+    }
+}
+
+impl<X> DerefMut for List<'_, X> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [X] {
+        &mut self.0
+    }
+}
+
+impl<X> Extend<X> for List<'_, X> {
+    #[inline]
+    fn extend<I: IntoIterator<Item = X>>(&mut self, items: I) {
+        self.0.extend(items);
+    }
+}
+
+impl<'t, X> IntoIterator for List<'t, X> {
+    type Item = X;
+    type IntoIter = IntoIter<'t, X>;
+    #[inline]
+    fn into_iter(self) -> IntoIter<'t, X> {
+        IntoIter(self.0.into_iter())
+    }
+}
+
+impl<'l, X> IntoIterator for &'l List<'_, X> {
+    type Item = &'l X;
+    type IntoIter = std::slice::Iter<'l, X>;
+    #[inline]
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl<'l, X> IntoIterator for &'l mut List<'_, X> {
+    type Item = &'l mut X;
+    type IntoIter = std::slice::IterMut<'l, X>;
+    #[inline]
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter_mut()
+    }
+}
+
+/// The items of a [`List`], in order.
+#[derive(Debug)]
+pub struct IntoIter<'t, X>(vec::IntoIter<'t, X>);
+
+impl<X> Iterator for IntoIter<'_, X> {
+    type Item = X;
+    #[inline]
+    fn next(&mut self) -> Option<X> {
+        self.0.next()
+    }
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl<X> DoubleEndedIterator for IntoIter<'_, X> {
+    #[inline]
+    fn next_back(&mut self) -> Option<X> {
+        self.0.next_back()
+    }
+}
+
+impl<X> ExactSizeIterator for IntoIter<'_, X> {}

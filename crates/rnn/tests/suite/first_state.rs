@@ -19,7 +19,7 @@ where
     let own = cell.initial(7);
     let numbers = |part: Var<'_, f32>| tape.constant(part.value().to_contiguous());
     let first = if written_out { own.clone().zip(own, &mut |part, _| numbers(part)) } else { own };
-    let y = Unroll::new().from(first).run(&cell, x).outputs();
+    let y = Unroll::new().run_from(&cell, x, first).outputs();
     let gradients = y.square().sum().backward().of(&cell);
     let mut results = vec![y.value().to_vec()];
     gradients.visit(|_, gradient| results.push(gradient.to_vec()));

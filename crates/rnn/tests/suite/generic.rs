@@ -15,7 +15,7 @@ fn train<T: Scalar, C: RecurrentModule<T>>(cell: C, batch: &[Tensor<T>]) -> (C, 
     for _ in 0..5 {
         let step: ShardedStep<T, C> = shards.gradients(&cell, batch, |tape, cell, x| {
             let batch = x.shape()[1];
-            let unrolled = Unroll::new().from(cell.initial(batch)).run(cell, tape.constant(x.clone()));
+            let unrolled = Unroll::new().run_from(cell, tape.constant(x.clone()), cell.initial(batch));
             unrolled.outputs().square().mean() * T::from_f64(0.5)
         });
         losses.push(step.losses.iter().map(|loss| loss.to_f64()).sum());

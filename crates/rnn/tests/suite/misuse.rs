@@ -69,7 +69,7 @@ fn parameters_that_do_not_fit_each_other_are_named() {
     let state = LstmState { hidden: x(&tape, &[2, 5]), cell: x(&tape, &[2, 5]) };
     refused!(format!("Lstm: weight_ih has shape [3, 4]; expected [3, 20], {why}"), narrow.step(step, state));
     refused!(format!("Lstm: weight_ih has shape [3, 4]; expected [3, 20], {why}"), {
-        Unroll::new().from(state).run(&narrow, rows)
+        Unroll::new().run_from(&narrow, rows, state)
     });
     let scalar = Lstm { weight_hh: tape.scalar(0.5), ..good.clone() };
     refused!(format!("Lstm: weight_ih has shape [3, 20]; expected [3, 0], {why}"), unroll(&scalar, rows));
@@ -115,21 +115,21 @@ fn a_first_state_of_another_batch() {
     let gru = gru(3, 5, Reset::AfterProduct).on(&tape);
     refused!(
         format!("unroll: Gru starts from part `h` of the state as [1, 5]; {rows}"),
-        Unroll::new().from(one).run(&gru, x)
+        Unroll::new().run_from(&gru, x, one)
     );
     let lstm = lstm(3, 5).on(&tape);
     refused!(format!("unroll: Lstm starts from part `cell` of the state as [1, 5]; {rows}"), {
-        Unroll::new().from(LstmState { hidden: two, cell: one }).run(&lstm, x)
+        Unroll::new().run_from(&lstm, x, LstmState { hidden: two, cell: one })
     });
     let single = x.slice(1, 0..1);
     refused!(
         "unroll: Gru starts from part `h` of the state as [2, 5]; expected [1, …], a row for each of the 1 sequences of x \
          [7, 1, 3]",
-        Unroll::new().lengths(&[4]).from(two).run(&gru, single)
+        Unroll::new().lengths(&[4]).run_from(&gru, single, two)
     );
     let stack = Stack(vec![gru.clone(), gru]);
     refused!(format!("unroll: Stack starts from part `1.h` of the state as [1, 5]; {rows}"), {
-        Unroll::new().from(vec![two, one]).run(&stack, x)
+        Unroll::new().run_from(&stack, x, vec![two, one])
     });
 }
 
@@ -139,10 +139,10 @@ fn a_first_state_of_another_width() {
     let (x, narrow) = (x(&tape, &[7, 2, 3]), x(&tape, &[2, 4]));
     let gru = gru(3, 5, Reset::BeforeProduct).on(&tape);
     refused!("Gru: a step takes x [B, 3], h [B, 5], with one B; got x [2, 3], h [2, 4] at t=0", {
-        Unroll::new().from(narrow).run(&gru, x)
+        Unroll::new().run_from(&gru, x, narrow)
     });
     refused!("Gru: a step takes x [B, 3], h [B, 5], with one B; got x [2, 3], h [2, 4] at t=6", {
-        Unroll::new().backward().lengths(&[4, 5]).from(narrow).run(&gru, x)
+        Unroll::new().backward().lengths(&[4, 5]).run_from(&gru, x, narrow)
     });
 }
 
@@ -230,8 +230,7 @@ fn segments_refuse_what_unrolling_does() {
         "unroll: Lstm starts from part `cell` of the state as [1, 5]; expected [2, …], a row for each of the 2 sequences \
          of x [9, 2, 3]",
         Unroll::new()
-            .from(LstmState { hidden: two, cell: one })
-            .in_segments(3, &module, &cell, long, |_, _, h| h.sum())
+            .in_segments_from(3, &module, &cell, long, LstmState { hidden: two, cell: one }, |_, _, h| h.sum())
     );
     let wide = x(&tape, &[9, 2, 4]);
     refused!(
@@ -243,8 +242,7 @@ fn segments_refuse_what_unrolling_does() {
         "Lstm: a step takes x [B, 3], hidden [B, 5], cell [B, 5], with one B; got x [2, 3], hidden [2, 4], cell [2, 5] at \
          t=0",
         Unroll::new()
-            .from(LstmState { hidden: narrow, cell: two })
-            .in_segments(3, &module, &cell, long, |_, _, h| h.sum())
+            .in_segments_from(3, &module, &cell, long, LstmState { hidden: narrow, cell: two }, |_, _, h| h.sum())
     );
 }
 
@@ -256,7 +254,7 @@ fn segments_neither_drop_nor_stretch_a_part() {
     let (forgets, part) = (module(Slip::Forgets), tape.zeros(&[2, 4]));
     refused!(
         "in_segments: a first state of 3 variables; that of the cell itself has 2",
-        Unroll::new().from(vec![part; 3]).in_segments(2, &forgets, &forgets.on(&tape), x, |_, _, h| h.sum())
+        Unroll::new().in_segments_from(2, &forgets, &forgets.on(&tape), x, vec![part; 3], |_, _, h| h.sum())
     );
     // Behind the first step, the segment that slips is run within a checkpoint: its time step is named, at a line of the library.
     let shrinks = module(Slip::Shrinks);

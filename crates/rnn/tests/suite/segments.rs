@@ -101,6 +101,23 @@ fn the_loss_is_told_where_its_segment_starts() {
 }
 
 #[test]
+fn a_sequence_goes_on_from_the_state_that_another_call_ended_in() {
+    let tape = Tape::<f64>::new();
+    let module = lstm(2, 3);
+    let cell = module.on(&tape);
+    let x = tape.constant(random(&[8, 2, 2], 1));
+    let (head, tail) = (x.slice(0, 0..3), x.slice(0, 3..8));
+    let whole = Unroll::new().run(&cell, x).last;
+    let middle = Unroll::new().run(&cell, head).last;
+    let unrolled = Unroll::new().run_from(&cell, tail, middle).last;
+    let segments = Unroll::new().in_segments_from(2, &module, &cell, tail, middle, |_, _, h| h.sum()).last;
+    for last in [unrolled, segments] {
+        assert_eq!(last.hidden.value(), whole.hidden.value());
+        assert_eq!(last.cell.value(), whole.cell.value());
+    }
+}
+
+#[test]
 #[should_panic(expected = "in_segments: segments of 0 steps")]
 fn segments_have_a_step() {
     let tape = Tape::<f64>::new();

@@ -235,7 +235,7 @@ where
             let unrolled = match h0 {
                 Some(h0) => {
                     let c = c0.map(|c0| c0.index(0, place));
-                    unroll.from(Parts::from_parts(h0.index(0, place), c)).run(&on_tape, y)
+                    unroll.run_from(&on_tape, y, Parts::from_parts(h0.index(0, place), c))
                 }
                 None => unroll.run(&on_tape, y),
             };
