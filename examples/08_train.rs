@@ -10,7 +10,7 @@ use std::path::Path;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var, parameters};
 use rewind_rnn::batch::{PaddedBatch, plan};
-use rewind_rnn::checkpoint::{self, Metadata};
+use rewind_rnn::file::{self, Metadata};
 use rewind_rnn::loss::{Reduction, mean_squared_error};
 use rewind_rnn::optim::schedule::{cosine, warm_up};
 use rewind_rnn::optim::{Adam, Optimizer};
@@ -112,7 +112,7 @@ fn train(path: &Path, until: u64, data: &Sums, test: &Sums) -> Result<Adder<Tens
     let mut adam = Adam::new(RATE);
     let mut done = 0;
     if path.exists() {
-        let metadata = checkpoint::load_training(path, &mut model, &mut adam)?;
+        let metadata = file::load_training(path, &mut model, &mut adam)?;
         done = metadata.get("epoch").ok_or("the file has no epoch")?.parse()?;
         println!("resumed after epoch {done}");
     }
@@ -121,7 +121,7 @@ fn train(path: &Path, until: u64, data: &Sums, test: &Sums) -> Result<Adder<Tens
         let trained = epoch(&mut model, &mut adam, data, &shards, number)?;
         println!("  epoch {:>2}  error {trained:.4}  test {:.4}", number + 1, error(&model, test)?);
         let metadata = Metadata::from([("epoch".to_owned(), (number + 1).to_string())]);
-        checkpoint::save_training(path, &model, &adam, &metadata)?;
+        file::save_training(path, &model, &adam, &metadata)?;
     }
     Ok(model)
 }
@@ -180,7 +180,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Another program needs the parameters alone: `load` takes them from the same file.
     let mut model = Adder::new(&mut StdRng::seed_from_u64(0));
-    checkpoint::load(&stopped, &mut model)?;
+    file::load(&stopped, &mut model)?;
     let error = error(&model, &test)?;
     assert!(error < guess / 20.0, "error {error}, guessing {guess}");
 

@@ -2,7 +2,6 @@
 
 use rewind_autograd::{OnTape, Tape, Tensor};
 use rewind_rnn::Shards;
-use rewind_rnn::batch::BatchError;
 
 use crate::dataset::{Dataset, mean_over_excerpts};
 use crate::model::{Classifier, ReadOut};
@@ -47,7 +46,7 @@ pub(crate) fn answer(
     model: &Classifier<Tensor<f32>>,
     data: &Dataset,
     shards: &Shards<f32>,
-) -> Result<Answers, BatchError> {
+) -> rewind_rnn::Result<Answers> {
     let excerpts = data.excerpts(model.design.max_steps);
     let classes = data.classes.len();
     let rows: Vec<_> = excerpts.iter().map(|e| encoded(&e.score, model.design.encoding)).collect();
@@ -86,7 +85,7 @@ pub(crate) struct Moment {
 
 /// The answers of `model` at every time step of a score, cut into excerpts as [`answer`] does; it starts anew with
 /// each.
-pub(crate) fn over_time(model: &Classifier<Tensor<f32>>, score: &Score) -> Result<Vec<Moment>, BatchError> {
+pub(crate) fn over_time(model: &Classifier<Tensor<f32>>, score: &Score) -> rewind_rnn::Result<Vec<Moment>> {
     let mut moments = Vec::with_capacity(score.steps());
     for (excerpt, part) in score.excerpts(model.design.max_steps).iter().enumerate() {
         let shard = Shard::new(&[encoded(part, model.design.encoding)], &[0], &[0])?;
@@ -105,7 +104,7 @@ pub(crate) fn gradient_norms(
     model: &Classifier<Tensor<f32>>,
     score: &Score,
     class: usize,
-) -> Result<Vec<f64>, BatchError> {
+) -> rewind_rnn::Result<Vec<f64>> {
     let shard = Shard::new(&[encoded(score, model.design.encoding)], &[class], &[0])?;
     let tape = Tape::new();
     let mut model = model.clone();

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_autograd::Tensor;
-use rewind_rnn::checkpoint::{self, CheckpointError, Metadata};
+use rewind_rnn::file::{self, Metadata};
 
 use crate::arguments::MAX_HIDDEN;
 use crate::model::{CellKind, Classifier, Design, ReadOut};
@@ -31,7 +31,7 @@ fn name(setting: impl ValueEnum) -> String {
 
 impl Saved {
     /// Writes parameters and settings.
-    pub(crate) fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+    pub(crate) fn save(&self, path: &Path) -> rewind_rnn::Result<()> {
         let Design { kind, hidden, encoding, max_steps, read_out, .. } = self.model.design;
         let mut metadata: Metadata = [
             ("cell", name(kind)),
@@ -51,7 +51,7 @@ impl Saved {
                 metadata.extend(folder.map(|folder| (key.to_owned(), folder.display().to_string())));
             }
         }
-        checkpoint::save(path, &self.model, &metadata)
+        file::save(path, &self.model, &metadata)
     }
 
     /// Checks that the network was trained for `classes`.
@@ -65,7 +65,7 @@ impl Saved {
 
     /// Reads a network.
     pub(crate) fn load(path: &Path) -> Result<Saved, Box<dyn Error>> {
-        let metadata = checkpoint::metadata(path)?;
+        let metadata = file::metadata(path)?;
         let wrong = |key: &str| {
             let found = metadata.get(key).map_or("missing".to_owned(), |value| format!("\"{value}\""));
             format!("{} was not saved by this program: its setting \"{key}\" is {found}", path.display())
@@ -85,7 +85,7 @@ impl Saved {
         let design = Design { kind, hidden, classes: classes.len(), encoding, max_steps, read_out };
         // Every parameter is about to be replaced: the seed does not matter.
         let mut model = Classifier::new(design, 1.0, &mut ChaCha8Rng::seed_from_u64(0));
-        checkpoint::load(path, &mut model)?;
+        file::load(path, &mut model)?;
         Ok(Saved { model, classes, source })
     }
 }

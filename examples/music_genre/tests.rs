@@ -6,7 +6,7 @@ use std::fs;
 
 use clap::{CommandFactory, Parser};
 use rewind_autograd::Parameters;
-use rewind_rnn::{Shards, checkpoint};
+use rewind_rnn::{Shards, file};
 
 use crate::arguments::Arguments;
 use crate::compose::compose_dataset;
@@ -80,16 +80,16 @@ fn a_saved_network_answers_as_before() {
     assert!(message.ends_with("gru.safetensors tells blues,rock,classical apart; the scores are a,b,c"), "{message}");
 
     // Files of earlier versions, and settings that would take all memory before the parameters are looked at.
-    let known = checkpoint::metadata(&path).expect("the file is whole");
+    let known = file::metadata(&path).expect("the file is whole");
     let mut without_seed = known.clone();
     without_seed.remove("seed").expect("it is saved");
-    checkpoint::save(&path, &saved.model, &without_seed).expect("the folder can be written");
+    file::save(&path, &saved.model, &without_seed).expect("the folder can be written");
     let old = Saved::load(&path).expect("the seed is not needed");
     assert_eq!((numbers(&old), old.source), (numbers(&saved), None));
     for (key, value) in [("hidden", "1000000000"), ("seed", "x"), ("max_steps", "0")] {
-        let changed = checkpoint::Metadata::from([(key.to_owned(), value.to_owned())]);
+        let changed = file::Metadata::from([(key.to_owned(), value.to_owned())]);
         let metadata = known.clone().into_iter().chain(changed).collect();
-        checkpoint::save(&path, &saved.model, &metadata).expect("the folder can be written");
+        file::save(&path, &saved.model, &metadata).expect("the folder can be written");
         let message = Saved::load(&path).expect_err("the setting is wrong").to_string();
         assert!(message.ends_with(&format!("its setting \"{key}\" is \"{value}\"")), "{message}");
     }

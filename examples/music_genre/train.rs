@@ -6,7 +6,7 @@ use std::error::Error;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rewind_autograd::{Tensor, Var};
-use rewind_rnn::batch::{BatchError, PaddedBatch, plan};
+use rewind_rnn::batch::{PaddedBatch, plan};
 use rewind_rnn::loss::{CrossEntropy, Reduction, cross_entropy};
 use rewind_rnn::optim::{AdamW, Optimizer};
 use rewind_rnn::{Shards, clip};
@@ -34,7 +34,7 @@ pub(crate) struct Shard {
 
 impl Shard {
     /// The excerpts `[T, I]` at `places`, with their classes.
-    pub(crate) fn new(excerpts: &[Tensor<f32>], classes: &[usize], places: &[usize]) -> Result<Shard, BatchError> {
+    pub(crate) fn new(excerpts: &[Tensor<f32>], classes: &[usize], places: &[usize]) -> rewind_rnn::Result<Shard> {
         let batch = PaddedBatch::gather(excerpts, places)?;
         let classes = batch.indices().iter().map(|&i| classes[i]).collect();
         Ok(Shard { batch, classes })

@@ -16,7 +16,7 @@
 //!     assert_eq!(batch.data().shape(), [batch.lengths()[0], 2, 12]);
 //!     assert!(batch.padding() <= 1);
 //! }
-//! # Ok::<(), rewind_rnn::batch::BatchError>(())
+//! # Ok::<(), rewind_rnn::Error>(())
 //! ```
 
 use rand::Rng;
@@ -24,87 +24,8 @@ use rand::seq::SliceRandom;
 use rewind_autograd::shape::checked_element_count;
 use rewind_autograd::{Scalar, Tensor};
 
-/// Why sequences make no batch.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BatchError {
-    /// No sequence was given.
-    #[error("batch: no sequence given; expected at least one")]
-    Empty,
-    /// A sequence has no time step.
-    #[error("batch: sequence {sequence} has no time step; expected at least one")]
-    EmptySequence {
-        /// Its number in what was given.
-        sequence: usize,
-    },
-    /// A sequence or a padded batch has the wrong number of axes.
-    #[error("batch: {what} has shape {shape:?}; expected {expected}")]
-    Shape {
-        /// What has the shape.
-        what: String,
-        /// The shape.
-        shape: Vec<usize>,
-        /// What was expected.
-        expected: &'static str,
-    },
-    /// A sequence has another number of features than the first.
-    #[error("batch: sequence {sequence} has {found} features a step; expected {expected}, as the first has")]
-    Width {
-        /// Its number in what was given.
-        sequence: usize,
-        /// Its number of features.
-        found: usize,
-        /// That of the first sequence.
-        expected: usize,
-    },
-    /// A number is infinite or NaN.
-    #[error("batch: sequence {sequence} is {value} at step {step}, feature {feature}; expected finite numbers")]
-    NonFinite {
-        /// The number of the sequence in what was given.
-        sequence: usize,
-        /// The time step.
-        step: usize,
-        /// The feature.
-        feature: usize,
-        /// The number: NaN or ±∞.
-        value: f64,
-    },
-    /// The lengths are not as many as the sequences.
-    #[error("batch: {lengths} lengths for a padded batch of {batch} sequences; expected one each")]
-    LengthCount {
-        /// The number of lengths.
-        lengths: usize,
-        /// The number of sequences.
-        batch: usize,
-    },
-    /// A length is larger than the number of time steps.
-    #[error("batch: sequence {sequence} has length {length}, longer than the padding; expected at most {steps} steps")]
-    BeyondPadding {
-        /// Its place in the batch.
-        sequence: usize,
-        /// Its length.
-        length: usize,
-        /// The number of time steps of the padded batch.
-        steps: usize,
-    },
-    /// Batches of 0 sequences.
-    #[error("batch: batch size 0; expected at least 1")]
-    Size,
-    /// An index is not that of a sequence.
-    #[error("batch: there is no sequence {index}; expected an index below {sequences}")]
-    Index {
-        /// The index.
-        index: usize,
-        /// The number of sequences.
-        sequences: usize,
-    },
-    /// There is no memory for a padded batch.
-    #[error("batch: there is no memory for a padded batch of shape {shape:?}; expected fewer or shorter sequences")]
-    TooLarge {
-        /// Its shape: steps, sequences, features.
-        shape: [usize; 3],
-    },
-}
+use crate::error::{Error, ErrorKind, Result};
+use crate::nonfinite::finite_tensor;
 
 /// Sequences side by side, `[T, B, I]`, filled up with 0 to the longest.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,7 +40,7 @@ impl<T: Scalar> PaddedBatch<T> {
     ///
     /// # Errors
     /// If there is none, one is empty, they differ in width, a number is infinite or NaN, or there is no memory for them.
-    pub fn new(sequences: &[Tensor<T>]) -> Result<Self, BatchError> {
+    pub fn new(sequences: &[Tensor<T>]) -> Result<Self> {
         Self::gather(sequences, &(0..sequences.len()).collect::<Vec<_>>())
     }
 
@@ -127,19 +48,21 @@ impl<T: Scalar> PaddedBatch<T> {
     ///
     /// # Errors
     /// As [`new`](PaddedBatch::new), and if an index is not that of a sequence.
-    pub fn gather(sequences: &[Tensor<T>], indices: &[usize]) -> Result<Self, BatchError> {
+    pub fn gather(sequences: &[Tensor<T>], indices: &[usize]) -> Result<Self> {
         if let Some(&index) = indices.iter().find(|&&i| i >= sequences.len()) {
-            return Err(BatchError::Index { index, sequences: sequences.len() });
+            let count = sequences.len();
+            let text = format!("there is no sequence {index}; expected an index below {count}");
+            return refuse(ErrorKind::Index, text);
         }
-        let Some(&first) = indices.first() else { return Err(BatchError::Empty) };
+        let Some(&first) = indices.first() else { return none_given() };
         let width = length_and_width(&sequences[first], first)?.1;
         for &i in indices {
             let (length, found) = length_and_width(&sequences[i], i)?;
             if length == 0 {
-                return Err(BatchError::EmptySequence { sequence: i });
+                return no_step(i);
             }
             if found != width {
-                return Err(BatchError::Width { sequence: i, found, expected: width });
+                return other_width(i, found, width);
             }
         }
         let mut sorted = indices.to_vec();
@@ -148,7 +71,10 @@ impl<T: Scalar> PaddedBatch<T> {
         let shape = [lengths[0], sorted.len(), width];
         let mut numbers = Vec::new();
         if checked_element_count(&shape).is_none_or(|count| numbers.try_reserve_exact(count).is_err()) {
-            return Err(BatchError::TooLarge { shape });
+            let text = format!(
+                "there is no memory for a padded batch of shape {shape:?}; expected fewer or shorter sequences"
+            );
+            return refuse(ErrorKind::Memory, text);
         }
         let mut checked = vec![false; sequences.len()];
         for &i in indices {
@@ -175,23 +101,29 @@ impl<T: Scalar> PaddedBatch<T> {
     ///
     /// # Errors
     /// If there is no sequence, a length is 0 or larger than T, or a number within a length is infinite or NaN.
-    pub fn from_padded(data: &Tensor<T>, lengths: &[usize]) -> Result<Self, BatchError> {
+    pub fn from_padded(data: &Tensor<T>, lengths: &[usize]) -> Result<Self> {
         let &[steps, batch, width] = data.shape() else {
-            let (what, shape) = ("the padded batch".to_owned(), data.shape().to_vec());
-            return Err(BatchError::Shape { what, shape, expected: "[T, B, I]: steps, sequences, features" });
+            let shape = data.shape();
+            let text = format!("the padded batch has shape {shape:?}; expected [T, B, I]: steps, sequences, features");
+            return refuse(ErrorKind::Shape, text);
         };
         if batch == 0 {
-            return Err(BatchError::Empty);
+            return none_given();
         }
         if lengths.len() != batch {
-            return Err(BatchError::LengthCount { lengths: lengths.len(), batch });
+            let count = lengths.len();
+            let text = format!("{count} lengths for a padded batch of {batch} sequences; expected one each");
+            return refuse(ErrorKind::Shape, text);
         }
         for (sequence, &length) in lengths.iter().enumerate() {
             if length == 0 {
-                return Err(BatchError::EmptySequence { sequence });
+                return no_step(sequence);
             }
             if length > steps {
-                return Err(BatchError::BeyondPadding { sequence, length, steps });
+                let text = format!(
+                    "sequence {sequence} has length {length}, longer than the padding; expected at most {steps} steps"
+                );
+                return refuse(ErrorKind::Shape, text);
             }
             check_finite(&data.index(1, sequence).slice(0, 0..length), sequence)?;
         }
@@ -233,15 +165,15 @@ impl<T: Scalar> PaddedBatch<T> {
 ///
 /// # Errors
 /// If there is no sequence, a length is 0, or `size` is 0.
-pub fn plan(lengths: &[usize], size: usize, rng: &mut impl Rng) -> Result<Vec<Vec<usize>>, BatchError> {
+pub fn plan(lengths: &[usize], size: usize, rng: &mut impl Rng) -> Result<Vec<Vec<usize>>> {
     if size == 0 {
-        return Err(BatchError::Size);
+        return refuse(ErrorKind::Setting, "batch size 0; expected at least 1");
     }
     if lengths.is_empty() {
-        return Err(BatchError::Empty);
+        return none_given();
     }
     if let Some(sequence) = lengths.iter().position(|&length| length == 0) {
-        return Err(BatchError::EmptySequence { sequence });
+        return no_step(sequence);
     }
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.shuffle(rng);
@@ -255,39 +187,50 @@ pub fn plan(lengths: &[usize], size: usize, rng: &mut impl Rng) -> Result<Vec<Ve
 ///
 /// # Errors
 /// As [`plan`] and [`PaddedBatch::gather`].
-pub fn batches<T: Scalar>(
-    sequences: &[Tensor<T>],
-    size: usize,
-    rng: &mut impl Rng,
-) -> Result<Vec<PaddedBatch<T>>, BatchError> {
+pub fn batches<T: Scalar>(sequences: &[Tensor<T>], size: usize, rng: &mut impl Rng) -> Result<Vec<PaddedBatch<T>>> {
     let lengths =
-        sequences.iter().enumerate().map(|(i, s)| Ok(length_and_width(s, i)?.0)).collect::<Result<Vec<_>, _>>()?;
+        sequences.iter().enumerate().map(|(i, s)| Ok(length_and_width(s, i)?.0)).collect::<Result<Vec<_>>>()?;
     let width = sequences.first().map_or(0, |s| s.shape()[1]);
     for (sequence, s) in sequences.iter().enumerate() {
         // Before the cut: whether widths differ must not depend on who meets whom in a batch.
         if s.shape()[1] != width {
-            return Err(BatchError::Width { sequence, found: s.shape()[1], expected: width });
+            return other_width(sequence, s.shape()[1], width);
         }
     }
     plan(&lengths, size, rng)?.iter().map(|indices| PaddedBatch::gather(sequences, indices)).collect()
 }
 
-fn length_and_width<T: Scalar>(sequence: &Tensor<T>, i: usize) -> Result<(usize, usize), BatchError> {
+fn refuse<R>(kind: ErrorKind, why: impl std::fmt::Display) -> Result<R> {
+    Err(Error::new(kind, format!("batch: {why}")))
+}
+
+fn none_given<R>() -> Result<R> {
+    refuse(ErrorKind::Empty, "no sequence given; expected at least one")
+}
+
+fn no_step<R>(sequence: usize) -> Result<R> {
+    refuse(ErrorKind::Empty, format!("sequence {sequence} has no time step; expected at least one"))
+}
+
+fn other_width<R>(sequence: usize, found: usize, first: usize) -> Result<R> {
+    let text = format!("sequence {sequence} has {found} features a step; expected {first}, as the first has");
+    refuse(ErrorKind::Shape, text)
+}
+
+fn length_and_width<T: Scalar>(sequence: &Tensor<T>, i: usize) -> Result<(usize, usize)> {
     match *sequence.shape() {
         [length, width] => Ok((length, width)),
         ref shape => {
-            let what = format!("sequence {i}");
-            Err(BatchError::Shape { what, shape: shape.to_vec(), expected: "[L, I]: time steps, features" })
+            let text = format!("sequence {i} has shape {shape:?}; expected [L, I]: time steps, features");
+            refuse(ErrorKind::Shape, text)
         }
     }
 }
 
-fn check_finite<T: Scalar>(sequence: &Tensor<T>, i: usize) -> Result<(), BatchError> {
-    match crate::non_finite::finite_tensor("", sequence) {
-        Ok(()) => Ok(()),
-        Err(e) => {
-            let [step, feature] = [e.index[0], e.index[1]];
-            Err(BatchError::NonFinite { sequence: i, step, feature, value: e.value })
-        }
-    }
+fn check_finite<T: Scalar>(sequence: &Tensor<T>, i: usize) -> Result<()> {
+    finite_tensor(&format!("sequence {i}"), sequence).map_err(|at| {
+        let (value, [step, feature]) = (at.value, [at.index[0], at.index[1]]);
+        let text = format!("batch: sequence {i} is {value} at step {step}, feature {feature}; expected finite numbers");
+        Error::new(ErrorKind::NonFinite(at), text)
+    })
 }

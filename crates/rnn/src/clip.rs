@@ -2,24 +2,8 @@
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
-use crate::non_finite::{NonFinite, all_finite};
-
-/// Why gradients could not be clipped. They are unchanged then.
-#[derive(Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClipError {
-    /// The limit is NaN or negative.
-    #[error("clip: {name} is {value}; expected a number >= 0")]
-    Limit {
-        /// `max_norm` or `limit`.
-        name: &'static str,
-        /// What was given.
-        value: f64,
-    },
-    /// A gradient is infinite or NaN: scaling would spread it over every parameter.
-    #[error("clip: the gradient of {0}")]
-    NonFinite(#[from] NonFinite),
-}
+use crate::error::{Error, ErrorKind, Result};
+use crate::nonfinite::all_finite;
 
 /// Scales all gradients by min(1, max_norm / (norm + 1e-6)) and returns norm = √Σg², the joint 2-norm over every
 /// parameter before clipping (Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent neural
@@ -36,12 +20,12 @@ pub enum ClipError {
 /// let mut g = Pair { a: Tensor::full(&[1], 30.0), b: Tensor::full(&[1], 40.0) };
 /// assert_eq!(clip_norm(&mut g, 5.0)?, 50.0);
 /// assert!((g.a.item() - 3.0_f64).abs() < 1e-6 && (g.b.item() - 4.0).abs() < 1e-6);
-/// # Ok::<(), rewind_rnn::clip::ClipError>(())
+/// # Ok::<(), rewind_rnn::Error>(())
 /// ```
 ///
 /// # Errors
 /// If a gradient is infinite or NaN (the first one is named), or `max_norm` is negative or NaN; nothing is changed.
-pub fn clip_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, max_norm: f64) -> Result<f64, ClipError> {
+pub fn clip_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, max_norm: f64) -> Result<f64> {
     check_limit("max_norm", max_norm)?;
     let norm = joint_norm(gradients)?;
     let scale = max_norm / (norm + 1e-6);
@@ -56,8 +40,8 @@ pub fn clip_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, max_nor
 ///
 /// # Errors
 /// If a number is infinite or NaN; the first one is named.
-pub fn joint_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &M) -> Result<f64, ClipError> {
-    all_finite(gradients)?;
+pub fn joint_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &M) -> Result<f64> {
+    check_finite(gradients)?;
     Ok(Tensor::joint_norm(gradients.leaves()))
 }
 
@@ -65,9 +49,9 @@ pub fn joint_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &M) -> Result<
 ///
 /// # Errors
 /// If a gradient is NaN or infinite (the first one is named), or `limit` is negative or NaN; nothing is changed.
-pub fn clip_value<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, limit: f64) -> Result<(), ClipError> {
+pub fn clip_value<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, limit: f64) -> Result<()> {
     check_limit("limit", limit)?;
-    all_finite(gradients)?;
+    check_finite(gradients)?;
     let limit = T::from_f64(limit);
     gradients.visit_mut(|_, g| {
         for g in g.as_mut_slice() {
@@ -83,6 +67,13 @@ pub fn clip_value<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, limit:
     Ok(())
 }
 
-fn check_limit(name: &'static str, value: f64) -> Result<(), ClipError> {
-    if value >= 0.0 { Ok(()) } else { Err(ClipError::Limit { name, value }) }
+fn check_limit(name: &'static str, value: f64) -> Result<()> {
+    if value >= 0.0 {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Setting, format!("clip: {name} is {value}; expected a number >= 0")))
+}
+
+fn check_finite<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &M) -> Result<()> {
+    all_finite(gradients).map_err(|at| Error::nonfinite("clip: the gradient of", at))
 }

@@ -30,24 +30,26 @@
 //!   [`TanhRnn`], [`Lstm`], [`Gru`]: those that are built in.
 //! - [`unroll`], [`Unroll`]: time; padded batches, first states, both directions.
 //! - [`batch`]: sequences of varying length as padded batches of similar lengths.
-//! - [`loss`]: losses per time step, at the last step, and their sum; [`Linear`]: the read-out.
+//! - [`loss`]: losses per time step, at the last step, and their sum; [`Linear`]: the readout.
 //! - [`optim`], [`clip`], [`init`]: optimisers and schedules, gradient clipping, seeded initial values.
 //! - [`Shards`]: a batch on several threads, with the same bits on any number of them.
+//! - [`Error`]: why something was not done, with an [`ErrorKind`] to match on.
 //! - [`check`]: a gradient check of any cell in one line.
-//! - [`checkpoint`], [`torch`]: modules, and runs to be resumed, as safetensors files; weights from and to PyTorch's
+//! - [`file`], [`torch`]: modules, and runs to be resumed, as safetensors files; weights from and to PyTorch's
 //!   layouts and files.
 
 pub mod batch;
 mod cell;
 pub mod check;
-pub mod checkpoint;
 pub mod clip;
+mod error;
+pub mod file;
 mod gru;
 pub mod init;
 mod linear;
 pub mod loss;
 mod lstm;
-mod non_finite;
+mod nonfinite;
 pub mod optim;
 pub mod segments;
 mod shards;
@@ -57,10 +59,11 @@ pub mod torch;
 mod unroll;
 
 pub use cell::{Cell, RecurrentModule, State};
+pub use error::{Error, ErrorKind, Result};
 pub use gru::{Gru, Reset};
 pub use linear::Linear;
 pub use lstm::{Lstm, LstmState};
-pub use non_finite::NonFinite;
+pub use nonfinite::NonFinite;
 pub use rewind_autograd as autograd;
 pub use segments::Segments;
 pub use shards::{ShardedStep, Shards};

@@ -15,7 +15,7 @@
 //! let loss = loss::cross_entropy_steps(logits, &targets, &[3, 1], CrossEntropy::default())?;
 //! assert_eq!(loss.per_step.shape().as_slice(), [3]);
 //! assert!((loss.total.value().item() - 4.0_f64.ln()).abs() < 1e-12);
-//! # Ok::<(), rewind_rnn::loss::LossError>(())
+//! # Ok::<(), rewind_rnn::Error>(())
 //! ```
 
 mod classes;
@@ -23,6 +23,8 @@ mod steps;
 
 use rewind_autograd::shape::unravel;
 use rewind_autograd::{Scalar, Tensor, Var};
+
+use crate::error::{Error, ErrorKind, Result};
 
 pub use classes::{ClassTarget, CrossEntropy, cross_entropy, cross_entropy_steps};
 pub use steps::{StepLosses, last_step};
@@ -48,102 +50,6 @@ impl Reduction {
     }
 }
 
-/// Why a loss could not be computed.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LossError {
-    /// A class index is not one of the classes.
-    #[error(
-        "{loss}: target of row {row} is class {class}; expected a class below {classes}, the last axis of the logits"
-    )]
-    Class {
-        /// Which loss.
-        loss: &'static str,
-        /// The row of the logits, leading axes counted in row-major order.
-        row: usize,
-        /// The target.
-        class: usize,
-        /// The number of classes.
-        classes: usize,
-    },
-    /// There are more or fewer targets than rows.
-    #[error("{loss}: {targets} targets for outputs of shape {shape:?}; expected {rows}, one a row")]
-    Count {
-        /// Which loss.
-        loss: &'static str,
-        /// The number of targets.
-        targets: usize,
-        /// The shape of the outputs.
-        shape: Vec<usize>,
-        /// The number of rows of the outputs.
-        rows: usize,
-    },
-    /// Outputs or target have a shape that does not fit.
-    #[error("{loss}: {what} of shape {found:?}; expected {expected}")]
-    Shape {
-        /// Which loss.
-        loss: &'static str,
-        /// What has the shape.
-        what: &'static str,
-        /// The shape.
-        found: Vec<usize>,
-        /// What was expected.
-        expected: String,
-    },
-    /// There is nothing to average or sum: every row is ignored, or there is none.
-    #[error("{loss}: none of {rows} rows counts; expected at least one target that is not ignored")]
-    NothingCounts {
-        /// Which loss.
-        loss: &'static str,
-        /// The number of rows.
-        rows: usize,
-    },
-    /// A target is infinite or NaN, or no probability where one is needed.
-    #[error("{loss}: target at {index:?} is {value}; expected {expected}")]
-    Target {
-        /// Which loss.
-        loss: &'static str,
-        /// The place in the target.
-        index: Vec<usize>,
-        /// The number.
-        value: f64,
-        /// What was expected.
-        expected: &'static str,
-    },
-    /// Label smoothing outside [0, 1).
-    #[error("{loss}: label smoothing is {smoothing}; expected a number in [0, 1)")]
-    Smoothing {
-        /// Which loss.
-        loss: &'static str,
-        /// The setting.
-        smoothing: f64,
-    },
-    /// The lengths are not those of the batch.
-    #[error("{loss}: {lengths} lengths for outputs of shape {shape:?}; expected one for each of {batch} sequences")]
-    LengthCount {
-        /// Which loss.
-        loss: &'static str,
-        /// The number of lengths.
-        lengths: usize,
-        /// The shape of the outputs.
-        shape: Vec<usize>,
-        /// The number of sequences.
-        batch: usize,
-    },
-    /// A length is 0 or larger than the number of time steps.
-    #[error("{loss}: sequence {sequence} has length {length}; expected 1 to {steps}, the steps of the outputs")]
-    Length {
-        /// Which loss.
-        loss: &'static str,
-        /// The sequence's place in the batch.
-        sequence: usize,
-        /// Its length.
-        length: usize,
-        /// The number of time steps.
-        steps: usize,
-    },
-}
-
 const SQUARED: &str = "mean_squared_error";
 const BINARY: &str = "binary_cross_entropy";
 
@@ -156,7 +62,7 @@ pub fn mean_squared_error<'t, T: Scalar>(
     prediction: Var<'t, T>,
     target: &Tensor<T>,
     reduction: Reduction,
-) -> Result<Var<'t, T>, LossError> {
+) -> Result<Var<'t, T>> {
     let target = whole(SQUARED, prediction, target, |_| true, "a finite number")?;
     Ok(reduction.of(prediction.squared_error(target).sum(), prediction.element_count()))
 }
@@ -172,7 +78,7 @@ pub fn mean_squared_error_steps<'t, T: Scalar>(
     target: &Tensor<T>,
     lengths: &[usize],
     reduction: Reduction,
-) -> Result<StepLosses<'t, T>, LossError> {
+) -> Result<StepLosses<'t, T>> {
     steps::elementwise(SQUARED, prediction, target, lengths, reduction, |target, lengths| {
         let target = steps::without_padding(target, lengths);
         Ok(prediction.squared_error(whole(SQUARED, prediction, &target, |_| true, "a finite number")?))
@@ -189,7 +95,7 @@ pub fn binary_cross_entropy<'t, T: Scalar>(
     logits: Var<'t, T>,
     target: &Tensor<T>,
     reduction: Reduction,
-) -> Result<Var<'t, T>, LossError> {
+) -> Result<Var<'t, T>> {
     let target = whole(BINARY, logits, target, is_probability, "a number in [0, 1]")?;
     Ok(reduction.of(logits.binary_cross_entropy(target).sum(), logits.element_count()))
 }
@@ -205,12 +111,22 @@ pub fn binary_cross_entropy_steps<'t, T: Scalar>(
     target: &Tensor<T>,
     lengths: &[usize],
     reduction: Reduction,
-) -> Result<StepLosses<'t, T>, LossError> {
+) -> Result<StepLosses<'t, T>> {
     steps::elementwise(BINARY, logits, target, lengths, reduction, |target, lengths| {
         let target = steps::without_padding(target, lengths);
         let target = whole(BINARY, logits, &target, is_probability, "a number in [0, 1]")?;
         Ok(logits.binary_cross_entropy(target))
     })
+}
+
+fn refuse<R>(kind: ErrorKind, loss: &str, why: String) -> Result<R> {
+    Err(Error::new(kind, format!("{loss}: {why}")))
+}
+
+/// There is nothing to average or sum: every row is ignored, or there is none.
+fn nothing_counts<R>(loss: &str, rows: usize) -> Result<R> {
+    let text = format!("none of {rows} rows counts; expected at least one target that is not ignored");
+    refuse(ErrorKind::Empty, loss, text)
 }
 
 fn is_probability<T: Scalar>(x: T) -> bool {
@@ -220,24 +136,26 @@ fn is_probability<T: Scalar>(x: T) -> bool {
 /// The target as a constant on the tape, if it has the shape of the outputs and its numbers are as expected.
 #[track_caller]
 fn whole<'t, T: Scalar>(
-    loss: &'static str,
+    loss: &str,
     outputs: Var<'t, T>,
     target: &Tensor<T>,
     good: impl Fn(T) -> bool,
-    expected: &'static str,
-) -> Result<Var<'t, T>, LossError> {
+    expected: &str,
+) -> Result<Var<'t, T>> {
     let shape = outputs.shape();
     if shape.as_slice() != target.shape() {
-        let expected = format!("{:?}, the shape of the outputs", shape.as_slice());
-        return Err(LossError::Shape { loss, what: "target", found: target.shape().to_vec(), expected });
+        let (found, expected) = (target.shape(), shape.as_slice());
+        let text = format!("target of shape {found:?}; expected {expected:?}, the shape of the outputs");
+        return refuse(ErrorKind::Shape, loss, text);
     }
     if target.is_empty() {
-        return Err(LossError::NothingCounts { loss, rows: 0 });
+        return nothing_counts(loss, 0);
     }
     let numbers = target.to_vec();
     if let Some(at) = numbers.iter().position(|&x| !(x.is_finite() && good(x))) {
         let index = unravel(at, &shape);
-        return Err(LossError::Target { loss, index, value: numbers[at].to_f64(), expected });
+        let value = numbers[at].to_f64();
+        return refuse(ErrorKind::Target, loss, format!("target at {index:?} is {value}; expected {expected}"));
     }
     Ok(outputs.tape().constant(target.clone()))
 }

@@ -21,7 +21,7 @@
 //!     adam.step(&mut point, &gradients)?;
 //! }
 //! assert!(point.x.norm() < 1e-2);
-//! # Ok::<(), rewind_rnn::optim::OptimError>(())
+//! # Ok::<(), rewind_rnn::Error>(())
 //! ```
 
 mod adam;
@@ -31,10 +31,10 @@ pub mod schedule;
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
-use crate::NonFinite;
+use crate::error::{Error, ErrorKind, Result};
 
 pub use adam::{Adam, AdamW};
-pub use memory::{Memory, State};
+pub use memory::{Memory, Moments};
 pub use rules::{Adagrad, RmsProp, Sgd};
 
 /// A first-order optimiser over the leaves of a module.
@@ -48,7 +48,7 @@ pub trait Optimizer<T: Scalar> {
     /// If the gradients have other names or shapes than the parameters, or the parameters than those of the first
     /// step; if a gradient is infinite or NaN; if a setting is out of its range. Nothing is changed then, and the step
     /// is not counted.
-    fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<(), OptimError>;
+    fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()>;
 
     /// What kind of optimiser it is, the name of its type unless it says otherwise: `Adam`. A saved run goes on with the same kind,
     /// which the names of moments alone do not tell.
@@ -65,83 +65,30 @@ pub trait Optimizer<T: Scalar> {
     fn set_learning_rate(&mut self, learning_rate: f64);
 
     /// The number of steps taken and the moments by name, to be saved;
-    /// [`save_training`](crate::checkpoint::save_training) does so beside the model.
-    fn state(&self) -> State<T>;
+    /// [`save_training`](crate::file::save_training) does so beside the model.
+    fn moments(&self) -> Moments<T>;
 
-    /// Goes on from a saved state. Whether it fits the parameters is checked by the next step.
+    /// Goes on from saved moments. Whether they fit the parameters is checked by the next step.
     ///
     /// # Errors
     /// If a tensor's name does not end in the name of a moment of this optimiser, or a moment is missing, doubled,
     /// infinite or NaN; nothing is changed then.
-    fn load_state(&mut self, state: &State<T>) -> Result<(), OptimError>;
-}
-
-/// Why an optimiser did not take a step, or did not take over a state. Nothing has been changed then.
-#[derive(Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OptimError {
-    /// Two modules do not have the same leaves.
-    #[error("optimiser: leaf {at} is {wanted} of {expected} and {found} of {other}; expected the same names")]
-    Names {
-        /// The number of the leaf, from 0.
-        at: usize,
-        /// Its quoted name in the module that decides, or `none`.
-        wanted: String,
-        /// Which module decides: `the parameters`, or `the first step`.
-        expected: &'static str,
-        /// Its quoted name in the other module, or `none`.
-        found: String,
-        /// Which the other is: `the gradients`, `the parameters` or `the loaded state`.
-        other: &'static str,
-    },
-    /// A leaf has another shape.
-    #[error("optimiser: `{name}` has shape {found:?} in {other}; expected {wanted:?}, as in {expected}")]
-    Shape {
-        /// The dotted name of the leaf.
-        name: String,
-        /// The shape it should have.
-        wanted: Vec<usize>,
-        /// Which module decides.
-        expected: &'static str,
-        /// The shape it has.
-        found: Vec<usize>,
-        /// Where it has it.
-        other: &'static str,
-    },
-    /// A gradient is infinite or NaN.
-    #[error("optimiser: the gradient of {0}")]
-    NonFinite(#[from] NonFinite),
-    /// A setting is out of its range.
-    #[error("optimiser: {name} is {value}; expected {expected}")]
-    Setting {
-        /// The name of the setting.
-        name: &'static str,
-        /// What it is.
-        value: f64,
-        /// What it may be.
-        expected: &'static str,
-    },
-    /// A saved state does not hold what this optimiser keeps.
-    #[error("optimiser: the loaded state {0}")]
-    State(String),
+    fn load_moments(&mut self, moments: &Moments<T>) -> Result<()>;
 }
 
 /// Learning rates, decays and eps: finite and not negative.
-fn not_negative(name: &'static str, value: f64) -> Result<(), OptimError> {
-    if value >= 0.0 && value.is_finite() {
-        Ok(())
-    } else {
-        Err(OptimError::Setting { name, value, expected: "a finite number >= 0" })
-    }
+fn not_negative(name: &'static str, value: f64) -> Result<()> {
+    if value >= 0.0 && value.is_finite() { Ok(()) } else { Err(setting(name, value, "a finite number >= 0")) }
 }
 
 /// Factors of running means: in [0, 1).
-fn fraction(name: &'static str, value: f64) -> Result<(), OptimError> {
-    if (0.0..1.0).contains(&value) {
-        Ok(())
-    } else {
-        Err(OptimError::Setting { name, value, expected: "a number in [0, 1)" })
-    }
+fn fraction(name: &'static str, value: f64) -> Result<()> {
+    if (0.0..1.0).contains(&value) { Ok(()) } else { Err(setting(name, value, "a number in [0, 1)")) }
+}
+
+/// A setting is out of its range.
+fn setting(name: &str, value: f64, expected: &str) -> Error {
+    Error::new(ErrorKind::Setting, format!("optimiser: {name} is {value}; expected {expected}"))
 }
 
 /// The methods that read or write the learning rate and the memory, the same for every optimiser here.
@@ -153,11 +100,11 @@ macro_rules! state_methods {
         fn set_learning_rate(&mut self, learning_rate: f64) {
             self.learning_rate = learning_rate;
         }
-        fn state(&self) -> $crate::optim::State<$t> {
-            self.memory.state()
+        fn moments(&self) -> $crate::optim::Moments<$t> {
+            self.memory.moments()
         }
-        fn load_state(&mut self, state: &$crate::optim::State<$t>) -> Result<(), $crate::optim::OptimError> {
-            self.memory.load(state)
+        fn load_moments(&mut self, moments: &$crate::optim::Moments<$t>) -> $crate::Result<()> {
+            self.memory.load(moments)
         }
     };
 }

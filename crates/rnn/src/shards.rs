@@ -6,8 +6,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var};
+
+use crate::error::{Error, ErrorKind, Result};
 
 /// Threads that compute gradients of shards, and the tapes that they record on, kept from step to step.
 ///
@@ -48,9 +50,13 @@ impl<T: Scalar> Shards<T> {
     ///
     /// # Errors
     /// If the system starts no more threads.
-    pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
+    pub fn new(threads: usize) -> Result<Self> {
         let worker = |_| ThreadPoolBuilder::new().num_threads(1).build();
-        let workers = (0..threads.max(1)).map(worker).collect::<Result<_, _>>()?;
+        let workers = (0..threads.max(1)).map(worker).collect::<std::result::Result<_, _>>();
+        let workers = workers.map_err(|source| {
+            let text = format!("shards: {threads} threads cannot be started: {source}");
+            Error::new(ErrorKind::Threads(Box::new(source)), text)
+        })?;
         Ok(Shards { workers, tapes: Mutex::new(Vec::new()) })
     }
 

@@ -6,8 +6,8 @@
 mod file;
 
 use rewind_autograd::{Scalar, Tensor};
-use thiserror::Error;
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::{Gru, Lstm, Reset, TanhRnn};
 
 pub use file::{FromTorch, LayerName};
@@ -23,10 +23,13 @@ pub struct TorchLayer<T: Scalar> {
     pub biases: Option<(Tensor<T>, Tensor<T>)>,
 }
 
+/// The kinds of cells: what they are called in messages, and G.
+const TANH_RNN: (&str, usize) = ("a tanh-RNN", 1);
+const LSTM: (&str, usize) = ("an LSTM", 4);
+const GRU: (&str, usize) = ("a GRU", 3);
+
 /// A parameter that does not have the shape that the others ask for.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{parameter} has shape {found:?}; {cell} with {hidden} units expects {expected}")]
-pub struct TorchShapeError {
+struct WrongShape {
     parameter: &'static str,
     cell: &'static str,
     hidden: usize,
@@ -34,12 +37,19 @@ pub struct TorchShapeError {
     expected: String,
 }
 
+impl From<WrongShape> for Error {
+    fn from(WrongShape { parameter, cell, hidden, found, expected }: WrongShape) -> Self {
+        let text = format!("{parameter} has shape {found:?}; {cell} with {hidden} units expects {expected}");
+        Error::new(ErrorKind::Shape, text)
+    }
+}
+
 impl<T: Scalar> TorchLayer<T> {
     /// H, after a check that all shapes belong to a cell of `gates` gates.
-    fn check(&self, cell: &'static str, gates: usize) -> Result<usize, TorchShapeError> {
+    fn check(&self, (cell, gates): (&'static str, usize)) -> std::result::Result<usize, WrongShape> {
         let hidden = self.weight_hh.shape().last().copied().unwrap_or(0);
         let rows = gates * hidden;
-        let wrong = |parameter, found: &Tensor<T>, expected| TorchShapeError {
+        let wrong = |parameter, found: &Tensor<T>, expected| WrongShape {
             parameter,
             cell,
             hidden,
@@ -82,8 +92,8 @@ impl<T: Scalar> TanhRnn<Tensor<T>> {
     ///
     /// # Errors
     /// If the shapes do not belong together.
-    pub fn from_torch(layer: &TorchLayer<T>) -> Result<Self, TorchShapeError> {
-        layer.check("a tanh-RNN", 1)?;
+    pub fn from_torch(layer: &TorchLayer<T>) -> Result<Self> {
+        layer.check(TANH_RNN)?;
         Ok(TanhRnn {
             weight_ih: transposed(&layer.weight_ih),
             weight_hh: transposed(&layer.weight_hh),
@@ -114,8 +124,8 @@ impl<T: Scalar> Lstm<Tensor<T>> {
     ///
     /// # Errors
     /// If the shapes do not belong together.
-    pub fn from_torch(layer: &TorchLayer<T>) -> Result<Self, TorchShapeError> {
-        layer.check("an LSTM", 4)?;
+    pub fn from_torch(layer: &TorchLayer<T>) -> Result<Self> {
+        layer.check(LSTM)?;
         Ok(Lstm {
             weight_ih: transposed(&layer.weight_ih),
             weight_hh: transposed(&layer.weight_hh),
@@ -162,8 +172,8 @@ impl<T: Scalar> Gru<Tensor<T>> {
     ///
     /// # Errors
     /// If the shapes do not belong together.
-    pub fn from_torch(layer: &TorchLayer<T>) -> Result<Self, TorchShapeError> {
-        let hidden = layer.check("a GRU", 3)?;
+    pub fn from_torch(layer: &TorchLayer<T>) -> Result<Self> {
+        let hidden = layer.check(GRU)?;
         let (rz, n) = (0..2 * hidden, 2 * hidden..3 * hidden);
         let biases = layer.biases.as_ref();
         Ok(Gru {

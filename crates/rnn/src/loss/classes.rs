@@ -3,7 +3,8 @@
 use rewind_autograd::{Scalar, Tensor, Var};
 
 use super::steps::{StepLosses, check_lengths, over_steps};
-use super::{LossError, Reduction};
+use super::{Reduction, nothing_counts, refuse};
+use crate::error::{ErrorKind, Result};
 
 const NAME: &str = "cross_entropy";
 
@@ -47,7 +48,7 @@ pub struct CrossEntropy {
 /// let logits = tape.leaf(Tensor::from_vec(vec![2.0, 2.0, 500.0, -500.0], &[2, 2]));
 /// let loss = cross_entropy(logits, &[Some(0), None], CrossEntropy::default())?;
 /// assert!((loss.value().item() - 2.0_f64.ln()).abs() < 1e-12);
-/// # Ok::<(), rewind_rnn::loss::LossError>(())
+/// # Ok::<(), rewind_rnn::Error>(())
 /// ```
 ///
 /// # Errors
@@ -58,7 +59,7 @@ pub fn cross_entropy<'t, T: Scalar>(
     logits: Var<'t, T>,
     targets: &[impl ClassTarget],
     settings: CrossEntropy,
-) -> Result<Var<'t, T>, LossError> {
+) -> Result<Var<'t, T>> {
     let (target, counted) = distribution(logits, targets, settings, |_| true)?;
     Ok(settings.reduction.of(logits.cross_entropy(target).sum(), counted))
 }
@@ -74,7 +75,7 @@ pub fn cross_entropy_steps<'t, T: Scalar>(
     targets: &[impl ClassTarget],
     lengths: &[usize],
     settings: CrossEntropy,
-) -> Result<StepLosses<'t, T>, LossError> {
+) -> Result<StepLosses<'t, T>> {
     let [_, batch, _] = check_lengths(NAME, logits, lengths)?;
     let inside = |row: usize| row / batch < lengths[row % batch];
     let (target, counted) = distribution(logits, targets, settings, inside)?;
@@ -88,18 +89,21 @@ fn distribution<'t, T: Scalar>(
     targets: &[impl ClassTarget],
     settings: CrossEntropy,
     inside: impl Fn(usize) -> bool,
-) -> Result<(Var<'t, T>, usize), LossError> {
-    let (loss, smoothing) = (NAME, settings.smoothing);
+) -> Result<(Var<'t, T>, usize)> {
+    let smoothing = settings.smoothing;
     if !(0.0..1.0).contains(&smoothing) {
-        return Err(LossError::Smoothing { loss, smoothing });
+        let text = format!("label smoothing is {smoothing}; expected a number in [0, 1)");
+        return refuse(ErrorKind::Setting, NAME, text);
     }
     let shape = logits.shape();
     let Some((&classes, leading)) = shape.split_last() else {
-        return Err(LossError::Shape { loss, what: "logits", found: vec![], expected: "[…, C]".to_owned() });
+        return refuse(ErrorKind::Shape, NAME, "logits of shape []; expected […, C]".to_owned());
     };
     let rows = leading.iter().product();
     if targets.len() != rows {
-        return Err(LossError::Count { loss, targets: targets.len(), shape: shape.to_vec(), rows });
+        let (count, found) = (targets.len(), shape.as_slice());
+        let text = format!("{count} targets for outputs of shape {found:?}; expected {rows}, one a row");
+        return refuse(ErrorKind::Shape, NAME, text);
     }
     let shared = T::from_f64(smoothing / classes.max(1) as f64);
     let own = T::from_f64(1.0 - smoothing);
@@ -108,7 +112,10 @@ fn distribution<'t, T: Scalar>(
     for (row, target) in targets.iter().enumerate() {
         let Some(class) = target.class().filter(|_| inside(row)) else { continue };
         if class >= classes {
-            return Err(LossError::Class { loss, row, class, classes });
+            let text = format!(
+                "target of row {row} is class {class}; expected a class below {classes}, the last axis of the logits"
+            );
+            return refuse(ErrorKind::Target, NAME, text);
         }
         let q = &mut numbers[row * classes..][..classes];
         q.fill(shared);
@@ -116,7 +123,7 @@ fn distribution<'t, T: Scalar>(
         counted += 1;
     }
     if counted == 0 {
-        return Err(LossError::NothingCounts { loss, rows });
+        return nothing_counts(NAME, rows);
     }
     Ok((logits.tape().constant(Tensor::from_vec(numbers, &shape)), counted))
 }

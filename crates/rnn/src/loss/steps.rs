@@ -2,7 +2,8 @@
 
 use rewind_autograd::{Scalar, Tensor, Var};
 
-use super::{LossError, Reduction};
+use super::{Reduction, nothing_counts, refuse};
+use crate::error::{ErrorKind, Result};
 
 /// The losses of all time steps and their sum.
 #[derive(Clone, Copy, Debug)]
@@ -24,13 +25,13 @@ pub struct StepLosses<'t, T: Scalar> {
 /// let outputs = tape.leaf(Tensor::from_vec(vec![0.0, 1.0, 10.0, 11.0, 20.0, 21.0], &[3, 2, 1]));
 /// let last = rewind_rnn::loss::last_step(outputs, &[3, 1])?;
 /// assert_eq!(last.value().to_vec(), [20.0, 1.0]);
-/// # Ok::<(), rewind_rnn::loss::LossError>(())
+/// # Ok::<(), rewind_rnn::Error>(())
 /// ```
 ///
 /// # Errors
 /// If the outputs do not have three axes, or the lengths do not fit them.
 #[track_caller]
-pub fn last_step<'t, T: Scalar>(outputs: Var<'t, T>, lengths: &[usize]) -> Result<Var<'t, T>, LossError> {
+pub fn last_step<'t, T: Scalar>(outputs: Var<'t, T>, lengths: &[usize]) -> Result<Var<'t, T>> {
     let [steps, batch, width] = check_lengths("last_step", outputs, lengths)?;
     if lengths.iter().all(|&length| length == steps) {
         return Ok(outputs.index(0, steps - 1));
@@ -40,24 +41,26 @@ pub fn last_step<'t, T: Scalar>(outputs: Var<'t, T>, lengths: &[usize]) -> Resul
 }
 
 /// The shape `[T, B, C]` of the outputs, if the lengths fit it.
-pub(super) fn check_lengths<T: Scalar>(
-    loss: &'static str,
-    outputs: Var<'_, T>,
-    lengths: &[usize],
-) -> Result<[usize; 3], LossError> {
+pub(super) fn check_lengths<T: Scalar>(loss: &str, outputs: Var<'_, T>, lengths: &[usize]) -> Result<[usize; 3]> {
     let shape = outputs.shape();
     let &[steps, batch, width] = shape.as_slice() else {
-        let expected = "[T, B, C]: time steps, sequences, numbers".to_owned();
-        return Err(LossError::Shape { loss, what: "outputs", found: shape.to_vec(), expected });
+        let found = shape.as_slice();
+        let text = format!("outputs of shape {found:?}; expected [T, B, C]: time steps, sequences, numbers");
+        return refuse(ErrorKind::Shape, loss, text);
     };
     if lengths.len() != batch {
-        return Err(LossError::LengthCount { loss, lengths: lengths.len(), shape: shape.to_vec(), batch });
+        let (count, found) = (lengths.len(), shape.as_slice());
+        let text =
+            format!("{count} lengths for outputs of shape {found:?}; expected one for each of {batch} sequences");
+        return refuse(ErrorKind::Shape, loss, text);
     }
     if let Some(sequence) = lengths.iter().position(|length| !(1..=steps).contains(length)) {
-        return Err(LossError::Length { loss, sequence, length: lengths[sequence], steps });
+        let length = lengths[sequence];
+        let text = format!("sequence {sequence} has length {length}; expected 1 to {steps}, the steps of the outputs");
+        return refuse(ErrorKind::Shape, loss, text);
     }
     if batch == 0 {
-        return Err(LossError::NothingCounts { loss, rows: 0 });
+        return nothing_counts(loss, 0);
     }
     Ok([steps, batch, width])
 }
@@ -72,13 +75,13 @@ pub(super) fn over_steps<'t, T: Scalar>(rows: Var<'t, T>, reduction: Reduction, 
 /// A loss that is a number for every number of the outputs: those behind a sequence's length are masked out.
 #[track_caller]
 pub(super) fn elementwise<'t, T: Scalar>(
-    loss: &'static str,
+    loss: &str,
     outputs: Var<'t, T>,
     target: &Tensor<T>,
     lengths: &[usize],
     reduction: Reduction,
-    each: impl FnOnce(&Tensor<T>, &[usize]) -> Result<Var<'t, T>, LossError>,
-) -> Result<StepLosses<'t, T>, LossError> {
+    each: impl FnOnce(&Tensor<T>, &[usize]) -> Result<Var<'t, T>>,
+) -> Result<StepLosses<'t, T>> {
     let [steps, batch, width] = check_lengths(loss, outputs, lengths)?;
     let losses = each(target, lengths)?;
     let counted = lengths.iter().sum::<usize>() * width;

@@ -3,7 +3,8 @@
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
 use super::rules::quotient;
-use super::{Memory, OptimError, Optimizer, fraction, not_negative, state_methods};
+use super::{Memory, Optimizer, fraction, not_negative, state_methods};
+use crate::Result;
 
 /// Where the weight decay goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,7 +35,7 @@ impl Rule {
         memory: &mut Memory<T, 2>,
         parameters: &mut M,
         gradients: &M,
-    ) -> Result<(), OptimError> {
+    ) -> Result<()> {
         not_negative("the learning rate", learning_rate)?;
         not_negative("the weight decay", self.weight_decay)?;
         not_negative("eps", self.eps)?;
@@ -97,7 +98,7 @@ macro_rules! adam {
         }
 
         impl<T: Scalar> Optimizer<T> for $name<T> {
-            fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<(), OptimError> {
+            fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()> {
                 self.rule.step(self.learning_rate, &mut self.memory, parameters, gradients)
             }
 

@@ -4,13 +4,13 @@ use rewind_autograd::shape::Shape;
 use rewind_autograd::{Parameters, Scalar, Tensor};
 use smallvec::SmallVec;
 
-use super::OptimError;
-use crate::non_finite::{all_finite, finite_tensor};
+use crate::error::{Error, ErrorKind, Result};
+use crate::nonfinite::{all_finite, finite_tensor};
 
 /// What is saved of an optimiser: the number of steps taken, and its moments under `parameter.moment`, such as
 /// `cell.weight_ih.exp_avg`. Settings are not part of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct State<T: Scalar> {
+pub struct Moments<T: Scalar> {
     /// How many steps were taken.
     pub steps: u64,
     /// The moments by name, in the order of the leaves when they come from an optimiser, in any order when loaded.
@@ -28,13 +28,13 @@ struct Leaf<T: Scalar, const N: usize> {
 ///
 /// ```
 /// use rewind_autograd::{Parameters, Scalar, Tensor, parameters};
-/// use rewind_rnn::optim::{Memory, OptimError};
+/// use rewind_rnn::optim::Memory;
 ///
 /// /// w ← w - rate·sign(m), m ← β·m + (1 - β)·g (Bernstein et al. 2018, "signSGD").
 /// struct Signum<T: Scalar> { rate: f64, beta: f64, memory: Memory<T, 1> }
 ///
 /// impl<T: Scalar> Signum<T> {
-///     fn step<M: Parameters<Tensor<T>>>(&mut self, w: &mut M, g: &M) -> Result<(), OptimError> {
+///     fn step<M: Parameters<Tensor<T>>>(&mut self, w: &mut M, g: &M) -> rewind_rnn::Result<()> {
 ///         let (rate, beta) = (T::from_f64(self.rate), T::from_f64(self.beta));
 ///         self.memory.step(w, g, |_step, w, g, [m]| {
 ///             let m = beta * m + (T::ONE - beta) * g;
@@ -49,7 +49,7 @@ struct Leaf<T: Scalar, const N: usize> {
 /// let (mut w, g) = (One { w: Tensor::full(&[2], 1.0) }, One { w: Tensor::full(&[2], 3.0) });
 /// signum.step(&mut w, &g)?;
 /// assert_eq!(w.w.to_vec(), [0.9, 0.9]);
-/// # Ok::<(), OptimError>(())
+/// # Ok::<(), rewind_rnn::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Memory<T: Scalar, const N: usize> {
@@ -86,13 +86,13 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
         parameters: &mut M,
         gradients: &M,
         update: impl Fn(u64, T, T, [T; N]) -> (T, [T; N]),
-    ) -> Result<(), OptimError> {
+    ) -> Result<()> {
         // As a rule both are as they were at the step before, which is seen without writing names and shapes down.
         let known = self.fits(parameters) && self.fits(gradients);
         if !known {
             same_leaves(&described(parameters), PARAMETERS, &described(gradients), GRADIENTS)?;
         }
-        all_finite(gradients)?;
+        all_finite(gradients).map_err(|at| Error::nonfinite("optimiser: the gradient of", at))?;
         if !known {
             self.remember(parameters)?;
         }
@@ -132,7 +132,7 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
     }
 
     /// Makes the moments, or brings loaded ones into the order of the leaves; later only looks whether they fit.
-    fn remember<M: Parameters<Tensor<T>>>(&mut self, parameters: &M) -> Result<(), OptimError> {
+    fn remember<M: Parameters<Tensor<T>>>(&mut self, parameters: &M) -> Result<()> {
         let wanted = described(parameters);
         let Some(leaves) = &mut self.leaves else {
             let fresh = |(name, shape): (String, Shape)| {
@@ -159,62 +159,63 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
     }
 
     /// The number of steps and the moments by name. An optimiser that has no moments has no tensors.
-    pub fn state(&self) -> State<T> {
+    pub fn moments(&self) -> Moments<T> {
         let mut tensors = Vec::new();
         for leaf in self.leaves.iter().flatten() {
             for (kind, moment) in self.kinds.iter().zip(&leaf.moments) {
                 tensors.push((format!("{}.{kind}", leaf.name), moment.clone()));
             }
         }
-        State { steps: self.steps, tensors }
+        Moments { steps: self.steps, tensors }
     }
 
-    /// Goes on from a saved state, whose tensors may come in any order.
+    /// Goes on from saved moments, whose tensors may come in any order.
     ///
     /// # Errors
-    /// As [`Optimizer::load_state`](super::Optimizer::load_state), and nothing is changed then.
-    pub fn load(&mut self, state: &State<T>) -> Result<(), OptimError> {
-        if state.steps >= 1 << 63 {
+    /// As [`Optimizer::load_state`](super::Optimizer::load_moments), and nothing is changed then.
+    pub fn load(&mut self, saved: &Moments<T>) -> Result<()> {
+        if saved.steps >= 1 << 63 {
             // The next step counts on.
-            return Err(OptimError::State(format!("has taken {} steps; expected fewer than 2^63", state.steps)));
+            return Err(other_moments(format!("has taken {} steps; expected fewer than 2^63", saved.steps)));
         }
         let mut found: Vec<(String, [Option<Tensor<T>>; N])> = Vec::new();
-        for (full, tensor) in &state.tensors {
+        for (full, tensor) in &saved.tensors {
             let split = full.rsplit_once('.');
             let Some((name, kind)) = split.and_then(|(name, kind)| Some((name, self.kind(kind)?))) else {
                 let expected = self.kinds.map(|kind| format!("`.{kind}`")).join(" or ");
                 let expected = if N == 0 { "no tensors".to_owned() } else { format!("names that end in {expected}") };
-                return Err(OptimError::State(format!("holds `{full}`; expected {expected}")));
+                return Err(other_moments(format!("holds `{full}`; expected {expected}")));
             };
-            finite_tensor(full, tensor).map_err(|e| OptimError::State(format!("is damaged: {e}")))?;
+            finite_tensor(full, tensor)
+                .map_err(|at| Error::nonfinite("optimiser: the loaded state is damaged:", at))?;
             let at = found.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
                 found.push((name.to_owned(), std::array::from_fn(|_| None)));
                 found.len() - 1
             });
             if found[at].1[kind].replace(tensor.clone()).is_some() {
-                return Err(OptimError::State(format!("holds `{full}` twice; expected it once")));
+                return Err(other_moments(format!("holds `{full}` twice; expected it once")));
             }
         }
         let mut leaves = Vec::with_capacity(found.len());
         for (name, moments) in found {
             if let Some(missing) = moments.iter().position(Option::is_none) {
                 let kind = self.kinds[missing];
-                return Err(OptimError::State(format!("lacks `{name}.{kind}`; expected all moments of `{name}`")));
+                return Err(other_moments(format!("lacks `{name}.{kind}`; expected all moments of `{name}`")));
             }
             let moments = moments.map(|m| m.expect("none is missing"));
             if let Some(other) = moments.iter().find(|m| m.shape() != moments[0].shape()) {
                 let (a, b) = (moments[0].shape(), other.shape());
-                return Err(OptimError::State(format!("has moments of shapes {a:?} and {b:?} for `{name}`")));
+                return Err(other_moments(format!("has moments of shapes {a:?} and {b:?} for `{name}`")));
             }
             let shape = moments.first().map(|m| Shape::from_slice(m.shape())).unwrap_or_default();
             leaves.push(Leaf { name, shape, moments });
         }
         // No tensor says nothing about the leaves: the next step makes them.
         let empty = leaves.is_empty();
-        if empty && N > 0 && state.steps > 0 {
-            return Err(OptimError::State(format!("has taken {} steps and holds no moments", state.steps)));
+        if empty && N > 0 && saved.steps > 0 {
+            return Err(other_moments(format!("has taken {} steps and holds no moments", saved.steps)));
         }
-        *self = Memory { kinds: self.kinds, steps: state.steps, leaves: (!empty).then_some(leaves) };
+        *self = Memory { kinds: self.kinds, steps: saved.steps, leaves: (!empty).then_some(leaves) };
         Ok(())
     }
 
@@ -229,26 +230,29 @@ fn described<T: Scalar, M: Parameters<Tensor<T>>>(module: &M) -> Vec<(String, Sh
     leaves
 }
 
+/// Saved moments that are not those of this optimiser, and why.
+fn other_moments(why: String) -> Error {
+    Error::new(ErrorKind::Moments, format!("optimiser: the loaded state {why}"))
+}
+
 /// Names first, then shapes, each in order.
-fn same_leaves(
-    wanted: &[(String, Shape)],
-    expected: &'static str,
-    found: &[(String, Shape)],
-    other: &'static str,
-) -> Result<(), OptimError> {
+fn same_leaves(wanted: &[(String, Shape)], expected: &str, found: &[(String, Shape)], other: &str) -> Result<()> {
     let name = |leaves: &[(String, Shape)], at: usize| {
         leaves.get(at).map_or_else(|| "none".to_owned(), |(name, _)| format!("`{name}`"))
     };
     for at in 0..wanted.len().max(found.len()) {
         let (w, f) = (name(wanted, at), name(found, at));
         if w != f {
-            return Err(OptimError::Names { at, wanted: w, expected, found: f, other });
+            let text = format!("optimiser: leaf {at} is {w} of {expected} and {f} of {other}; expected the same names");
+            return Err(Error::new(ErrorKind::Shape, text));
         }
     }
     for ((name, wanted), (_, found)) in wanted.iter().zip(found) {
         if wanted != found {
-            let (name, wanted, found) = (name.clone(), wanted.to_vec(), found.to_vec());
-            return Err(OptimError::Shape { name, wanted, expected, found, other });
+            let (wanted, found) = (wanted.as_slice(), found.as_slice());
+            let text =
+                format!("optimiser: `{name}` has shape {found:?} in {other}; expected {wanted:?}, as in {expected}");
+            return Err(Error::new(ErrorKind::Shape, text));
         }
     }
     Ok(())

@@ -2,7 +2,8 @@
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
-use super::{Memory, OptimError, Optimizer, fraction, not_negative, state_methods};
+use super::{Memory, Moments, Optimizer, fraction, not_negative, setting, state_methods};
+use crate::Result;
 
 /// Stochastic gradient descent, with L2 decay λ, momentum μ (Polyak 1964) and Nesterov's look-ahead (Sutskever et al.
 /// 2013):
@@ -53,13 +54,12 @@ impl<T: Scalar> Sgd<T> {
 }
 
 impl<T: Scalar> Optimizer<T> for Sgd<T> {
-    fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<(), OptimError> {
+    fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()> {
         not_negative("the learning rate", self.learning_rate)?;
         not_negative("the weight decay", self.weight_decay)?;
         fraction("the momentum", self.momentum)?;
         if self.nesterov && !self.has_momentum() {
-            let expected = "a number in (0, 1) with Nesterov";
-            return Err(OptimError::Setting { name: "the momentum", value: self.momentum, expected });
+            return Err(setting("the momentum", self.momentum, "a number in (0, 1) with Nesterov"));
         }
         let [rate, decay, momentum] = [self.learning_rate, self.weight_decay, self.momentum].map(T::from_f64);
         let nesterov = self.nesterov;
@@ -79,11 +79,11 @@ impl<T: Scalar> Optimizer<T> for Sgd<T> {
     fn set_learning_rate(&mut self, learning_rate: f64) {
         self.learning_rate = learning_rate;
     }
-    fn state(&self) -> super::State<T> {
-        if self.has_momentum() { self.memory.state() } else { self.plain.state() }
+    fn moments(&self) -> Moments<T> {
+        if self.has_momentum() { self.memory.moments() } else { self.plain.moments() }
     }
-    fn load_state(&mut self, state: &super::State<T>) -> Result<(), OptimError> {
-        if self.has_momentum() { self.memory.load(state) } else { self.plain.load(state) }
+    fn load_moments(&mut self, moments: &Moments<T>) -> Result<()> {
+        if self.has_momentum() { self.memory.load(moments) } else { self.plain.load(moments) }
     }
 }
 
@@ -122,7 +122,7 @@ impl<T: Scalar> RmsProp<T> {
 }
 
 impl<T: Scalar> Optimizer<T> for RmsProp<T> {
-    fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<(), OptimError> {
+    fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()> {
         not_negative("the learning rate", self.learning_rate)?;
         not_negative("the weight decay", self.weight_decay)?;
         not_negative("eps", self.eps)?;
@@ -168,7 +168,7 @@ impl<T: Scalar> Adagrad<T> {
 }
 
 impl<T: Scalar> Optimizer<T> for Adagrad<T> {
-    fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<(), OptimError> {
+    fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()> {
         not_negative("the learning rate", self.learning_rate)?;
         not_negative("the weight decay", self.weight_decay)?;
         not_negative("eps", self.eps)?;

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use rewind_autograd::{Scalar, Tensor};
 
-use super::{TorchLayer, TorchShapeError, transposed};
-use crate::checkpoint::{CheckpointError, Numbers, Problem, TensorFile, read_finite};
+use super::{GRU, LSTM, TANH_RNN, TorchLayer, transposed};
+use crate::error::Result;
+use crate::file::{Numbers, Problem, TensorFile, read_finite};
 use crate::{Gru, Linear, Lstm, TanhRnn};
 
 /// What a layer of a `torch.nn.RNN`, `LSTM` or `GRU` is called in a file: the name of the network in the model that was
@@ -71,7 +72,7 @@ fn joined(module: &str, name: &str) -> String {
 ///
 /// ```no_run
 /// use rewind_autograd::Tensor;
-/// use rewind_rnn::checkpoint::{Numbers, TensorFile};
+/// use rewind_rnn::file::{Numbers, TensorFile};
 /// use rewind_rnn::torch::{FromTorch, LayerName};
 /// use rewind_rnn::{Linear, Lstm};
 ///
@@ -82,8 +83,8 @@ fn joined(module: &str, name: &str) -> String {
 /// let file = TensorFile::open("model.safetensors")?;
 /// let layer = |layer| Lstm::<Tensor<f32>>::read_torch(&file, &LayerName::new("rnn", layer), Numbers::Converted);
 /// let (first, second) = (layer(0)?, layer(1)?);
-/// let read_out = Linear::<Tensor<f32>>::read_torch(&file, "head", Numbers::Converted)?;
-/// # Ok::<(), rewind_rnn::checkpoint::CheckpointError>(())
+/// let readout = Linear::<Tensor<f32>>::read_torch(&file, "head", Numbers::Converted)?;
+/// # Ok::<(), rewind_rnn::Error>(())
 /// ```
 pub trait FromTorch: Sized {
     /// What says where the module lies: [`LayerName`] for a recurrent layer, the prefix of its parameters for others.
@@ -95,13 +96,13 @@ pub trait FromTorch: Sized {
     /// If a parameter is missing, has a shape that does not belong to the module, holds another type that `numbers`
     /// does not allow to convert, or holds an infinite or NaN number; or if the layer has parameters that the module
     /// has not, such as the projection of an LSTM.
-    fn read_torch(file: &TensorFile, name: &Self::Name, numbers: Numbers) -> Result<Self, CheckpointError>;
+    fn read_torch(file: &TensorFile, name: &Self::Name, numbers: Numbers) -> Result<Self>;
 
     /// The module of that name in the file at `path`.
     ///
     /// # Errors
     /// As [`TensorFile::open`] and [`read_torch`](FromTorch::read_torch).
-    fn load_torch(path: impl AsRef<Path>, name: &Self::Name, numbers: Numbers) -> Result<Self, CheckpointError> {
+    fn load_torch(path: impl AsRef<Path>, name: &Self::Name, numbers: Numbers) -> Result<Self> {
         Self::read_torch(&TensorFile::open(path)?, name, numbers)
     }
 }
@@ -114,7 +115,7 @@ impl<T: Scalar> TorchLayer<T> {
     ///
     /// # Errors
     /// As [`FromTorch::read_torch`]; shapes are looked at when a cell is made of it.
-    pub fn read(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self, CheckpointError> {
+    pub fn read(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self> {
         let mut problems = Vec::new();
         let mut read = |parameter| match read_finite(file, &name.parameter(parameter), numbers) {
             Ok(tensor) => Some(tensor),
@@ -146,44 +147,47 @@ fn cell<T: Scalar, C>(
     file: &TensorFile,
     name: &LayerName,
     numbers: Numbers,
-    from_torch: impl FnOnce(&TorchLayer<T>) -> Result<C, TorchShapeError>,
-) -> Result<C, CheckpointError> {
-    from_torch(&TorchLayer::read(file, name, numbers)?).map_err(|e| {
+    kind: (&'static str, usize),
+    from_torch: impl FnOnce(&TorchLayer<T>) -> Result<C>,
+) -> Result<C> {
+    let layer = TorchLayer::read(file, name, numbers)?;
+    layer.check(kind).map_err(|e| {
         let expected = format!("{} for {} of {} units", e.expected, e.cell, e.hidden);
         file.mismatch(vec![Problem::Layout { name: name.parameter(e.parameter), found: e.found, expected }])
-    })
+    })?;
+    from_torch(&layer)
 }
 
 /// From a `torch.nn.RNN` with `nonlinearity="tanh"`; a file does not say which it was.
 impl<T: Scalar> FromTorch for TanhRnn<Tensor<T>> {
     type Name = LayerName;
-    fn read_torch(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self, CheckpointError> {
-        cell(file, name, numbers, TanhRnn::from_torch)
+    fn read_torch(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self> {
+        cell(file, name, numbers, TANH_RNN, TanhRnn::from_torch)
     }
 }
 
 impl<T: Scalar> FromTorch for Lstm<Tensor<T>> {
     type Name = LayerName;
-    fn read_torch(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self, CheckpointError> {
-        cell(file, name, numbers, Lstm::from_torch)
+    fn read_torch(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self> {
+        cell(file, name, numbers, LSTM, Lstm::from_torch)
     }
 }
 
 impl<T: Scalar> FromTorch for Gru<Tensor<T>> {
     type Name = LayerName;
-    fn read_torch(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self, CheckpointError> {
-        cell(file, name, numbers, Gru::from_torch)
+    fn read_torch(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self> {
+        cell(file, name, numbers, GRU, Gru::from_torch)
     }
 }
 
 /// From a `torch.nn.Linear`, whose weight is the transpose of ours: `[O, I]`. Without a bias it is one of `bias=False`.
 impl<T: Scalar> FromTorch for Linear<Tensor<T>> {
     type Name = str;
-    fn read_torch(file: &TensorFile, name: &str, numbers: Numbers) -> Result<Self, CheckpointError> {
+    fn read_torch(file: &TensorFile, name: &str, numbers: Numbers) -> Result<Self> {
         let mut problems = Vec::new();
         let mut read = |parameter: &str, fits: &dyn Fn(&[usize]) -> bool, expected: String| {
             let name = joined(name, parameter);
-            let tensor: Result<Tensor<T>, _> = read_finite(file, &name, numbers);
+            let tensor: std::result::Result<Tensor<T>, _> = read_finite(file, &name, numbers);
             let found = tensor.and_then(|tensor| {
                 let found = tensor.shape().to_vec();
                 if fits(&found) { Ok(tensor) } else { Err(Problem::Layout { name, found, expected }) }

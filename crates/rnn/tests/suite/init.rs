@@ -83,8 +83,8 @@ fn the_same_seed_gives_the_same_bits() {
 fn constants_are_constant() {
     assert_eq!(init::zeros::<f32>(&[2]).to_vec(), [0.0, 0.0]);
     assert_eq!(init::constant::<f32>(&[2], 1.5).to_vec(), [1.5, 1.5]);
-    let read_out = Linear::<Tensor<f32>>::new(3, 2, &mut rng(1));
-    assert_eq!(read_out.bias.map(|b| b.to_vec()), Some(vec![0.0, 0.0]));
+    let readout = Linear::<Tensor<f32>>::new(3, 2, &mut rng(1));
+    assert_eq!(readout.bias.map(|b| b.to_vec()), Some(vec![0.0, 0.0]));
     assert!(Linear::<Tensor<f32>>::without_bias(3, 2, &mut rng(1)).bias.is_none());
 }
 

@@ -3,7 +3,7 @@
 
 use rewind_autograd::{Scalar, Tape, Tensor, Var};
 use rewind_rnn::check;
-use rewind_rnn::loss::{self, CrossEntropy, LossError, Reduction, StepLosses};
+use rewind_rnn::loss::{self, CrossEntropy, Reduction, StepLosses};
 
 const SUM: CrossEntropy = CrossEntropy { smoothing: 0.0, reduction: Reduction::Sum };
 
@@ -77,7 +77,7 @@ fn losses_of_rows_agree_with_differences_to_second_order() {
 fn padding_is_invisible_whatever_stands_there() {
     let lengths = [3, 1];
     let targets = [1, 2, 0, 99, 3, 99]; // 99 is no class, and stands behind the end
-    type Losses = for<'t> fn(Var<'t, f64>, &[usize], &Tensor<f64>, &[usize]) -> Result<StepLosses<'t, f64>, LossError>;
+    type Losses = for<'t> fn(Var<'t, f64>, &[usize], &Tensor<f64>, &[usize]) -> rewind_rnn::Result<StepLosses<'t, f64>>;
     let kinds: [Losses; 3] = [
         |x, targets, _, lengths| loss::cross_entropy_steps(x, targets, lengths, SUM),
         |x, _, target, lengths| loss::mean_squared_error_steps(x, target, lengths, Reduction::Sum),
@@ -149,7 +149,7 @@ fn extreme_logits_stay_finite_in_f32() {
     assert_eq!(loss.value().item(), 10_900.0 + 2.0_f32.ln() + (-1.0_f32).exp().ln_1p());
 }
 
-fn message<V>(result: Result<V, LossError>) -> String {
+fn message<V>(result: rewind_rnn::Result<V>) -> String {
     result.err().expect("this must be refused").to_string()
 }
 

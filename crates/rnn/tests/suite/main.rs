@@ -3,9 +3,10 @@
 mod batch;
 mod cells;
 mod check_cells;
-mod checkpoint;
 mod clip;
 mod derivatives;
+mod error;
+mod file;
 mod first_state;
 mod generic;
 mod init;

@@ -20,8 +20,8 @@ fn an_input_of_the_wrong_width() {
     refused!("unroll: Lstm takes x [T, B, 3], 3 features; got x [7, 2, 4]", unroll(&lstm, wrong));
     refused!("unroll: Gru takes x [T, B, 3], 3 features; got x [7, 2, 4]", Unroll::new().backward().run(&gru, wrong));
     refused!("Linear: takes x […, 4], of two axes at least; got x [2, 5]", {
-        let read_out = Linear { weight: x(&tape, &[4, 1]), bias: None };
-        read_out.forward(x(&tape, &[2, 5]))
+        let readout = Linear { weight: x(&tape, &[4, 1]), bias: None };
+        readout.forward(x(&tape, &[2, 5]))
     });
 }
 
@@ -84,8 +84,8 @@ fn parameters_that_do_not_fit_each_other_are_named() {
     }
     let tanh = TanhRnn { weight_ih: x(&tape, &[3, 1]), ..tanh(3, 5).on(&tape) };
     refused!(format!("TanhRnn: weight_ih has shape [3, 1]; expected [3, 5], {why}"), unroll(&tanh, rows));
-    let read_out = Linear { weight: x(&tape, &[3, 4]), bias: Some(x(&tape, &[1])) };
-    refused!(format!("Linear: bias has shape [1]; expected [4], {why}"), read_out.forward(step));
+    let readout = Linear { weight: x(&tape, &[3, 4]), bias: Some(x(&tape, &[1])) };
+    refused!(format!("Linear: bias has shape [1]; expected [4], {why}"), readout.forward(step));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! in `reference`.
 
 use rewind_autograd::{OnTape, Parameters, Tape, Tensor, parameters};
-use rewind_rnn::optim::{Adagrad, Adam, AdamW, OptimError, Optimizer, RmsProp, Sgd, State};
+use rewind_rnn::optim::{Adagrad, Adam, AdamW, Moments, Optimizer, RmsProp, Sgd};
 
 parameters! {
     struct Model<P> { layers: Vec<Layer<P>>, scale: P }
@@ -39,15 +39,15 @@ fn goes_on_from_its_state<O: Optimizer<f64>>(make: impl Fn() -> O, shuffled: boo
     let expected = after(&mut whole, &mut m, 0..9);
     let (mut first, mut m) = (make(), model());
     after(&mut first, &mut m, 0..4);
-    let mut state = first.state();
+    let mut state = first.moments();
     assert_eq!(state.steps, 4);
     if shuffled {
         state.tensors.sort_by(|(a, _), (b, _)| b.cmp(a));
     }
     let mut second = make();
-    second.load_state(&state).expect("a state of its own");
+    second.load_moments(&state).expect("a state of its own");
     assert_eq!(after(&mut second, &mut m, 4..9), expected);
-    assert_eq!(second.state(), whole.state());
+    assert_eq!(second.moments(), whole.moments());
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_saved_state_goes_on_with_the_same_bits() {
 fn states_are_named_after_leaf_and_moment() {
     let mut adam = Adam::new(0.1);
     after(&mut adam, &mut model(), 0..1);
-    let names: Vec<_> = adam.state().tensors.into_iter().map(|(name, _)| name).collect();
+    let names: Vec<_> = adam.moments().tensors.into_iter().map(|(name, _)| name).collect();
     assert_eq!(names[..2], ["layers.0.weight.exp_avg", "layers.0.weight.exp_avg_sq"]);
     assert_eq!(names[names.len() - 1], "scale.exp_avg_sq");
     assert_eq!(names.len(), 8);
@@ -121,9 +121,9 @@ fn stretched_gradients_are_read_as_what_they_stand_for() {
 
 /// The message of a step that must be refused, and proof that it changed nothing.
 fn refused(optimizer: &mut impl Optimizer<f64>, m: &mut Model<Tensor<f64>>, g: &Model<Tensor<f64>>) -> String {
-    let (before, state) = (numbers(m), optimizer.state());
+    let (before, state) = (numbers(m), optimizer.moments());
     let error = optimizer.step(m, g).expect_err("this step must be refused");
-    assert_eq!((numbers(m), optimizer.state()), (before, state), "a refused step changed something");
+    assert_eq!((numbers(m), optimizer.moments()), (before, state), "a refused step changed something");
     error.to_string()
 }
 
@@ -193,12 +193,12 @@ fn states_that_do_not_fit_are_refused() {
     let mut adam = Adam::new(0.1);
     let mut m = model();
     after(&mut adam, &mut m, 0..2);
-    let good = adam.state();
-    let mut message = |change: &dyn Fn(&mut State<f64>)| {
+    let good = adam.moments();
+    let mut message = |change: &dyn Fn(&mut Moments<f64>)| {
         let mut state = good.clone();
         change(&mut state);
-        let error: OptimError = adam.load_state(&state).expect_err("this state must be refused");
-        assert_eq!(adam.state(), good, "a refused state changed something");
+        let error: rewind_rnn::Error = adam.load_moments(&state).expect_err("this state must be refused");
+        assert_eq!(adam.moments(), good, "a refused state changed something");
         error.to_string()
     };
     assert_eq!(
@@ -225,7 +225,7 @@ fn states_that_do_not_fit_are_refused() {
 
     // A state of another module is found out by the next step.
     let mut other = Adam::new(0.1);
-    let pruned = State { steps: 1, tensors: good.tensors[2..].to_vec() };
-    other.load_state(&pruned).expect("whole in itself");
+    let pruned = Moments { steps: 1, tensors: good.tensors[2..].to_vec() };
+    other.load_moments(&pruned).expect("whole in itself");
     assert!(refused(&mut other, &mut m, &gradient(0)).contains("optimiser: leaf 0 is"));
 }

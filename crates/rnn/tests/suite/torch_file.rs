@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{OnTape, Scalar, Tape, Tensor, Var, parameters};
-use rewind_rnn::checkpoint::{self, Metadata, Numbers, TensorFile};
+use rewind_rnn::file::{self, Metadata, Numbers, TensorFile};
 use rewind_rnn::torch::{FromTorch, LayerName, TorchLayer};
 use rewind_rnn::{Cell, Gru, Linear, Lstm, TanhRnn, Unroll};
 
@@ -88,9 +88,8 @@ fn other_types_are_converted_where_it_is_asked_for() {
         assert!(if file == "wide" { error > 0.0 && error < 6e-8 } else { error == 0.0 }, "{dtype}: {error}");
 
         let refused = Gru::<Tensor<f32>>::load_torch(&path, &name, Numbers::AsStored).expect_err("another type");
-        let expected = format!(
-            "checkpoint {path:?}: does not fit, 4 things wrong:\n  `gru.weight_ih_l0` holds {dtype}; expected f32"
-        );
+        let expected =
+            format!("file {path:?}: does not fit, 4 things wrong:\n  `gru.weight_ih_l0` holds {dtype}; expected f32");
         assert!(refused.to_string().starts_with(&expected), "{refused}");
     }
 }
@@ -121,15 +120,15 @@ parameters! { struct Pair<P> { a: P, b: P } }
 fn a_module_of_one_type_is_loaded_into_one_of_another() {
     let file = Scratch::new();
     let wide = Pair { a: Tensor::full(&[2], 0.1_f64), b: Tensor::full(&[1], -3.0) };
-    checkpoint::save(&file.0, &wide, &Metadata::new()).expect("a good module");
+    file::save(&file.0, &wide, &Metadata::new()).expect("a good module");
     let mut narrow = Pair { a: Tensor::<f32>::zeros(&[2]), b: Tensor::zeros(&[1]) };
-    checkpoint::load(&file.0, &mut narrow).expect_err("another type");
-    checkpoint::load_converted(&file.0, &mut narrow).expect("a conversion that was asked for");
+    file::load(&file.0, &mut narrow).expect_err("another type");
+    file::load_converted(&file.0, &mut narrow).expect("a conversion that was asked for");
     assert_eq!((narrow.a.to_vec(), narrow.b.to_vec()), (vec![0.1_f32; 2], vec![-3.0]));
 
     let beyond = Pair { a: Tensor::full(&[2], 0.5), b: Tensor::full(&[1], -1e39_f64) };
-    checkpoint::save(&file.0, &beyond, &Metadata::new()).expect("a good module");
-    let refused = checkpoint::load_converted(&file.0, &mut narrow).expect_err("beyond f32").to_string();
+    file::save(&file.0, &beyond, &Metadata::new()).expect("a good module");
+    let refused = file::load_converted(&file.0, &mut narrow).expect_err("beyond f32").to_string();
     assert!(
         refused.ends_with("1 thing wrong:\n  `b` is -1e39 at [0]; expected a number in the range of f32"),
         "{refused}"
@@ -138,8 +137,8 @@ fn a_module_of_one_type_is_loaded_into_one_of_another() {
     // The largest number of f32, and the first that is rounded beyond it.
     for (value, fits) in [(f64::from(f32::MAX), true), (f64::from(f32::MAX) * (1.0 + f64::EPSILON * 1e9), false)] {
         let edge = Pair { a: Tensor::full(&[2], value), b: Tensor::zeros(&[1]) };
-        checkpoint::save(&file.0, &edge, &Metadata::new()).expect("a good module");
-        assert_eq!(checkpoint::load_converted(&file.0, &mut narrow).is_ok(), fits, "{value:e}");
+        file::save(&file.0, &edge, &Metadata::new()).expect("a good module");
+        assert_eq!(file::load_converted(&file.0, &mut narrow).is_ok(), fits, "{value:e}");
     }
 }
 
@@ -171,9 +170,9 @@ impl Scratch {
     }
     /// The message of what `read` refuses, without the path.
     #[track_caller]
-    fn refused<R>(&self, read: impl FnOnce(&PathBuf) -> Result<R, checkpoint::CheckpointError>) -> String {
+    fn refused<R>(&self, read: impl FnOnce(&PathBuf) -> Result<R, rewind_rnn::Error>) -> String {
         let error = read(&self.0).err().expect("this must be refused").to_string();
-        let named = format!("checkpoint {:?}: ", self.0);
+        let named = format!("file {:?}: ", self.0);
         error.strip_prefix(&named).unwrap_or_else(|| panic!("{error} does not name {named}")).to_owned()
     }
 }
@@ -189,11 +188,11 @@ fn bytes(header: &str, numbers: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), numbers].concat()
 }
 
-fn open(path: &PathBuf) -> Result<TensorFile, checkpoint::CheckpointError> {
+fn open(path: &PathBuf) -> Result<TensorFile, rewind_rnn::Error> {
     TensorFile::open(path)
 }
 
-fn lstm(path: &PathBuf) -> Result<Lstm<Tensor<f32>>, checkpoint::CheckpointError> {
+fn lstm(path: &PathBuf) -> Result<Lstm<Tensor<f32>>, rewind_rnn::Error> {
     Lstm::load_torch(path, &LayerName::new("rnn", 0), Numbers::AsStored)
 }
 

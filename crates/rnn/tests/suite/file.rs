@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rewind_autograd::{Parameters, Scalar, Tensor, parameters};
-use rewind_rnn::checkpoint::{self, CheckpointError, Metadata, Problem};
+use rewind_rnn::ErrorKind;
+use rewind_rnn::file::{self, Metadata, Problem};
 use safetensors::SafeTensors;
 
 parameters! {
@@ -35,7 +36,7 @@ impl Folder {
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("rewind-checkpoint-{}-{number}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("rewind-file-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).expect("a writable folder for temporary files");
         Folder(folder)
     }
@@ -64,11 +65,11 @@ fn round_trip<T: Scalar>() {
     let folder = Folder::new();
     let text = "quotes \" and \\, a line\nbreak, \u{1}, π and 🎵";
     let metadata = Metadata::from([("note".to_owned(), text.to_owned()), (text.to_owned(), String::new())]);
-    checkpoint::save(folder.file(), &model::<T>(), &metadata).expect("a good module");
+    file::save(folder.file(), &model::<T>(), &metadata).expect("a good module");
     let mut loaded = empty::<T>();
-    assert_eq!(checkpoint::load(folder.file(), &mut loaded).expect("the file just saved"), metadata);
+    assert_eq!(file::load(folder.file(), &mut loaded).expect("the file just saved"), metadata);
     assert_eq!(loaded.leaves(), model::<T>().leaves());
-    assert_eq!(folder.entries(), 1, "only the checkpoint is left");
+    assert_eq!(folder.entries(), 1, "only the file is left");
 
     // Any reader of the format can read it, and the same content has the same bytes.
     let bytes = fs::read(folder.file()).expect("the file just saved");
@@ -76,7 +77,7 @@ fn round_trip<T: Scalar>() {
     let mut names = file.names();
     names.sort_unstable();
     assert_eq!(names, ["layers.0.weight", "layers.1.bias", "layers.1.weight", "scale"]);
-    checkpoint::save(folder.file(), &model::<T>(), &metadata).expect("a good module");
+    file::save(folder.file(), &model::<T>(), &metadata).expect("a good module");
     assert_eq!(fs::read(folder.file()).expect("the file just saved"), bytes);
 }
 
@@ -89,10 +90,10 @@ fn what_is_saved_is_what_is_loaded() {
 /// The message of a load that must fail, without the path, and proof that it changed nothing.
 fn refused(folder: &Folder) -> String {
     let mut m = model::<f32>();
-    let error = checkpoint::load(folder.file(), &mut m).expect_err("this file must be refused");
+    let error = file::load(folder.file(), &mut m).expect_err("this file must be refused");
     assert_eq!(m.leaves(), model::<f32>().leaves(), "a refused file changed the module");
     let message = error.to_string();
-    let named = format!("checkpoint {:?}: ", folder.file());
+    let named = format!("file {:?}: ", folder.file());
     message.strip_prefix(&named).unwrap_or_else(|| panic!("{message} does not name {named}")).to_owned()
 }
 
@@ -105,7 +106,7 @@ fn an_empty_tensor_of_impossible_lengths_is_refused() {
     fs::write(folder.file(), &bytes).expect("the folder is ours");
     let wrong = "`w` has shape [0, 1099511627776, 1099511627776], more than memory can hold";
     assert!(refused(&folder).contains(wrong), "{}", refused(&folder));
-    let error = checkpoint::load_tensors::<f32>(folder.file()).expect_err("this file must be refused");
+    let error = file::load_tensors::<f32>(folder.file()).expect_err("this file must be refused");
     assert!(error.to_string().contains(wrong), "{error}");
 }
 
@@ -117,7 +118,7 @@ fn everything_that_is_wrong_is_said_at_once() {
     other.layers[0].bias = Some(Tensor::zeros(&[2]));
     other.layers[1].bias = None;
     other.layers.push(Layer { weight: Tensor::zeros(&[1]), bias: None });
-    checkpoint::save(folder.file(), &other, &Metadata::new()).expect("a good module");
+    file::save(folder.file(), &other, &Metadata::new()).expect("a good module");
     assert_eq!(
         refused(&folder),
         "does not fit, 4 things wrong:\
@@ -131,7 +132,7 @@ fn everything_that_is_wrong_is_said_at_once() {
 #[test]
 fn another_type_of_number_is_named() {
     let folder = Folder::new();
-    checkpoint::save(folder.file(), &model::<f64>(), &Metadata::new()).expect("a good module");
+    file::save(folder.file(), &model::<f64>(), &Metadata::new()).expect("a good module");
     let message = refused(&folder);
     assert!(message.starts_with("does not fit, 4 things wrong:\n  `layers.0.weight` holds f64; expected f32\n"));
 }
@@ -139,7 +140,7 @@ fn another_type_of_number_is_named() {
 #[test]
 fn truncated_and_foreign_files_are_named() {
     let folder = Folder::new();
-    checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
+    file::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
     let whole = fs::read(folder.file()).expect("the file just saved");
     let expected = "expected 8 bytes of header length, a JSON header, and exactly the numbers it lists";
     for length in 0..whole.len() {
@@ -157,7 +158,7 @@ fn truncated_and_foreign_files_are_named() {
     fs::write(folder.file(), safetensors::serialize([("scale", view)], None).expect("a tensor")).expect("writable");
     assert_eq!(
         refused(&folder),
-        "a safetensors file, but not a checkpoint: its metadata has no `rewind.format`; `checkpoint::TensorFile` reads \
+        "a safetensors file, but not one of `file::save`: its metadata has no `rewind.format`; `file::TensorFile` reads \
          the files of other programs, `torch::FromTorch` the layers of PyTorch"
     );
     let text = String::from_utf8_lossy(&whole).into_owned();
@@ -173,18 +174,18 @@ fn truncated_and_foreign_files_are_named() {
 #[test]
 fn nan_is_neither_loaded_nor_saved() {
     let folder = Folder::new();
-    checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
+    file::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
     let good = fs::read(folder.file()).expect("the file just saved");
     let mut diverged = model::<f32>();
     diverged.layers[1].weight.as_mut_slice()[4] = f32::NAN;
     diverged.scale = Tensor::scalar(f32::INFINITY);
-    let error = checkpoint::save(folder.file(), &diverged, &Metadata::new()).expect_err("NaN");
-    let CheckpointError::Refused { problems, .. } = &error else { panic!("{error}") };
+    let error = file::save(folder.file(), &diverged, &Metadata::new()).expect_err("NaN");
+    let ErrorKind::Refused(problems) = error.kind() else { panic!("{error}") };
     assert!(
         matches!(problems.as_slice(), [Problem::NonFinite(a), Problem::NonFinite(b)] if a.name == "layers.1.weight" && b.name == "scale")
     );
     assert!(error.to_string().contains("not saved, 2 things wrong:\n  `layers.1.weight` is NaN at [2, 0]; expected"));
-    assert_eq!(fs::read(folder.file()).expect("still there"), good, "the last good checkpoint is untouched");
+    assert_eq!(fs::read(folder.file()).expect("still there"), good, "the last good file is untouched");
 
     let mut bytes = good;
     let end = bytes.len();
@@ -197,14 +198,14 @@ fn nan_is_neither_loaded_nor_saved() {
 fn a_failed_save_leaves_nothing_behind() {
     let folder = Folder::new();
     let missing = folder.0.join("nowhere").join("model.safetensors");
-    let error = checkpoint::save(&missing, &model::<f32>(), &Metadata::new()).expect_err("no such folder");
-    assert!(error.to_string().starts_with(&format!("checkpoint {missing:?}: cannot be written: ")), "{error}");
+    let error = file::save(&missing, &model::<f32>(), &Metadata::new()).expect_err("no such folder");
+    assert!(error.to_string().starts_with(&format!("file {missing:?}: cannot be written: ")), "{error}");
 
     // A folder in the place of the file: everything is written, and the last step, the renaming, fails.
     fs::create_dir(folder.file()).expect("a new folder");
     fs::write(folder.file().join("keep"), "me").expect("writable");
-    let error = checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect_err("a folder is there");
-    assert!(matches!(error, CheckpointError::Write { .. }), "{error}");
+    let error = file::save(folder.file(), &model::<f32>(), &Metadata::new()).expect_err("a folder is there");
+    assert!(matches!(error.kind(), ErrorKind::Write(_)), "{error}");
     assert_eq!(folder.entries(), 1, "the temporary file is gone");
     assert_eq!(fs::read_to_string(folder.file().join("keep")).expect("still there"), "me");
 }
@@ -213,14 +214,14 @@ fn a_failed_save_leaves_nothing_behind() {
 fn names_and_keys_that_are_taken_are_refused() {
     let folder = Folder::new();
     let metadata = Metadata::from([("rewind.format".to_owned(), "9".to_owned())]);
-    let error = checkpoint::save(folder.file(), &model::<f32>(), &metadata).expect_err("a taken key");
+    let error = file::save(folder.file(), &model::<f32>(), &metadata).expect_err("a taken key");
     assert!(
         error
             .to_string()
             .ends_with("metadata key `rewind.format` is taken; expected one that does not begin with `rewind.`")
     );
     let twice = [("a".to_owned(), Tensor::<f32>::zeros(&[1])), ("a".to_owned(), Tensor::zeros(&[2]))];
-    let error = checkpoint::save_tensors(folder.file(), &twice, &Metadata::new()).expect_err("a name twice");
+    let error = file::save_tensors(folder.file(), &twice, &Metadata::new()).expect_err("a name twice");
     assert!(error.to_string().ends_with("1 thing wrong:\n  `a` is used twice or reserved; expected a name of its own"));
     assert_eq!(folder.entries(), 0);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use rewind_autograd::Tensor;
-use rewind_rnn::checkpoint::{self, Metadata};
+use rewind_rnn::file::{self, Metadata};
 
 use super::{Folder, Layer, empty, model};
 
@@ -11,7 +11,7 @@ use super::{Folder, Layer, empty, model};
 fn what_a_killed_run_left_is_gone_after_the_next_save() {
     let folder = Folder::new();
     let beside = |name: &str| folder.0.join(name);
-    fs::write(beside(".model.safetensors.4000000000-0.tmp"), "half a checkpoint").expect("writable");
+    fs::write(beside(".model.safetensors.4000000000-0.tmp"), "half a file").expect("writable");
     // Not ours: another target's, and one whose name only looks alike.
     fs::write(beside(".other.safetensors.4000000000-0.tmp"), "").expect("writable");
     fs::write(beside(".model.safetensors.backup.tmp"), "").expect("writable");
@@ -19,14 +19,14 @@ fn what_a_killed_run_left_is_gone_after_the_next_save() {
     let written = fs::File::create(beside(".model.safetensors.4000000001-7.tmp")).expect("writable");
     written.lock().expect("a file that can be locked");
 
-    checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
+    file::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
     let rest =
         [".model.safetensors.4000000001-7.tmp", ".model.safetensors.backup.tmp", ".other.safetensors.4000000000-0.tmp"];
     assert_eq!(folder.names(), [&rest[..], &["model.safetensors"]].concat());
 
     // That run ends, and with it the lock.
     drop(written);
-    checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
+    file::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
     assert_eq!(folder.names(), [&rest[1..], &["model.safetensors"]].concat());
 }
 
@@ -36,34 +36,34 @@ fn links_and_permissions_stay_and_what_is_no_file_is_refused() {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     let folder = Folder::new();
-    let save = || checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new());
+    let save = || file::save(folder.file(), &model::<f32>(), &Metadata::new());
     let mode = |path: &std::path::Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
 
     // A link to a private file in another folder.
     let real = folder.0.join("real");
     fs::create_dir(&real).expect("the folder is ours");
     let target = real.join("target.safetensors");
-    fs::write(&target, "an older checkpoint").expect("writable");
+    fs::write(&target, "an older file").expect("writable");
     fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).expect("ours");
     symlink(&target, folder.file()).expect("a link can be made");
     save().expect("a good module");
     assert!(fs::symlink_metadata(folder.file()).expect("it is there").is_symlink());
-    checkpoint::load(&target, &mut empty::<f32>()).expect("the file that the link leads to");
+    file::load(&target, &mut empty::<f32>()).expect("the file that the link leads to");
     assert_eq!(mode(&target), 0o600);
 
     // A file that may not be written is not written.
     fs::set_permissions(&target, fs::Permissions::from_mode(0o400)).expect("ours");
     let refused = save().expect_err("it is read-only").to_string();
-    assert_eq!(refused, format!("checkpoint {:?}: cannot be written: it is read-only", folder.file()));
+    assert_eq!(refused, format!("file {:?}: cannot be written: it is read-only", folder.file()));
     fs::remove_file(folder.file()).expect("the link is ours");
 
-    // A device, a socket or a folder is no place for a checkpoint.
+    // A device, a socket or a folder is no place for a file.
     fs::create_dir(folder.file()).expect("the folder is ours");
     let refused = save().expect_err("a folder").to_string();
-    assert_eq!(refused, format!("checkpoint {:?}: cannot be written: it is no regular file", folder.file()));
+    assert_eq!(refused, format!("file {:?}: cannot be written: it is no regular file", folder.file()));
     assert_eq!(folder.names(), ["model.safetensors", "real"]);
-    let device = checkpoint::save("/dev/null", &model::<f32>(), &Metadata::new()).expect_err("a device").to_string();
-    assert_eq!(device, "checkpoint \"/dev/null\": cannot be written: it is no regular file");
+    let device = file::save("/dev/null", &model::<f32>(), &Metadata::new()).expect_err("a device").to_string();
+    assert_eq!(device, "file \"/dev/null\": cannot be written: it is no regular file");
 }
 
 #[test]
@@ -73,13 +73,13 @@ fn writers_at_the_same_time_do_not_disturb_one_another() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..8 {
-                    checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
+                    file::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
                 }
             });
         }
     });
     assert_eq!(folder.names(), ["model.safetensors"]);
-    checkpoint::load(folder.file(), &mut empty::<f32>()).expect("a whole file");
+    file::load(folder.file(), &mut empty::<f32>()).expect("a whole file");
 }
 
 /// Another process that saves a large module to the file, where no file may grow beyond some KB. `signal` says what
@@ -91,7 +91,7 @@ fn save_where_files_stay_small(folder: &Folder, signal: &str) -> std::process::O
         .args([
             "-c",
             &format!(
-                "ulimit -c 0; ulimit -f 8; {signal} exec \"$0\" --exact checkpoint::replace::save_large --ignored --nocapture"
+                "ulimit -c 0; ulimit -f 8; {signal} exec \"$0\" --exact file::replace::save_large --ignored --nocapture"
             ),
         ])
         .arg(program)
@@ -105,7 +105,7 @@ fn save_where_files_stay_small(folder: &Folder, signal: &str) -> std::process::O
 fn save_large() {
     let Some(path) = std::env::var_os("REWIND_SAVE_LARGE") else { return };
     let large = Layer { weight: Tensor::<f32>::zeros(&[100_000]), bias: None };
-    if let Err(error) = checkpoint::save(path, &large, &Metadata::new()) {
+    if let Err(error) = file::save(path, &large, &Metadata::new()) {
         println!("REFUSED {error}");
     }
 }
@@ -114,13 +114,13 @@ fn save_large() {
 #[test]
 fn a_run_that_is_killed_while_saving_leaves_the_last_file_and_the_next_save_cleans_up() {
     let folder = Folder::new();
-    checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
+    file::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
     let good = fs::read(folder.file()).expect("the file just saved");
     let killed = save_where_files_stay_small(&folder, "");
     assert_eq!(killed.status.code(), None, "killed by a signal: {killed:?}");
     assert_eq!(folder.entries(), 2, "it was killed while writing: {:?}", folder.names());
     assert_eq!(fs::read(folder.file()).expect("still there"), good);
-    checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
+    file::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
     assert_eq!(folder.names(), ["model.safetensors"]);
 }
 
@@ -128,11 +128,11 @@ fn a_run_that_is_killed_while_saving_leaves_the_last_file_and_the_next_save_clea
 #[test]
 fn a_file_that_cannot_grow_is_named_and_the_last_one_kept() {
     let folder = Folder::new();
-    checkpoint::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
+    file::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
     let good = fs::read(folder.file()).expect("the file just saved");
     let output = save_where_files_stay_small(&folder, "trap '' XFSZ;");
     let text = String::from_utf8_lossy(&output.stdout);
-    let expected = format!("REFUSED checkpoint {:?}: cannot be written: ", folder.file());
+    let expected = format!("REFUSED file {:?}: cannot be written: ", folder.file());
     assert!(output.status.success() && text.contains(&expected), "{output:?}");
     assert_eq!(fs::read(folder.file()).expect("still there"), good);
     assert_eq!(folder.names(), ["model.safetensors"]);

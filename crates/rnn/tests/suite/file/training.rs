@@ -3,8 +3,8 @@
 use std::fs;
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
-use rewind_rnn::checkpoint::{self, CheckpointError, Metadata};
-use rewind_rnn::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd, State};
+use rewind_rnn::file::{self, Metadata};
+use rewind_rnn::optim::{Adagrad, Adam, AdamW, Moments, Optimizer, RmsProp, Sgd};
 
 use super::{Folder, Model, empty, model};
 
@@ -13,13 +13,13 @@ fn an_optimiser_goes_on_from_a_file() {
     let folder = Folder::new();
     let (mut adam, mut m) = (Adam::new(0.1), model::<f32>());
     adam.step(&mut m, &model()).expect("a good step");
-    let State { steps, tensors } = adam.state();
+    let Moments { steps, tensors } = adam.moments();
     let metadata = Metadata::from([("steps".to_owned(), steps.to_string())]);
-    checkpoint::save_tensors(folder.file(), &tensors, &metadata).expect("good tensors");
-    let (tensors, metadata) = checkpoint::load_tensors::<f32>(folder.file()).expect("the file just saved");
+    file::save_tensors(folder.file(), &tensors, &metadata).expect("good tensors");
+    let (tensors, metadata) = file::load_tensors::<f32>(folder.file()).expect("the file just saved");
     let mut other = Adam::new(0.1);
     let steps = metadata["steps"].parse().expect("a number");
-    other.load_state(&State { steps, tensors }).expect("its own state");
+    other.load_moments(&Moments { steps, tensors }).expect("its own state");
     let mut twin = m.clone();
     adam.step(&mut m, &model()).expect("a good step");
     other.step(&mut twin, &model()).expect("a good step");
@@ -39,25 +39,25 @@ fn resumes_to_the_same_bits<T: Scalar, O: Optimizer<T>>(fresh: impl Fn() -> O) {
     for step in 0..10 {
         if step == 6 {
             let metadata = Metadata::from([("step".to_owned(), step.to_string())]);
-            checkpoint::save_training(folder.file(), &whole, &optimizer, &metadata).expect("a good run");
+            file::save_training(folder.file(), &whole, &optimizer, &metadata).expect("a good run");
         }
         train_step(&mut whole, &mut optimizer, step);
     }
     let (mut stopped, mut resumed) = (empty::<T>(), fresh());
-    let metadata = checkpoint::load_training(folder.file(), &mut stopped, &mut resumed).expect("the file just saved");
+    let metadata = file::load_training(folder.file(), &mut stopped, &mut resumed).expect("the file just saved");
     assert_eq!(metadata, Metadata::from([("step".to_owned(), "6".to_owned())]));
     (6..10).for_each(|step| train_step(&mut stopped, &mut resumed, step));
     assert_eq!(stopped.leaves(), whole.leaves());
-    assert_eq!(resumed.state(), optimizer.state());
+    assert_eq!(resumed.moments(), optimizer.moments());
     assert_eq!(resumed.learning_rate().to_bits(), optimizer.learning_rate().to_bits());
 
     // The model alone, to be used; and a file that is written twice has the same bytes.
     let mut used = empty::<T>();
-    checkpoint::load(folder.file(), &mut used).expect("the model is in it");
-    checkpoint::load_training(folder.file(), &mut stopped, &mut resumed).expect("it is still there");
+    file::load(folder.file(), &mut used).expect("the model is in it");
+    file::load_training(folder.file(), &mut stopped, &mut resumed).expect("it is still there");
     assert_eq!(used.leaves(), stopped.leaves());
     let bytes = fs::read(folder.file()).expect("it is still there");
-    checkpoint::save_training(folder.file(), &stopped, &resumed, &metadata).expect("a good run");
+    file::save_training(folder.file(), &stopped, &resumed, &metadata).expect("a good run");
     assert_eq!(fs::read(folder.file()).expect("the file just saved"), bytes);
 }
 
@@ -76,24 +76,24 @@ fn what_cannot_be_resumed_changes_neither_model_nor_optimiser() {
     let folder = Folder::new();
     let (mut m, mut adam) = (model::<f32>(), Adam::new(0.1));
     train_step(&mut m, &mut adam, 0);
-    let refused = |load: &mut dyn FnMut() -> Result<Metadata, CheckpointError>| {
+    let refused = |load: &mut dyn FnMut() -> rewind_rnn::Result<Metadata>| {
         let error = load().expect_err("this file must be refused").to_string();
-        let named = format!("checkpoint {:?}: ", folder.file());
+        let named = format!("file {:?}: ", folder.file());
         error.strip_prefix(&named).unwrap_or_else(|| panic!("{error} does not name {named}")).to_owned()
     };
 
     // A model alone.
-    checkpoint::save(folder.file(), &m, &Metadata::new()).expect("a good module");
+    file::save(folder.file(), &m, &Metadata::new()).expect("a good module");
     let (mut other, mut fresh) = (model::<f32>(), Adam::new(0.3));
     assert_eq!(
-        refused(&mut || checkpoint::load_training(folder.file(), &mut other, &mut fresh)),
+        refused(&mut || file::load_training(folder.file(), &mut other, &mut fresh)),
         "holds no optimiser to go on with, its metadata key `rewind.optimizer` is missing; expected a file of \
-         `checkpoint::save_training`"
+         `file::save_training`"
     );
     // Another model, another optimiser, a damaged moment.
-    checkpoint::save_training(folder.file(), &m, &adam, &Metadata::new()).expect("a good run");
+    file::save_training(folder.file(), &m, &adam, &Metadata::new()).expect("a good run");
     let mut smaller = m.layers[0].clone();
-    let message = refused(&mut || checkpoint::load_training(folder.file(), &mut smaller, &mut fresh));
+    let message = refused(&mut || file::load_training(folder.file(), &mut smaller, &mut fresh));
     assert!(
         message.starts_with("does not fit, 5 things wrong:\n  `weight` is missing; expected shape [3, 2]"),
         "{message}"
@@ -101,13 +101,13 @@ fn what_cannot_be_resumed_changes_neither_model_nor_optimiser() {
     assert!(!message.contains("optimizer:"), "the moments are not part of what is wrong: {message}");
     let mut sgd = Sgd::new(0.3).momentum(0.9);
     assert_eq!(
-        refused(&mut || checkpoint::load_training(folder.file(), &mut other, &mut sgd)),
+        refused(&mut || file::load_training(folder.file(), &mut other, &mut sgd)),
         "holds the state of Adam; expected that of Sgd"
     );
     // Moments of the same names that mean something else.
     let mut adamw = AdamW::new(0.3);
     assert_eq!(
-        refused(&mut || checkpoint::load_training(folder.file(), &mut other, &mut adamw)),
+        refused(&mut || file::load_training(folder.file(), &mut other, &mut adamw)),
         "holds the state of Adam; expected that of AdamW"
     );
     let mut bytes = fs::read(folder.file()).expect("the file just saved");
@@ -116,12 +116,12 @@ fn what_cannot_be_resumed_changes_neither_model_nor_optimiser() {
     let first = bytes.len() - 4 * (numbers - 14);
     bytes[first..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
     fs::write(folder.file(), bytes).expect("writable");
-    let message = refused(&mut || checkpoint::load_training(folder.file(), &mut other, &mut fresh));
+    let message = refused(&mut || file::load_training(folder.file(), &mut other, &mut fresh));
     assert!(message.contains("`optimizer:layers.0.weight.exp_avg` is NaN at [0, 0]"), "{message}");
 
     assert_eq!(other.leaves(), model::<f32>().leaves());
-    assert_eq!((fresh.state().steps, fresh.learning_rate()), (0, 0.3));
-    assert_eq!((sgd.state().steps, sgd.learning_rate()), (0, 0.3));
+    assert_eq!((fresh.moments().steps, fresh.learning_rate()), (0, 0.3));
+    assert_eq!((sgd.moments().steps, sgd.learning_rate()), (0, 0.3));
 }
 
 #[test]
@@ -129,16 +129,16 @@ fn a_number_of_steps_that_nobody_took_is_refused() {
     let folder = Folder::new();
     let (mut m, mut adam) = (model::<f32>(), Adam::new(0.1));
     train_step(&mut m, &mut adam, 0);
-    let State { tensors, .. } = adam.state();
-    adam.load_state(&State { steps: u64::MAX - 1, tensors: tensors.clone() }).expect_err("one more would overflow");
-    adam.load_state(&State { steps: u64::MAX >> 1, tensors }).expect("so many are not impossible");
-    checkpoint::save_training(folder.file(), &m, &adam, &Metadata::new()).expect("a good run");
+    let Moments { tensors, .. } = adam.moments();
+    adam.load_moments(&Moments { steps: u64::MAX - 1, tensors: tensors.clone() }).expect_err("one more would overflow");
+    adam.load_moments(&Moments { steps: u64::MAX >> 1, tensors }).expect("so many are not impossible");
+    file::save_training(folder.file(), &m, &adam, &Metadata::new()).expect("a good run");
     let mut bytes = fs::read(folder.file()).expect("the file just saved");
     let (text, steps) = (String::from_utf8_lossy(&bytes).into_owned(), (u64::MAX >> 1).to_string());
     let at = text.find(&steps).expect("the steps are in the header");
     bytes[at..][..steps.len()].copy_from_slice(b"9999999999999999999");
     fs::write(folder.file(), bytes).expect("writable");
-    let error = checkpoint::load_training(folder.file(), &mut m, &mut adam).expect_err("not taken").to_string();
+    let error = file::load_training(folder.file(), &mut m, &mut adam).expect_err("not taken").to_string();
     let expected = "optimiser: the loaded state has taken 9999999999999999999 steps; expected fewer than 2^63";
     assert!(error.ends_with(expected), "{error}");
 }
@@ -150,9 +150,8 @@ fn a_learning_rate_that_is_none_is_refused() {
         let (mut m, mut adam) = (model::<f32>(), Adam::new(0.1));
         train_step(&mut m, &mut adam, 0);
         adam.set_learning_rate(rate);
-        checkpoint::save_training(folder.file(), &m, &adam, &Metadata::new()).expect("numbers that can be saved");
-        let error =
-            checkpoint::load_training(folder.file(), &mut m, &mut adam).expect_err("no learning rate").to_string();
+        file::save_training(folder.file(), &m, &adam, &Metadata::new()).expect("numbers that can be saved");
+        let error = file::load_training(folder.file(), &mut m, &mut adam).expect_err("no learning rate").to_string();
         assert!(error.contains(&format!("its metadata key `rewind.learning_rate` is \"{shown}\"")), "{error}");
     }
 }

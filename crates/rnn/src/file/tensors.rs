@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use rewind_autograd::{Scalar, Tensor};
 use safetensors::Dtype;
 
-use super::{CheckpointError, Metadata, Problem, format};
+use super::{Metadata, Problem, about, format, problem};
+use crate::error::{Error, ErrorKind, Result};
 
 /// What to do with numbers of another type than the one that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,20 +38,20 @@ pub struct TensorInfo {
 ///
 /// ```
 /// # use rewind_autograd::{Tensor, parameters};
-/// # use rewind_rnn::checkpoint;
-/// use rewind_rnn::checkpoint::{Numbers, TensorFile};
+/// # use rewind_rnn::file::{self, Metadata};
+/// use rewind_rnn::file::{Numbers, TensorFile};
 ///
 /// # parameters! { struct Model<P> { weight: P, bias: P } }
 /// # let path = std::env::temp_dir().join(format!("rewind-doc-file-{}.safetensors", std::process::id()));
 /// # let model = Model { weight: Tensor::full(&[2, 3], 0.5_f32), bias: Tensor::zeros(&[3]) };
-/// # checkpoint::save(&path, &model, &checkpoint::Metadata::new())?;
+/// # file::save(&path, &model, &Metadata::new())?;
 /// let file = TensorFile::open(&path)?;
 /// println!("{file}");
 /// assert_eq!((file.tensors()[1].name.as_str(), file.tensors()[1].shape.as_slice()), ("weight", &[2, 3][..]));
 /// let weight: Tensor<f64> = file.tensor("weight", Numbers::Converted)?; // it holds f32
 /// assert_eq!(weight.to_vec(), [0.5; 6]);
 /// # std::fs::remove_file(&path).ok();
-/// # Ok::<(), checkpoint::CheckpointError>(())
+/// # Ok::<(), rewind_rnn::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct TensorFile {
@@ -67,17 +68,27 @@ impl TensorFile {
     ///
     /// # Errors
     /// If the file cannot be read, is truncated or no safetensors file.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(source) => return Err(CheckpointError::Read { path, source }),
+            Err(source) => {
+                let why = format!("cannot be read: {source}");
+                return Err(about(&path, ErrorKind::Read(source), why));
+            }
         };
         match format::parse(&bytes) {
             Ok(format::Parsed { tensors, numbers, metadata }) => {
                 Ok(TensorFile { path, bytes, tensors, numbers, metadata })
             }
-            Err(reason) => Err(CheckpointError::Malformed { path, bytes: bytes.len(), reason }),
+            Err(reason) => {
+                let why = format!(
+                    "{} bytes that are no whole safetensors file ({reason}); expected 8 bytes of header length, a JSON \
+                     header, and exactly the numbers it lists",
+                    bytes.len()
+                );
+                Err(about(&path, ErrorKind::Malformed, why))
+            }
         }
     }
 
@@ -101,12 +112,12 @@ impl TensorFile {
     /// # Errors
     /// If there is no such tensor, it holds another type and `numbers` does not allow to convert it, or a number of it
     /// lies beyond the range of `T`.
-    pub fn tensor<T: Scalar>(&self, name: &str, numbers: Numbers) -> Result<Tensor<T>, CheckpointError> {
+    pub fn tensor<T: Scalar>(&self, name: &str, numbers: Numbers) -> Result<Tensor<T>> {
         self.read(name, numbers).map_err(|problem| self.mismatch(vec![problem]))
     }
 
     /// [`tensor`](TensorFile::tensor), where the file is named later.
-    pub(crate) fn read<T: Scalar>(&self, name: &str, numbers: Numbers) -> Result<Tensor<T>, Problem> {
+    pub(crate) fn read<T: Scalar>(&self, name: &str, numbers: Numbers) -> std::result::Result<Tensor<T>, Problem> {
         let Some(at) = self.position(name) else {
             let others = self.tensors.iter().map(|tensor| tensor.name.clone()).collect();
             return Err(Problem::NotInFile { name: name.to_owned(), others });
@@ -126,8 +137,9 @@ impl TensorFile {
     }
 
     /// All that is wrong with the file.
-    pub(crate) fn mismatch(&self, problems: Vec<Problem>) -> CheckpointError {
-        CheckpointError::Mismatch { path: self.path.clone(), problems }
+    pub(crate) fn mismatch(&self, problems: Vec<Problem>) -> Error {
+        let why = format!("does not fit, {}", problem::listed(&problems));
+        about(&self.path, ErrorKind::Mismatch(problems), why)
     }
 
     fn position(&self, name: &str) -> Option<usize> {

@@ -5,10 +5,11 @@ use std::path::Path;
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
 use super::{
-    CheckpointError, Metadata, NamedTensors, Numbers, Problem, TensorFile, named, own, put, read_finite, read_module,
+    Metadata, NamedTensors, Numbers, Problem, TensorFile, about, named, own, put, read_finite, read_module, refused,
     write,
 };
-use crate::optim::{Optimizer, State};
+use crate::error::{Error, ErrorKind, Result};
+use crate::optim::{Moments, Optimizer};
 
 /// What the names of an optimiser's tensors begin with in a file. No field of a struct can have such a name.
 const OPTIMIZER: &str = "optimizer:";
@@ -27,7 +28,7 @@ const LEARNING_RATE_KEY: &str = "rewind.learning_rate";
 ///
 /// ```
 /// use rewind_autograd::{Tensor, parameters};
-/// use rewind_rnn::checkpoint::{self, Metadata};
+/// use rewind_rnn::file::{self, Metadata};
 /// use rewind_rnn::optim::{Adam, Optimizer};
 ///
 /// parameters! { struct Model<P> { weight: P } }
@@ -36,11 +37,11 @@ const LEARNING_RATE_KEY: &str = "rewind.learning_rate";
 /// let gradient = Model { weight: Tensor::full(&[2], 3.0_f32) };
 /// let (mut model, mut adam) = (Model { weight: Tensor::full(&[2], 0.5) }, Adam::new(0.1));
 /// adam.step(&mut model, &gradient)?;
-/// checkpoint::save_training(&path, &model, &adam, &Metadata::from([("epoch".to_owned(), "1".to_owned())]))?;
+/// file::save_training(&path, &model, &adam, &Metadata::from([("epoch".to_owned(), "1".to_owned())]))?;
 ///
 /// // Another process, another day: the same settings, and numbers that are replaced.
 /// let (mut resumed, mut resumed_adam) = (Model { weight: Tensor::zeros(&[2]) }, Adam::new(0.1));
-/// let metadata = checkpoint::load_training(&path, &mut resumed, &mut resumed_adam)?;
+/// let metadata = file::load_training(&path, &mut resumed, &mut resumed_adam)?;
 /// assert_eq!(metadata["epoch"], "1");
 /// adam.step(&mut model, &gradient)?;
 /// resumed_adam.step(&mut resumed, &gradient)?;
@@ -56,20 +57,20 @@ pub fn save_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     model: &M,
     optimizer: &O,
     metadata: &Metadata,
-) -> Result<(), CheckpointError> {
+) -> Result<()> {
     let path = path.as_ref();
     let mut tensors = named(model);
     let taken =
         tensors.iter().filter(|(name, _)| is_moment(name)).map(|(name, _)| Problem::Name { name: name.clone() });
     let problems: Vec<_> = taken.collect();
     if !problems.is_empty() {
-        return Err(CheckpointError::Refused { path: path.to_owned(), problems });
+        return Err(refused(path, problems));
     }
-    let state = optimizer.state();
-    tensors.extend(state.tensors.into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor)));
+    let moments = optimizer.moments();
+    tensors.extend(moments.tensors.into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor)));
     // The shortest text that reads back to the same number.
     let rate = format!("{:?}", optimizer.learning_rate());
-    let own = [(OPTIMIZER_KEY, optimizer.name()), (STEPS_KEY, state.steps.to_string()), (LEARNING_RATE_KEY, rate)];
+    let own = [(OPTIMIZER_KEY, optimizer.name()), (STEPS_KEY, moments.steps.to_string()), (LEARNING_RATE_KEY, rate)];
     write(path, &tensors, metadata, &own)
 }
 
@@ -79,29 +80,29 @@ pub fn save_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
 /// # Errors
 /// As [`load`](super::load), and if the file holds no optimiser, or moments that this one does not keep. Neither model
 /// nor optimiser is changed then. Whether the moments belong to this model is seen by the next step, as after
-/// [`load_state`](Optimizer::load_state).
+/// [`load_moments`](Optimizer::load_moments).
 pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     path: impl AsRef<Path>,
     model: &mut M,
     optimizer: &mut O,
-) -> Result<Metadata, CheckpointError> {
+) -> Result<Metadata> {
     let file = TensorFile::open(path)?;
     let metadata = own(&file)?;
     let (found, expected) = (setting::<String>(&file, OPTIMIZER_KEY)?, optimizer.name());
     if found != expected {
-        return Err(CheckpointError::OtherOptimizer { path: file.path().to_owned(), found, expected });
+        let why = format!("holds the state of {found}; expected that of {expected}");
+        return Err(about(file.path(), ErrorKind::Optimizer, why));
     }
     let steps = setting(&file, STEPS_KEY)?;
     let learning_rate: f64 = setting(&file, LEARNING_RATE_KEY)?;
     if !(learning_rate >= 0.0 && learning_rate.is_finite()) {
-        let (key, found) = (LEARNING_RATE_KEY, Some(learning_rate.to_string()));
-        return Err(CheckpointError::NoTraining { path: file.path().to_owned(), key, found });
+        return Err(no_optimizer(&file, LEARNING_RATE_KEY, Some(&learning_rate.to_string())));
     }
     let loaded = read_module(&file, model, Numbers::AsStored)?;
     let tensors = moments(&file)?;
     optimizer
-        .load_state(&State { steps, tensors })
-        .map_err(|e| CheckpointError::Optimizer { path: file.path().to_owned(), source: Box::new(e) })?;
+        .load_moments(&Moments { steps, tensors })
+        .map_err(|error| error.within(format_args!("file {:?}", file.path())))?;
     // Nothing can fail from here on.
     optimizer.set_learning_rate(learning_rate);
     put(model, loaded);
@@ -120,7 +121,7 @@ pub(super) fn beside_model(file: &TensorFile, name: &str) -> bool {
 }
 
 /// The tensors of the optimiser under the names that it gave them.
-fn moments<T: Scalar>(file: &TensorFile) -> Result<NamedTensors<T>, CheckpointError> {
+fn moments<T: Scalar>(file: &TensorFile) -> Result<NamedTensors<T>> {
     let (mut problems, mut tensors) = (Vec::new(), Vec::new());
     for info in file.tensors() {
         let Some(name) = info.name.strip_prefix(OPTIMIZER) else { continue };
@@ -132,9 +133,18 @@ fn moments<T: Scalar>(file: &TensorFile) -> Result<NamedTensors<T>, CheckpointEr
     if problems.is_empty() { Ok(tensors) } else { Err(file.mismatch(problems)) }
 }
 
+/// The file holds no optimiser to go on with: what stands at a key that tells.
+fn no_optimizer(file: &TensorFile, key: &str, found: Option<&str>) -> Error {
+    let found = found.map_or("missing".to_owned(), |value| format!("{value:?}"));
+    let why = format!(
+        "holds no optimiser to go on with, its metadata key `{key}` is {found}; expected a file of `file::save_training`"
+    );
+    about(file.path(), ErrorKind::Optimizer, why)
+}
+
 /// A number among the metadata.
-fn setting<N: std::str::FromStr>(file: &TensorFile, key: &'static str) -> Result<N, CheckpointError> {
+fn setting<N: std::str::FromStr>(file: &TensorFile, key: &str) -> Result<N> {
     let found = file.metadata().get(key);
     let number = found.and_then(|text| text.parse().ok());
-    number.ok_or_else(|| CheckpointError::NoTraining { path: file.path().to_owned(), key, found: found.cloned() })
+    number.ok_or_else(|| no_optimizer(file, key, found.map(String::as_str)))
 }

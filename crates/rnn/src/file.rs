@@ -1,46 +1,48 @@
-//! Saving and loading any module as a safetensors file, under the dotted names of its leaves.
+//! Any module as a safetensors file, under the dotted names of its leaves: saved and loaded.
 //!
 //! A file is written beside its place and renamed when it is whole: a crash, a full disk or a broken module leave the
 //! old file as it was. What a killed run has left beside it, `.NAME.PROCESS-NUMBER.tmp`, goes with the next save.
 //! Loading looks at every name, type, shape and number first, reports all that is wrong at once, and changes nothing
 //! unless all is right. Infinite and NaN parameters are refused both ways: a run that diverged must not replace the
-//! last good checkpoint.
+//! last good file.
 //!
 //! [`save_training`] keeps a model with its optimiser, [`TensorFile`] reads what other programs wrote.
 //!
 //! ```
 //! use rewind_autograd::{Tensor, parameters};
-//! use rewind_rnn::checkpoint::{self, Metadata};
+//! use rewind_rnn::file::{self, Metadata};
 //!
 //! parameters! { struct Model<P> { weight: P, bias: P } }
 //!
 //! let path = std::env::temp_dir().join(format!("rewind-doc-{}.safetensors", std::process::id()));
 //! let trained = Model { weight: Tensor::full(&[2, 3], 0.5_f32), bias: Tensor::zeros(&[3]) };
 //! let metadata = Metadata::from([("epoch".to_owned(), "12".to_owned())]);
-//! checkpoint::save(&path, &trained, &metadata)?;
+//! file::save(&path, &trained, &metadata)?;
 //!
 //! let mut fresh = Model { weight: Tensor::zeros(&[2, 3]), bias: Tensor::zeros(&[3]) };
-//! assert_eq!(checkpoint::load(&path, &mut fresh)?, metadata);
+//! assert_eq!(file::load(&path, &mut fresh)?, metadata);
 //! assert_eq!(fresh.weight, trained.weight);
 //! # std::fs::remove_file(&path).ok();
-//! # Ok::<(), checkpoint::CheckpointError>(())
+//! # Ok::<(), rewind_rnn::Error>(())
 //! ```
 
-mod error;
-mod file;
 mod format;
+mod problem;
 mod replace;
+mod tensors;
 mod training;
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::path::Path;
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
-use crate::non_finite::finite_tensor;
+use crate::error::{Error, ErrorKind, Result};
+use crate::nonfinite::finite_tensor;
 
-pub use error::{CheckpointError, Problem};
-pub use file::{Numbers, TensorFile, TensorInfo};
+pub use problem::Problem;
+pub use tensors::{Numbers, TensorFile, TensorInfo};
 pub use training::{load_training, save_training};
 
 /// What a user wants to keep beside the numbers, by key. Keys that begin with `rewind.` are taken.
@@ -52,7 +54,7 @@ pub type NamedTensors<T> = Vec<(String, Tensor<T>)>;
 /// What the metadata keys of this crate begin with.
 const OWN_KEYS: &str = "rewind.";
 
-/// The metadata key under which a file says that it is a checkpoint, and of which version.
+/// The metadata key under which a file says that this crate wrote it, and in which version of the format.
 const FORMAT_KEY: &str = "rewind.format";
 const FORMAT: &str = "1";
 
@@ -66,7 +68,7 @@ pub fn save<T: Scalar, M: Parameters<Tensor<T>>>(
     path: impl AsRef<Path>,
     module: &M,
     metadata: &Metadata,
-) -> Result<(), CheckpointError> {
+) -> Result<()> {
     write(path.as_ref(), &named(module), metadata, &[])
 }
 
@@ -85,8 +87,19 @@ pub fn save_tensors<T: Scalar>(
     path: impl AsRef<Path>,
     tensors: &[(String, Tensor<T>)],
     metadata: &Metadata,
-) -> Result<(), CheckpointError> {
+) -> Result<()> {
     write(path.as_ref(), tensors, metadata, &[])
+}
+
+/// The error of a file.
+fn about(path: &Path, kind: ErrorKind, why: impl fmt::Display) -> Error {
+    Error::new(kind, format!("file {path:?}: {why}"))
+}
+
+/// What cannot be saved, and why.
+fn refused(path: &Path, problems: Vec<Problem>) -> Error {
+    let why = format!("not saved, {}", problem::listed(&problems));
+    about(path, ErrorKind::Refused(problems), why)
 }
 
 /// Writes tensors with the user's metadata and those of this crate.
@@ -95,9 +108,10 @@ fn write<T: Scalar>(
     tensors: &[(String, Tensor<T>)],
     metadata: &Metadata,
     own: &[(&str, String)],
-) -> Result<(), CheckpointError> {
+) -> Result<()> {
     if let Some(key) = metadata.keys().find(|key| key.starts_with(OWN_KEYS)) {
-        return Err(CheckpointError::ReservedKey { path: path.to_owned(), key: key.clone() });
+        let why = format!("metadata key `{key}` is taken; expected one that does not begin with `rewind.`");
+        return Err(about(path, ErrorKind::ReservedKey, why));
     }
     let mut sorted = BTreeMap::new();
     let mut problems = Vec::new();
@@ -108,13 +122,15 @@ fn write<T: Scalar>(
         }
     }
     if !problems.is_empty() {
-        return Err(CheckpointError::Refused { path: path.to_owned(), problems });
+        return Err(refused(path, problems));
     }
     let mut entries = metadata.clone();
     entries.insert(FORMAT_KEY.to_owned(), FORMAT.to_owned());
     entries.extend(own.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-    replace::replace(path, &format::encode(&sorted, &entries))
-        .map_err(|source| CheckpointError::Write { path: path.to_owned(), source })
+    replace::replace(path, &format::encode(&sorted, &entries)).map_err(|source| {
+        let why = format!("cannot be written: {source}");
+        about(path, ErrorKind::Write(source), why)
+    })
 }
 
 /// Loads every leaf of `module` from `path`, and returns the metadata it was saved with. Of a file of [`save_training`]
@@ -124,10 +140,7 @@ fn write<T: Scalar>(
 /// If the file cannot be read, is truncated or not a safetensors file, was not written by [`save`] or by a newer one;
 /// or with all names that are missing or unexpected, wrong types and shapes, and infinite or NaN numbers. The module is
 /// unchanged then.
-pub fn load<T: Scalar, M: Parameters<Tensor<T>>>(
-    path: impl AsRef<Path>,
-    module: &mut M,
-) -> Result<Metadata, CheckpointError> {
+pub fn load<T: Scalar, M: Parameters<Tensor<T>>>(path: impl AsRef<Path>, module: &mut M) -> Result<Metadata> {
     load_with(path.as_ref(), module, Numbers::AsStored)
 }
 
@@ -135,18 +148,11 @@ pub fn load<T: Scalar, M: Parameters<Tensor<T>>>(
 ///
 /// # Errors
 /// As [`load`]; another type is none, but a number beyond the range of `T` is.
-pub fn load_converted<T: Scalar, M: Parameters<Tensor<T>>>(
-    path: impl AsRef<Path>,
-    module: &mut M,
-) -> Result<Metadata, CheckpointError> {
+pub fn load_converted<T: Scalar, M: Parameters<Tensor<T>>>(path: impl AsRef<Path>, module: &mut M) -> Result<Metadata> {
     load_with(path.as_ref(), module, Numbers::Converted)
 }
 
-fn load_with<T: Scalar, M: Parameters<Tensor<T>>>(
-    path: &Path,
-    module: &mut M,
-    numbers: Numbers,
-) -> Result<Metadata, CheckpointError> {
+fn load_with<T: Scalar, M: Parameters<Tensor<T>>>(path: &Path, module: &mut M, numbers: Numbers) -> Result<Metadata> {
     let file = TensorFile::open(path)?;
     let metadata = own(&file)?;
     put(module, read_module(&file, module, numbers)?);
@@ -158,7 +164,7 @@ fn read_module<T: Scalar, M: Parameters<Tensor<T>>>(
     file: &TensorFile,
     module: &M,
     numbers: Numbers,
-) -> Result<Vec<Tensor<T>>, CheckpointError> {
+) -> Result<Vec<Tensor<T>>> {
     let (mut problems, mut loaded) = (Vec::new(), Vec::new());
     let mut known = HashSet::new();
     module.visit(|name, tensor| {
@@ -185,7 +191,11 @@ fn read_module<T: Scalar, M: Parameters<Tensor<T>>>(
 }
 
 /// The numbers of one tensor, if all are finite.
-pub(crate) fn read_finite<T: Scalar>(file: &TensorFile, name: &str, numbers: Numbers) -> Result<Tensor<T>, Problem> {
+pub(crate) fn read_finite<T: Scalar>(
+    file: &TensorFile,
+    name: &str,
+    numbers: Numbers,
+) -> std::result::Result<Tensor<T>, Problem> {
     let tensor = file.read(name, numbers)?;
     finite_tensor(name, &tensor).map_err(Problem::NonFinite)?;
     Ok(tensor)
@@ -201,12 +211,12 @@ fn put<T: Scalar, M: Parameters<Tensor<T>>>(module: &mut M, tensors: Vec<Tensor<
     });
 }
 
-/// All tensors of a checkpoint in the order of their names, and its metadata: what [`save_tensors`] saved.
+/// All tensors of a file in the order of their names, and its metadata: what [`save_tensors`] saved.
 ///
 /// # Errors
 /// If the file cannot be read, is truncated or foreign; or with all tensors of another type than `T`, or with infinite
 /// or NaN numbers.
-pub fn load_tensors<T: Scalar>(path: impl AsRef<Path>) -> Result<(NamedTensors<T>, Metadata), CheckpointError> {
+pub fn load_tensors<T: Scalar>(path: impl AsRef<Path>) -> Result<(NamedTensors<T>, Metadata)> {
     let file = TensorFile::open(path)?;
     let metadata = own(&file)?;
     let (mut problems, mut tensors) = (Vec::new(), Vec::new());
@@ -223,18 +233,26 @@ pub fn load_tensors<T: Scalar>(path: impl AsRef<Path>) -> Result<(NamedTensors<T
 ///
 /// # Errors
 /// If the file cannot be read, is truncated or foreign.
-pub fn metadata(path: impl AsRef<Path>) -> Result<Metadata, CheckpointError> {
+pub fn metadata(path: impl AsRef<Path>) -> Result<Metadata> {
     own(&TensorFile::open(path)?)
 }
 
 /// The user's metadata of a file that [`save`] wrote.
-fn own(file: &TensorFile) -> Result<Metadata, CheckpointError> {
+fn own(file: &TensorFile) -> Result<Metadata> {
     let mut metadata = file.metadata().clone();
     match metadata.remove(FORMAT_KEY) {
         Some(version) if version == FORMAT => {
             metadata.retain(|key, _| !key.starts_with(OWN_KEYS));
             Ok(metadata)
         }
-        found => Err(CheckpointError::Foreign { path: file.path().to_owned(), found, expected: FORMAT }),
+        found => {
+            let what = match found {
+                Some(version) => format!("of format version {version:?}; expected version {FORMAT}"),
+                None => "not one of `file::save`: its metadata has no `rewind.format`; `file::TensorFile` reads the \
+                         files of other programs, `torch::FromTorch` the layers of PyTorch"
+                    .to_owned(),
+            };
+            Err(about(file.path(), ErrorKind::Foreign, format!("a safetensors file, but {what}")))
+        }
     }
 }

@@ -1,0 +1,117 @@
+//! What can be wrong with the tensors of a file, in words.
+
+use std::fmt;
+
+use crate::nonfinite::NonFinite;
+
+/// One thing that is wrong with one tensor.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The module has a leaf that the file lacks.
+    Missing {
+        /// Its dotted name.
+        name: String,
+        /// The shape it should have.
+        shape: Vec<usize>,
+    },
+    /// The file has a tensor that the module lacks.
+    Unexpected {
+        /// Its name.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// A tensor has another shape than the leaf.
+    Shape {
+        /// Its name.
+        name: String,
+        /// The shape in the file.
+        found: Vec<usize>,
+        /// The shape in the module.
+        expected: Vec<usize>,
+    },
+    /// A foreign file lacks a tensor.
+    NotInFile {
+        /// Its name.
+        name: String,
+        /// The names of all tensors that are there.
+        others: Vec<String>,
+    },
+    /// A tensor of a foreign file has a shape that does not belong to the module.
+    Layout {
+        /// Its name.
+        name: String,
+        /// The shape in the file.
+        found: Vec<usize>,
+        /// What was expected.
+        expected: String,
+    },
+    /// A number lies beyond the range of the type that it was to be converted to.
+    Range {
+        /// The name of the tensor.
+        name: String,
+        /// The place within it, one position per axis.
+        index: Vec<usize>,
+        /// The number.
+        value: f64,
+        /// That type.
+        expected: &'static str,
+    },
+    /// A tensor has numbers of another type than the leaf.
+    Type {
+        /// Its name.
+        name: String,
+        /// The type in the file.
+        found: String,
+        /// The type in the module.
+        expected: &'static str,
+    },
+    /// A number is infinite or NaN.
+    NonFinite(NonFinite),
+    /// A name to save under is used twice or cannot be used.
+    Name {
+        /// The name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Missing { name, shape } => write!(f, "`{name}` is missing; expected shape {shape:?}"),
+            Problem::Unexpected { name, shape } => write!(f, "`{name}` of shape {shape:?} is not part of the module"),
+            Problem::Shape { name, found, expected } => {
+                write!(f, "`{name}` has shape {found:?}; expected {expected:?}")
+            }
+            Problem::NotInFile { name, others } => {
+                const SHOWN: usize = 4;
+                write!(f, "`{name}` is not in the file, which holds {}", quoted(&others[..others.len().min(SHOWN)]))?;
+                if others.len() > SHOWN { write!(f, " and {} more", others.len() - SHOWN) } else { Ok(()) }
+            }
+            Problem::Layout { name, found, expected } => write!(f, "`{name}` has shape {found:?}; expected {expected}"),
+            Problem::Range { name, index, value, expected } => {
+                write!(f, "`{name}` is {value:e} at {index:?}; expected a number in the range of {expected}")
+            }
+            Problem::Type { name, found, expected } => write!(f, "`{name}` holds {found}; expected {expected}"),
+            Problem::NonFinite(e) => e.fmt(f),
+            Problem::Name { name } => write!(f, "`{name}` is used twice or reserved; expected a name of its own"),
+        }
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    if names.is_empty() {
+        return "no tensor".to_owned();
+    }
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// How many problems there are, and one a line.
+pub(super) fn listed(problems: &[Problem]) -> String {
+    let count = match problems.len() {
+        1 => "1 thing".to_owned(),
+        n => format!("{n} things"),
+    };
+    problems.iter().fold(format!("{count} wrong:"), |text, problem| format!("{text}\n  {problem}"))
+}
