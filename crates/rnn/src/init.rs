@@ -14,6 +14,7 @@
 //! ```
 
 use rand::{Rng, RngExt};
+use rand_distr::StandardNormal;
 use rewind_autograd::{Scalar, Tensor};
 
 /// Rows and columns of a shape read as a matrix: leading axes together, and the last.
@@ -68,7 +69,7 @@ pub fn xavier_uniform<T: Scalar>(shape: &[usize], rng: &mut impl Rng) -> Tensor<
     uniform(shape, (6.0 / fans as f64).sqrt(), rng)
 }
 
-/// Every number normal, with mean 0 and the given standard deviation, by the polar method (Marsaglia and Bray 1964).
+/// Every number normal, with mean 0 and the given standard deviation.
 ///
 /// # Panics
 /// If `deviation` is negative, infinite or NaN.
@@ -77,8 +78,7 @@ pub fn normal<T: Scalar>(shape: &[usize], deviation: f64, rng: &mut impl Rng) ->
     if !(deviation >= 0.0 && deviation.is_finite()) {
         panic!("normal: {deviation} is no standard deviation; expected a finite number >= 0");
     }
-    let mut spare = None;
-    Tensor::from_fn(shape, |_| T::from_f64(deviation * gaussian(&mut spare, rng)))
+    Tensor::from_fn(shape, |_| T::from_f64(deviation * rng.sample::<f64, _>(StandardNormal)))
 }
 
 /// A uniformly distributed orthogonal matrix (Saxe, McClelland and Ganguli 2014, "Exact solutions to the nonlinear
@@ -90,9 +90,8 @@ pub fn orthogonal<T: Scalar>(shape: &[usize], rng: &mut impl Rng) -> Tensor<T> {
     let (rows, columns) = as_matrix(shape);
     let (long, short) = (rows.max(columns), rows.min(columns));
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(short);
-    let mut spare = None;
     while basis.len() < short {
-        let drawn: Vec<f64> = (0..long).map(|_| gaussian(&mut spare, rng)).collect();
+        let drawn: Vec<f64> = (0..long).map(|_| rng.sample(StandardNormal)).collect();
         // A vector that lies in the span of the others by rounding has no direction left: draw another.
         basis.extend(orthonormalised(drawn, &basis));
     }
@@ -117,20 +116,4 @@ fn orthonormalised(mut v: Vec<f64>, basis: &[Vec<f64>]) -> Option<Vec<f64>> {
     let norm = dot(&v, &v).sqrt();
     v.iter_mut().for_each(|v| *v /= norm);
     (norm > 1e-8 * before).then_some(v)
-}
-
-/// A normal number of mean 0 and variance 1; every draw of the polar method gives two, the second is kept in `spare`.
-fn gaussian(spare: &mut Option<f64>, rng: &mut impl Rng) -> f64 {
-    if let Some(x) = spare.take() {
-        return x;
-    }
-    loop {
-        let (x, y) = (2.0 * rng.random::<f64>() - 1.0, 2.0 * rng.random::<f64>() - 1.0);
-        let s: f64 = x * x + y * y;
-        if s > 0.0 && s < 1.0 {
-            let scale = (-2.0 * s.ln() / s).sqrt();
-            *spare = Some(y * scale);
-            return x * scale;
-        }
-    }
 }

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use tempfile::{Builder, NamedTempFile};
 
 /// Writes `bytes` to a new file in the folder of `path`, and renames it to `path` when it is whole and on the disk.
 ///
@@ -27,17 +29,13 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     remove_abandoned(folder, name);
-    let (temporary, mut file) = create_beside(path, name)?;
-    let result = permissions
-        .map_or(Ok(()), |permissions| file.set_permissions(permissions))
-        .and_then(|()| file.write_all(bytes))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&temporary, path));
-    if result.is_err() {
-        // The first error is the one to report; that the file cannot be removed either adds nothing.
-        fs::remove_file(&temporary).ok();
-        return result;
+    let mut file = create_beside(folder, name)?;
+    if let Some(permissions) = permissions {
+        file.as_file().set_permissions(permissions)?;
     }
+    file.as_file_mut().write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
     // The new name is on the disk with its folder. Not every system can open or sync one; the file is in its place.
     File::open(folder).and_then(|folder| folder.sync_all()).ok();
     Ok(())
@@ -54,23 +52,28 @@ fn writable(path: &Path) -> io::Result<Permissions> {
     }
 }
 
-/// A new file in the folder of `path` that nobody else writes to or removes.
-fn create_beside(path: &Path, name: &OsStr) -> io::Result<(PathBuf, File)> {
+/// A new file in `folder` that nobody else writes to or removes, and that is gone when it is dropped before it is whole.
+fn create_beside(folder: &Path, name: &OsStr) -> io::Result<NamedTempFile> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let temporary = path.with_file_name(temporary_name(name, std::process::id(), number));
-        let file = match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+        let temporary = temporary_name(name, std::process::id(), number);
+        let mut builder = Builder::new();
+        builder.prefix(&temporary).rand_bytes(0);
+        // The permissions of an ordinary new file; by default a temporary file is private.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = match builder.tempfile_in(folder) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
             Err(e) => return Err(e),
         };
         // Before the lock another writer may have taken the file for an abandoned one: then it is locked, or gone.
-        match file.try_lock() {
+        match file.as_file().try_lock() {
             Err(TryLockError::WouldBlock) => {}
-            Ok(()) if !fs::exists(&temporary)? => {}
+            Ok(()) if !fs::exists(file.path())? => {}
             // Where there are no locks nobody can take one, and nothing is removed.
-            Ok(()) | Err(TryLockError::Error(_)) => return Ok((temporary, file)),
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
         }
     }
 }

@@ -39,6 +39,12 @@ fn links_and_permissions_stay_and_what_is_no_file_is_refused() {
     let save = || file::save(folder.file(), &model::<f32>(), &Metadata::new());
     let mode = |path: &std::path::Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
 
+    // A new file is as readable as any other.
+    fs::write(folder.0.join("other"), "").expect("writable");
+    save().expect("a good module");
+    assert_eq!(mode(&folder.file()), mode(&folder.0.join("other")));
+    fs::remove_file(folder.0.join("other")).and_then(|()| fs::remove_file(folder.file())).expect("both are ours");
+
     // A link to a private file in another folder.
     let real = folder.0.join("real");
     fs::create_dir(&real).expect("the folder is ours");
