@@ -111,6 +111,10 @@ impl<'t, T: Scalar> Cell<'t, T> for Lstm<Var<'t, T>> {
         self.next(x, state)
     }
 
+    fn step_unchecked(&self, x: Var<'t, T>, state: LstmState<'t, T>) -> LstmState<'t, T> {
+        self.next(x, state)
+    }
+
     #[track_caller]
     fn initial(&self, batch: usize) -> LstmState<'t, T> {
         let [_, hidden] = self.sizes();

@@ -72,6 +72,10 @@ impl<'t, T: Scalar> Cell<'t, T> for TanhRnn<Var<'t, T>> {
         self.next(x, h)
     }
 
+    fn step_unchecked(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
+        self.next(x, h)
+    }
+
     #[track_caller]
     fn initial(&self, batch: usize) -> Var<'t, T> {
         let [_, hidden] = self.sizes();

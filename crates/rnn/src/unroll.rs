@@ -121,14 +121,15 @@ impl<'a> Unroll<'a> {
                 // nor, on the way back, the gradient of a weight, where it would be multiplied by 0.
                 Some(mask) => {
                     let mask = x.tape().constant(mask);
-                    let next = cell.step(mask.select(now, zero), state.clone());
+                    let now = mask.select(now, zero);
+                    let next = step(cell, now, state.clone(), k == 0);
                     shapes.check_next(cell, &next, &parts(&next), self.first_step + t);
                     let state = next.zip(state, &mut |new, old| by_sequence(mask, new).select(new, old));
                     let kept = parts(&state);
                     (state, kept)
                 }
                 None => {
-                    let next = cell.step(now, state);
+                    let next = step(cell, now, state, k == 0);
                     let kept = parts(&next);
                     shapes.check_next(cell, &next, &kept, self.first_step + t);
                     (next, kept)
@@ -144,6 +145,13 @@ impl<'a> Unroll<'a> {
         let lengths = self.lengths.map(<[usize]>::to_vec);
         Unrolled { states, last: state, lengths, scalar: std::marker::PhantomData }
     }
+}
+
+/// A step of `cell`. The first of an unrolling checks the parameters and the shapes, which are the same in all steps.
+#[inline]
+#[track_caller]
+fn step<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t, T>, state: C::State, is_first: bool) -> C::State {
+    if is_first { cell.step(x, state) } else { cell.step_unchecked(x, state) }
 }
 
 /// `[B, 1]`: 1 for sequences that still run at step `t`, 0 for finished ones; `None` if all run.
