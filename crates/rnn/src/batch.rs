@@ -39,7 +39,7 @@ impl<T: Scalar> PaddedBatch<T> {
     /// All of `sequences`, each `[L, I]`, the longest first; those of one length stay in order.
     ///
     /// # Errors
-    /// If there is none, one is empty, they differ in width, a number is infinite or NaN, or there is no memory for them.
+    /// If there is none, one is empty, they differ in width, an element is infinite or NaN, or there is no memory for them.
     pub fn new(sequences: &[Tensor<T>]) -> Result<Self> {
         Self::gather(sequences, &(0..sequences.len()).collect::<Vec<_>>())
     }
@@ -69,8 +69,8 @@ impl<T: Scalar> PaddedBatch<T> {
         sorted.sort_by_key(|&i| std::cmp::Reverse(sequences[i].shape()[0]));
         let lengths: Vec<usize> = sorted.iter().map(|&i| sequences[i].shape()[0]).collect();
         let shape = [lengths[0], sorted.len(), width];
-        let mut numbers = Vec::new();
-        if checked_element_count(&shape).is_none_or(|count| numbers.try_reserve_exact(count).is_err()) {
+        let mut elements = Vec::new();
+        if checked_element_count(&shape).is_none_or(|count| elements.try_reserve_exact(count).is_err()) {
             let text = format!(
                 "there is no memory for a padded batch of shape {shape:?}; expected fewer or shorter sequences"
             );
@@ -84,23 +84,34 @@ impl<T: Scalar> PaddedBatch<T> {
             }
         }
         let row = sorted.len() * width;
-        numbers.resize(lengths[0] * row, T::ZERO);
+        elements.resize(lengths[0] * row, T::ZERO);
         for (b, &i) in sorted.iter().enumerate() {
             let sequence = sequences[i].to_contiguous();
             let steps = sequence.as_slice().unwrap_or_default().chunks_exact(width.max(1));
             for (t, step) in steps.enumerate() {
-                numbers[t * row + b * width..][..width].copy_from_slice(step);
+                elements[t * row + b * width..][..width].copy_from_slice(step);
             }
         }
-        let data = Tensor::from_vec(numbers, &shape);
+        let data = Tensor::from_vec(elements, &shape);
         Ok(PaddedBatch { data, lengths, indices: sorted })
     }
 
-    /// A batch that is padded already: data `[T, B, I]` and B lengths, kept in their order. What stands behind a
+    /// A batch that is padded already: data `[T, B, I]` and B lengths, kept in their order. What lies beyond a
     /// sequence's length is set to 0.
     ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// use rewind_rnn::batch::PaddedBatch;
+    ///
+    /// let data = Tensor::full(&[3, 2, 1], 7.0_f32);
+    /// let batch = PaddedBatch::from_padded(&data, &[3, 1])?;
+    /// assert_eq!(batch.data().to_vec(), [7.0, 7.0, 7.0, 0.0, 7.0, 0.0]);
+    /// assert_eq!(batch.padding(), 2);
+    /// # Ok::<(), rewind_rnn::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// If there is no sequence, a length is 0 or larger than T, or a number within a length is infinite or NaN.
+    /// If there is no sequence, a length is 0 or larger than T, or an element within a length is infinite or NaN.
     pub fn from_padded(data: &Tensor<T>, lengths: &[usize]) -> Result<Self> {
         let &[steps, batch, width] = data.shape() else {
             let shape = data.shape();
@@ -129,16 +140,16 @@ impl<T: Scalar> PaddedBatch<T> {
         }
         let mut data = data.clone();
         if lengths.iter().any(|&length| length < steps) {
-            for (row, numbers) in data.as_mut_slice().chunks_exact_mut(width.max(1)).enumerate() {
+            for (row, features) in data.as_mut_slice().chunks_exact_mut(width.max(1)).enumerate() {
                 if row / batch >= lengths[row % batch] {
-                    numbers.fill(T::ZERO);
+                    features.fill(T::ZERO);
                 }
             }
         }
         Ok(PaddedBatch { data, lengths: lengths.to_vec(), indices: (0..batch).collect() })
     }
 
-    /// The numbers, `[T, B, I]`; 0 behind a sequence's length.
+    /// The sequences, `[T, B, I]`; 0 beyond the length of each.
     pub fn data(&self) -> &Tensor<T> {
         &self.data
     }
@@ -184,6 +195,17 @@ pub fn plan(lengths: &[usize], size: usize, rng: &mut impl Rng) -> Result<Vec<Ve
 }
 
 /// All of `sequences` in padded batches of at most `size`, by [`plan`].
+///
+/// ```
+/// use rand::{SeedableRng, rngs::StdRng};
+/// use rewind_autograd::Tensor;
+/// use rewind_rnn::batch::batches;
+///
+/// let scores = [3, 16, 4, 15, 5].map(|steps| Tensor::<f32>::full(&[steps, 12], 1.0));
+/// let batches = batches(&scores, 2, &mut StdRng::seed_from_u64(0))?;
+/// assert_eq!(batches.iter().map(|batch| batch.lengths().len()).sum::<usize>(), 5);
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`plan`] and [`PaddedBatch::gather`].

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 /// side, I features, H units. A step keeps the shape of every part: [`unroll`](crate::unroll) refuses a step that changes one, since
 /// broadcasting would stretch it without a word.
 ///
-/// Numbers in a cell that is generic in `T` are made by [`Scalar::from_f64`] and stand on the right: `h * T::from_f64(0.5)`.
+/// Constants in a cell that is generic in `T` are made by [`Scalar::from_f64`] and stand on the right: `h * T::from_f64(0.5)`.
 /// (`0.5 * h` exists for `f32` and `f64`, but Rust has no way to write it for every `T`.) `1 - z` is
 /// [`one_minus`](Var::one_minus).
 ///
@@ -113,14 +113,14 @@ where
 ///
 /// Implemented for [`Var`], for pairs of states (two layers, two directions), and for vectors of states.
 pub trait State<'t, T: Scalar>: Clone + 't {
-    /// The part that the next layer and the read-out see: h.
+    /// The part that the next layer and the readout see: h.
     fn output(&self) -> Var<'t, T>;
 
     /// Every variable of the state with the one of `other` at the same place.
     fn zip(self, other: Self, f: &mut dyn FnMut(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Self;
 
-    /// What the variables are called in messages, in the order of [`zip`](State::zip): `hidden`, `cell`. Their numbers where a
-    /// state does not say.
+    /// What the variables are called in messages, in the order of [`zip`](State::zip): `hidden`, `cell`. Numbered
+    /// from 0 where a state does not say.
     fn part_names(&self) -> Vec<String> {
         (0..parts(self).len()).map(|part| part.to_string()).collect()
     }

@@ -104,7 +104,7 @@ where
     check.module(&Run { cell, x, first_state }, |_, run| states(run, batch, &lengths))
 }
 
-/// All numbers of all states of the unrolled cell, in one row.
+/// All elements of all states of the unrolled cell, in one row.
 fn states<'t, T: Scalar, C: Cell<'t, T>>(run: &Run<Var<'t, T>, C>, batch: usize, lengths: &[usize]) -> Var<'t, T> {
     let own = run.cell.initial(batch);
     let mut added = run.first_state.iter();

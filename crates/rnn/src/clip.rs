@@ -1,4 +1,4 @@
-//! Gradient clipping: the cure for gradients that explode through time.
+//! Gradient clipping, against gradients that explode through time.
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
@@ -38,14 +38,37 @@ pub fn clip_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, max_nor
 
 /// The joint 2-norm of all leaves, √Σg², summed in `f64`.
 ///
+/// ```
+/// use rewind_autograd::{Tensor, parameters};
+/// use rewind_rnn::clip::joint_norm;
+///
+/// parameters! { struct Pair<P> { a: P, b: P } }
+///
+/// let gradients = Pair { a: Tensor::full(&[1], 3.0_f32), b: Tensor::full(&[1], -4.0) };
+/// assert_eq!(joint_norm(&gradients)?, 5.0);
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
+///
 /// # Errors
-/// If a number is infinite or NaN; the first one is named.
+/// If an element is infinite or NaN; the first one is named.
 pub fn joint_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &M) -> Result<f64> {
     check_finite(gradients)?;
     Ok(Tensor::joint_norm(gradients.leaves()))
 }
 
-/// Clamps every number of every gradient to [-limit, limit].
+/// Clamps every element of every gradient to [-limit, limit].
+///
+/// ```
+/// use rewind_autograd::{Tensor, parameters};
+/// use rewind_rnn::clip::clip_value;
+///
+/// parameters! { struct One<P> { w: P } }
+///
+/// let mut gradient = One { w: Tensor::from_vec(vec![-7.0, 0.25], &[2]) };
+/// clip_value(&mut gradient, 1.0)?;
+/// assert_eq!(gradient.w.to_vec(), [-1.0, 0.25]);
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
 ///
 /// # Errors
 /// If a gradient is NaN or infinite (the first one is named), or `limit` is negative or NaN; nothing is changed.

@@ -2,7 +2,7 @@
 //!
 //! A file is written beside its place and renamed when it is whole: a crash, a full disk or a broken module leave the
 //! old file as it was. What a killed run has left beside it, `.NAME.PROCESS-NUMBER.tmp`, goes with the next save.
-//! Loading looks at every name, type, shape and number first, reports all that is wrong at once, and changes nothing
+//! Loading looks at every name, type, shape and element first, reports all that is wrong at once, and changes nothing
 //! unless all is right. Infinite and NaN parameters are refused both ways: a run that diverged must not replace the
 //! last good file.
 //!
@@ -42,10 +42,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::nonfinite::finite_tensor;
 
 pub use problem::Problem;
-pub use tensors::{Numbers, TensorFile, TensorInfo};
+pub use tensors::{Precision, TensorFile, TensorInfo};
 pub use training::{load_training, save_training};
 
-/// What a user wants to keep beside the numbers, by key. Keys that begin with `rewind.` are taken.
+/// What a user keeps beside the tensors, by key. Keys that begin with `rewind.` are taken.
 pub type Metadata = BTreeMap<String, String>;
 
 /// Tensors by name, in no module.
@@ -63,7 +63,7 @@ const FORMAT: &str = "1";
 ///
 /// # Errors
 /// If a number is infinite or NaN, a metadata key begins with `rewind.`, or the file cannot be written. What was at
-/// `path` before is untouched then, and nothing else is left behind.
+/// `path` before is untouched then, and nothing else is left in the folder.
 pub fn save<T: Scalar, M: Parameters<Tensor<T>>>(
     path: impl AsRef<Path>,
     module: &M,
@@ -72,14 +72,26 @@ pub fn save<T: Scalar, M: Parameters<Tensor<T>>>(
     write(path.as_ref(), &named(module), metadata, &[])
 }
 
-/// All leaves with their names. No numbers are copied.
+/// All leaves with their names. No elements are copied.
 fn named<T: Scalar, M: Parameters<Tensor<T>>>(module: &M) -> NamedTensors<T> {
     let mut tensors = Vec::new();
     module.visit(|name, tensor| tensors.push((name.to_owned(), tensor.clone())));
     tensors
 }
 
-/// [`save`] for tensors that are in no module. A model and its optimiser go into one file by [`save_training`].
+/// [`save`] for tensors that are in no module. [`load_tensors`] reads them. A model and its optimiser go into one file by [`save_training`].
+///
+/// ```
+/// use rewind_autograd::Tensor;
+/// use rewind_rnn::file::{self, Metadata};
+///
+/// let path = std::env::temp_dir().join(format!("rewind-doc-tensors-{}.safetensors", std::process::id()));
+/// let tensors = [("mean".to_owned(), Tensor::full(&[12], 0.25_f32)), ("scale".to_owned(), Tensor::scalar(2.0))];
+/// file::save_tensors(&path, &tensors, &Metadata::new())?;
+/// assert_eq!(file::load_tensors::<f32>(&path)?.0, tensors);
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`save`], and if a name comes twice.
@@ -138,24 +150,28 @@ fn write<T: Scalar>(
 ///
 /// # Errors
 /// If the file cannot be read, is truncated or not a safetensors file, was not written by [`save`] or by a newer one;
-/// or with all names that are missing or unexpected, wrong types and shapes, and infinite or NaN numbers. The module is
+/// or with all names that are missing or unexpected, wrong types and shapes, and infinite or NaN elements. The module is
 /// unchanged then.
 pub fn load<T: Scalar, M: Parameters<Tensor<T>>>(path: impl AsRef<Path>, module: &mut M) -> Result<Metadata> {
-    load_with(path.as_ref(), module, Numbers::AsStored)
+    load_with(path.as_ref(), module, Precision::AsStored)
 }
 
-/// [`load`] of a module that was saved with numbers of another type; see [`Numbers::Converted`].
+/// [`load`] of a module that was saved with elements of another type; see [`Precision::Converted`].
 ///
 /// # Errors
-/// As [`load`]; another type is none, but a number beyond the range of `T` is.
+/// As [`load`], but of another type; an element beyond the range of `T` is refused.
 pub fn load_converted<T: Scalar, M: Parameters<Tensor<T>>>(path: impl AsRef<Path>, module: &mut M) -> Result<Metadata> {
-    load_with(path.as_ref(), module, Numbers::Converted)
+    load_with(path.as_ref(), module, Precision::Converted)
 }
 
-fn load_with<T: Scalar, M: Parameters<Tensor<T>>>(path: &Path, module: &mut M, numbers: Numbers) -> Result<Metadata> {
+fn load_with<T: Scalar, M: Parameters<Tensor<T>>>(
+    path: &Path,
+    module: &mut M,
+    precision: Precision,
+) -> Result<Metadata> {
     let file = TensorFile::open(path)?;
     let metadata = own(&file)?;
-    put(module, read_module(&file, module, numbers)?);
+    put(module, read_module(&file, module, precision)?);
     Ok(metadata)
 }
 
@@ -163,7 +179,7 @@ fn load_with<T: Scalar, M: Parameters<Tensor<T>>>(path: &Path, module: &mut M, n
 fn read_module<T: Scalar, M: Parameters<Tensor<T>>>(
     file: &TensorFile,
     module: &M,
-    numbers: Numbers,
+    precision: Precision,
 ) -> Result<Vec<Tensor<T>>> {
     let (mut problems, mut loaded) = (Vec::new(), Vec::new());
     let mut known = HashSet::new();
@@ -177,7 +193,7 @@ fn read_module<T: Scalar, M: Parameters<Tensor<T>>>(
             let (found, expected) = (info.shape.clone(), tensor.shape().to_vec());
             problems.push(Problem::Shape { name: name.to_owned(), found, expected });
         }
-        match read_finite(file, name, numbers) {
+        match read_finite(file, name, precision) {
             Ok(value) => loaded.push(value),
             Err(problem) => problems.push(problem),
         }
@@ -190,13 +206,13 @@ fn read_module<T: Scalar, M: Parameters<Tensor<T>>>(
     if problems.is_empty() { Ok(loaded) } else { Err(file.mismatch(problems)) }
 }
 
-/// The numbers of one tensor, if all are finite.
+/// One tensor, if all its elements are finite.
 pub(crate) fn read_finite<T: Scalar>(
     file: &TensorFile,
     name: &str,
-    numbers: Numbers,
+    precision: Precision,
 ) -> std::result::Result<Tensor<T>, Problem> {
-    let tensor = file.read(name, numbers)?;
+    let tensor = file.read(name, precision)?;
     finite_tensor(name, &tensor).map_err(Problem::NonFinite)?;
     Ok(tensor)
 }
@@ -215,13 +231,13 @@ fn put<T: Scalar, M: Parameters<Tensor<T>>>(module: &mut M, tensors: Vec<Tensor<
 ///
 /// # Errors
 /// If the file cannot be read, is truncated or foreign; or with all tensors of another type than `T`, or with infinite
-/// or NaN numbers.
+/// or NaN elements.
 pub fn load_tensors<T: Scalar>(path: impl AsRef<Path>) -> Result<(NamedTensors<T>, Metadata)> {
     let file = TensorFile::open(path)?;
     let metadata = own(&file)?;
     let (mut problems, mut tensors) = (Vec::new(), Vec::new());
     for TensorInfo { name, .. } in file.tensors() {
-        match read_finite(&file, name, Numbers::AsStored) {
+        match read_finite(&file, name, Precision::AsStored) {
             Ok(value) => tensors.push((name.clone(), value)),
             Err(problem) => problems.push(problem),
         }

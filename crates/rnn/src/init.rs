@@ -1,7 +1,7 @@
 //! Seeded initialisers: the same seed gives the same bits, in `f32` the rounded bits of `f64`.
 //!
 //! Weights are laid out `[inputs, outputs]`. A shape of any other rank is read as a matrix: the leading axes together
-//! are its rows (the fan-in), the last axis its columns (the fan-out); `[n]` is one row, `[]` a single number.
+//! are its rows (the fan-in), the last axis its columns (the fan-out); `[n]` is one row, `[]` a single element.
 //!
 //! ```
 //! use rand::{SeedableRng, rngs::StdRng};
@@ -11,6 +11,11 @@
 //! let draw = |seed| -> Tensor<f32> { init::xavier_uniform(&[12, 64], &mut StdRng::seed_from_u64(seed)) };
 //! assert_eq!(draw(7), draw(7));
 //! assert_ne!(draw(7), draw(8));
+//!
+//! let rng = &mut StdRng::seed_from_u64(1);
+//! let q: Tensor<f64> = init::orthogonal(&[4, 4], rng);
+//! let v: Tensor<f64> = init::normal(&[1, 4], 1.0, rng);
+//! assert!((v.matmul(&q).norm() - v.norm()).abs() < 1e-14); // neither longer nor shorter
 //! ```
 
 use rand::{Rng, RngExt};
@@ -25,17 +30,17 @@ fn as_matrix(shape: &[usize]) -> (usize, usize) {
     }
 }
 
-/// A tensor filled with 0: the usual start of a bias.
+/// A tensor filled with 0: the usual initial bias.
 pub fn zeros<T: Scalar>(shape: &[usize]) -> Tensor<T> {
     Tensor::zeros(shape)
 }
 
-/// A tensor filled with `value`: a forget gate that starts open, say.
+/// A tensor filled with `value`: an initial forget gate that is open, say.
 pub fn constant<T: Scalar>(shape: &[usize], value: f64) -> Tensor<T> {
     Tensor::full(shape, T::from_f64(value))
 }
 
-/// Every number uniform in [-bound, bound).
+/// Every element uniform in [-bound, bound).
 ///
 /// # Panics
 /// If `bound` is negative, infinite or NaN.
@@ -47,7 +52,7 @@ pub fn uniform<T: Scalar>(shape: &[usize], bound: f64, rng: &mut impl Rng) -> Te
     Tensor::from_fn(shape, |_| T::from_f64(bound * (2.0 * rng.random::<f64>() - 1.0)))
 }
 
-/// Every number uniform in ±1/√H for H hidden units: the start of PyTorch's recurrent layers.
+/// Every element uniform in ±1/√H for H hidden units: the initial values of PyTorch's recurrent layers.
 ///
 /// # Panics
 /// If `hidden` is 0.
@@ -59,7 +64,7 @@ pub fn uniform_hidden<T: Scalar>(shape: &[usize], hidden: usize, rng: &mut impl 
     uniform(shape, 1.0 / (hidden as f64).sqrt(), rng)
 }
 
-/// Every number uniform in ±√(6/(fan_in + fan_out)), which keeps the variance of activations and of gradients near 1
+/// Every element uniform in ±√(6/(fan_in + fan_out)), which keeps the variance of activations and of gradients near 1
 /// (Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks").
 ///
 /// `[I, O]`: fan_in = I, fan_out = O.
@@ -69,7 +74,7 @@ pub fn xavier_uniform<T: Scalar>(shape: &[usize], rng: &mut impl Rng) -> Tensor<
     uniform(shape, (6.0 / fans as f64).sqrt(), rng)
 }
 
-/// Every number normal, with mean 0 and the given standard deviation.
+/// Every element normal, with mean 0 and the given standard deviation.
 ///
 /// # Panics
 /// If `deviation` is negative, infinite or NaN.

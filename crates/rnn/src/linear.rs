@@ -1,4 +1,4 @@
-//! The read-out: an affine map of the hidden state.
+//! The readout: an affine map of the hidden state.
 
 use rand::Rng;
 use rewind_autograd::{Scalar, Tensor, Var, parameters};
@@ -14,10 +14,10 @@ parameters! {
     /// use rewind_autograd::{OnTape, Tape, Tensor};
     /// use rewind_rnn::Linear;
     ///
-    /// let read_out = Linear::<Tensor<f32>>::new(8, 3, &mut StdRng::seed_from_u64(1));
+    /// let readout = Linear::<Tensor<f32>>::new(8, 3, &mut StdRng::seed_from_u64(1));
     /// let tape = Tape::new();
     /// let hidden = tape.constant(Tensor::full(&[5, 8], 0.1));
-    /// let logits = read_out.on(&tape).forward(hidden);
+    /// let logits = readout.on(&tape).forward(hidden);
     /// assert_eq!(logits.shape().as_slice(), [5, 3]);
     /// ```
     #[derive(PartialEq)]
@@ -30,7 +30,7 @@ parameters! {
 }
 
 impl<T: Scalar> Linear<Tensor<T>> {
-    /// A map from `inputs` to `outputs` numbers: weight by [`init::xavier_uniform`], bias 0.
+    /// A map from `inputs` features to `outputs`: weight by [`init::xavier_uniform`], bias 0.
     pub fn new(inputs: usize, outputs: usize, rng: &mut impl Rng) -> Self {
         Linear { bias: Some(init::zeros(&[outputs])), ..Self::without_bias(inputs, outputs, rng) }
     }
@@ -45,7 +45,7 @@ impl<'t, T: Scalar> Linear<Var<'t, T>> {
     /// x·weight + bias: x `[…, I]` → `[…, O]`; every time step and sequence of `[T, B, I]` at once.
     ///
     /// # Panics
-    /// If the last axis of `x` is not I, `x` has fewer than two axes, or the bias is not a number for each column of the weight.
+    /// If the last axis of `x` is not I, `x` has fewer than two axes, or the bias does not have an element for each column of the weight.
     #[track_caller]
     pub fn forward(&self, x: Var<'t, T>) -> Var<'t, T> {
         let weight = self.weight.shape();

@@ -1,8 +1,8 @@
 //! Losses, in their numerically safe forms.
 //!
-//! Each comes in two forms: over rows, for a read-out of the last step (see [`last_step`]), and over the steps of
-//! unrolled outputs `[T, B, C]`, where E = Σ_t E_t is the global loss and steps behind a sequence's length do not
-//! count. With [`Reduction::Mean`], sums are divided by the number of all rows (cross-entropy) or numbers (the others)
+//! Each comes in two forms: over rows, for a readout of the last step (see [`last_step`]), and over the steps of
+//! unrolled outputs `[T, B, C]`, where E = Σ_t E_t is the global loss and steps beyond a sequence's length do not
+//! count. With [`Reduction::Mean`], sums are divided by the number of all rows (cross-entropy) or elements (the others)
 //! that count, over all steps together; so E is their mean, and still Σ_t E_t.
 //!
 //! ```
@@ -32,7 +32,7 @@ pub use steps::{StepLosses, last_step};
 /// Whether losses are averaged over what counts or summed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reduction {
-    /// The sum, divided by the number of rows (cross-entropy) or numbers (the others) that count.
+    /// The sum, divided by the number of rows (cross-entropy) or elements (the others) that count.
     #[default]
     Mean,
     /// The sum: the loss of a batch is then the sum of the losses of its sequences.
@@ -40,7 +40,7 @@ pub enum Reduction {
 }
 
 impl Reduction {
-    /// A sum over `counted` rows or numbers, divided if it is to be a mean.
+    /// A sum over `counted` rows or elements, divided if it is to be a mean.
     #[track_caller]
     fn of<'t, T: Scalar>(self, sum: Var<'t, T>, counted: usize) -> Var<'t, T> {
         match self {
@@ -53,10 +53,21 @@ impl Reduction {
 const SQUARED: &str = "mean_squared_error";
 const BINARY: &str = "binary_cross_entropy";
 
-/// Σ (prediction - target)², divided by the number of numbers if averaged: a scalar. Both of the same shape.
+/// Σ (prediction - target)², divided by the number of elements if averaged: a scalar. Both of the same shape.
+///
+/// ```
+/// use rewind_autograd::{Tape, Tensor};
+/// use rewind_rnn::loss::{Reduction, mean_squared_error};
+///
+/// let tape = Tape::new();
+/// let prediction = tape.leaf(Tensor::from_vec(vec![1.0, 4.0], &[2, 1]));
+/// let loss = mean_squared_error(prediction, &Tensor::from_vec(vec![0.0, 1.0], &[2, 1]), Reduction::Mean)?;
+/// assert_eq!(loss.value().item(), 5.0); // (1 + 9) / 2
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
 ///
 /// # Errors
-/// If the shapes differ, there is no number, or a target is infinite or NaN.
+/// If the shapes differ, there is no element, or a target is infinite or NaN.
 #[track_caller]
 pub fn mean_squared_error<'t, T: Scalar>(
     prediction: Var<'t, T>,
@@ -67,7 +78,7 @@ pub fn mean_squared_error<'t, T: Scalar>(
     Ok(reduction.of(prediction.squared_error(target).sum(), prediction.element_count()))
 }
 
-/// [`mean_squared_error`] of every step of `[T, B, C]`; numbers behind a sequence's length do not count, whatever the
+/// [`mean_squared_error`] of every step of `[T, B, C]`; elements beyond a sequence's length do not count, whatever the
 /// target holds there.
 ///
 /// # Errors
@@ -85,11 +96,22 @@ pub fn mean_squared_error_steps<'t, T: Scalar>(
     })
 }
 
-/// Σ -target·ln p - (1 - target)·ln(1 - p) with p = sigmoid(logits), divided by the number of numbers if averaged: a
+/// Σ -target·ln p - (1 - target)·ln(1 - p) with p = sigmoid(logits), divided by the number of elements if averaged: a
 /// scalar. Both of the same shape, targets in [0, 1]. Safe for logits of any size, see [`Var::binary_cross_entropy`].
 ///
+/// ```
+/// use rewind_autograd::{Tape, Tensor};
+/// use rewind_rnn::loss::{Reduction, binary_cross_entropy};
+///
+/// let tape = Tape::new();
+/// let logits = tape.leaf(Tensor::from_vec(vec![0.0, -800.0], &[2, 1]));
+/// let loss = binary_cross_entropy(logits, &Tensor::from_vec(vec![1.0, 1.0], &[2, 1]), Reduction::Sum)?;
+/// assert!((loss.value().item() - (2.0_f64.ln() + 800.0)).abs() < 1e-12);
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
+///
 /// # Errors
-/// If the shapes differ, there is no number, or a target is not in [0, 1].
+/// If the shapes differ, there is no element, or a target is not in [0, 1].
 #[track_caller]
 pub fn binary_cross_entropy<'t, T: Scalar>(
     logits: Var<'t, T>,
@@ -100,7 +122,7 @@ pub fn binary_cross_entropy<'t, T: Scalar>(
     Ok(reduction.of(logits.binary_cross_entropy(target).sum(), logits.element_count()))
 }
 
-/// [`binary_cross_entropy`] of every step of `[T, B, C]`; numbers behind a sequence's length do not count, whatever the
+/// [`binary_cross_entropy`] of every step of `[T, B, C]`; elements beyond a sequence's length do not count, whatever the
 /// target holds there.
 ///
 /// # Errors
@@ -133,7 +155,7 @@ fn is_probability<T: Scalar>(x: T) -> bool {
     x >= T::ZERO && x <= T::ONE
 }
 
-/// The target as a constant on the tape, if it has the shape of the outputs and its numbers are as expected.
+/// The target as a constant on the tape, if it has the shape of the outputs and its elements are as expected.
 #[track_caller]
 fn whole<'t, T: Scalar>(
     loss: &str,
@@ -151,10 +173,10 @@ fn whole<'t, T: Scalar>(
     if target.is_empty() {
         return nothing_counts(loss, 0);
     }
-    let numbers = target.to_vec();
-    if let Some(at) = numbers.iter().position(|&x| !(x.is_finite() && good(x))) {
+    let elements = target.to_vec();
+    if let Some(at) = elements.iter().position(|&x| !(x.is_finite() && good(x))) {
         let index = unravel(at, &shape);
-        let value = numbers[at].to_f64();
+        let value = elements[at].to_f64();
         return refuse(ErrorKind::Target, loss, format!("target at {index:?} is {value}; expected {expected}"));
     }
     Ok(outputs.tape().constant(target.clone()))

@@ -1,11 +1,11 @@
-//! Where an infinite or NaN number stands in a module.
+//! Where a module has an infinite or NaN element.
 
 use std::fmt;
 
 use rewind_autograd::nonfinite::first_nonfinite;
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
-/// The first number of a module that is infinite or NaN. It says *that* a gradient has gone wrong; the op, the time step
+/// The first element of a module that is infinite or NaN. It says *that* a gradient has gone wrong; the op, the time step
 /// and the line where it did are what [`find_nonfinite`](rewind_autograd::Var::find_nonfinite) tells of the loss, while its
 /// tape still stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,9 +13,9 @@ use rewind_autograd::{Parameters, Scalar, Tensor};
 pub struct NonFinite {
     /// The dotted name of the parameter.
     pub name: String,
-    /// The place within it, one position per axis.
+    /// Its place in the parameter, one position per axis.
     pub index: Vec<usize>,
-    /// The number: NaN or ±∞.
+    /// The element: NaN or ±∞.
     pub value: f64,
 }
 
@@ -27,7 +27,7 @@ impl fmt::Display for NonFinite {
 
 impl std::error::Error for NonFinite {}
 
-/// Looks at every number of `module`, in the order of its leaves.
+/// Looks at every element of `module`, in the order of its leaves.
 pub(crate) fn all_finite<T: Scalar, M: Parameters<Tensor<T>>>(module: &M) -> Result<(), NonFinite> {
     let mut first = None;
     module.visit(|name, tensor| {
@@ -38,7 +38,7 @@ pub(crate) fn all_finite<T: Scalar, M: Parameters<Tensor<T>>>(module: &M) -> Res
     first.map_or(Ok(()), Err)
 }
 
-/// Looks at every number of one tensor.
+/// Looks at every element of one tensor.
 pub(crate) fn finite_tensor<T: Scalar>(name: &str, tensor: &Tensor<T>) -> Result<(), NonFinite> {
     match first_nonfinite(tensor) {
         Some((index, value)) => Err(NonFinite { name: name.to_owned(), index, value }),

@@ -2,7 +2,7 @@
 //!
 //! All share one trait, [`Optimizer`], and keep their moments in a [`Memory`], in the order of the leaves; an optimiser
 //! of your own does the same in a few lines. Parameters are updated in place: drop or clear the tape they were put on
-//! first, or the numbers it still holds are copied once.
+//! first, else it still holds their values, and they are copied once.
 //!
 //! ```
 //! use rewind_autograd::{OnTape, Tape, Tensor, parameters};
@@ -41,8 +41,8 @@ pub use rules::{Adagrad, RmsProp, Sgd};
 pub trait Optimizer<T: Scalar> {
     /// Changes the parameters once, against the gradients.
     ///
-    /// The first call makes the moments; from then on the parameters must keep their names and shapes, and no numbers
-    /// are allocated any more.
+    /// The first call makes the moments; from then on the parameters must keep their names and shapes, and no memory
+    /// is allocated any more.
     ///
     /// # Errors
     /// If the gradients have other names or shapes than the parameters, or the parameters than those of the first

@@ -83,7 +83,7 @@ fn refuse_step<'t, T: Scalar>(
     panic!("{cell}: a step takes {}, with one B; got {}{step}", takes.join(", "), came.join(", "));
 }
 
-/// Panics at the caller's line unless a learned first state is a row of `hidden` numbers: one number would be stretched to all.
+/// Panics at the caller's line unless a learned first state has `hidden` elements: a single one would be stretched to all.
 #[track_caller]
 pub(crate) fn check_learned<T: Scalar>(cell: &str, name: &str, learned: Option<Var<'_, T>>, hidden: usize) {
     if let Some(row) = learned

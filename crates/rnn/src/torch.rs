@@ -13,6 +13,22 @@ use crate::{Gru, Lstm, Reset, TanhRnn};
 pub use file::{FromTorch, LayerName};
 
 /// One layer, in one direction, as `torch.nn.RNN`, `LSTM` and `GRU` name and lay out its parameters; G is 1, 4 or 3.
+///
+/// ```
+/// use rewind_autograd::Tensor;
+/// use rewind_rnn::Gru;
+/// use rewind_rnn::torch::TorchLayer;
+///
+/// // 2 features, 5 units: three gates one below the other.
+/// let full = |shape: &[usize]| Tensor::<f32>::full(shape, 0.1);
+/// let biases = Some((full(&[15]), full(&[15])));
+/// let layer = TorchLayer { weight_ih: full(&[15, 2]), weight_hh: full(&[15, 5]), biases };
+/// let gru = Gru::from_torch(&layer)?;
+/// assert_eq!(gru.weight_ih.shape(), [2, 15]);
+/// assert_eq!(gru.weight_hn.shape(), [5, 5]);
+/// assert_eq!(gru.to_torch().weight_hh, layer.weight_hh);
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct TorchLayer<T: Scalar> {
     /// `weight_ih_l*`, `[G·H, I]`.
@@ -80,7 +96,7 @@ fn sum<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     a.zip(b, |a, b| a + b)
 }
 
-/// The tensors one behind the other along the first axis.
+/// The tensors concatenated along the first axis.
 fn joined<T: Scalar>(parts: &[&Tensor<T>]) -> Tensor<T> {
     let mut shape = parts[0].shape().to_vec();
     shape[0] = parts.iter().map(|part| part.shape()[0]).sum();
@@ -211,7 +227,7 @@ impl<T: Scalar> Gru<Tensor<T>> {
     /// and dE/dc_n. They are PyTorch's only with the reset after the product, the only form that it has.
     ///
     /// # Panics
-    /// If only one of the two biases is there: PyTorch has both or none, and nobody computed the other's gradient.
+    /// If only one of the two biases is there: PyTorch has both or none, and the gradient of the other was not computed.
     #[track_caller]
     pub fn gradients_to_torch(&self) -> TorchLayer<T> {
         let biases = match (&self.bias, &self.bias_hn) {
@@ -260,7 +276,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "the GRU has `bias` and no `bias_hn`; expected both or none, as in PyTorch")]
-    fn a_gradient_that_nobody_computed_is_not_made_up() {
+    fn a_gradient_that_was_not_computed_is_not_made_up() {
         let mut gradient = Gru::from_torch(&layer(3, 5, 2)).expect("the shapes fit");
         gradient.bias_hn = None;
         gradient.gradients_to_torch();

@@ -207,7 +207,7 @@ impl<'t, T: Scalar, S: State<'t, T>> Unrolled<'t, T, S> {
         }
     }
 
-    /// The output at the end of every sequence, `[B, H]`: the input of a many-to-one read-out.
+    /// The output at the end of every sequence, `[B, H]`: the input of a many-to-one readout.
     pub fn last_output(&self) -> Var<'t, T> {
         self.last.output()
     }

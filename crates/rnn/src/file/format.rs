@@ -10,7 +10,7 @@ use rewind_autograd::shape::{checked_element_count, unravel};
 use rewind_autograd::{Scalar, Tensor};
 use safetensors::Dtype;
 
-use super::{Metadata, Numbers, Problem, TensorInfo};
+use super::{Metadata, Precision, Problem, TensorInfo};
 
 /// The name that the header keeps for the metadata.
 pub(super) const METADATA: &str = "__metadata__";
@@ -18,22 +18,22 @@ pub(super) const METADATA: &str = "__metadata__";
 /// The longest header that is read, in bytes: that of the `safetensors` crate.
 const LONGEST_HEADER: usize = 100_000_000;
 
-/// 8 bytes of header length, a JSON header padded with spaces to a multiple of 8, the numbers in little-endian order.
+/// 8 bytes of header length, a JSON header padded with spaces to a multiple of 8, the elements in little-endian order.
 pub(super) fn encode<T: Scalar>(tensors: &BTreeMap<&str, &Tensor<T>>, metadata: &BTreeMap<String, String>) -> Vec<u8> {
     let dtype = if size_of::<T>() == 4 { "F32" } else { "F64" };
     let entries: Vec<_> = metadata.iter().map(|(key, value)| format!("{}:{}", quoted(key), quoted(value))).collect();
     let mut header = format!("{{{}:{{{}}}", quoted(METADATA), entries.join(","));
-    let mut numbers = Vec::new();
+    let mut elements = Vec::new();
     for (name, tensor) in tensors {
-        let start = numbers.len();
+        let start = elements.len();
         for x in tensor.to_vec() {
             match dtype {
                 // Exact: the number is an f32 on its way through f64.
-                "F32" => numbers.extend((x.to_f64() as f32).to_le_bytes()),
-                _ => numbers.extend(x.to_f64().to_le_bytes()),
+                "F32" => elements.extend((x.to_f64() as f32).to_le_bytes()),
+                _ => elements.extend(x.to_f64().to_le_bytes()),
             }
         }
-        let (shape, end) = (tensor.shape(), numbers.len());
+        let (shape, end) = (tensor.shape(), elements.len());
         header += &format!(
             ",{}:{{\"dtype\":\"{dtype}\",\"shape\":{shape:?},\"data_offsets\":[{start},{end}]}}",
             quoted(name)
@@ -44,7 +44,7 @@ pub(super) fn encode<T: Scalar>(tensors: &BTreeMap<&str, &Tensor<T>>, metadata: 
     let mut bytes = (padded as u64).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());
     bytes.resize(8 + padded, b' ');
-    bytes.extend(numbers);
+    bytes.extend(elements);
     bytes
 }
 
@@ -70,7 +70,7 @@ pub(super) struct Parsed {
     /// In the order of their names.
     pub(super) tensors: Vec<TensorInfo>,
     /// The type and the place in the file of every tensor.
-    pub(super) numbers: Vec<(Dtype, Range<usize>)>,
+    pub(super) places: Vec<(Dtype, Range<usize>)>,
     pub(super) metadata: Metadata,
 }
 
@@ -92,28 +92,28 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     let start = bytes.len() - data.len();
     let mut all: Vec<_> = listed.tensors().into_iter().collect();
     all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    let (mut tensors, mut numbers) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
+    let (mut tensors, mut places) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
     for (name, info) in all {
-        // Of a tensor without numbers the other axes say nothing about the length of the file, and may be of any size.
+        // Of a tensor without elements the other axes say nothing about the length of the file, and may be of any size.
         if checked_element_count(&info.shape).is_none() {
             return Err(format!("`{name}` has shape {:?}, more than memory can hold", info.shape));
         }
-        numbers.push((info.dtype, start + info.data_offsets.0..start + info.data_offsets.1));
+        places.push((info.dtype, start + info.data_offsets.0..start + info.data_offsets.1));
         tensors.push(TensorInfo { name, shape: info.shape.clone(), dtype: info.dtype.to_string().to_lowercase() });
     }
     let metadata = listed.metadata().clone().unwrap_or_default().into_iter().collect();
-    Ok(Parsed { tensors, numbers, metadata })
+    Ok(Parsed { tensors, places, metadata })
 }
 
-/// The tensor that lies in `data`, or why there is none of numbers of type `T`.
+/// The tensor in `data` with elements of type `T`, or why there is none.
 pub(super) fn decode<T: Scalar>(
     name: &str,
     dtype: Dtype,
     shape: &[usize],
     data: &[u8],
-    numbers: Numbers,
+    precision: Precision,
 ) -> Result<Tensor<T>, Problem> {
-    let convert = numbers == Numbers::Converted;
+    let convert = precision == Precision::Converted;
     let exact = |wide: Vec<T>| Ok(Tensor::from_vec(wide, shape));
     match dtype {
         Dtype::F32 if convert || T::NAME == "f32" => {

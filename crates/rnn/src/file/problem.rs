@@ -47,18 +47,18 @@ pub enum Problem {
         /// What was expected.
         expected: String,
     },
-    /// A number lies beyond the range of the type that it was to be converted to.
+    /// An element lies beyond the range of the type that it was to be converted to.
     Range {
         /// The name of the tensor.
         name: String,
         /// The place within it, one position per axis.
         index: Vec<usize>,
-        /// The number.
+        /// The element.
         value: f64,
         /// That type.
         expected: &'static str,
     },
-    /// A tensor has numbers of another type than the leaf.
+    /// A tensor has elements of another type than the leaf.
     Type {
         /// Its name.
         name: String,
@@ -67,7 +67,7 @@ pub enum Problem {
         /// The type in the module.
         expected: &'static str,
     },
-    /// A number is infinite or NaN.
+    /// An element is infinite or NaN.
     NonFinite(NonFinite),
     /// A name to save under is used twice or cannot be used.
     Name {

@@ -1,4 +1,4 @@
-//! A safetensors file, whoever wrote it: what it holds, and its numbers.
+//! A safetensors file of any program: what it holds, and its tensors.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,15 +10,15 @@ use safetensors::Dtype;
 use super::{Metadata, Problem, about, format, problem};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What to do with numbers of another type than the one that is asked for.
+/// What to do with elements of another type than the one that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Numbers {
+pub enum Precision {
     /// Refuse them.
     #[default]
     AsStored,
     /// Convert `f16`, `bf16`, `f32` and `f64`. To a wider type this is exact; from `f64` to `f32` it rounds to the
-    /// nearest number, and one that lies beyond the largest is refused. Other types (integers, 8-bit numbers) are
-    /// refused too.
+    /// nearest value, and one beyond the range of `f32` is refused. Other types (integers, 8-bit floats) are refused
+    /// too.
     Converted,
 }
 
@@ -30,16 +30,16 @@ pub struct TensorInfo {
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// The type of its numbers, as `f32`, `bf16` or `i64`.
+    /// The type of its elements, as `f32`, `bf16` or `i64`.
     pub dtype: String,
 }
 
-/// A safetensors file of this library or of another program, read and found whole. Prints as a list of what it holds.
+/// A safetensors file of this library or of another program, read and found whole. Prints what it holds as a list.
 ///
 /// ```
 /// # use rewind_autograd::{Tensor, parameters};
 /// # use rewind_rnn::file::{self, Metadata};
-/// use rewind_rnn::file::{Numbers, TensorFile};
+/// use rewind_rnn::file::{Precision, TensorFile};
 ///
 /// # parameters! { struct Model<P> { weight: P, bias: P } }
 /// # let path = std::env::temp_dir().join(format!("rewind-doc-file-{}.safetensors", std::process::id()));
@@ -48,7 +48,7 @@ pub struct TensorInfo {
 /// let file = TensorFile::open(&path)?;
 /// println!("{file}");
 /// assert_eq!((file.tensors()[1].name.as_str(), file.tensors()[1].shape.as_slice()), ("weight", &[2, 3][..]));
-/// let weight: Tensor<f64> = file.tensor("weight", Numbers::Converted)?; // it holds f32
+/// let weight: Tensor<f64> = file.tensor("weight", Precision::Converted)?; // it holds f32
 /// assert_eq!(weight.to_vec(), [0.5; 6]);
 /// # std::fs::remove_file(&path).ok();
 /// # Ok::<(), rewind_rnn::Error>(())
@@ -59,7 +59,7 @@ pub struct TensorFile {
     bytes: Vec<u8>,
     tensors: Vec<TensorInfo>,
     /// The type and the place in `bytes` of every tensor.
-    numbers: Vec<(Dtype, Range<usize>)>,
+    places: Vec<(Dtype, Range<usize>)>,
     metadata: Metadata,
 }
 
@@ -78,8 +78,8 @@ impl TensorFile {
             }
         };
         match format::parse(&bytes) {
-            Ok(format::Parsed { tensors, numbers, metadata }) => {
-                Ok(TensorFile { path, bytes, tensors, numbers, metadata })
+            Ok(format::Parsed { tensors, places, metadata }) => {
+                Ok(TensorFile { path, bytes, tensors, places, metadata })
             }
             Err(reason) => {
                 let why = format!(
@@ -107,23 +107,23 @@ impl TensorFile {
         &self.metadata
     }
 
-    /// The numbers of tensor `name`, infinite ones and NaN too.
+    /// Tensor `name`, with infinite elements and NaN if it has them.
     ///
     /// # Errors
-    /// If there is no such tensor, it holds another type and `numbers` does not allow to convert it, or a number of it
+    /// If there is no such tensor, it holds another type and `precision` does not allow to convert it, or an element
     /// lies beyond the range of `T`.
-    pub fn tensor<T: Scalar>(&self, name: &str, numbers: Numbers) -> Result<Tensor<T>> {
-        self.read(name, numbers).map_err(|problem| self.mismatch(vec![problem]))
+    pub fn tensor<T: Scalar>(&self, name: &str, precision: Precision) -> Result<Tensor<T>> {
+        self.read(name, precision).map_err(|problem| self.mismatch(vec![problem]))
     }
 
     /// [`tensor`](TensorFile::tensor), where the file is named later.
-    pub(crate) fn read<T: Scalar>(&self, name: &str, numbers: Numbers) -> std::result::Result<Tensor<T>, Problem> {
+    pub(crate) fn read<T: Scalar>(&self, name: &str, precision: Precision) -> std::result::Result<Tensor<T>, Problem> {
         let Some(at) = self.position(name) else {
             let others = self.tensors.iter().map(|tensor| tensor.name.clone()).collect();
             return Err(Problem::NotInFile { name: name.to_owned(), others });
         };
-        let (dtype, place) = &self.numbers[at];
-        format::decode(name, *dtype, &self.tensors[at].shape, &self.bytes[place.clone()], numbers)
+        let (dtype, place) = &self.places[at];
+        format::decode(name, *dtype, &self.tensors[at].shape, &self.bytes[place.clone()], precision)
     }
 
     /// Whether there is a tensor of that name.
@@ -159,7 +159,7 @@ impl fmt::Display for TensorFile {
     }
 }
 
-/// Without the numbers.
+/// Without the elements.
 impl fmt::Debug for TensorFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let TensorFile { path, tensors, metadata, .. } = self;

@@ -5,7 +5,7 @@ use std::path::Path;
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
 use super::{
-    Metadata, NamedTensors, Numbers, Problem, TensorFile, about, named, own, put, read_finite, read_module, refused,
+    Metadata, NamedTensors, Precision, Problem, TensorFile, about, named, own, put, read_finite, read_module, refused,
     write,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -39,7 +39,7 @@ const LEARNING_RATE_KEY: &str = "rewind.learning_rate";
 /// adam.step(&mut model, &gradient)?;
 /// file::save_training(&path, &model, &adam, &Metadata::from([("epoch".to_owned(), "1".to_owned())]))?;
 ///
-/// // Another process, another day: the same settings, and numbers that are replaced.
+/// // Another process, another day: the same settings; parameters and moments are replaced.
 /// let (mut resumed, mut resumed_adam) = (Model { weight: Tensor::zeros(&[2]) }, Adam::new(0.1));
 /// let metadata = file::load_training(&path, &mut resumed, &mut resumed_adam)?;
 /// assert_eq!(metadata["epoch"], "1");
@@ -98,7 +98,7 @@ pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     if !(learning_rate >= 0.0 && learning_rate.is_finite()) {
         return Err(no_optimizer(&file, LEARNING_RATE_KEY, Some(&learning_rate.to_string())));
     }
-    let loaded = read_module(&file, model, Numbers::AsStored)?;
+    let loaded = read_module(&file, model, Precision::AsStored)?;
     let tensors = moments(&file)?;
     optimizer
         .load_moments(&Moments { steps, tensors })
@@ -114,8 +114,7 @@ fn is_moment(name: &str) -> bool {
     name.starts_with(OPTIMIZER)
 }
 
-/// Whether a tensor belongs to an optimiser that was saved beside the model: whoever wants the model alone passes it
-/// over.
+/// Whether a tensor belongs to an optimiser that was saved beside the model. Loading the model alone skips it.
 pub(super) fn beside_model(file: &TensorFile, name: &str) -> bool {
     is_moment(name) && file.metadata().contains_key(STEPS_KEY)
 }
@@ -125,7 +124,7 @@ fn moments<T: Scalar>(file: &TensorFile) -> Result<NamedTensors<T>> {
     let (mut problems, mut tensors) = (Vec::new(), Vec::new());
     for info in file.tensors() {
         let Some(name) = info.name.strip_prefix(OPTIMIZER) else { continue };
-        match read_finite(file, &info.name, Numbers::AsStored) {
+        match read_finite(file, &info.name, Precision::AsStored) {
             Ok(tensor) => tensors.push((name.to_owned(), tensor)),
             Err(problem) => problems.push(problem),
         }
@@ -142,7 +141,7 @@ fn no_optimizer(file: &TensorFile, key: &str, found: Option<&str>) -> Error {
     about(file.path(), ErrorKind::Optimizer, why)
 }
 
-/// A number among the metadata.
+/// A value among the metadata.
 fn setting<N: std::str::FromStr>(file: &TensorFile, key: &str) -> Result<N> {
     let found = file.metadata().get(key);
     let number = found.and_then(|text| text.parse().ok());

@@ -65,7 +65,7 @@ pub fn cross_entropy<'t, T: Scalar>(
 }
 
 /// [`cross_entropy`] of every step of `[T, B, C]`, with T·B targets, step by step: that of sequence b at step t at
-/// t·B + b. Rows behind a sequence's length do not count, whatever their target.
+/// t·B + b. Rows beyond a sequence's length do not count, whatever their target.
 ///
 /// # Errors
 /// As [`cross_entropy`], and if the lengths do not fit.
@@ -107,7 +107,7 @@ fn distribution<'t, T: Scalar>(
     }
     let shared = T::from_f64(smoothing / classes.max(1) as f64);
     let own = T::from_f64(1.0 - smoothing);
-    let mut numbers = vec![T::ZERO; rows * classes];
+    let mut rows_of_q = vec![T::ZERO; rows * classes];
     let mut counted = 0;
     for (row, target) in targets.iter().enumerate() {
         let Some(class) = target.class().filter(|_| inside(row)) else { continue };
@@ -117,7 +117,7 @@ fn distribution<'t, T: Scalar>(
             );
             return refuse(ErrorKind::Target, NAME, text);
         }
-        let q = &mut numbers[row * classes..][..classes];
+        let q = &mut rows_of_q[row * classes..][..classes];
         q.fill(shared);
         q[class] += own;
         counted += 1;
@@ -125,5 +125,5 @@ fn distribution<'t, T: Scalar>(
     if counted == 0 {
         return nothing_counts(NAME, rows);
     }
-    Ok((logits.tape().constant(Tensor::from_vec(numbers, &shape)), counted))
+    Ok((logits.tape().constant(Tensor::from_vec(rows_of_q, &shape)), counted))
 }

@@ -72,7 +72,7 @@ pub(super) fn over_steps<'t, T: Scalar>(rows: Var<'t, T>, reduction: Reduction, 
     StepLosses { per_step, total: per_step.sum() }
 }
 
-/// A loss that is a number for every number of the outputs: those behind a sequence's length are masked out.
+/// A loss of every element of the outputs: those beyond a sequence's length are masked out.
 #[track_caller]
 pub(super) fn elementwise<'t, T: Scalar>(
     loss: &str,
@@ -91,7 +91,7 @@ pub(super) fn elementwise<'t, T: Scalar>(
     Ok(over_steps(losses.sum_axis(2), reduction, counted))
 }
 
-/// The target with 0 behind every sequence's length, so that nothing odd can stand there; as it is if its shape does
+/// The target with 0 beyond every sequence's length, so that NaN there has no effect; as it is if its shape does
 /// not fit, which is refused elsewhere.
 pub(super) fn without_padding<T: Scalar>(target: &Tensor<T>, lengths: &[usize]) -> Tensor<T> {
     let &[steps, batch, width] = target.shape() else { return target.clone() };
@@ -99,9 +99,9 @@ pub(super) fn without_padding<T: Scalar>(target: &Tensor<T>, lengths: &[usize]) 
         return target.clone();
     }
     let mut target = target.clone();
-    for (row, numbers) in target.as_mut_slice().chunks_exact_mut(width.max(1)).enumerate() {
+    for (row, elements) in target.as_mut_slice().chunks_exact_mut(width.max(1)).enumerate() {
         if row / batch >= lengths[row % batch] {
-            numbers.fill(T::ZERO);
+            elements.fill(T::ZERO);
         }
     }
     target

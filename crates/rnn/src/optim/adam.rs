@@ -112,6 +112,19 @@ adam! {
     ///
     /// g ← g + λ·w; m ← β1·m + (1 - β1)·g; s ← β2·s + (1 - β2)·g²;
     /// w ← w - rate · m/(1 - β1^t) / (√(s/(1 - β2^t)) + eps).
+    ///
+    /// ```
+    /// use rewind_autograd::{Tensor, parameters};
+    /// use rewind_rnn::optim::{Optimizer, Adam};
+    ///
+    /// parameters! { struct One<P> { w: P } }
+    ///
+    /// let (mut one, gradient) = (One { w: Tensor::scalar(1.0_f64) }, One { w: Tensor::scalar(2.0) });
+    /// let mut optimizer = Adam::new(0.1);
+    /// optimizer.step(&mut one, &gradient)?;
+    /// assert!((one.w.item() - 0.9).abs() < 1e-6);
+    /// # Ok::<(), rewind_rnn::Error>(())
+    /// ```
     Adam, Decay::Gradient, 0.0,
     "With β1 = 0.9, β2 = 0.999, eps = 1e-8 and no decay.",
     "With L2 decay λ, added to the gradient."
@@ -122,6 +135,19 @@ adam! {
     ///
     /// m ← β1·m + (1 - β1)·g; s ← β2·s + (1 - β2)·g²;
     /// w ← (1 - rate·λ)·w - rate · m/(1 - β1^t) / (√(s/(1 - β2^t)) + eps).
+    ///
+    /// ```
+    /// use rewind_autograd::{Tensor, parameters};
+    /// use rewind_rnn::optim::{Optimizer, AdamW};
+    ///
+    /// parameters! { struct One<P> { w: P } }
+    ///
+    /// let (mut one, gradient) = (One { w: Tensor::scalar(1.0_f64) }, One { w: Tensor::scalar(2.0) });
+    /// let mut optimizer = AdamW::new(0.1).weight_decay(0.5);
+    /// optimizer.step(&mut one, &gradient)?;
+    /// assert!((one.w.item() - 0.85).abs() < 1e-6);
+    /// # Ok::<(), rewind_rnn::Error>(())
+    /// ```
     AdamW, Decay::Weight, 0.01,
     "With β1 = 0.9, β2 = 0.999, eps = 1e-8 and λ = 0.01.",
     "With decoupled decay λ."

@@ -76,7 +76,7 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
         self.steps
     }
 
-    /// Takes a step: for every number w with gradient g and moments m, which are 0 at first, sets
+    /// Takes a step: for every element w with gradient g and moments m, which are 0 at first, sets
     /// (w, m) ← `update(step, w, g, m)`. The first step is number 1.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
         gradients: &M,
         update: impl Fn(u64, T, T, [T; N]) -> (T, [T; N]),
     ) -> Result<()> {
-        // As a rule both are as they were at the step before, which is seen without writing names and shapes down.
+        // Usually both are as they were at the step before, which is seen without collecting names and shapes.
         let known = self.fits(parameters) && self.fits(gradients);
         if !known {
             same_leaves(&described(parameters), PARAMETERS, &described(gradients), GRADIENTS)?;

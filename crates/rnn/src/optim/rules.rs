@@ -9,6 +9,19 @@ use crate::Result;
 /// 2013):
 ///
 /// g ← g + λ·w; v ← μ·v + g; w ← w - rate·v, or w ← w - rate·(g + μ·v) with Nesterov.
+///
+/// ```
+/// use rewind_autograd::{Tensor, parameters};
+/// use rewind_rnn::optim::{Optimizer, Sgd};
+///
+/// parameters! { struct One<P> { w: P } }
+///
+/// let (mut one, gradient) = (One { w: Tensor::scalar(1.0_f64) }, One { w: Tensor::scalar(2.0) });
+/// let mut optimizer = Sgd::new(0.1).momentum(0.9).nesterov(true);
+/// optimizer.step(&mut one, &gradient)?;
+/// assert!((one.w.item() - 0.62).abs() < 1e-6);
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Sgd<T: Scalar> {
     learning_rate: f64,
@@ -90,6 +103,19 @@ impl<T: Scalar> Optimizer<T> for Sgd<T> {
 /// RMSProp (Tieleman and Hinton 2012, lecture 6.5), with L2 decay λ:
 ///
 /// g ← g + λ·w; s ← α·s + (1 - α)·g²; w ← w - rate·g/(√s + eps).
+///
+/// ```
+/// use rewind_autograd::{Tensor, parameters};
+/// use rewind_rnn::optim::{Optimizer, RmsProp};
+///
+/// parameters! { struct One<P> { w: P } }
+///
+/// let (mut one, gradient) = (One { w: Tensor::scalar(1.0_f64) }, One { w: Tensor::scalar(2.0) });
+/// let mut optimizer = RmsProp::new(0.01).alpha(0.75);
+/// optimizer.step(&mut one, &gradient)?;
+/// assert!((one.w.item() - 0.98).abs() < 1e-6);
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RmsProp<T: Scalar> {
     learning_rate: f64,
@@ -142,6 +168,19 @@ impl<T: Scalar> Optimizer<T> for RmsProp<T> {
 /// Adagrad (Duchi, Hazan and Singer 2011), with L2 decay λ:
 ///
 /// g ← g + λ·w; s ← s + g²; w ← w - rate·g/(√s + eps).
+///
+/// ```
+/// use rewind_autograd::{Tensor, parameters};
+/// use rewind_rnn::optim::{Optimizer, Adagrad};
+///
+/// parameters! { struct One<P> { w: P } }
+///
+/// let (mut one, gradient) = (One { w: Tensor::scalar(1.0_f64) }, One { w: Tensor::scalar(2.0) });
+/// let mut optimizer = Adagrad::new(0.1);
+/// optimizer.step(&mut one, &gradient)?;
+/// assert!((one.w.item() - 0.9).abs() < 1e-6);
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Adagrad<T: Scalar> {
     learning_rate: f64,

@@ -20,7 +20,7 @@ pub fn warm_up(step: u64, over: u64) -> f64 {
     if step >= over { 1.0 } else { (step + 1) as f64 / over as f64 }
 }
 
-/// Half a cosine: ½·(1 + cos(π·step/steps)), from 1 at step 0 to 0 at step `steps` and behind it (Loshchilov and Hutter
+/// Half a cosine: ½·(1 + cos(π·step/steps)), from 1 at step 0 to 0 at step `steps` and after it (Loshchilov and Hutter
 /// 2017, "SGDR", without restarts).
 pub fn cosine(step: u64, steps: u64) -> f64 {
     if step >= steps { 0.0 } else { 0.5 * (1.0 + (PI * (step as f64 / steps as f64)).cos()) }
@@ -38,7 +38,7 @@ pub fn stairs(step: u64, every: u64, factor: f64) -> f64 {
     factor.powf((step / every) as f64)
 }
 
-/// Inverse square root behind a warm-up: min((step + 1)/over, √(over/(step + 1))), 1 at its highest, the last step of
+/// Inverse square root after a warm-up: min((step + 1)/over, √(over/(step + 1))), 1 at its highest, the last step of
 /// the warm-up (Vaswani et al. 2017, "Attention is all you need", without their factor of the width).
 ///
 /// # Panics

@@ -6,7 +6,7 @@ use rewind_autograd::{Scalar, Tensor};
 
 use super::{GRU, LSTM, TANH_RNN, TorchLayer, transposed};
 use crate::error::Result;
-use crate::file::{Numbers, Problem, TensorFile, read_finite};
+use crate::file::{Precision, Problem, TensorFile, read_finite};
 use crate::{Gru, Linear, Lstm, TanhRnn};
 
 /// What a layer of a `torch.nn.RNN`, `LSTM` or `GRU` is called in a file: the name of the network in the model that was
@@ -72,18 +72,18 @@ fn joined(module: &str, name: &str) -> String {
 ///
 /// ```no_run
 /// use rewind_autograd::Tensor;
-/// use rewind_rnn::file::{Numbers, TensorFile};
+/// use rewind_rnn::file::{Precision, TensorFile};
 /// use rewind_rnn::torch::{FromTorch, LayerName};
 /// use rewind_rnn::{Linear, Lstm};
 ///
 /// // In Python: save_file(model.state_dict(), "model.safetensors")
-/// let lstm = Lstm::<Tensor<f32>>::load_torch("model.safetensors", &LayerName::new("rnn", 0), Numbers::AsStored)?;
+/// let lstm = Lstm::<Tensor<f32>>::load_torch("model.safetensors", &LayerName::new("rnn", 0), Precision::AsStored)?;
 ///
 /// // Several modules of one file, whatever type of floats it holds.
 /// let file = TensorFile::open("model.safetensors")?;
-/// let layer = |layer| Lstm::<Tensor<f32>>::read_torch(&file, &LayerName::new("rnn", layer), Numbers::Converted);
+/// let layer = |layer| Lstm::<Tensor<f32>>::read_torch(&file, &LayerName::new("rnn", layer), Precision::Converted);
 /// let (first, second) = (layer(0)?, layer(1)?);
-/// let readout = Linear::<Tensor<f32>>::read_torch(&file, "head", Numbers::Converted)?;
+/// let readout = Linear::<Tensor<f32>>::read_torch(&file, "head", Precision::Converted)?;
 /// # Ok::<(), rewind_rnn::Error>(())
 /// ```
 pub trait FromTorch: Sized {
@@ -93,17 +93,17 @@ pub trait FromTorch: Sized {
     /// The module of that name in `file`.
     ///
     /// # Errors
-    /// If a parameter is missing, has a shape that does not belong to the module, holds another type that `numbers`
+    /// If a parameter is missing, has a shape that does not belong to the module, holds another type that `precision`
     /// does not allow to convert, or holds an infinite or NaN number; or if the layer has parameters that the module
     /// has not, such as the projection of an LSTM.
-    fn read_torch(file: &TensorFile, name: &Self::Name, numbers: Numbers) -> Result<Self>;
+    fn read_torch(file: &TensorFile, name: &Self::Name, precision: Precision) -> Result<Self>;
 
     /// The module of that name in the file at `path`.
     ///
     /// # Errors
     /// As [`TensorFile::open`] and [`read_torch`](FromTorch::read_torch).
-    fn load_torch(path: impl AsRef<Path>, name: &Self::Name, numbers: Numbers) -> Result<Self> {
-        Self::read_torch(&TensorFile::open(path)?, name, numbers)
+    fn load_torch(path: impl AsRef<Path>, name: &Self::Name, precision: Precision) -> Result<Self> {
+        Self::read_torch(&TensorFile::open(path)?, name, precision)
     }
 }
 
@@ -115,9 +115,9 @@ impl<T: Scalar> TorchLayer<T> {
     ///
     /// # Errors
     /// As [`FromTorch::read_torch`]; shapes are looked at when a cell is made of it.
-    pub fn read(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self> {
+    pub fn read(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
         let mut problems = Vec::new();
-        let mut read = |parameter| match read_finite(file, &name.parameter(parameter), numbers) {
+        let mut read = |parameter| match read_finite(file, &name.parameter(parameter), precision) {
             Ok(tensor) => Some(tensor),
             Err(problem) => {
                 problems.push(problem);
@@ -146,11 +146,11 @@ impl<T: Scalar> TorchLayer<T> {
 fn cell<T: Scalar, C>(
     file: &TensorFile,
     name: &LayerName,
-    numbers: Numbers,
+    precision: Precision,
     kind: (&'static str, usize),
     from_torch: impl FnOnce(&TorchLayer<T>) -> Result<C>,
 ) -> Result<C> {
-    let layer = TorchLayer::read(file, name, numbers)?;
+    let layer = TorchLayer::read(file, name, precision)?;
     layer.check(kind).map_err(|e| {
         let expected = format!("{} for {} of {} units", e.expected, e.cell, e.hidden);
         file.mismatch(vec![Problem::Layout { name: name.parameter(e.parameter), found: e.found, expected }])
@@ -161,33 +161,33 @@ fn cell<T: Scalar, C>(
 /// From a `torch.nn.RNN` with `nonlinearity="tanh"`; a file does not say which it was.
 impl<T: Scalar> FromTorch for TanhRnn<Tensor<T>> {
     type Name = LayerName;
-    fn read_torch(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self> {
-        cell(file, name, numbers, TANH_RNN, TanhRnn::from_torch)
+    fn read_torch(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
+        cell(file, name, precision, TANH_RNN, TanhRnn::from_torch)
     }
 }
 
 impl<T: Scalar> FromTorch for Lstm<Tensor<T>> {
     type Name = LayerName;
-    fn read_torch(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self> {
-        cell(file, name, numbers, LSTM, Lstm::from_torch)
+    fn read_torch(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
+        cell(file, name, precision, LSTM, Lstm::from_torch)
     }
 }
 
 impl<T: Scalar> FromTorch for Gru<Tensor<T>> {
     type Name = LayerName;
-    fn read_torch(file: &TensorFile, name: &LayerName, numbers: Numbers) -> Result<Self> {
-        cell(file, name, numbers, GRU, Gru::from_torch)
+    fn read_torch(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
+        cell(file, name, precision, GRU, Gru::from_torch)
     }
 }
 
 /// From a `torch.nn.Linear`, whose weight is the transpose of ours: `[O, I]`. Without a bias it is one of `bias=False`.
 impl<T: Scalar> FromTorch for Linear<Tensor<T>> {
     type Name = str;
-    fn read_torch(file: &TensorFile, name: &str, numbers: Numbers) -> Result<Self> {
+    fn read_torch(file: &TensorFile, name: &str, precision: Precision) -> Result<Self> {
         let mut problems = Vec::new();
         let mut read = |parameter: &str, fits: &dyn Fn(&[usize]) -> bool, expected: String| {
             let name = joined(name, parameter);
-            let tensor: std::result::Result<Tensor<T>, _> = read_finite(file, &name, numbers);
+            let tensor: std::result::Result<Tensor<T>, _> = read_finite(file, &name, precision);
             let found = tensor.and_then(|tensor| {
                 let found = tensor.shape().to_vec();
                 if fits(&found) { Ok(tensor) } else { Err(Problem::Layout { name, found, expected }) }

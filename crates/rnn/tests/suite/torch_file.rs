@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{OnTape, Scalar, Tape, Tensor, Var, parameters};
-use rewind_rnn::file::{self, Metadata, Numbers, TensorFile};
+use rewind_rnn::file::{self, Metadata, Precision, TensorFile};
 use rewind_rnn::torch::{FromTorch, LayerName, TorchLayer};
 use rewind_rnn::{Cell, Gru, Linear, Lstm, TanhRnn, Unroll};
 
@@ -16,7 +16,7 @@ fn fixture(name: &str) -> PathBuf {
 /// What PyTorch computed, in the type in which it was stored.
 fn output<T: Scalar>(name: &str) -> Tensor<T> {
     let file = TensorFile::open(fixture("outputs.safetensors")).expect("a fixture");
-    file.tensor(name, Numbers::AsStored).expect("an output in this type")
+    file.tensor(name, Precision::AsStored).expect("an output in this type")
 }
 
 fn widened(tensor: &Tensor<f32>) -> Tensor<f64> {
@@ -46,7 +46,7 @@ fn cells_from_a_file_compute_what_torch_computed() {
     let x = tape.constant(output("x"));
     let close = |y: Var<'_, f32>, name: &str| assert_close(&y.value(), &output(name), 1e-6);
 
-    let lstm = |name| Lstm::load_torch(&path, &name, Numbers::AsStored).expect("the file has it").on(&tape);
+    let lstm = |name| Lstm::load_torch(&path, &name, Precision::AsStored).expect("the file has it").on(&tape);
     let mut y = x;
     for layer in 0..2 {
         let forward = LayerName::new("rnn", layer);
@@ -57,14 +57,14 @@ fn cells_from_a_file_compute_what_torch_computed() {
 
     let file = TensorFile::open(&path).expect("a fixture");
     let name = LayerName::new("decoder.plain", 0);
-    let plain = TanhRnn::read_torch(&file, &name, Numbers::AsStored).expect("the file has it");
+    let plain = TanhRnn::read_torch(&file, &name, Precision::AsStored).expect("the file has it");
     assert_eq!(plain.bias, None, "it was made with bias=False");
     close(outputs(&plain.on(&tape), None, x), "plain");
-    let gru = Gru::read_torch(&file, &LayerName::new("decoder.gru", 0), Numbers::AsStored).expect("the file has it");
+    let gru = Gru::read_torch(&file, &LayerName::new("decoder.gru", 0), Precision::AsStored).expect("the file has it");
     let y = outputs(&gru.on(&tape), None, x);
     close(y, "gru");
     for name in ["head", "map"] {
-        let linear = Linear::read_torch(&file, name, Numbers::AsStored).expect("the file has it");
+        let linear = Linear::read_torch(&file, name, Precision::AsStored).expect("the file has it");
         assert_eq!(linear.bias.is_some(), name == "head");
         close(linear.on(&tape).forward(y), name);
     }
@@ -78,16 +78,16 @@ fn other_types_are_converted_where_it_is_asked_for() {
     for (file, dtype) in [("half", "f16"), ("bfloat", "bf16"), ("wide", "f64")] {
         let path = fixture(&format!("{file}.safetensors"));
         // Exact in f64, so the outputs are PyTorch's to the last digits.
-        let gru = Gru::<Tensor<f64>>::load_torch(&path, &name, Numbers::Converted).expect("the file has it");
+        let gru = Gru::<Tensor<f64>>::load_torch(&path, &name, Precision::Converted).expect("the file has it");
         let y = outputs(&gru.on(&tape), None, x).value();
         assert_close(&y, &output(&format!("gru_{file}")), 1e-14);
         // In f32 the two narrow ones are exact too, and numbers of the wide one are rounded to the nearest.
-        let narrow = Gru::<Tensor<f32>>::load_torch(&path, &name, Numbers::Converted).expect("the file has it");
+        let narrow = Gru::<Tensor<f32>>::load_torch(&path, &name, Precision::Converted).expect("the file has it");
         let back = widened(&narrow.weight_ih);
         let error = back.zip(&gru.weight_ih, |a, b| (a - b).abs()).to_vec().into_iter().fold(0.0, f64::max);
         assert!(if file == "wide" { error > 0.0 && error < 6e-8 } else { error == 0.0 }, "{dtype}: {error}");
 
-        let refused = Gru::<Tensor<f32>>::load_torch(&path, &name, Numbers::AsStored).expect_err("another type");
+        let refused = Gru::<Tensor<f32>>::load_torch(&path, &name, Precision::AsStored).expect_err("another type");
         let expected =
             format!("file {path:?}: does not fit, 4 things wrong:\n  `gru.weight_ih_l0` holds {dtype}; expected f32");
         assert!(refused.to_string().starts_with(&expected), "{refused}");
@@ -193,7 +193,7 @@ fn open(path: &PathBuf) -> Result<TensorFile, rewind_rnn::Error> {
 }
 
 fn lstm(path: &PathBuf) -> Result<Lstm<Tensor<f32>>, rewind_rnn::Error> {
-    Lstm::load_torch(path, &LayerName::new("rnn", 0), Numbers::AsStored)
+    Lstm::load_torch(path, &LayerName::new("rnn", 0), Precision::AsStored)
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn a_layer_that_does_not_fit_is_named() {
         "does not fit, 1 thing wrong:\n  `rnn.bias_hh_l0` has shape [9]; expected [12] for an LSTM of 3 units"
     );
     assert_eq!(
-        with(&[]).refused(|path| Gru::<Tensor<f32>>::load_torch(path, &LayerName::new("rnn", 0), Numbers::AsStored)),
+        with(&[]).refused(|path| Gru::<Tensor<f32>>::load_torch(path, &LayerName::new("rnn", 0), Precision::AsStored)),
         "does not fit, 1 thing wrong:\n  `rnn.weight_hh_l0` has shape [12, 3]; expected [3·H, H] with H at least 1 for a \
          GRU of 3 units"
     );
@@ -226,7 +226,7 @@ fn a_layer_that_does_not_fit_is_named() {
     lstm(&with(&[("rnn.weight_hr_l1", &[2, 3]), ("rnn.weight_ih_l0_reverse", &[1]), ("rnn.x.y_l0", &[1])]).0)
         .expect("one");
     let message = with(&both).refused(|path| {
-        TorchLayer::<f32>::read(&TensorFile::open(path)?, &LayerName::new("lstm", 0), Numbers::AsStored)
+        TorchLayer::<f32>::read(&TensorFile::open(path)?, &LayerName::new("lstm", 0), Precision::AsStored)
     });
     assert!(
         message.starts_with(
@@ -237,7 +237,7 @@ fn a_layer_that_does_not_fit_is_named() {
     let axes = Scratch::holding(&[("rnn.weight_ih_l0", &[24]), ("rnn.weight_hh_l0", &[])]);
     assert!(axes.refused(lstm).contains("`rnn.weight_hh_l0` has shape []; expected [4·H, H]"));
 
-    let linear = |path: &PathBuf| Linear::<Tensor<f32>>::load_torch(path, "head", Numbers::AsStored);
+    let linear = |path: &PathBuf| Linear::<Tensor<f32>>::load_torch(path, "head", Precision::AsStored);
     let head = |shape: &[usize], bias: &[usize]| Scratch::holding(&[("head.weight", shape), ("head.bias", bias)]);
     assert_eq!(linear(&head(&[4, 3], &[4]).0).expect("it fits").weight.shape(), [3, 4]);
     assert!(
@@ -255,7 +255,7 @@ fn numbers_that_are_none_are_named() {
     let header = |dtype: &str, end: usize| {
         format!("{{\"head.weight\":{{\"dtype\":\"{dtype}\",\"shape\":[1,2],\"data_offsets\":[0,{end}]}}}}")
     };
-    let linear = |path: &PathBuf| Linear::<Tensor<f32>>::load_torch(path, "head", Numbers::Converted);
+    let linear = |path: &PathBuf| Linear::<Tensor<f32>>::load_torch(path, "head", Precision::Converted);
     let whole = Scratch::of(&bytes(&header("I32", 8), &[0; 8]));
     let expected = "expected f16, bf16, f32 or f64";
     assert_eq!(whole.refused(linear), format!("does not fit, 1 thing wrong:\n  `head.weight` holds i32; {expected}"));
@@ -275,7 +275,7 @@ fn numbers_that_are_none_are_named() {
     let file = Scratch::of(&bytes(&header("F64", 16), &infinite));
     let file = TensorFile::open(&file.0).expect("a whole file");
     assert_eq!(
-        file.tensor::<f32>("head.weight", Numbers::Converted).expect("two numbers").to_vec(),
+        file.tensor::<f32>("head.weight", Precision::Converted).expect("two numbers").to_vec(),
         [1.5, f32::INFINITY]
     );
 }
@@ -338,9 +338,9 @@ fn broken_files_are_refused_and_never_panic() {
             std::fs::write(&scratch.0, damaged).expect("writable");
             let Ok(file) = TensorFile::open(&scratch.0) else { continue };
             for tensor in file.tensors() {
-                file.tensor::<f32>(&tensor.name, Numbers::Converted).ok();
+                file.tensor::<f32>(&tensor.name, Precision::Converted).ok();
             }
-            Gru::<Tensor<f64>>::read_torch(&file, &LayerName::new("gru", 0), Numbers::Converted).ok();
+            Gru::<Tensor<f64>>::read_torch(&file, &LayerName::new("gru", 0), Precision::Converted).ok();
         }
     }
 }
