@@ -159,7 +159,7 @@ impl<T: Scalar> PaddedBatch<T> {
         &self.lengths
     }
 
-    /// Which of the sequences given stands at every place of the batch: targets must be put in this order.
+    /// The index of the sequence at every place of the batch. Targets must be put in this order.
     pub fn indices(&self) -> &[usize] {
         &self.indices
     }

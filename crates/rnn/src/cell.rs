@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 ///
 /// Shapes: input `[B, I]`, every part of the state `[B, H]` (or `[B, …]`: a matrix for each sequence, say); B sequences side by
 /// side, I features, H units. A step keeps the shape of every part: [`unroll`](crate::unroll) refuses a step that changes one, since
-/// broadcasting would stretch it without a word.
+/// broadcasting would stretch it silently.
 ///
 /// Constants in a cell that is generic in `T` are made by [`Scalar::from_f64`] and stand on the right: `h * T::from_f64(0.5)`.
 /// (`0.5 * h` exists for `f32` and `f64`, but Rust has no way to write it for every `T`.) `1 - z` is

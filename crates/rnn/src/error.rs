@@ -77,7 +77,15 @@ impl Error {
         &self.0.kind
     }
 
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// An error of an optimiser or a loss of your own. The message says what was wrong, where, and what was expected.
+    ///
+    /// ```
+    /// use rewind_rnn::{Error, ErrorKind};
+    ///
+    /// let error = Error::new(ErrorKind::Setting, "signum: beta is 1.5; expected a number in [0, 1)");
+    /// assert!(matches!(error.kind(), ErrorKind::Setting));
+    /// ```
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error(Box::new(Inner { kind, message: message.into() }))
     }
 

@@ -1,7 +1,7 @@
 //! Any module as a safetensors file, under the dotted names of its leaves: saved and loaded.
 //!
 //! A file is written beside its place and renamed when it is whole: a crash, a full disk or a broken module leave the
-//! old file as it was. What a killed run has left beside it, `.NAME.PROCESS-NUMBER.tmp`, goes with the next save.
+//! old file as it was. What a killed run has left beside it, `.NAME.PROCESS-NUMBER.tmp`, is removed by the next save.
 //! Loading looks at every name, type, shape and element first, reports all that is wrong at once, and changes nothing
 //! unless all is right. Infinite and NaN parameters are refused both ways: a run that diverged must not replace the
 //! last good file.
@@ -150,7 +150,7 @@ fn write<T: Scalar>(
 ///
 /// # Errors
 /// If the file cannot be read, is truncated or not a safetensors file, was not written by [`save`] or by a newer one;
-/// or with all names that are missing or unexpected, wrong types and shapes, and infinite or NaN elements. The module is
+/// or with all missing and unexpected names, wrong types and shapes, and infinite or NaN elements. The module is
 /// unchanged then.
 pub fn load<T: Scalar, M: Parameters<Tensor<T>>>(path: impl AsRef<Path>, module: &mut M) -> Result<Metadata> {
     load_with(path.as_ref(), module, Precision::AsStored)

@@ -7,7 +7,7 @@ use rewind_autograd::{Parameters, Scalar, Tensor};
 
 /// The first element of a module that is infinite or NaN. It says *that* a gradient has gone wrong; the op, the time step
 /// and the line where it did are what [`find_nonfinite`](rewind_autograd::Var::find_nonfinite) tells of the loss, while its
-/// tape still stands.
+/// tape still exists.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct NonFinite {

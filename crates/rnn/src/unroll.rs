@@ -69,7 +69,7 @@ impl<'a> Unroll<'a> {
     /// - If the cell says that it reads another number of [features](Cell::features), or a part of the first state does not have a
     ///   row for each sequence of `x`.
     /// - If the cell, or the first state, lives on another tape than `x`.
-    /// - If a step gives a part of the state another shape than it got. It would be stretched without a word: the state of one
+    /// - If a step gives a part of the state another shape than it got. Broadcasting would stretch it silently: the state of one
     ///   sequence to a batch.
     #[track_caller]
     pub fn run<'t, T: Scalar, C: Cell<'t, T>>(self, cell: &C, x: Var<'t, T>) -> Unrolled<'t, T, C::State> {
@@ -117,8 +117,8 @@ impl<'a> Unroll<'a> {
             let now = x.index(0, t);
             let kept;
             (state, kept) = match running(self.lengths, t) {
-                // Padding is cut off on both sides of the step: what it holds (NaN, even) may reach neither the state
-                // nor, on the way back, the gradient of a weight, where it would be multiplied by 0.
+                // Padding is masked before and after the step: what it holds (NaN, even) may reach neither the state nor,
+                // in the sweep, the gradient of a weight, where it would be multiplied by 0.
                 Some(mask) => {
                     let mask = x.tape().constant(mask);
                     let now = mask.select(now, zero);
@@ -160,7 +160,7 @@ fn running<T: Scalar>(lengths: Option<&[usize]>, t: usize) -> Option<Tensor<T>> 
     Some(Tensor::from_fn(&[lengths.len(), 1], |b| if t < lengths[b] { T::ONE } else { T::ZERO }))
 }
 
-/// A mask `[B, 1]` with as many axes as `part` `[B, …]`, beside whose first axis it stands.
+/// A mask `[B, 1]` reshaped to broadcast along the first axis of `part` `[B, …]`.
 fn by_sequence<'t, T: Scalar>(mask: Var<'t, T>, part: Var<'t, T>) -> Var<'t, T> {
     match part.rank() {
         2 => mask,

@@ -1,4 +1,4 @@
-//! Writing a file so that its place holds the old one or the new one, whole, whatever happens in between.
+//! Atomic replacement of a file: at any time, its path leads to the whole old file or the whole new one.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -14,8 +14,8 @@ use tempfile::{Builder, NamedTempFile};
 /// A symbolic link is followed, and the new file gets the permissions of the old one. What is no file, or may not be written, is
 /// refused.
 ///
-/// The new file is locked until then. The system releases a lock when its process ends, so what a killed writer has
-/// left is told from what a living one is writing: the former is removed first.
+/// The new file is locked until then. The system releases a lock when its process ends; so a file without a lock is one
+/// that a killed writer has left, and is removed.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (path, permissions) = match fs::canonicalize(path) {
         Ok(target) => {
@@ -41,7 +41,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// The permissions of what stands at `path`, if it is a file that may be written.
+/// The permissions of `path`, if it is a regular file that may be written.
 fn writable(path: &Path) -> io::Result<Permissions> {
     let metadata = fs::metadata(path)?;
     let refused = |kind, why: &str| Err(io::Error::new(kind, why));
@@ -52,7 +52,7 @@ fn writable(path: &Path) -> io::Result<Permissions> {
     }
 }
 
-/// A new file in `folder` that nobody else writes to or removes, and that is gone when it is dropped before it is whole.
+/// A new file in `folder` that no other process writes to or removes. Dropped, it is removed.
 fn create_beside(folder: &Path, name: &OsStr) -> io::Result<NamedTempFile> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
@@ -72,7 +72,7 @@ fn create_beside(folder: &Path, name: &OsStr) -> io::Result<NamedTempFile> {
         match file.as_file().try_lock() {
             Err(TryLockError::WouldBlock) => {}
             Ok(()) if !fs::exists(file.path())? => {}
-            // Where there are no locks nobody can take one, and nothing is removed.
+            // A file system without locks: no process can take one, so nothing is removed there.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
         }
     }

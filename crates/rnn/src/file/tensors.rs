@@ -102,7 +102,7 @@ impl TensorFile {
         &self.tensors
     }
 
-    /// All metadata, as they stand in the file.
+    /// All metadata of the file.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }

@@ -132,7 +132,7 @@ fn moments<T: Scalar>(file: &TensorFile) -> Result<NamedTensors<T>> {
     if problems.is_empty() { Ok(tensors) } else { Err(file.mismatch(problems)) }
 }
 
-/// The file holds no optimiser to go on with: what stands at a key that tells.
+/// The file holds no optimiser to go on with: `found` is what it has under `key`.
 fn no_optimizer(file: &TensorFile, key: &str, found: Option<&str>) -> Error {
     let found = found.map_or("missing".to_owned(), |value| format!("{value:?}"));
     let why = format!(

@@ -91,7 +91,7 @@ pub(super) fn elementwise<'t, T: Scalar>(
     Ok(over_steps(losses.sum_axis(2), reduction, counted))
 }
 
-/// The target with 0 beyond every sequence's length, so that NaN there has no effect; as it is if its shape does
+/// The target with 0 beyond every sequence's length, so that NaN there has no effect; unchanged if its shape does
 /// not fit, which is refused elsewhere.
 pub(super) fn without_padding<T: Scalar>(target: &Tensor<T>, lengths: &[usize]) -> Tensor<T> {
     let &[steps, batch, width] = target.shape() else { return target.clone() };
