@@ -35,7 +35,7 @@
 //! - [`Shards`]: a batch on several threads, with the same bits on any number of them.
 //! - [`Error`]: why something was not done, with an [`ErrorKind`] to match on.
 //! - [`check`]: a gradient check of any cell in one line.
-//! - [`file`], [`torch`]: modules, and runs to be resumed, as safetensors files; weights from and to PyTorch's
+//! - [`mod@file`], [`torch`]: modules, and runs to be resumed, as safetensors files; weights from and to PyTorch's
 //!   layouts and files.
 
 pub mod batch;

@@ -308,3 +308,42 @@ fn the_sum_over_many_shards_is_right() {
     assert!((f64::from(sum) / (20_000.0 * f64::from(0.1_f32)) - 1.0).abs() < 1e-6, "{sum}");
     assert_eq!(on(2).to_bits(), sum.to_bits());
 }
+
+/// An LSTM that counts its steps: with checks of sizes, and without.
+struct Counted<'c, C>(C, &'c std::cell::Cell<[usize; 2]>);
+
+impl<'t, C: Cell<'t, f64>> Cell<'t, f64> for Counted<'_, C> {
+    type State = C::State;
+    fn step(&self, x: Var<'t, f64>, state: C::State) -> C::State {
+        let [checked, unchecked] = self.1.get();
+        self.1.set([checked + 1, unchecked]);
+        self.0.step(x, state)
+    }
+    fn step_unchecked(&self, x: Var<'t, f64>, state: C::State) -> C::State {
+        let [checked, unchecked] = self.1.get();
+        self.1.set([checked, unchecked + 1]);
+        self.0.step_unchecked(x, state)
+    }
+    fn initial(&self, batch: usize) -> C::State {
+        self.0.initial(batch)
+    }
+}
+
+#[test]
+fn sizes_are_checked_in_the_first_step_alone() {
+    let (tape, lengths) = (Tape::new(), [5, 2]);
+    let x = tape.constant(random(&[5, 2, 3], 1));
+    let cell = lstm(3, 4).on(&tape);
+    for how in [Unroll::new(), Unroll::new().lengths(&lengths), Unroll::new().lengths(&lengths).backward()] {
+        let steps = std::cell::Cell::new([0; 2]);
+        let counted = how.run(&Counted(cell.clone(), &steps), x);
+        assert_eq!(steps.get(), [1, 4]);
+        assert_eq!(counted.outputs().value(), how.run(&cell, x).outputs().value());
+    }
+    // Step by step, each with its checks: the same values.
+    let steps = std::cell::Cell::new([0; 2]);
+    let checked = Counted(cell.clone(), &steps);
+    let by_hand = (0..5).fold(checked.initial(2), |state, t| checked.step(x.index(0, t), state));
+    assert_eq!(steps.get(), [5, 0]);
+    assert_eq!(by_hand.output().value(), unroll(&cell, x).last_output().value());
+}
