@@ -172,7 +172,7 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
     /// Goes on from saved moments, whose tensors may come in any order.
     ///
     /// # Errors
-    /// As [`Optimizer::load_state`](super::Optimizer::load_moments), and nothing is changed then.
+    /// As [`Optimizer::load_moments`](super::Optimizer::load_moments), and nothing is changed then.
     pub fn load(&mut self, saved: &Moments<T>) -> Result<()> {
         if saved.steps >= 1 << 63 {
             // The next step counts on.
