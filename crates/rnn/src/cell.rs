@@ -69,7 +69,7 @@ pub trait Cell<'t, T: Scalar> {
     /// [`step`](Cell::step) without checks of shapes, by default `step` itself. [`unroll`](crate::unroll) calls it from the second step
     /// on: the first `step` has accepted the parameters and the shapes of `x` and of the state, and all steps have the same.
     #[track_caller]
-    fn step_unchecked(&self, x: Var<'t, T>, state: Self::State) -> Self::State {
+    fn equations(&self, x: Var<'t, T>, state: Self::State) -> Self::State {
         self.step(x, state)
     }
 }

@@ -97,7 +97,7 @@ impl<'t, T: Scalar> Cell<'t, T> for Gru<Var<'t, T>> {
         self.next(x, h)
     }
 
-    fn step_unchecked(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
+    fn equations(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
         self.next(x, h)
     }
 

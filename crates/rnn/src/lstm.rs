@@ -111,7 +111,7 @@ impl<'t, T: Scalar> Cell<'t, T> for Lstm<Var<'t, T>> {
         self.next(x, state)
     }
 
-    fn step_unchecked(&self, x: Var<'t, T>, state: LstmState<'t, T>) -> LstmState<'t, T> {
+    fn equations(&self, x: Var<'t, T>, state: LstmState<'t, T>) -> LstmState<'t, T> {
         self.next(x, state)
     }
 

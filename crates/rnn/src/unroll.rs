@@ -151,7 +151,7 @@ impl<'a> Unroll<'a> {
 #[inline]
 #[track_caller]
 fn step<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t, T>, state: C::State, is_first: bool) -> C::State {
-    if is_first { cell.step(x, state) } else { cell.step_unchecked(x, state) }
+    if is_first { cell.step(x, state) } else { cell.equations(x, state) }
 }
 
 /// `[B, 1]`: 1 for sequences that still run at step `t`, 0 for finished ones; `None` if all run.

@@ -319,10 +319,10 @@ impl<'t, C: Cell<'t, f64>> Cell<'t, f64> for Counted<'_, C> {
         self.1.set([checked + 1, unchecked]);
         self.0.step(x, state)
     }
-    fn step_unchecked(&self, x: Var<'t, f64>, state: C::State) -> C::State {
+    fn equations(&self, x: Var<'t, f64>, state: C::State) -> C::State {
         let [checked, unchecked] = self.1.get();
         self.1.set([checked, unchecked + 1]);
-        self.0.step_unchecked(x, state)
+        self.0.equations(x, state)
     }
     fn initial(&self, batch: usize) -> C::State {
         self.0.initial(batch)
