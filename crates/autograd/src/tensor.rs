@@ -195,12 +195,6 @@ impl<T: Scalar> Tensor<T> {
         !self.buffer.is_unique()
     }
 
-    /// Whether this is a 0 that was stretched, as [`Tape::zeros`](crate::Tape::zeros) is: products with it need no computing.
-    #[inline]
-    pub(crate) fn is_known_zero(&self) -> bool {
-        self.layout.is_one_number() && self.buffer.data()[self.offset] == T::ZERO
-    }
-
     /// The numbers as one slice, if they are contiguous.
     #[inline]
     pub fn as_slice(&self) -> Option<&[T]> {

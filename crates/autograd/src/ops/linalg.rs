@@ -139,9 +139,6 @@ fn check_result<'t, T: Scalar>(op: &str, a: Var<'t, T>, b: Var<'t, T>, width: im
 impl<'t, T: Scalar> Var<'t, T> {
     /// The matrix product over the last two axes, `[…, m, k]·[…, k, n] → […, m, n]`; leading axes broadcast.
     ///
-    /// On the left, a 0 that was stretched to a matrix, as [`Tape::zeros`](crate::Tape::zeros) is, is not multiplied by a matrix: the
-    /// product is 0.
-    ///
     /// # Panics
     /// If one of them has fewer than two axes, or the shapes do not fit.
     #[track_caller]

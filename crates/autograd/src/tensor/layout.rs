@@ -2,13 +2,13 @@
 
 use crate::shape::{Shape, copied, element_count, is_row_major, row_major};
 
-/// Lengths and, where the numbers neither lie in row-major order without gaps nor are all one and the same, strides.
+/// Lengths and, where the elements neither lie in row-major order without gaps nor are all one and the same, strides.
 ///
 /// Small and flat: every value is moved several times between the op that makes it and the one that frees it. With such a
 /// layout a tensor is 64 bytes, which are moved as a whole; an enum, of which the payload alone is moved, stalls the
 /// processor at what it has only just written.
 pub(super) struct Layout {
-    /// Four times the number of elements, plus [`STRIDED`] or [`ONE_NUMBER`] for what does not lie in row-major order.
+    /// Four times the number of elements, plus [`STRIDED`] or [`ONE_ELEMENT`] for what does not lie in row-major order.
     extent: usize,
     /// The lengths, and behind them the strides, if any: of four axes, or of two, without an allocation.
     numbers: Shape,
@@ -17,8 +17,9 @@ pub(super) struct Layout {
 /// Strides are written down.
 const STRIDED: usize = 1;
 
-/// All strides are 0: every element is the same number in memory.
-const ONE_NUMBER: usize = 2;
+/// All strides are 0: one element, stretched, as the cotangent of a mean is. It needs no strides, so one of any rank up to four
+/// is made without an allocation.
+const ONE_ELEMENT: usize = 2;
 
 impl Layout {
     /// Row-major order without gaps: no strides are written down.
@@ -38,7 +39,7 @@ impl Layout {
             return Self::contiguous(shape);
         }
         if strides.iter().all(|&stride| stride == 0) {
-            return Layout { extent: 4 * element_count(shape) + ONE_NUMBER, numbers: copied(shape) };
+            return Layout { extent: 4 * element_count(shape) + ONE_ELEMENT, numbers: copied(shape) };
         }
         let numbers = match (shape, strides) {
             (&[n], &[s]) => Shape::from_buf_and_len([n, s, 0, 0], 2),
@@ -59,15 +60,9 @@ impl Layout {
         self.form() == 0
     }
 
-    /// Whether every element is the same number in memory, which was stretched.
-    #[inline]
-    pub(super) fn is_one_number(&self) -> bool {
-        self.form() == ONE_NUMBER
-    }
-
     #[inline]
     fn form(&self) -> usize {
-        self.extent & (STRIDED | ONE_NUMBER)
+        self.extent & (STRIDED | ONE_ELEMENT)
     }
 
     #[inline]
@@ -83,7 +78,7 @@ impl Layout {
     pub(super) fn strides(&self) -> Shape {
         match self.form() {
             0 => row_major(&self.numbers),
-            ONE_NUMBER => Shape::from_elem(0, self.numbers.len()),
+            ONE_ELEMENT => Shape::from_elem(0, self.numbers.len()),
             _ => copied(&self.numbers[self.rank()..]),
         }
     }
@@ -126,13 +121,13 @@ mod tests {
             assert_eq!((strided.shape(), strided.strides()), (shape.as_slice(), gaps));
             let nowhere = Shape::from_elem(0, rank);
             let one = Layout::new(&shape, &nowhere).clone();
-            assert!(one.is_one_number() && !one.is_contiguous() && !strided.is_one_number());
+            assert!(!one.is_contiguous() && one.numbers.len() == rank);
             assert_eq!((one.shape(), one.strides(), one.len()), (shape.as_slice(), nowhere, element_count(&shape)));
         }
     }
 
     #[test]
-    fn a_tensor_is_a_line_of_the_cache() {
+    fn a_tensor_is_one_cache_line() {
         assert_eq!(size_of::<crate::Tensor<f32>>(), 64);
     }
 }

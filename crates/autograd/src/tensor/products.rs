@@ -81,10 +81,6 @@ impl<T: Scalar> Tensor<T> {
 
     /// `to = self·other + beta·to + bias`.
     pub(crate) fn matmul_into(&self, other: &Self, beta: T, bias: Option<&Self>, to: &mut [T]) {
-        // Not in `multiply_into`: a cotangent of 0 is multiplied by a transpose, and 0·NaN must show there.
-        if self.is_known_zero() && !to.is_empty() {
-            return scale_and_add(to, beta, bias);
-        }
         self.multiply_into(other, other.matrix(), beta, bias, to);
     }
 
@@ -145,18 +141,6 @@ impl<T: Scalar> Tensor<T> {
         let (rows, cols) = (self.shape()[row], self.shape()[col]);
         let strides = if self.is_contiguous() { [cols, 1] } else { [self.strides()[row], self.strides()[col]] };
         Matrix::new(data, [rows, cols], strides)
-    }
-}
-
-/// `to = beta·to + bias`: what is left of a product with zeros.
-fn scale_and_add<T: Scalar>(to: &mut [T], beta: T, bias: Option<&Tensor<T>>) {
-    if beta != T::ONE {
-        to.iter_mut().for_each(|x| *x = if beta == T::ZERO { T::ZERO } else { *x * beta });
-    }
-    if let Some(bias) = bias {
-        let row = bias.to_contiguous();
-        let row = row.as_slice().expect("contiguous by construction");
-        to.chunks_exact_mut(row.len()).for_each(|to| elementwise::add(to, row));
     }
 }
 
@@ -247,9 +231,6 @@ pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(Tensor<T>, Tensor<T>)], beta:
         return;
     }
     let (mut rest, mut beta) = (pairs, beta);
-    if rest.is_empty() {
-        scale_and_add(to, beta, None);
-    }
     while let Some((x, g)) = rest.first() {
         let rows = x.shape()[0];
         if rows >= ROWS_ENOUGH {

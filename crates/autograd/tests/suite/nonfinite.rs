@@ -1,6 +1,7 @@
 //! The op that made a NaN or an infinity, in the ways in which they are really made.
 
 use rewind_autograd::nonfinite::{Origin, Pass, first_nonfinite};
+use rewind_autograd::ops::linalg::affine;
 use rewind_autograd::{Tape, Tensor, Var, checkpoint};
 
 fn row(numbers: &[f64]) -> Tensor<f64> {
@@ -235,4 +236,35 @@ fn within_a_checkpoint_it_is_found_where_it_was_made() {
     let report = found(first.sum());
     assert_eq!((report.pass, report.place.op), (Pass::Rule { input: 0 }, "sqrt"));
     assert_eq!((report.place.scope.as_str(), report.place.position), ("encoder/t=1", first.position()));
+}
+
+/// 0·NaN is NaN, however the product is recorded and however the zeros were made.
+#[test]
+fn zeros_hide_no_nan_of_a_weight() {
+    let tape = Tape::new();
+    let weight = Tensor::from_fn(&[3, 5], |i| if i == 7 { f64::NAN } else { 0.5 });
+    let nan = tape.leaf(weight);
+    let (x, w) = (tape.leaf(Tensor::full(&[7, 2], 2.0)), tape.leaf(Tensor::full(&[2, 5], 3.0)));
+    let b = tape.leaf(row(&[1.0, 2.0, 3.0, 4.0, 5.0]));
+    let stretched = Tensor::scalar(0.0).broadcast_to(&[7, 3]);
+    for zeros in [tape.zeros(&[7, 3]), tape.constant(Tensor::zeros(&[7, 3])), tape.constant(stretched)] {
+        let products = [
+            ("matmul", zeros.matmul(nan), 0.0),
+            ("affine", zeros.affine(nan, Some(b)), 4.0),
+            ("affine", affine(&[(x, w), (zeros, nan)], Some(b)), 16.0),
+            ("affine", affine(&[(zeros, nan), (x, w)], Some(b)), 16.0),
+        ];
+        for (op, product, last_but_one) in products {
+            let value = product.value().index(0, 6).to_vec();
+            assert!(value[2].is_nan(), "element 7 of the weight lies in column 2: {value:?}");
+            assert_eq!(value[3], last_but_one, "{op}");
+            let report = found(product.sum());
+            assert_eq!((report.pass, report.place.position, report.index), (Pass::Forward, nan.position(), vec![1, 2]));
+        }
+        assert_eq!(zeros.matmul(nan).sum().backward().get(nan).to_vec(), [0.0; 15]);
+        // In the sweep, too: a cotangent of 0 is multiplied by the transpose.
+        let other = tape.leaf(Tensor::full(&[7, 3], 2.0));
+        let cotangent = other.matmul(nan).sum().backward_from(&Tensor::scalar(0.0)).get(other);
+        assert!(cotangent.at(&[0, 1]).is_nan() && cotangent.at(&[0, 0]) == 0.0);
+    }
 }

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use rewind_autograd::ops::layout::{concat, stack};
-use rewind_autograd::ops::linalg::affine;
 use rewind_autograd::{Op, Site, Tape, Tensor, Term, Var};
 
 use crate::naive::{Array, assert_close};
@@ -305,32 +304,4 @@ fn a_product_of_a_variable_with_itself_is_whole() {
     let (x, w) = (tape.constant(a.clone()), tape.leaf(Tensor::zeros(&[2, 2])));
     let gradient = tape.apply(Gram, &[x, w]).backward().get(w);
     assert_eq!(gradient, a.transpose().matmul(&a));
-}
-
-#[test]
-fn products_with_known_zeros_are_zero_and_are_not_computed() {
-    let tape = Tape::new();
-    let h = tape.zeros(&[7, 3]);
-    let weight = |x: f64| tape.leaf(Tensor::full(&[3, 5], x));
-    let (u, nan) = (weight(0.5), weight(f64::NAN));
-    let (x, w) = (tape.leaf(Tensor::full(&[7, 2], 2.0)), tape.leaf(Tensor::full(&[2, 5], 3.0)));
-    let b = tape.leaf(Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0], &[5]));
-
-    assert_eq!(h.matmul(nan).value().to_vec(), [0.0; 35]);
-    assert_eq!(h.affine(nan, Some(b)).value().index(0, 6).to_vec(), [1.0, 2.0, 3.0, 4.0, 5.0]);
-    let y = affine(&[(x, w), (h, nan)], Some(b));
-    assert_eq!(y.value().index(0, 6).to_vec(), [13.0, 14.0, 15.0, 16.0, 17.0]);
-    // The zeros first, so that the second product is added to what the first has left.
-    assert_eq!(affine(&[(h, nan), (x, w)], Some(b)).value(), y.value());
-
-    // Beside another product with the same weight, and alone.
-    let other = tape.leaf(Tensor::full(&[7, 3], 2.0));
-    let gradients = (h.matmul(u) + other.matmul(u)).sum().backward();
-    assert_eq!(gradients.get(u).to_vec(), [14.0; 15]);
-    assert_eq!(h.matmul(u).sum().backward().get(u).to_vec(), [0.0; 15]);
-    // On the way back a 0 is a number like others: it hides no NaN.
-    let hidden = other.matmul(nan).sum().backward_from(&Tensor::scalar(0.0)).get(other);
-    assert!(hidden.to_vec().iter().all(|g| g.is_nan()));
-    // And so are zeros that somebody has written.
-    assert!(tape.constant(Tensor::zeros(&[7, 3])).matmul(nan).value().to_vec().iter().all(|y| y.is_nan()));
 }
