@@ -29,6 +29,7 @@ mod gradients;
 mod graph;
 mod inspect;
 mod kernels;
+mod matrix;
 mod naming;
 pub mod nonfinite;
 mod op;

@@ -4,8 +4,8 @@ use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
-use crate::kernels::{elementwise, matmul};
-use crate::storage::{self, FreeList};
+use crate::matrix::{Matrix, Operand};
+use crate::storage::Pooled;
 
 mod sealed {
     pub trait Sealed {}
@@ -65,9 +65,8 @@ pub trait Scalar:
     + Neg<Output = Self>
     + AddAssign
     + MulAssign
-    + storage::Pooled
-    + elementwise::Elementary
-    + matmul::Gemm
+    + Pooled
+    + Kernels
     + 'static
 {
     /// 0.
@@ -113,6 +112,34 @@ pub trait Scalar:
     fn normal_cdf(self) -> Self;
     /// x^p for a real p.
     fn powf(self, p: Self) -> Self;
+}
+
+/// Loops that are written by hand for each number type: the entries to `kernels`, which implements them.
+pub trait Kernels: Pooled {
+    /// `to = a·b + beta·to + bias`, the bias a row, `beta` 0 or 1. What can serve another product with `b` is kept with its buffer.
+    fn product(
+        a: Operand<'_, Self>,
+        b: Operand<'_, Self>,
+        beta: Self,
+        bias: Option<Operand<'_, Self>>,
+        to: &mut [Self],
+    );
+    /// `to = a·b`, where no other product with `b` is expected.
+    fn single_product(a: Matrix<'_, Self>, b: Matrix<'_, Self>, to: &mut [Self]);
+    /// `to = Σ xᵀ·g + beta·to` over the pairs (x, g).
+    fn sum_of_products(pairs: &Pairs<'_, Self>, beta: Self, to: &mut [Self]);
+    /// `to[i] = exp(from[i])`.
+    fn exp_slice(from: &[Self], to: &mut [Self]);
+    /// `to[i] = tanh(from[i])`.
+    fn tanh_slice(from: &[Self], to: &mut [Self]);
+    /// `to[i] = 1 / (1 + exp(-from[i]))`.
+    fn sigmoid_slice(from: &[Self], to: &mut [Self]);
+}
+
+/// Pairs of matrices with the same number of rows: how many there are, and pair number `i`.
+pub struct Pairs<'a, T> {
+    pub(crate) count: usize,
+    pub(crate) pair: &'a dyn Fn(usize) -> [Matrix<'a, T>; 2],
 }
 
 macro_rules! scalar {
@@ -188,20 +215,6 @@ macro_rules! scalar {
             #[inline]
             fn powf(self, p: Self) -> Self {
                 self.powf(p)
-            }
-        }
-
-        impl storage::Pooled for $t {
-            #[inline]
-            fn with_free_list<R>(f: impl FnOnce(&mut FreeList<$t>) -> R) -> Option<R> {
-                thread_local! {
-                    static FREE: std::cell::RefCell<FreeList<$t>> = const { std::cell::RefCell::new(FreeList::new()) };
-                }
-                FREE.try_with(|list| f(&mut list.borrow_mut())).ok()
-            }
-            fn shared_free_list() -> &'static std::sync::Mutex<FreeList<$t>> {
-                static SHARED: std::sync::Mutex<FreeList<$t>> = std::sync::Mutex::new(FreeList::new());
-                &SHARED
             }
         }
     };

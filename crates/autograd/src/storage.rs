@@ -1,4 +1,4 @@
-//! Where a tensor's numbers live: reference-counted buffers that go back to a free list instead of to the allocator.
+//! Where a tensor's elements lie: reference-counted buffers that go back to a free list instead of to the allocator.
 //!
 //! A training step asks for the same sizes again and again. Fresh memory costs a page fault for every 4 KiB touched,
 //! which is more than most elementwise ops cost, so buffers are kept, by size, on the thread that made them.
@@ -8,15 +8,11 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use triomphe::{Arc, UniqueArc};
 
-use crate::Scalar;
-use crate::kernels::packs::PackCache;
-use crate::tensor::Ahead;
-
-/// One buffer. Small, since every value on a tape has one: it takes one line of the cache.
-pub(crate) struct Storage<T: Scalar> {
-    /// The numbers, from `start` on.
+/// One buffer. Small, since every value on a tape has one: it takes one cache line.
+pub(crate) struct Storage<T: Pooled> {
+    /// The elements, from `start` on.
     data: Box<[T]>,
-    /// How many of the numbers belong to the tensor that the buffer was made for.
+    /// How many of the elements belong to the tensor that the buffer was made for.
     used: usize,
     /// Tells these contents from all others; 0 until somebody wants to know.
     version: AtomicU64,
@@ -25,47 +21,70 @@ pub(crate) struct Storage<T: Scalar> {
     home: u32,
     /// Its size class there.
     class: u16,
-    /// Where the first line of the cache begins, in a buffer of a free list.
+    /// Where the first cache line begins, in a buffer of a free list.
     start: u16,
-    derived: OnceLock<Box<Derived<T>>>,
+    /// Buffers of weights have it, most have none.
+    derived: OnceLock<Box<T::Derived>>,
 }
 
-/// What was made of the numbers of a buffer, and holds until they change. Buffers of weights have some, most have none.
-pub(crate) struct Derived<T: Scalar> {
-    /// The packed forms that the matrix kernel made.
-    pub(crate) packs: PackCache<T>,
-    /// Products computed ahead with this buffer as the weight.
-    pub(crate) ahead: Mutex<Vec<Ahead<T>>>,
+/// What is derived from the contents of a buffer and kept with it until they change. Storage knows no more of it than when that
+/// is.
+pub trait Derived: Default + Send + Sync {
+    /// The contents are about to change, to those of the same weight as a rule: memory may be kept for what is derived from them.
+    fn retire(&mut self);
+    /// The buffer is released.
+    fn clear(&mut self);
 }
 
 /// The home of buffers that no free list handed out; lists count from 1.
 const NO_LIST: u32 = 0;
 
-/// Bytes of a line of the cache. A vector of AVX-512 fills one: to load or store those that lie across two takes twice as long.
-const LINE: usize = 64;
+/// Bytes of a cache line. A vector of AVX-512 fills one: to load or store those that lie across two takes twice as long.
+const CACHE_LINE: usize = 64;
 
 /// Size classes: those of every length that a machine of 64 bits can hold.
 const CLASSES: usize = 4 * 62;
 
 /// Buffers waiting to be used again, by size class.
-pub struct FreeList<T: Scalar> {
+pub struct FreeList<T: Pooled> {
     /// Tells the lists of different threads apart; 0 until the first buffer is made.
     id: u32,
     classes: [Vec<UniqueArc<Storage<T>>>; CLASSES],
 }
 
-/// The free lists of a number type. Implemented for the two scalars.
-pub trait Pooled: Sized {
+/// An element type that buffers hold, with its free lists. Implemented by [`pooled!`] for the two scalars.
+pub trait Pooled: Copy + Default + Send + Sync + 'static {
+    /// What is kept with a buffer.
+    type Derived: Derived;
     /// This thread's list; `None` while the thread is being torn down.
-    fn with_free_list<R>(f: impl FnOnce(&mut FreeList<Self>) -> R) -> Option<R>
-    where
-        Self: Scalar;
+    fn with_free_list<R>(f: impl FnOnce(&mut FreeList<Self>) -> R) -> Option<R>;
     /// Buffers that were dropped on another thread than the one that made them. Any thread takes from here before it
     /// allocates, so results that cross threads in every step do not pile up.
-    fn shared_free_list() -> &'static Mutex<FreeList<Self>>
-    where
-        Self: Scalar;
+    fn shared_free_list() -> &'static Mutex<FreeList<Self>>;
 }
+
+/// Implements [`Pooled`] for an element type and what is derived from its buffers.
+macro_rules! pooled {
+    ($t:ty, $derived:ty) => {
+        impl $crate::storage::Pooled for $t {
+            type Derived = $derived;
+            #[inline]
+            fn with_free_list<R>(f: impl FnOnce(&mut $crate::storage::FreeList<$t>) -> R) -> Option<R> {
+                use $crate::storage::FreeList;
+                thread_local! {
+                    static FREE: std::cell::RefCell<FreeList<$t>> = const { std::cell::RefCell::new(FreeList::new()) };
+                }
+                FREE.try_with(|list| f(&mut list.borrow_mut())).ok()
+            }
+            fn shared_free_list() -> &'static std::sync::Mutex<$crate::storage::FreeList<$t>> {
+                use $crate::storage::FreeList;
+                static SHARED: std::sync::Mutex<FreeList<$t>> = std::sync::Mutex::new(FreeList::new());
+                &SHARED
+            }
+        }
+    };
+}
+pub(crate) use pooled;
 
 /// Size classes: four steps to every power of two, so at most a fifth of a buffer is unused (and untouched).
 #[inline]
@@ -86,7 +105,7 @@ fn class_len(class: usize) -> usize {
     (quarter + 1) << (power - 2)
 }
 
-impl<T: Scalar> FreeList<T> {
+impl<T: Pooled> FreeList<T> {
     pub(crate) const fn new() -> Self {
         FreeList { id: NO_LIST, classes: [const { Vec::new() }; CLASSES] }
     }
@@ -111,22 +130,22 @@ impl<T: Scalar> FreeList<T> {
     }
 }
 
-fn lock_shared<T: Scalar>() -> std::sync::MutexGuard<'static, FreeList<T>> {
+fn lock_shared<T: Pooled>() -> std::sync::MutexGuard<'static, FreeList<T>> {
     T::shared_free_list().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A shared handle on a [`Storage`] that gives the buffer back to the free list when the last handle is dropped.
-pub(crate) struct Buffer<T: Scalar>(Option<Arc<Storage<T>>>);
+pub(crate) struct Buffer<T: Pooled>(Option<Arc<Storage<T>>>);
 
-impl<T: Scalar> Buffer<T> {
-    /// A buffer of at least `len` numbers, of which `fill` gets the first `len`. They are whatever was there before: it
+impl<T: Pooled> Buffer<T> {
+    /// A buffer of at least `len` elements, of which `fill` gets the first `len`. They are whatever was there before: it
     /// writes all of them.
     #[inline]
     pub(crate) fn filled(len: usize, fill: impl FnOnce(&mut [T])) -> Self {
         let class = class_of(len);
         let mut storage = T::with_free_list(|list| list.take(class)).flatten().unwrap_or_else(|| Self::fresh(class));
         storage.used = len;
-        fill(&mut storage.numbers_mut()[..len]);
+        fill(&mut storage.elements_mut()[..len]);
         Buffer(Some(storage.shareable()))
     }
 
@@ -143,7 +162,7 @@ impl<T: Scalar> Buffer<T> {
         Buffer(None)
     }
 
-    /// Takes over the numbers of `data`; without a copy, if it has no room to spare.
+    /// Takes over the elements of `data`; without a copy, if it has no room to spare.
     pub(crate) fn from_vec(data: Vec<T>) -> Self {
         Buffer(Some(Storage::new(data, NO_LIST, 0, 0).shareable()))
     }
@@ -155,7 +174,7 @@ impl<T: Scalar> Buffer<T> {
 
     #[inline]
     fn storage(&self) -> &Arc<Storage<T>> {
-        self.0.as_ref().expect("numbers are only taken out of a tensor that is not read any more")
+        self.0.as_ref().expect("elements are only taken out of a tensor that is not read any more")
     }
 
     #[inline]
@@ -164,11 +183,11 @@ impl<T: Scalar> Buffer<T> {
         &storage.data[usize::from(storage.start)..]
     }
 
-    /// The numbers, if nobody else holds them. Packed forms hold no longer, since the numbers are about to change.
+    /// The elements, if nobody else holds them, to be changed: what was derived from them is retired.
     pub(crate) fn data_mut(&mut self) -> Option<&mut [T]> {
         let storage = Arc::get_mut(self.0.as_mut()?)?;
-        storage.changes(Derived::retire);
-        Some(storage.numbers_mut())
+        storage.changes(T::Derived::retire);
+        Some(storage.elements_mut())
     }
 
     #[inline]
@@ -176,13 +195,12 @@ impl<T: Scalar> Buffer<T> {
         self.storage().is_unique()
     }
 
-    /// What was made of the numbers.
-    pub(crate) fn derived(&self) -> &Derived<T> {
-        let new = || Box::new(Derived { packs: PackCache::default(), ahead: Mutex::new(Vec::new()) });
-        self.storage().derived.get_or_init(new)
+    /// What is derived from the contents, to be filled by whoever derives it.
+    pub(crate) fn derived(&self) -> &T::Derived {
+        self.storage().derived.get_or_init(Box::default)
     }
 
-    /// How many of the numbers are a tensor's.
+    /// How many of the elements belong to a tensor.
     pub(crate) fn used(&self) -> usize {
         self.storage().used
     }
@@ -201,29 +219,29 @@ impl<T: Scalar> Buffer<T> {
     }
 }
 
-impl<T: Scalar> Storage<T> {
+impl<T: Pooled> Storage<T> {
     fn new(data: Vec<T>, home: u32, class: u16, start: u16) -> UniqueArc<Self> {
         let (used, version, derived) = (data.len(), AtomicU64::new(0), OnceLock::new());
         UniqueArc::new(Storage { data: data.into(), used, version, home, class, start, derived })
     }
 
-    /// Zeros that begin with a line of the cache.
+    /// Zeros that begin at a cache line.
     fn aligned(home: u32, class: usize) -> UniqueArc<Self> {
         let len = class_len(class);
-        let room = LINE / size_of::<T>();
-        let data = vec![T::ZERO; len + room];
-        let start = data.as_ptr().align_offset(LINE).min(room);
+        let room = CACHE_LINE / size_of::<T>();
+        let data = vec![T::default(); len + room];
+        let start = data.as_ptr().align_offset(CACHE_LINE).min(room);
         Storage::new(data, home, class as u16, start as u16)
     }
 
     #[inline]
-    fn numbers_mut(&mut self) -> &mut [T] {
+    fn elements_mut(&mut self) -> &mut [T] {
         &mut self.data[usize::from(self.start)..]
     }
 
-    /// The numbers are about to change: nothing that was made of them holds any more, and what there is goes through `end`.
+    /// The contents are about to change. What was derived from them goes through `end`.
     #[inline]
-    fn changes(&mut self, end: impl FnOnce(&mut Derived<T>)) {
+    fn changes(&mut self, end: impl FnOnce(&mut T::Derived)) {
         *self.version.get_mut() = 0;
         if let Some(derived) = self.derived.get_mut() {
             end(derived);
@@ -231,30 +249,14 @@ impl<T: Scalar> Storage<T> {
     }
 }
 
-impl<T: Scalar> Derived<T> {
-    /// Other numbers will be in the buffer, of the same weight as a rule: the memory of the packed forms is kept for theirs.
-    #[cold]
-    fn retire(&mut self) {
-        self.packs.retire();
-        self.ahead.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    /// The buffer is nobody's any more.
-    #[cold]
-    fn clear(&mut self) {
-        self.retire();
-        self.packs.clear();
-    }
-}
-
-impl<T: Scalar> Clone for Buffer<T> {
+impl<T: Pooled> Clone for Buffer<T> {
     #[inline]
     fn clone(&self) -> Self {
         Buffer(self.0.clone())
     }
 }
 
-impl<T: Scalar> Drop for Buffer<T> {
+impl<T: Pooled> Drop for Buffer<T> {
     #[inline(always)]
     fn drop(&mut self) {
         if let Some(storage) = self.0.take() {
@@ -266,12 +268,12 @@ impl<T: Scalar> Drop for Buffer<T> {
 /// Nobody else holds a handle to clone, or the last of them does all this. Apart from `drop`, which is often called on nothing
 /// and should save no registers then.
 #[inline(never)]
-fn give_back<T: Scalar>(storage: Arc<Storage<T>>) {
+fn give_back<T: Pooled>(storage: Arc<Storage<T>>) {
     let Ok(mut storage) = Arc::try_unique(storage) else { return };
     if storage.home == NO_LIST {
         return;
     }
-    storage.changes(Derived::clear);
+    storage.changes(T::Derived::clear);
     let home = storage.home;
     let mut storage = Some(storage);
     T::with_free_list(|list| {
@@ -288,7 +290,7 @@ fn give_back<T: Scalar>(storage: Arc<Storage<T>>) {
 
 /// A buffer of another thread's.
 #[cold]
-fn give_to_all<T: Scalar>(storage: UniqueArc<Storage<T>>) {
+fn give_to_all<T: Pooled>(storage: UniqueArc<Storage<T>>) {
     lock_shared().put(storage);
 }
 
@@ -310,18 +312,18 @@ mod tests {
     }
 
     #[test]
-    fn the_head_of_a_buffer_is_a_line_of_the_cache() {
+    fn the_head_of_a_buffer_is_one_cache_line() {
         let count = size_of::<usize>(); // of references, which stands in front
         assert_eq!(count + size_of::<Storage<f32>>(), 64);
     }
 
     #[test]
-    fn the_numbers_begin_with_a_line_of_the_cache() {
+    fn the_elements_begin_at_a_cache_line() {
         for len in [0, 1, 7, 33, 1000, 100_000] {
             let (first, second) = (Buffer::<f32>::filled(len, |_| ()), Buffer::<f64>::filled(len, |_| ()));
             let addresses = [first.data().as_ptr().addr(), second.data().as_ptr().addr()];
-            assert_eq!(addresses.map(|address| address % LINE), [0, 0], "{len} numbers");
-            assert!(first.data().len() >= len && second.data().len() >= len, "{len} numbers");
+            assert_eq!(addresses.map(|address| address % CACHE_LINE), [0, 0], "{len} elements");
+            assert!(first.data().len() >= len && second.data().len() >= len, "{len} elements");
         }
     }
 

@@ -1,8 +1,9 @@
 //! The value: a dense array with any number of axes, in row-major order, with strided views.
 
-mod ahead;
 mod arithmetic;
 mod layout;
+#[cfg(test)]
+mod prefetched;
 mod products;
 mod sums;
 mod views;
@@ -16,7 +17,6 @@ use crate::storage::Buffer;
 
 use layout::Layout;
 
-pub(crate) use ahead::Ahead;
 pub(crate) use products::{ROWS_AT_ONCE, sum_of_products};
 
 /// A dense array of any rank. Cloning, slicing, transposing and broadcasting copy no numbers.

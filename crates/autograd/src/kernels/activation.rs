@@ -1,4 +1,4 @@
-//! tanh and the logistic function of vectors of `f32`, by which a gate's numbers pass: every number of a cell goes through one of
+//! tanh and the logistic function of vectors of `f32`, by which the values of a gate pass: every element of a cell goes through one of
 //! them at each time step.
 //!
 //! In about 16 operations a vector each. The library's functions are made of its general exponential and choose among several
@@ -86,7 +86,7 @@ fn polynomial<I: Isa, const N: usize>(isa: I, x: I::F32, coefficients: &[f32; N]
 
 #[cfg(test)]
 mod tests {
-    use super::super::elementwise::Elementary;
+    use crate::scalar::Kernels;
 
     /// Floats of every magnitude and sign, a prime number of patterns apart, NaN and infinity among them.
     fn floats() -> Vec<f32> {

@@ -4,58 +4,22 @@ use std::mem::MaybeUninit;
 
 use rten_simd::SimdUnaryOp;
 
-use super::activation;
 use super::runs::for_each_run;
 use crate::Scalar;
 use crate::shape::{Shape, row_major};
 
-/// A strided view of numbers: element `i` lies at `data[Σ i_axis · strides_axis]`.
+/// A strided view: element `i` lies at `data[Σ i_axis · strides_axis]`.
 pub(crate) struct View<'a, T> {
     pub(crate) data: &'a [T],
     pub(crate) shape: &'a [usize],
     pub(crate) strides: Shape,
 }
 
-/// Elementary functions over whole slices, vectorised where the library has a kernel.
-pub trait Elementary: Sized {
-    /// `to[i] = exp(from[i])`.
-    fn exp_slice(from: &[Self], to: &mut [Self]);
-    /// `to[i] = tanh(from[i])`.
-    fn tanh_slice(from: &[Self], to: &mut [Self]);
-    /// `to[i] = 1 / (1 + exp(-from[i]))`.
-    fn sigmoid_slice(from: &[Self], to: &mut [Self]);
-}
-
 /// Runs a vectorised unary kernel.
-fn simd<Op: SimdUnaryOp<f32>>(op: Op, from: &[f32], to: &mut [f32]) {
-    // SAFETY: `MaybeUninit<f32>` has the layout of `f32`, and the kernel writes initialised numbers only.
+pub(super) fn simd<Op: SimdUnaryOp<f32>>(op: Op, from: &[f32], to: &mut [f32]) {
+    // SAFETY: `MaybeUninit<f32>` has the layout of `f32`, and the kernel writes initialised elements only.
     let to = unsafe { &mut *(std::ptr::from_mut(to) as *mut [MaybeUninit<f32>]) };
     op.map(from, to);
-}
-
-impl Elementary for f32 {
-    fn exp_slice(from: &[f32], to: &mut [f32]) {
-        simd(rten_vecmath::Exp {}, from, to);
-    }
-    fn tanh_slice(from: &[f32], to: &mut [f32]) {
-        simd(activation::Tanh, from, to);
-    }
-    fn sigmoid_slice(from: &[f32], to: &mut [f32]) {
-        simd(activation::Sigmoid, from, to);
-    }
-}
-
-impl Elementary for f64 {
-    fn exp_slice(from: &[f64], to: &mut [f64]) {
-        each(from, to, f64::exp);
-    }
-    fn tanh_slice(from: &[f64], to: &mut [f64]) {
-        each(from, to, f64::tanh);
-    }
-    fn sigmoid_slice(from: &[f64], to: &mut [f64]) {
-        // exp of a negative number only: no overflow on either side.
-        each(from, to, |x| if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) });
-    }
 }
 
 /// `to[i] = f(from[i])` over slices.
@@ -74,22 +38,22 @@ pub(crate) fn each_pair<T: Copy>(a: &[T], b: &[T], to: &mut [T], f: impl Fn(T, T
     }
 }
 
-/// The rows of `numbers`, of `length` each. `chunks_exact` begins with a division, which takes longer than to add a short row.
+/// The rows of `elements`, of `length` each. `chunks_exact` begins with a division, which takes longer than to add a short row.
 #[inline(always)]
-pub(crate) fn rows<T>(mut numbers: &[T], length: usize) -> impl Iterator<Item = &[T]> {
+pub(crate) fn rows<T>(mut elements: &[T], length: usize) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
-        let (row, rest) = numbers.split_at_checked(length).filter(|_| length > 0)?;
-        numbers = rest;
+        let (row, rest) = elements.split_at_checked(length).filter(|_| length > 0)?;
+        elements = rest;
         Some(row)
     })
 }
 
 /// [`rows`] for writing.
 #[inline(always)]
-pub(crate) fn rows_mut<T>(mut numbers: &mut [T], length: usize) -> impl Iterator<Item = &mut [T]> {
+pub(crate) fn rows_mut<T>(mut elements: &mut [T], length: usize) -> impl Iterator<Item = &mut [T]> {
     std::iter::from_fn(move || {
-        let (row, rest) = std::mem::take(&mut numbers).split_at_mut_checked(length).filter(|_| length > 0)?;
-        numbers = rest;
+        let (row, rest) = std::mem::take(&mut elements).split_at_mut_checked(length).filter(|_| length > 0)?;
+        elements = rest;
         Some(row)
     })
 }

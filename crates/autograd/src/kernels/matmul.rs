@@ -1,8 +1,4 @@
-//! C = A·B + βC over strided matrices: `rten-gemm` in `f32`, `matrixmultiply` in `f64`.
-//!
-//! A recurrent step multiplies a few rows by a large weight, again and again, and re-packing the weight costs more than
-//! the product itself. So a right-hand matrix is packed once and the packed form stays with the buffer it was made
-//! from until somebody writes to it (see [`PackCache`](super::packs::PackCache)).
+//! The matrix kernels, C = A·B + βC + bias: `rten-gemm` in `f32`, `matrixmultiply` in `f64`.
 
 use std::alloc::Layout;
 use std::cell::Cell;
@@ -14,70 +10,9 @@ use rten_tensor::NdTensorView;
 use rten_tensor::storage::Alloc;
 
 use super::elementwise;
+use super::gemm::{Gemm, Right};
 use super::row::RowTimesMatrix;
-use crate::Scalar;
-
-/// A strided matrix: element (i, j) lies at `data[i · row_stride + j · col_stride]`.
-#[derive(Clone, Copy)]
-pub struct Matrix<'a, T> {
-    pub(crate) data: &'a [T],
-    pub(crate) rows: usize,
-    pub(crate) cols: usize,
-    pub(crate) row_stride: usize,
-    pub(crate) col_stride: usize,
-}
-
-impl<'a, T: Copy> Matrix<'a, T> {
-    pub(crate) fn new(data: &'a [T], shape: [usize; 2], strides: [usize; 2]) -> Self {
-        let [rows, cols] = shape;
-        let [row_stride, col_stride] = strides;
-        if rows > 0 && cols > 0 {
-            let last = (rows - 1) * row_stride + (cols - 1) * col_stride;
-            assert!(last < data.len(), "a matrix must lie within its buffer");
-        }
-        Matrix { data, rows, cols, row_stride, col_stride }
-    }
-
-    /// Rows `start..start + rows`.
-    pub(crate) fn row_block(self, start: usize, rows: usize) -> Self {
-        Matrix::new(&self.data[start * self.row_stride..], [rows, self.cols], [self.row_stride, self.col_stride])
-    }
-
-    /// Columns `start..start + cols`.
-    pub(crate) fn col_block(self, start: usize, cols: usize) -> Self {
-        Matrix::new(&self.data[start * self.col_stride..], [self.rows, cols], [self.row_stride, self.col_stride])
-    }
-
-    /// The numbers of a matrix that is one row without gaps.
-    #[inline]
-    fn as_row(self) -> Option<&'a [T]> {
-        (self.rows == 1 && self.col_stride == 1 && self.cols > 0).then(|| &self.data[..self.cols])
-    }
-
-    pub(crate) fn transposed(self) -> Self {
-        Matrix { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
-    }
-}
-
-/// A right-hand matrix, with its packed form if there is one.
-pub struct Right<'a, T: Gemm> {
-    pub(crate) matrix: Matrix<'a, T>,
-    pub(crate) packed: Option<&'a T::Packed>,
-}
-
-/// The matrix product of a number type.
-pub trait Gemm: Copy + Sized {
-    /// A right-hand matrix in the order in which the kernel reads it.
-    type Packed: Send + Sync;
-    /// Whether the kernel shares a product among the threads of rayon, where there are several.
-    const SHARES: bool;
-    /// Whether the kernel has a packed form.
-    const PACKS: bool;
-    /// Packs `b`, into the memory of `spare` if it is large enough.
-    fn pack(b: Matrix<'_, Self>, spare: Option<Self::Packed>) -> Self::Packed;
-    /// `c = a·b + beta·c + bias`, `c` row-major, the bias a row; `beta` 0 overwrites whatever `c` holds.
-    fn gemm(a: Matrix<'_, Self>, b: Right<'_, Self>, beta: Self, bias: Option<&[Self]>, c: &mut [Self]);
-}
+use crate::matrix::Matrix;
 
 thread_local! {
     /// One executor for the thread: choosing the instruction set takes longer than a small product.
@@ -96,8 +31,14 @@ const ROWS_ON_BIAS: usize = 16;
 /// Rows of a tile, the part of a product whose sums the kernel keeps in registers.
 const TILE_ROWS: usize = 6;
 
-/// Weights of fewer numbers stay in the cache between two time steps, or two products.
+/// Weights of fewer elements stay in the cache between two time steps, or two products.
 pub(crate) const STAYS_IN_CACHE: usize = 1 << 18;
+
+/// The elements of a matrix that is one row without gaps.
+#[inline]
+fn as_row(a: Matrix<'_, f32>) -> Option<&[f32]> {
+    (a.rows == 1 && a.col_stride == 1 && a.cols > 0).then(|| &a.data[..a.cols])
+}
 
 /// How many rows to multiply by `b` first, for the rest to be a product of its own. The last tile has the rows that are left
 /// over, and one of one or two rows takes as long as one of four: its few sums wait for themselves. So the last four rows stay
@@ -119,7 +60,7 @@ impl Gemm for f32 {
 
     fn gemm(a: Matrix<'_, f32>, b: Right<'_, f32>, beta: f32, bias: Option<&[f32]>, c: &mut [f32]) {
         let c = &mut c[..a.rows * b.matrix.cols];
-        if let (Some(a), None, 1) = (a.as_row(), b.packed, b.matrix.col_stride) {
+        if let (Some(a), None, 1) = (as_row(a), b.packed, b.matrix.col_stride) {
             return RowTimesMatrix { a, b: b.matrix, beta, bias, c }.dispatch();
         }
         let first = rows_at_first(a.rows, &b);
@@ -179,7 +120,7 @@ impl Gemm for f64 {
         let c = &mut c[..a.rows * b.cols];
         let stride = |s: usize| isize::try_from(s).expect("a stride fits isize");
         // SAFETY: `Matrix::new` has checked that every element of `a` and `b` lies within its slice; `c` is a slice of
-        // rows × cols numbers in row-major order, and the borrow rules keep it apart from `a` and `b`.
+        // rows × cols elements in row-major order, and the borrow rules keep it apart from `a` and `b`.
         unsafe {
             matrixmultiply::dgemm(
                 a.rows,
@@ -202,31 +143,6 @@ impl Gemm for f64 {
             c.chunks_exact_mut(b.cols.max(1)).for_each(|row| elementwise::add(row, bias));
         }
     }
-}
-
-/// A product whose right-hand side is worth packing: `f32`, and not tiny. A single row is multiplied by a narrow matrix as it
-/// lies.
-pub(crate) fn wants_packing<T: Scalar>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
-    b.rows * b.cols >= 256 && (a.rows > 1 || b.cols > BLOCK_COLS)
-}
-
-/// Whether an element of the product is summed in the order in which it would be if there were more rows.
-pub(crate) fn sums_as_several_rows<T: Scalar>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
-    a.rows > 1 || b.col_stride == 1 || wants_packing(a, b)
-}
-
-/// The `f32` kernel shares what is taller or wider than one such block among the threads of rayon.
-pub(crate) const BLOCK_ROWS: usize = 64;
-pub(crate) const BLOCK_COLS: usize = 128;
-
-/// Whether the kernel would share a product among threads that takes less time than to wake them. On a pool of one thread,
-/// where shards are computed, it never does.
-pub(crate) fn would_wait_for_threads<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
-    const WORTH_SHARING: usize = 1 << 23;
-    T::SHARES
-        && (a.rows > BLOCK_ROWS || b.cols > BLOCK_COLS)
-        && a.rows * a.cols * b.cols < WORTH_SHARING
-        && rayon::current_num_threads() > 1
 }
 
 #[cfg(test)]

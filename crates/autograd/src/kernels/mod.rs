@@ -1,12 +1,23 @@
 //! Loops over slices. The only home of SIMD and of `unsafe`; nothing here knows what a gradient is.
+//!
+//! What is written by hand for each number type is called through [`Kernels`](crate::scalar::Kernels), a trait that every
+//! [`Scalar`](crate::Scalar) has; the other loops are generic functions.
 
 #![allow(unsafe_code)]
 
 mod activation;
 pub(crate) mod elementwise;
-pub(crate) mod matmul;
-pub(crate) mod packs;
+mod entry;
+mod gemm;
+mod kept;
+mod matmul;
+mod packs;
+mod prefetch;
+mod product;
 pub(crate) mod reduce;
 mod row;
 pub(crate) mod runs;
-pub(crate) mod transpose;
+mod sum_of_products;
+mod transpose;
+
+pub(crate) use sum_of_products::ROWS_AT_ONCE;

@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::matmul::{Gemm, Matrix};
+use super::gemm::{Gemm, Right};
+use crate::matrix::Matrix;
 
 /// Which part of a buffer was packed: offset, shape and strides.
 type Key = [usize; 5];
@@ -55,7 +56,7 @@ impl<T: Gemm> PackCache<T> {
 
     /// The numbers are about to change: no packed form holds any more, and their memory waits for those of the new numbers.
     ///
-    /// What was waiting and has not been used since the last change is let go of, but for as many as there were in use:
+    /// What was waiting and has not been used since the last change is released, but for as many as there were in use:
     /// threads that happen to pack the same matrix at the same time need one each.
     pub(crate) fn retire(&mut self) {
         let spares = self.spares.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -123,10 +124,48 @@ impl<T: Gemm> PackCache<T> {
     }
 }
 
+/// A right-hand matrix, and where packed forms of its parts are kept.
+pub(super) struct Packable<'a, T: Gemm> {
+    pub(super) matrix: Matrix<'a, T>,
+    /// Where the matrix begins in its buffer.
+    pub(super) offset: usize,
+    /// `None` if it is not worth packing.
+    pub(super) packs: Option<&'a PackCache<T>>,
+}
+
+impl<T: Gemm> Clone for Packable<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Gemm> Copy for Packable<'_, T> {}
+
+impl<'a, T: Gemm> Packable<'a, T> {
+    /// A matrix that is multiplied by once.
+    pub(super) fn once(matrix: Matrix<'a, T>) -> Self {
+        Packable { matrix, offset: 0, packs: None }
+    }
+
+    pub(super) fn row_block(self, start: usize, rows: usize) -> Self {
+        let offset = self.offset + start * self.matrix.row_stride;
+        Packable { matrix: self.matrix.row_block(start, rows), offset, ..self }
+    }
+
+    pub(super) fn col_block(self, start: usize, cols: usize) -> Self {
+        let offset = self.offset + start * self.matrix.col_stride;
+        Packable { matrix: self.matrix.col_block(start, cols), offset, ..self }
+    }
+
+    /// For the kernel, packed if it is worth it.
+    pub(super) fn right(self) -> Right<'a, T> {
+        Right { matrix: self.matrix, packed: self.packs.and_then(|packs| packs.get_or_pack(self.offset, self.matrix)) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::matmul::Right;
 
     fn numbers(len: usize) -> Vec<f32> {
         (0..len).map(|i| i as f32).collect()
@@ -182,7 +221,7 @@ mod tests {
         assert_eq!(after(1..4), 3);
         assert_eq!(after(1..4), 3, "the same are packed into again");
         assert_eq!(after(4..7), 6, "those of other shapes wait");
-        assert_eq!(after(7..9), 4, "the oldest are let go of");
+        assert_eq!(after(7..9), 4, "the oldest are released");
         assert_eq!(after(0..0), 4, "nothing was in use");
     }
 

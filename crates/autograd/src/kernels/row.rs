@@ -1,12 +1,12 @@
 //! One row times a matrix: the product of a sequence that is alone in its batch.
 //!
 //! The library's kernels are made for several rows. For one, they want the matrix packed and read two vectors of it at a time, or
-//! they write the sums after every eight numbers of depth. Here the sums of eight vectors stay in registers.
+//! they write the sums after every eight elements of depth. Here the sums of eight vectors stay in registers.
 
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, Simd, SimdOp};
 
-use super::matmul::Matrix;
+use crate::matrix::Matrix;
 
 /// The depth after which the kernel for several rows writes its sums. Here it is the same, so that the bits are.
 const DEPTH: usize = 256;
@@ -93,7 +93,7 @@ impl RowTimesMatrix<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::matmul::{Gemm, Right};
+    use super::super::gemm::{Gemm, Right};
     use super::*;
 
     fn numbers(len: usize, phase: f32) -> Vec<f32> {

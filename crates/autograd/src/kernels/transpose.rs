@@ -1,12 +1,12 @@
 //! A copy with rows and columns swapped.
 
-use super::matmul::Matrix;
+use crate::matrix::Matrix;
 
 /// Rows and columns that change places in registers.
 const TILE: usize = 4;
 
-/// Rows that are read side by side: what they give to a column fills a line of the cache, and their lines stay there until all
-/// of their numbers have been read. With more rows, whose lengths are powers of two as a rule, they would not.
+/// Rows that are read side by side: what they give to a column fills a cache line, and their lines stay in the cache until all
+/// of their elements have been read. With more rows, whose lengths are powers of two as a rule, they would not.
 const STRIP: usize = 16;
 
 /// `to[col · stride + row] = from[row, col]`.
@@ -35,11 +35,11 @@ pub(crate) fn transpose<T: Copy>(from: Matrix<'_, T>, to: &mut [T], stride: usiz
     }
 }
 
-/// Four numbers of each of four rows of `from`, to each of four rows of `to`. A check for each of them, and four moves for each
+/// Four elements of each of four rows of `from`, to each of four rows of `to`. A check for each of them, and four moves for each
 /// row, took three times as long.
 ///
 /// # Safety
-/// Four numbers can be read and written at the beginning of each of the rows.
+/// Four elements can be read and written at the beginning of each of the rows.
 #[inline(always)]
 unsafe fn tile<T: Copy>(from: *const T, from_stride: usize, to: *mut T, stride: usize) {
     #[cfg(target_arch = "x86_64")]

@@ -4,12 +4,11 @@ use std::borrow::Cow;
 
 use super::Tensor;
 use crate::Scalar;
-use crate::kernels::elementwise;
-use crate::kernels::matmul::{BLOCK_COLS, BLOCK_ROWS, Matrix, Right, wants_packing, would_wait_for_threads};
+pub(crate) use crate::kernels::ROWS_AT_ONCE;
 use crate::kernels::runs::for_each_run;
-use crate::kernels::transpose::transpose;
+use crate::matrix::{Matrix, Operand};
+use crate::scalar::Pairs;
 use crate::shape::{self, broadcast_or_panic, count_or_panic, element_count};
-use crate::storage::Buffer;
 
 /// Products of matrices.
 impl<T: Scalar> Tensor<T> {
@@ -37,8 +36,8 @@ impl<T: Scalar> Tensor<T> {
         match (self.shape(), other.shape()) {
             (&[m, k], &[n, l]) if k == l => {
                 count_or_panic("matmul_transposed", &[m, n]);
-                let right = other.matrix().transposed();
-                Self::build(&[m, n], |to| self.multiply_into(other, right, T::ZERO, None, to))
+                let right = other.operand().transposed();
+                Self::build(&[m, n], |to| T::product(self.operand(), right, T::ZERO, None, to))
             }
             (a, b) => shape::mismatch("matmul_transposed", &[a, b], "[m, k] and [n, k]"),
         }
@@ -59,59 +58,23 @@ impl<T: Scalar> Tensor<T> {
         let mut shape = lead.clone();
         shape.extend([*m, *n]);
         Self::build(&shape, |to| {
-            let (outer, size) = (lead.len(), m * n);
-            let mut next = 0;
+            if to.is_empty() {
+                return;
+            }
+            let mut products = to.chunks_exact_mut(m * n);
             let (a_strides, b_strides) = (a.strides(), b.strides());
-            let strides = [&a_strides[..outer], &b_strides[..outer]];
+            let strides = [&a_strides[..lead.len()], &b_strides[..lead.len()]];
             for_each_run(&lead, strides, |[oa, ob], [sa, sb], len| {
-                for i in 0..len {
-                    let left = a.matrix_at(oa + i * sa);
-                    let right = b.matrix_at(ob + i * sb);
-                    if size > 0 {
-                        let to = &mut to[next * size..(next + 1) * size];
-                        in_depth(left, right, 0, T::ZERO, to, &|a, b, _, beta, to| {
-                            T::gemm(a, unpacked(b), beta, None, to)
-                        });
-                    }
-                    next += 1;
+                for (i, to) in products.by_ref().take(len).enumerate() {
+                    T::single_product(a.matrix_at(oa + i * sa), b.matrix_at(ob + i * sb), to);
                 }
             });
         })
     }
 
-    /// `to = self·other + beta·to + bias`.
+    /// `to = self·other + beta·to + bias`, the bias a row.
     pub(crate) fn matmul_into(&self, other: &Self, beta: T, bias: Option<&Self>, to: &mut [T]) {
-        self.multiply_into(other, other.matrix(), beta, bias, to);
-    }
-
-    /// `to = self·b + beta·to + bias`, where `b` is the matrix `other` or its transpose. One with some size stays packed for
-    /// the next product with it.
-    fn multiply_into(&self, other: &Self, b: Matrix<'_, T>, beta: T, bias: Option<&Self>, to: &mut [T]) {
-        let a = self.matrix();
-        if a.rows == 0 || b.cols == 0 {
-            return;
-        }
-        let wants_packing = wants_packing(a, b);
-        let pack = |offset: usize, part: Matrix<'_, T>| match wants_packing {
-            true => other.buffer.derived().packs.get_or_pack(other.offset + offset, part),
-            false => None,
-        };
-        let gathered = bias.filter(|bias| !bias.is_contiguous()).map(Self::to_contiguous);
-        let row = gathered.as_ref().or(bias).and_then(Self::as_slice);
-        let whole = |a: Matrix<'_, T>, to: &mut [T]| {
-            if a.cols <= DEPTH {
-                return multiply(a, b, beta, row, to, &pack);
-            }
-            in_depth(a, b, 0, beta, to, &|a, b, first, beta, to| {
-                let bias = row.filter(|_| first == 0);
-                multiply(a, b, beta, bias, to, &|offset, part| pack(first * b.row_stride + offset, part));
-            });
-        };
-        let ahead = if beta == T::ZERO { self.product_ahead(other, a, b, bias, whole) } else { None };
-        match ahead.as_ref().and_then(Self::as_slice) {
-            Some(product) => to.copy_from_slice(product),
-            None => whole(a, to),
-        }
+        T::product(self.operand(), other.operand(), beta, bias.map(Self::row_operand), to);
     }
 
     /// This tensor `[…, n]` seen as `[rows, n]`.
@@ -130,11 +93,19 @@ impl<T: Scalar> Tensor<T> {
         if self.rank() == 2 { Cow::Borrowed(self) } else { Cow::Owned(self.clone().into_rows()) }
     }
 
-    fn matrix(&self) -> Matrix<'_, T> {
-        self.matrix_at(0)
+    fn operand(&self) -> Operand<'_, T> {
+        Operand { matrix: self.matrix_at(0), buffer: &self.buffer, offset: self.offset }
     }
 
-    /// The matrix of the last two axes that starts `offset` numbers behind this tensor's first.
+    /// A vector as a matrix of one row.
+    fn row_operand(&self) -> Operand<'_, T> {
+        let data = self.buffer.data().get(self.offset..).unwrap_or_default();
+        let stride = if self.is_contiguous() { 1 } else { self.strides()[0] };
+        let matrix = Matrix::new(data, [1, self.len()], [self.len(), stride]);
+        Operand { matrix, buffer: &self.buffer, offset: self.offset }
+    }
+
+    /// The matrix of the last two axes that starts `offset` elements behind this tensor's first.
     fn matrix_at(&self, offset: usize) -> Matrix<'_, T> {
         let (row, col) = (self.rank() - 2, self.rank() - 1);
         let data = self.buffer.data().get(self.offset + offset..).unwrap_or_default();
@@ -144,169 +115,13 @@ impl<T: Scalar> Tensor<T> {
     }
 }
 
-/// Numbers of depth that a product adds one block after another, in blocks of [`ROWS_AT_ONCE`] as the kernel does.
-const DEPTH: usize = 16 * ROWS_AT_ONCE;
-
-/// Multiplies a part of the depth: `(a, b, first, beta, to)`.
-type PartOfProduct<'f, T> = dyn Fn(Matrix<'_, T>, Matrix<'_, T>, usize, T, &mut [T]) + 'f;
-
-/// `to = a·b + beta·to` by `product(a, b, first, beta, to)` of parts of the depth, each from `first` on: more depth than the
-/// kernel should add block after block is summed in halves, so that the error grows with its logarithm.
-#[inline(never)]
-fn in_depth<T: Scalar>(
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
-    first: usize,
-    beta: T,
-    to: &mut [T],
-    product: &PartOfProduct<'_, T>,
-) {
-    if a.cols <= DEPTH {
-        return product(a, b, first, beta, to);
-    }
-    let half = (a.cols / 2).next_multiple_of(ROWS_AT_ONCE);
-    in_depth(a.col_block(0, half), b.row_block(0, half), first, beta, to, product);
-    let (a, b) = (a.col_block(half, a.cols - half), b.row_block(half, b.rows - half));
-    Buffer::filled(to.len(), |second| {
-        in_depth(a, b, first + half, T::ZERO, second, product);
-        elementwise::add(to, second);
-    });
-}
-
-/// `to = a·b + beta·to + bias`, with what `pack` makes of a part of `b` that starts at an offset.
-///
-/// Block by block where the kernel would wait for threads: the same bits, since an element is one sum over k in any case.
-fn multiply<'p, T: Scalar>(
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
-    beta: T,
-    bias: Option<&[T]>,
-    to: &mut [T],
-    pack: &impl Fn(usize, Matrix<'_, T>) -> Option<&'p T::Packed>,
-) {
-    if !would_wait_for_threads(a, b) {
-        let packed = pack(0, b);
-        return T::gemm(a, Right { matrix: b, packed }, beta, bias, to);
-    }
-    for col in (0..b.cols).step_by(BLOCK_COLS) {
-        let width = BLOCK_COLS.min(b.cols - col);
-        let right = b.col_block(col, width);
-        let packed = pack(col * b.col_stride, right);
-        let bias = bias.map(|bias| &bias[col..col + width]);
-        for row in (0..a.rows).step_by(BLOCK_ROWS) {
-            let rows = BLOCK_ROWS.min(a.rows - row);
-            let lines = |line: usize| (row + line) * b.cols + col..(row + line) * b.cols + col + width;
-            Buffer::filled(rows * width, |block| {
-                if beta != T::ZERO {
-                    block.chunks_exact_mut(width).enumerate().for_each(|(k, line)| line.copy_from_slice(&to[lines(k)]));
-                }
-                T::gemm(a.row_block(row, rows), Right { matrix: right, packed }, beta, bias, block);
-                block.chunks_exact(width).enumerate().for_each(|(k, line)| to[lines(k)].copy_from_slice(line));
-            });
-        }
-    }
-}
-
-fn unpacked<T: Scalar>(matrix: Matrix<'_, T>) -> Right<'_, T> {
-    Right { matrix, packed: None }
-}
-
-/// Rows of a sum of products that are multiplied at once. It is the depth that the kernel works on in one go: fewer rows
-/// would write the sum more often, and more would leave the cache between being laid together and being multiplied.
-pub(crate) const ROWS_AT_ONCE: usize = 256;
-
-/// So many rows are not worth laying together with others: to copy them takes longer than to write the sum more often.
-const ROWS_ENOUGH: usize = 64;
-
-/// `to = Σ xᵀ·g + beta·to`: the rows of several pairs are laid one below the other and multiplied at once. Many rows are summed
-/// in halves, as by [`in_depth`].
+/// `to = Σ xᵀ·g + beta·to` over pairs of matrices (x, g), of which there is one at least.
 pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(Tensor<T>, Tensor<T>)], beta: T, to: &mut [T]) {
-    if pairs.len() > 1 && pairs.iter().map(|(x, _)| x.shape()[0]).sum::<usize>() > DEPTH {
-        let (first, second) = pairs.split_at(pairs.len() / 2);
-        sum_of_products(first, beta, to);
-        Buffer::filled(to.len(), |sum| {
-            sum_of_products(second, T::ZERO, sum);
-            elementwise::add(to, sum);
-        });
-        return;
-    }
-    let (mut rest, mut beta) = (pairs, beta);
-    while let Some((x, g)) = rest.first() {
-        let rows = x.shape()[0];
-        if rows >= ROWS_ENOUGH {
-            add_rows(x, g, beta, to);
-            (rest, beta) = (&rest[1..], T::ONE);
-            continue;
-        }
-        let mut rows = 0;
-        let fits = |(x, _): &&(Tensor<T>, Tensor<T>)| {
-            rows += x.shape()[0];
-            rows <= ROWS_AT_ONCE
-        };
-        let (group, behind) = rest.split_at(rest.iter().take_while(fits).count());
-        let columns = stack_as_columns(group.iter().map(|(x, _)| x));
-        match group {
-            [(_, g)] => add_product(&columns, g, beta, to),
-            _ => add_product(&columns, &stack_rows(group.iter().map(|(_, g)| g)), beta, to),
-        }
-        (rest, beta) = (behind, T::ONE);
-    }
-}
-
-/// `to = xᵀ·g + beta·to`: many rows in halves, as by [`in_depth`].
-fn add_rows<T: Scalar>(x: &Tensor<T>, g: &Tensor<T>, beta: T, to: &mut [T]) {
-    let rows = x.shape()[0];
-    if rows > DEPTH {
-        let half = (rows / 2).next_multiple_of(ROWS_AT_ONCE);
-        add_rows(&x.part(0, 0..half), &g.part(0, 0..half), beta, to);
-        Buffer::filled(to.len(), |second| {
-            add_rows(&x.part(0, half..rows), &g.part(0, half..rows), T::ZERO, second);
-            elementwise::add(to, second);
-        });
-        return;
-    }
-    let mut beta = beta;
-    for first in (0..rows).step_by(ROWS_AT_ONCE) {
-        let range = first..rows.min(first + ROWS_AT_ONCE);
-        let (x, g) = (x.part(0, range.clone()), g.part(0, range));
-        add_product(&stack_as_columns(std::iter::once(&x)), &g, beta, to);
-        beta = T::ONE;
-    }
-}
-
-/// `to = a·b + beta·to`, for products that nobody will ask for again.
-fn add_product<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>, beta: T, to: &mut [T]) {
-    let (a, b) = (a.matrix(), b.matrix());
-    if a.rows > 0 && b.cols > 0 {
-        multiply(a, b, beta, None, to, &|_, _| None);
-    }
-}
-
-/// The rows of all parts, one below the other.
-fn stack_rows<'a, T: Scalar>(parts: impl Iterator<Item = &'a Tensor<T>> + Clone) -> Tensor<T> {
-    let rows = parts.clone().map(|part| part.shape()[0]).sum();
-    let cols = parts.clone().next().map_or(0, |part| part.shape()[1]);
-    Tensor::build(&[rows, cols], |to| {
-        let mut rest = to;
-        for part in parts {
-            let (here, behind) = rest.split_at_mut(part.len());
-            part.copy_to(here);
-            rest = behind;
-        }
-    })
-}
-
-/// The transpose of [`stack_rows`]. The kernel would transpose them itself, number by number.
-fn stack_as_columns<'a, T: Scalar>(parts: impl Iterator<Item = &'a Tensor<T>> + Clone) -> Tensor<T> {
-    let rows = parts.clone().map(|part| part.shape()[0]).sum();
-    let cols = parts.clone().next().map_or(0, |part| part.shape()[1]);
-    Tensor::build(&[cols, rows], |to| {
-        let mut first = 0;
-        for part in parts {
-            transpose(part.matrix(), to.get_mut(first..).unwrap_or_default(), rows);
-            first += part.shape()[0];
-        }
-    })
+    let pair = |i: usize| {
+        let (x, g) = &pairs[i];
+        [x.matrix_at(0), g.matrix_at(0)]
+    };
+    T::sum_of_products(&Pairs { count: pairs.len(), pair: &pair }, beta, to);
 }
 
 #[cfg(test)]

@@ -1,0 +1,34 @@
+//! What is kept with the buffer of a right-hand matrix: packed forms of it, and products with it that are expected next.
+
+use super::gemm::Gemm;
+use super::packs::PackCache;
+use super::prefetch::Prefetched;
+use crate::storage::{Derived, pooled};
+
+pub struct Kept<T: Gemm> {
+    pub(crate) packs: PackCache<T>,
+    pub(crate) prefetched: Prefetched<T>,
+}
+
+impl<T: Gemm> Default for Kept<T> {
+    fn default() -> Self {
+        Kept { packs: PackCache::default(), prefetched: Prefetched::default() }
+    }
+}
+
+impl<T: Gemm> Derived for Kept<T> {
+    #[cold]
+    fn retire(&mut self) {
+        self.packs.retire();
+        self.prefetched.clear();
+    }
+
+    #[cold]
+    fn clear(&mut self) {
+        self.packs.clear();
+        self.prefetched.clear();
+    }
+}
+
+pooled!(f32, Kept<f32>);
+pooled!(f64, Kept<f64>);

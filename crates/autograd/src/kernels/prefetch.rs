@@ -1,0 +1,154 @@
+//! Products of rows that are expected next.
+//!
+//! A recurrent step multiplies the rows of its time step by a weight that may be larger than the cache, and the rows of all steps
+//! are contiguous in one buffer. After two products of rows that follow each other, those of the next steps are computed at once,
+//! which reads the weight once for many steps. The bits are the same: an element is the same sum, in the same order, however many
+//! rows there are.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::gemm::Gemm;
+use super::kept::Kept;
+use super::matmul::STAYS_IN_CACHE;
+use super::product::sums_as_several_rows;
+use crate::matrix::{Matrix, Operand};
+use crate::storage::{Buffer, Pooled};
+
+/// The products with the matrices of one buffer.
+pub(crate) struct Prefetched<T: Gemm>(Mutex<Vec<Followed<T>>>);
+
+/// A buffer of rows that is multiplied by one matrix.
+struct Followed<T: Gemm> {
+    product: Key,
+    /// Where in the buffer the rows begin that are expected next.
+    next: usize,
+    /// Products of the rows that begin there.
+    block: Option<Block<T>>,
+}
+
+/// The contents of the buffer of rows; the part of the weight's buffer: offset, shape and strides; the contents of the buffer of
+/// the bias and where it begins there, if there is one.
+type Key = (u64, [usize; 5], Option<(u64, usize)>);
+
+struct Block<T: Gemm> {
+    /// Where in the buffer its rows begin, and how many there are.
+    first: usize,
+    rows: usize,
+    products: Buffer<T>,
+}
+
+/// Rows that are multiplied at once.
+const ROWS: usize = 128;
+
+/// Buffers of rows that are followed for one weight: one for each shard, as a rule.
+const FOLLOWED: usize = 8;
+
+enum Plan<T: Gemm> {
+    Alone,
+    /// It was computed, and lies in a buffer from so many elements on.
+    Ready(Buffer<T>, usize),
+    Compute,
+}
+
+/// Writes the product `a·b + bias` to `to` if it was computed before, or is worth computing now with those that follow.
+/// `multiply` does so for many rows.
+pub(super) fn product<T: Gemm + Pooled<Derived = Kept<T>>>(
+    a: &Operand<'_, T>,
+    b: &Operand<'_, T>,
+    bias: Option<&Operand<'_, T>>,
+    to: &mut [T],
+    multiply: impl FnOnce(Matrix<'_, T>, &mut [T]),
+) -> bool {
+    let (left, right) = (a.matrix, b.matrix);
+    if !T::SHARES || right.rows * right.cols < STAYS_IN_CACHE {
+        return false;
+    }
+    let (used, len) = (a.buffer.used(), left.rows * left.cols);
+    if left.as_slice().is_none() || len == used || len == 0 || !sums_as_several_rows(left, right) {
+        return false;
+    }
+    let key = |bias: &Operand<'_, T>| (bias.buffer.version(), bias.offset);
+    let weight = [b.offset, right.rows, right.cols, right.row_stride, right.col_stride];
+    let product = (a.buffer.version(), weight, bias.map(key));
+    let prefetched = &b.buffer.derived().prefetched;
+    let rows_left = (used - a.offset) / left.cols;
+    match prefetched.plan(product, a, rows_left) {
+        Plan::Alone => return false,
+        Plan::Ready(products, first) => to.copy_from_slice(&products.data()[first..][..to.len()]),
+        Plan::Compute => {
+            let rows = rows_left.min(ROWS.max(2 * left.rows)) / left.rows * left.rows;
+            let many = Matrix::row_major(&a.buffer.data()[a.offset..], rows, left.cols);
+            let products = Buffer::filled(rows * right.cols, |to| multiply(many, to));
+            to.copy_from_slice(&products.data()[..to.len()]);
+            prefetched.keep(product, Block { first: a.offset, rows, products });
+        }
+    }
+    true
+}
+
+impl<T: Gemm> Prefetched<T> {
+    /// The contents have changed.
+    pub(super) fn clear(&mut self) {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn followed(&self) -> MutexGuard<'_, Vec<Followed<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn plan(&self, product: Key, a: &Operand<'_, T>, rows_left: usize) -> Plan<T> {
+        let mut followed = self.followed();
+        if let Some(same) = followed.iter_mut().find(|followed| followed.product == product) {
+            return same.plan(a, rows_left);
+        }
+        if followed.len() == FOLLOWED {
+            followed.remove(0);
+        }
+        followed.push(Followed { product, next: end_of(a), block: None });
+        Plan::Alone
+    }
+
+    fn keep(&self, product: Key, block: Block<T>) {
+        if let Some(followed) = self.followed().iter_mut().find(|followed| followed.product == product) {
+            followed.block = Some(block);
+        }
+    }
+
+    /// How many blocks of products wait.
+    #[cfg(test)]
+    pub(crate) fn blocks(&self) -> usize {
+        self.followed().iter().filter(|followed| followed.block.is_some()).count()
+    }
+}
+
+impl<T: Gemm> Default for Prefetched<T> {
+    fn default() -> Self {
+        Prefetched(Mutex::default())
+    }
+}
+
+fn end_of<T: Gemm>(a: &Operand<'_, T>) -> usize {
+    a.offset + a.matrix.rows * a.matrix.cols
+}
+
+impl<T: Gemm> Followed<T> {
+    fn plan(&mut self, a: &Operand<'_, T>, rows_left: usize) -> Plan<T> {
+        let Matrix { rows, cols, .. } = a.matrix;
+        let follows = a.offset == self.next;
+        self.next = end_of(a);
+        if let Some(block) = &self.block
+            && let Some(behind) = a.offset.checked_sub(block.first)
+            && behind % cols == 0
+            && behind / cols + rows <= block.rows
+        {
+            let (row, products) = (behind / cols, block.products.clone());
+            let width = products.used() / block.rows;
+            if row + rows == block.rows {
+                self.block = None;
+            }
+            return Plan::Ready(products, row * width);
+        }
+        self.block = None;
+        if follows && rows_left >= 2 * rows { Plan::Compute } else { Plan::Alone }
+    }
+}

@@ -1,0 +1,125 @@
+//! The entry for a product. How it is computed is decided here and below: in parts of the depth, in blocks, packed or as the
+//! matrix lies, at once with the products that are expected next.
+
+use super::elementwise;
+use super::gemm::Gemm;
+use super::kept::Kept;
+use super::packs::Packable;
+use super::prefetch;
+use crate::matrix::{Matrix, Operand};
+use crate::storage::{Buffer, Pooled};
+
+/// The depth of the blocks in which the kernels add up a product.
+pub(crate) const DEPTH_BLOCK: usize = 256;
+
+/// The most depth whose blocks are added one after another.
+pub(super) const DEPTH: usize = 16 * DEPTH_BLOCK;
+
+/// The `f32` kernel shares what is taller or wider than one such block among the threads of rayon.
+const BLOCK_ROWS: usize = 64;
+const BLOCK_COLS: usize = 128;
+
+/// `to = a·b + beta·to + bias`.
+pub(super) fn product<T: Gemm + Pooled<Derived = Kept<T>>>(
+    a: Operand<'_, T>,
+    b: Operand<'_, T>,
+    beta: T,
+    bias: Option<Operand<'_, T>>,
+    to: &mut [T],
+) {
+    let (left, right) = (a.matrix, b.matrix);
+    if left.rows == 0 || right.cols == 0 {
+        return;
+    }
+    let packs = wants_packing(left, right).then(|| &b.buffer.derived().packs);
+    let right = Packable { matrix: right, offset: b.offset, packs };
+    let gather = |row: Matrix<'_, T>| Buffer::filled(row.cols, |to| row.copy_to(to));
+    let row = bias.map(|bias| bias.matrix);
+    let gathered = row.filter(|row| row.as_slice().is_none()).map(gather);
+    let row = gathered.as_ref().map(|row| &row.data()[..right.matrix.cols]).or(row.and_then(Matrix::as_slice));
+    let multiply = |a: Matrix<'_, T>, to: &mut [T]| in_depth(a, right, beta, row, to, multiply);
+    if beta != T::ZERO || !prefetch::product(&a, &b, bias.as_ref(), to, multiply) {
+        multiply(left, to);
+    }
+}
+
+/// Whether `b` is worth packing: not if it is tiny. A single row is multiplied by a narrow matrix as it lies.
+fn wants_packing<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
+    T::PACKS && b.rows * b.cols >= 256 && (a.rows > 1 || b.cols > BLOCK_COLS)
+}
+
+/// Whether an element of the product is summed in the order in which it would be if there were more rows.
+pub(super) fn sums_as_several_rows<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
+    a.rows > 1 || b.col_stride == 1 || wants_packing(a, b)
+}
+
+/// A product of so little depth that its blocks are added one after another: `to = a·b + beta·to + bias`.
+pub(super) type Shallow<T> = fn(Matrix<'_, T>, Packable<'_, T>, T, Option<&[T]>, &mut [T]);
+
+/// `to = a·b + beta·to + bias`. More depth than the kernel should add block after block is summed in halves, so that the error
+/// grows with its logarithm.
+#[inline]
+pub(super) fn in_depth<T: Gemm>(
+    a: Matrix<'_, T>,
+    b: Packable<'_, T>,
+    beta: T,
+    bias: Option<&[T]>,
+    to: &mut [T],
+    shallow: Shallow<T>,
+) {
+    if a.cols <= DEPTH { shallow(a, b, beta, bias, to) } else { in_halves(a, b, beta, bias, to, shallow) }
+}
+
+#[inline(never)]
+fn in_halves<T: Gemm>(
+    a: Matrix<'_, T>,
+    b: Packable<'_, T>,
+    beta: T,
+    bias: Option<&[T]>,
+    to: &mut [T],
+    shallow: Shallow<T>,
+) {
+    let half = (a.cols / 2).next_multiple_of(DEPTH_BLOCK);
+    in_depth(a.col_block(0, half), b.row_block(0, half), beta, bias, to, shallow);
+    let (a, b) = (a.col_block(half, a.cols - half), b.row_block(half, a.cols - half));
+    Buffer::filled(to.len(), |second| {
+        in_depth(a, b, T::ZERO, None, second, shallow);
+        elementwise::add(to, second);
+    });
+}
+
+/// `to = a·b + beta·to + bias`, of shallow matrices.
+///
+/// Block by block where the kernel would wait for threads: the same bits, since an element is one sum in any case.
+pub(super) fn multiply<T: Gemm>(a: Matrix<'_, T>, b: Packable<'_, T>, beta: T, bias: Option<&[T]>, to: &mut [T]) {
+    if !would_wait_for_threads(a, b.matrix) {
+        return T::gemm(a, b.right(), beta, bias, to);
+    }
+    let cols = b.matrix.cols;
+    for col in (0..cols).step_by(BLOCK_COLS) {
+        let width = BLOCK_COLS.min(cols - col);
+        let right = b.col_block(col, width);
+        let bias = bias.map(|bias| &bias[col..col + width]);
+        for row in (0..a.rows).step_by(BLOCK_ROWS) {
+            let rows = BLOCK_ROWS.min(a.rows - row);
+            let part = |line: usize| (row + line) * cols + col..(row + line) * cols + col + width;
+            Buffer::filled(rows * width, |block| {
+                if beta != T::ZERO {
+                    block.chunks_exact_mut(width).enumerate().for_each(|(k, line)| line.copy_from_slice(&to[part(k)]));
+                }
+                T::gemm(a.row_block(row, rows), right.right(), beta, bias, block);
+                block.chunks_exact(width).enumerate().for_each(|(k, line)| to[part(k)].copy_from_slice(line));
+            });
+        }
+    }
+}
+
+/// Whether the kernel would share a product among threads that takes less time than to wake them. On a pool of one thread,
+/// where shards are computed, it never does.
+fn would_wait_for_threads<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
+    const WORTH_SHARING: usize = 1 << 23;
+    T::SHARES
+        && (a.rows > BLOCK_ROWS || b.cols > BLOCK_COLS)
+        && a.rows * a.cols * b.cols < WORTH_SHARING
+        && rayon::current_num_threads() > 1
+}
