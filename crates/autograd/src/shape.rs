@@ -1,26 +1,185 @@
 //! Shapes and strides, broadcasting, and the wording of every message about them.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::{Deref, DerefMut};
 
 use smallvec::SmallVec;
 
-/// The lengths of a tensor's axes, or its strides; up to four axes without an allocation.
-pub type Shape = SmallVec<[usize; 4]>;
+/// The lengths of a tensor's axes, or its strides: a list that reads as a slice. Up to four axes take no allocation.
+///
+/// ```
+/// use rewind_autograd::Tensor;
+/// use rewind_autograd::shape::Shape;
+/// let strides = Tensor::<f32>::zeros(&[2, 3]).strides();
+/// assert_eq!(strides, [3, 1]);
+/// assert_eq!(strides.iter().max(), Some(&3));
+/// assert_eq!(Shape::from([2, 3]), [3, 2].into_iter().rev().collect::<Shape>());
+/// ```
+#[derive(Default)]
+pub struct Shape(SmallVec<[usize; 4]>);
 
-/// A shape from a slice. Copying the few lengths one by one beats a call to the memory routine of the platform.
-#[inline]
-pub(crate) fn copied(shape: &[usize]) -> Shape {
-    if shape.len() > 4 {
-        return Shape::from_slice(shape);
+impl Shape {
+    /// No axes: the shape of a scalar.
+    pub fn new() -> Self {
+        Shape::default()
     }
-    let mut lengths = [0; 4];
-    for (to, &length) in lengths.iter_mut().zip(shape) {
-        *to = length;
+
+    /// The lengths in `lengths`.
+    #[inline]
+    pub fn from_slice(lengths: &[usize]) -> Self {
+        // Copying the few lengths one by one beats a call to the memory routine of the platform.
+        if lengths.len() > 4 {
+            return Shape(SmallVec::from_slice(lengths));
+        }
+        let mut few = [0; 4];
+        for (to, &length) in few.iter_mut().zip(lengths) {
+            *to = length;
+        }
+        Shape(SmallVec::from_buf_and_len(few, lengths.len()))
     }
-    Shape::from_buf_and_len(lengths, shape.len())
+
+    /// `rank` axes of the same `length`.
+    pub(crate) fn from_elem(length: usize, rank: usize) -> Self {
+        Shape(SmallVec::from_elem(length, rank))
+    }
+
+    /// The lengths as a slice.
+    #[inline]
+    pub fn as_slice(&self) -> &[usize] {
+        &self.0
+    }
+
+    pub(crate) fn push(&mut self, length: usize) {
+        self.0.push(length);
+    }
+
+    pub(crate) fn extend_from_slice(&mut self, lengths: &[usize]) {
+        self.0.extend_from_slice(lengths);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<usize> {
+        self.0.pop()
+    }
+
+    pub(crate) fn insert(&mut self, axis: usize, length: usize) {
+        self.0.insert(axis, length);
+    }
+
+    pub(crate) fn remove(&mut self, axis: usize) -> usize {
+        self.0.remove(axis)
+    }
 }
 
-/// Whether two shapes are equal; inline, as [`copied`]. Nearly all are of matrices.
+impl Clone for Shape {
+    #[inline]
+    fn clone(&self) -> Self {
+        Shape::from_slice(self)
+    }
+}
+
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_slice().fmt(f)
+    }
+}
+
+impl Deref for Shape {
+    type Target = [usize];
+    #[inline]
+    fn deref(&self) -> &[usize] {
+        &self.0
+    }
+}
+
+impl DerefMut for Shape {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [usize] {
+        &mut self.0
+    }
+}
+
+impl AsRef<[usize]> for Shape {
+    fn as_ref(&self) -> &[usize] {
+        self
+    }
+}
+
+impl Borrow<[usize]> for Shape {
+    fn borrow(&self) -> &[usize] {
+        self
+    }
+}
+
+impl From<&[usize]> for Shape {
+    #[inline]
+    fn from(lengths: &[usize]) -> Self {
+        Shape::from_slice(lengths)
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for Shape {
+    #[inline]
+    fn from(lengths: [usize; N]) -> Self {
+        Shape::from_slice(&lengths)
+    }
+}
+
+impl FromIterator<usize> for Shape {
+    fn from_iter<I: IntoIterator<Item = usize>>(lengths: I) -> Self {
+        Shape(lengths.into_iter().collect())
+    }
+}
+
+impl Extend<usize> for Shape {
+    fn extend<I: IntoIterator<Item = usize>>(&mut self, lengths: I) {
+        self.0.extend(lengths);
+    }
+}
+
+impl<'a> IntoIterator for &'a Shape {
+    type Item = &'a usize;
+    type IntoIter = std::slice::Iter<'a, usize>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl Eq for Shape {}
+
+impl PartialEq for Shape {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        same(self, other)
+    }
+}
+
+impl Hash for Shape {
+    /// As the slice, for look-ups by one.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_slice().hash(state);
+    }
+}
+
+macro_rules! compared_with {
+    ($([$($generics:tt)*] $list:ty),*) => {$(
+        impl<$($generics)*> PartialEq<$list> for Shape {
+            fn eq(&self, other: &$list) -> bool {
+                same(self, &other[..])
+            }
+        }
+        impl<$($generics)*> PartialEq<Shape> for $list {
+            fn eq(&self, other: &Shape) -> bool {
+                same(&self[..], other)
+            }
+        }
+    )*};
+}
+
+compared_with!([] [usize], [] &[usize], [const N: usize] [usize; N], [const N: usize] &[usize; N], [] Vec<usize>);
+
+/// Whether two shapes are equal; nearly all are of matrices.
 #[inline]
 pub(crate) fn same(a: &[usize], b: &[usize]) -> bool {
     match (a, b) {
@@ -29,7 +188,7 @@ pub(crate) fn same(a: &[usize], b: &[usize]) -> bool {
     }
 }
 
-/// The most numbers that a tensor may have: so many that those of `f64` take `isize::MAX` bytes, which is all that memory can hold.
+/// The most elements that a tensor may have: so many that those of `f64` take `isize::MAX` bytes, which is all that memory can hold.
 pub const MOST_ELEMENTS: usize = isize::MAX as usize / 8;
 
 /// The number of elements: the product of the lengths (1 for a scalar, shape `[]`).
@@ -250,6 +409,22 @@ mod tests {
             assert_eq!(broadcasts(a, b), both.is_some(), "{a:?} and {b:?}");
             assert_eq!(stretches_to(a, b), both.is_some_and(|both| both == *b), "{a:?} to {b:?}");
         }
+    }
+
+    #[test]
+    fn a_shape_compares_and_hashes_as_the_slice_that_it_holds() {
+        for lengths in [&[][..], &[3], &[2, 3], &[1, 2, 3, 4], &[1, 2, 3, 4, 5, 6]] {
+            let shape = Shape::from(lengths);
+            assert!(shape == lengths && lengths == shape && shape == *lengths && shape == lengths.to_vec());
+            assert_eq!(shape, shape.clone());
+            assert_eq!(shape, lengths.iter().copied().collect::<Shape>());
+            assert_ne!(shape, lengths.iter().copied().chain([1]).collect::<Shape>());
+            assert_eq!(format!("{shape:?} {shape:#?}"), format!("{lengths:?} {lengths:#?}"));
+            assert!(std::collections::HashSet::from([shape]).contains(lengths));
+        }
+        let mut shape = Shape::from([2, 3]);
+        shape[0] = 7;
+        assert!(shape == [7, 3] && [7, 3] == shape && shape != [7]);
     }
 
     #[test]

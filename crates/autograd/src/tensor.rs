@@ -12,14 +12,14 @@ use std::fmt;
 
 use crate::Scalar;
 use crate::kernels::elementwise::{self, View};
-use crate::shape::{Shape, count_or_panic};
+use crate::shape::{self, Shape, count_or_panic};
 use crate::storage::Buffer;
 
 use layout::Layout;
 
 pub(crate) use products::{ROWS_AT_ONCE, sum_of_products};
 
-/// A dense array of any rank. Cloning, slicing, transposing and broadcasting copy no numbers.
+/// A dense array of any rank. Cloning, slicing, transposing and broadcasting copy no elements.
 ///
 /// ```
 /// use rewind_autograd::Tensor;
@@ -33,7 +33,7 @@ pub struct Tensor<T: Scalar> {
     layout: Layout,
 }
 
-/// From so many numbers on the system is asked whether it has the memory: a failed allocation ends the program without a word
+/// From so many elements on the system is asked whether it has the memory: a failed allocation ends the program without a word
 /// about the shape.
 const WORTH_ASKING: usize = 1 << 30;
 
@@ -47,10 +47,16 @@ fn ask_for_memory<T>(shape: &[usize], len: usize) {
 
 /// Making tensors.
 impl<T: Scalar> Tensor<T> {
-    /// The numbers of `data` in row-major order.
+    /// The elements of `data` in row-major order.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0], &[2, 2]);
+    /// assert_eq!(x.at(&[1, 0]), 3.0);
+    /// ```
     ///
     /// # Panics
-    /// If `data` does not hold exactly as many numbers as `shape` asks for, or that is more than
+    /// If `data` does not hold exactly as many elements as `shape` asks for, or that is more than
     /// [`MOST_ELEMENTS`](crate::shape::MOST_ELEMENTS).
     #[track_caller]
     pub fn from_vec(data: Vec<T>, shape: &[usize]) -> Self {
@@ -62,6 +68,11 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// A tensor whose element at index `i` of the row-major order is `f(i)`.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// assert_eq!(Tensor::from_fn(&[2, 2], |i| i as f32).to_vec(), [0.0, 1.0, 2.0, 3.0]);
+    /// ```
     ///
     /// # Panics
     /// As [`full`](Tensor::full).
@@ -77,8 +88,13 @@ impl<T: Scalar> Tensor<T> {
 
     /// A tensor filled with `value`.
     ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// assert_eq!(Tensor::full(&[2], 0.5).to_vec(), [0.5, 0.5]);
+    /// ```
+    ///
     /// # Panics
-    /// If the shape holds more numbers than [`MOST_ELEMENTS`](crate::shape::MOST_ELEMENTS), or than there is memory for.
+    /// If the shape holds more elements than [`MOST_ELEMENTS`](crate::shape::MOST_ELEMENTS), or than there is memory for.
     #[track_caller]
     pub fn full(shape: &[usize], value: T) -> Self {
         count_or_panic("full", shape);
@@ -86,6 +102,11 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// A tensor filled with 0.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// assert_eq!(Tensor::<f32>::zeros(&[2]).to_vec(), [0.0, 0.0]);
+    /// ```
     ///
     /// # Panics
     /// As [`full`](Tensor::full).
@@ -95,12 +116,17 @@ impl<T: Scalar> Tensor<T> {
         Self::build(shape, |to| to.fill(T::ZERO))
     }
 
-    /// A tensor of shape `[]` that holds one number.
+    /// A tensor of shape `[]` with one element.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// assert_eq!(Tensor::scalar(2.0).shape(), []);
+    /// ```
     pub fn scalar(value: T) -> Self {
         Self::build(&[], |to| to.fill(value))
     }
 
-    /// A tensor that `fill` writes. The slice holds old numbers before: `fill` must write every one.
+    /// A tensor that `fill` writes. The slice holds old values before: `fill` must write every element.
     #[inline]
     #[track_caller]
     pub(crate) fn build(shape: &[usize], fill: impl FnOnce(&mut [T])) -> Self {
@@ -130,13 +156,13 @@ impl<T: Scalar> Tensor<T> {
         Self::contiguous(Buffer::none(), Layout::of_len(&[], 0))
     }
 
-    /// Lets go of the numbers and keeps the shape.
+    /// Releases the elements and keeps the shape.
     #[inline]
     pub(crate) fn release(&mut self) {
         self.buffer = Buffer::none();
     }
 
-    /// Whether the numbers were let go of.
+    /// Whether the elements were released.
     #[inline]
     pub(crate) fn is_released(&self) -> bool {
         self.buffer.is_none()
@@ -159,10 +185,17 @@ impl<T: Scalar> Tensor<T> {
     /// Whether all axes have the same lengths as those of `other`.
     #[inline]
     pub(crate) fn same_shape(&self, other: &Self) -> bool {
-        self.layout.same_shape(&other.layout)
+        shape::same(self.shape(), other.shape())
     }
 
-    /// How far apart neighbours along every axis lie in memory, in numbers; 0 along a broadcast axis.
+    /// How far apart neighbours along every axis lie in memory, in elements; 0 along a broadcast axis.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::<f32>::zeros(&[2, 3]);
+    /// assert_eq!(x.strides(), [3, 1]);
+    /// assert_eq!(x.transpose().strides(), [1, 3]);
+    /// ```
     pub fn strides(&self) -> Shape {
         self.layout.strides()
     }
@@ -189,19 +222,27 @@ impl<T: Scalar> Tensor<T> {
         self.layout.is_contiguous()
     }
 
-    /// Whether another tensor holds the same numbers, so that writing to these begins with a copy.
+    /// Whether another tensor shares the buffer, so that writing begins with a copy.
     #[inline]
     pub(crate) fn is_shared(&self) -> bool {
         !self.buffer.is_unique()
     }
 
-    /// The numbers as one slice, if they are contiguous.
+    /// The elements as one slice, if they are contiguous.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0], &[2, 2]);
+    /// assert_eq!(x.as_slice(), Some(&[1.0, 2.0, 3.0, 4.0][..]));
+    /// assert_eq!(x.transpose().as_slice(), None);
+    /// assert_eq!(x.transpose().to_vec(), [1.0, 3.0, 2.0, 4.0]);
+    /// ```
     #[inline]
     pub fn as_slice(&self) -> Option<&[T]> {
         self.is_contiguous().then(|| &self.buffer.data()[self.offset..][..self.len()])
     }
 
-    /// A copy of the numbers in row-major order.
+    /// A copy of the elements in row-major order.
     pub fn to_vec(&self) -> Vec<T> {
         match self.as_slice() {
             Some(slice) => slice.to_vec(),
@@ -213,7 +254,7 @@ impl<T: Scalar> Tensor<T> {
         }
     }
 
-    /// Copies the numbers in row-major order to `to`, which has exactly their length.
+    /// Copies the elements in row-major order to `to`, which has exactly their length.
     pub(crate) fn copy_to(&self, to: &mut [T]) {
         match self.as_slice() {
             Some(slice) => to.copy_from_slice(slice),
@@ -221,7 +262,7 @@ impl<T: Scalar> Tensor<T> {
         }
     }
 
-    /// The number at `index`, one position per axis.
+    /// The element at `index`, one position per axis.
     ///
     /// # Panics
     /// If `index` has the wrong length or lies outside.
@@ -230,11 +271,16 @@ impl<T: Scalar> Tensor<T> {
         if index.len() != self.rank() || index.iter().zip(self.shape()).any(|(i, n)| i >= n) {
             panic!("at: index {index:?} does not lie in shape {:?}", self.shape());
         }
-        let place: usize = index.iter().zip(self.strides()).map(|(i, s)| i * s).sum();
+        let place: usize = index.iter().zip(self.strides().iter()).map(|(i, s)| i * s).sum();
         self.buffer.data()[self.offset + place]
     }
 
-    /// The only number of a tensor with one element.
+    /// The value of a tensor with one element.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// assert_eq!(Tensor::full(&[1, 1], 2.0).item(), 2.0);
+    /// ```
     ///
     /// # Panics
     /// If there is not exactly one.
@@ -261,14 +307,14 @@ impl<T: Scalar> Clone for Tensor<T> {
 }
 
 impl<T: Scalar> PartialEq for Tensor<T> {
-    /// The same shape and equal numbers.
+    /// The same shape and equal elements.
     fn eq(&self, other: &Self) -> bool {
         self.shape() == other.shape() && self.to_vec() == other.to_vec()
     }
 }
 
 impl<T: Scalar> fmt::Debug for Tensor<T> {
-    /// Shape and numbers, at most the first 32 of them.
+    /// Shape and elements, at most the first 32 of them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 32;
         let numbers = self.to_vec();

@@ -1,7 +1,7 @@
 //! Products of matrices, and the affine map that every gate is made of.
 
 use crate::shape::{
-    MOST_ELEMENTS, Shape, broadcast, broadcasts, checked_element_count, copied, count_or_panic, mismatch, same,
+    MOST_ELEMENTS, Shape, broadcast, broadcasts, checked_element_count, count_or_panic, mismatch, same,
 };
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
@@ -128,8 +128,11 @@ fn check_result<'t, T: Scalar>(op: &str, a: Var<'t, T>, b: Var<'t, T>, width: im
     }
     let shape = a.with_shapes(b, |a, b| {
         let leads = (&a[..a.len() - 2], &b[..b.len() - 2]);
-        let mut shape =
-            if leads.1.is_empty() { copied(leads.0) } else { broadcast(leads.0, leads.1).unwrap_or_default() };
+        let mut shape = if leads.1.is_empty() {
+            Shape::from_slice(leads.0)
+        } else {
+            broadcast(leads.0, leads.1).unwrap_or_default()
+        };
         shape.extend([a[a.len() - 2], width(b)]);
         shape
     });

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Tape;
-use crate::shape::{Shape, copied, element_count, same};
+use crate::shape::{Shape, element_count, same};
 use crate::{Scalar, Tensor};
 
 /// A value on a tape: a tape reference and a position. `Copy`, so formulas read as formulas.
@@ -92,7 +92,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// The length of every axis.
     #[inline]
     pub fn shape(self) -> Shape {
-        self.with_shape(copied)
+        self.with_shape(Shape::from_slice)
     }
 
     /// Whether the axes have these lengths.

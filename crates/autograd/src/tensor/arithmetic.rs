@@ -3,11 +3,16 @@
 use super::Tensor;
 use crate::Scalar;
 use crate::kernels::{elementwise, reduce};
-use crate::shape::{self, broadcast_or_panic, copied, row_major};
+use crate::shape::{self, Shape, broadcast_or_panic, row_major};
 
 /// Arithmetic, as ops and optimisers need it. Differentiable arithmetic is that of [`Var`](crate::Var).
 impl<T: Scalar> Tensor<T> {
     /// `f` of every element.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// assert_eq!(Tensor::full(&[2], 3.0).map(|x| x * x).to_vec(), [9.0, 9.0]);
+    /// ```
     #[inline]
     pub fn map(&self, f: impl Fn(T) -> T) -> Self {
         match self.as_slice() {
@@ -26,6 +31,13 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// `f` of every pair of elements, with broadcasting.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]);
+    /// let row = Tensor::from_vec(vec![1.0, 2.0, 3.0], &[3]);
+    /// assert_eq!(x.zip(&row, |x, y| x - y).to_vec(), [0.0, 0.0, 0.0, 3.0, 3.0, 3.0]);
+    /// ```
     ///
     /// # Panics
     /// If the shapes do not broadcast.
@@ -47,7 +59,7 @@ impl<T: Scalar> Tensor<T> {
         }
     }
 
-    /// Whether `row` is broadcast to this tensor's shape by repeating its numbers one behind the other, as a bias is.
+    /// Whether `row` is broadcast to this tensor's shape by repeating its elements, as a bias is.
     #[inline]
     pub(super) fn repeats(&self, row: &Self) -> bool {
         let Some(leading) = self.rank().checked_sub(row.rank()) else { return false };
@@ -61,18 +73,33 @@ impl<T: Scalar> Tensor<T> {
         Self::build(&shape, |to| elementwise::zip(a.view(), b.view(), to, f))
     }
 
-    /// The numbers for writing. If another tensor shares them, or they are not contiguous, they are copied first.
+    /// The elements for writing. If another tensor shares them, or they are not contiguous, they are copied first.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::full(&[2], 1.0);
+    /// let mut y = x.clone();
+    /// y.as_mut_slice()[0] = 5.0;
+    /// assert_eq!((x.to_vec(), y.to_vec()), (vec![1.0, 1.0], vec![5.0, 1.0]));
+    /// ```
     #[inline]
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         if !self.buffer.is_unique() || !self.is_contiguous() {
             *self = self.map(|x| x);
         }
         let len = self.len();
-        let numbers = self.buffer.data_mut().expect("the numbers have one owner now");
-        &mut numbers[self.offset..][..len]
+        let elements = self.buffer.data_mut().expect("the buffer has one owner now");
+        &mut elements[self.offset..][..len]
     }
 
     /// Adds `other`, which is stretched if need be, in place.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let mut x = Tensor::full(&[2, 2], 1.0);
+    /// x.add_assign(&Tensor::from_vec(vec![10.0, 20.0], &[2]));
+    /// assert_eq!(x.to_vec(), [11.0, 21.0, 11.0, 21.0]);
+    /// ```
     ///
     /// # Panics
     /// If `other` does not stretch to this tensor's shape.
@@ -107,7 +134,7 @@ impl<T: Scalar> Tensor<T> {
 
     /// Folds `axis` by `f` from `start`; the axis is gone from the result.
     pub(crate) fn fold_axis(&self, axis: usize, start: T, f: impl Fn(T, T) -> T) -> Self {
-        let mut shape = copied(self.shape());
+        let mut shape = Shape::from_slice(self.shape());
         shape.remove(axis);
         Self::build(&shape, |to| {
             to.fill(start);
@@ -127,7 +154,7 @@ impl<T: Scalar> Tensor<T> {
 
     /// The positions `indices` of `axis`, in that order.
     pub(crate) fn gather(&self, axis: usize, indices: &[usize]) -> Self {
-        let mut shape = copied(self.shape());
+        let mut shape = Shape::from_slice(self.shape());
         shape[axis] = indices.len();
         let pieces: Vec<_> = indices.iter().map(|&i| self.slice(axis, i..i + 1)).collect();
         Self::assemble(&shape, pieces.iter().enumerate().map(|(to, piece)| (piece, axis, to)))
@@ -145,6 +172,11 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// Whether no element is infinite or NaN.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// assert!(!Tensor::from_vec(vec![1.0, f32::NAN], &[2]).all_finite());
+    /// ```
     pub fn all_finite(&self) -> bool {
         self.to_contiguous().as_slice().is_some_and(|xs| xs.iter().all(|x| x.is_finite()))
     }

@@ -1,17 +1,18 @@
 //! The lengths of a tensor's axes, and how far apart neighbours along them lie.
 
-use crate::shape::{Shape, copied, element_count, is_row_major, row_major};
+use crate::shape::{Shape, element_count, is_row_major, row_major};
 
 /// Lengths and, where the elements neither lie in row-major order without gaps nor are all one and the same, strides.
 ///
 /// Small and flat: every value is moved several times between the op that makes it and the one that frees it. With such a
 /// layout a tensor is 64 bytes, which are moved as a whole; an enum, of which the payload alone is moved, stalls the
 /// processor at what it has only just written.
+#[derive(Clone)]
 pub(super) struct Layout {
     /// Four times the number of elements, plus [`STRIDED`] or [`ONE_ELEMENT`] for what does not lie in row-major order.
     extent: usize,
     /// The lengths, and behind them the strides, if any: of four axes, or of two, without an allocation.
-    numbers: Shape,
+    sizes: Shape,
 }
 
 /// Strides are written down.
@@ -31,7 +32,7 @@ impl Layout {
     /// [`contiguous`](Layout::contiguous), if the number of elements is known.
     #[inline]
     pub(super) fn of_len(shape: &[usize], len: usize) -> Self {
-        Layout { extent: 4 * len, numbers: copied(shape) }
+        Layout { extent: 4 * len, sizes: Shape::from_slice(shape) }
     }
 
     pub(super) fn new(shape: &[usize], strides: &[usize]) -> Self {
@@ -39,14 +40,14 @@ impl Layout {
             return Self::contiguous(shape);
         }
         if strides.iter().all(|&stride| stride == 0) {
-            return Layout { extent: 4 * element_count(shape) + ONE_ELEMENT, numbers: copied(shape) };
+            return Layout { extent: 4 * element_count(shape) + ONE_ELEMENT, sizes: Shape::from_slice(shape) };
         }
-        let numbers = match (shape, strides) {
-            (&[n], &[s]) => Shape::from_buf_and_len([n, s, 0, 0], 2),
-            (&[m, n], &[r, s]) => Shape::from_buf([m, n, r, s]),
+        let sizes = match (shape, strides) {
+            (&[n], &[s]) => Shape::from([n, s]),
+            (&[m, n], &[r, s]) => Shape::from([m, n, r, s]),
             _ => shape.iter().chain(strides).copied().collect(),
         };
-        Layout { extent: 4 * element_count(shape) + STRIDED, numbers }
+        Layout { extent: 4 * element_count(shape) + STRIDED, sizes }
     }
 
     /// The number of elements.
@@ -67,36 +68,20 @@ impl Layout {
 
     #[inline]
     fn rank(&self) -> usize {
-        self.numbers.len() >> (self.extent & STRIDED)
+        self.sizes.len() >> (self.extent & STRIDED)
     }
 
     #[inline]
     pub(super) fn shape(&self) -> &[usize] {
-        &self.numbers[..self.rank()]
+        &self.sizes[..self.rank()]
     }
 
     pub(super) fn strides(&self) -> Shape {
         match self.form() {
-            0 => row_major(&self.numbers),
-            ONE_ELEMENT => Shape::from_elem(0, self.numbers.len()),
-            _ => copied(&self.numbers[self.rank()..]),
+            0 => row_major(&self.sizes),
+            ONE_ELEMENT => Shape::from_elem(0, self.sizes.len()),
+            _ => Shape::from_slice(&self.sizes[self.rank()..]),
         }
-    }
-
-    /// Whether the lengths are the same. Nearly all are those of matrices.
-    #[inline]
-    pub(super) fn same_shape(&self, other: &Self) -> bool {
-        match (self.shape(), other.shape()) {
-            ([rows, cols], [other_rows, other_cols]) => rows == other_rows && cols == other_cols,
-            (a, b) => a == b,
-        }
-    }
-}
-
-impl Clone for Layout {
-    #[inline]
-    fn clone(&self) -> Self {
-        Layout { extent: self.extent, numbers: copied(&self.numbers) }
     }
 }
 
@@ -121,7 +106,7 @@ mod tests {
             assert_eq!((strided.shape(), strided.strides()), (shape.as_slice(), gaps));
             let nowhere = Shape::from_elem(0, rank);
             let one = Layout::new(&shape, &nowhere).clone();
-            assert!(!one.is_contiguous() && one.numbers.len() == rank);
+            assert!(!one.is_contiguous() && one.sizes.len() == rank);
             assert_eq!((one.shape(), one.strides(), one.len()), (shape.as_slice(), nowhere, element_count(&shape)));
         }
     }

@@ -14,6 +14,13 @@ use crate::shape::{self, broadcast_or_panic, count_or_panic, element_count};
 impl<T: Scalar> Tensor<T> {
     /// The matrix product of two matrices, `[m, k]·[k, n] → [m, n]`.
     ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let a = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0], &[2, 2]);
+    /// let b = Tensor::from_vec(vec![1.0, -1.0], &[2, 1]);
+    /// assert_eq!(a.matmul(&b).to_vec(), [-1.0, -1.0]);
+    /// ```
+    ///
     /// # Panics
     /// If they are not matrices that fit.
     #[track_caller]
@@ -28,6 +35,12 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// The matrix product with the transpose of `other`, `[m, k]·[n, k]ᵀ → [m, n]`.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let a = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0], &[2, 2]);
+    /// assert_eq!(a.matmul_transposed(&a), a.matmul(&a.transpose()));
+    /// ```
     ///
     /// # Panics
     /// If they are not matrices that fit.

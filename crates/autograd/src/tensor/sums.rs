@@ -1,4 +1,4 @@
-//! Sums of values. None adds more than a block of numbers one after another: the error grows with the logarithm of their count.
+//! Sums of elements. None adds more than a block of them one after another: the error grows with the logarithm of their count.
 
 use std::iter;
 
@@ -6,23 +6,35 @@ use super::Tensor;
 use crate::Scalar;
 use crate::kernels::elementwise;
 use crate::kernels::reduce::{self, BLOCK};
-use crate::shape::{self, broadcast_strides, check_axis, copied, row_major, stretches_to};
+use crate::shape::{self, Shape, broadcast_strides, check_axis, row_major, stretches_to};
 
-/// Sums and norms. Blocks of numbers are added pairwise, so that an error grows with the logarithm of their count, on any axis.
+/// Sums and norms. Blocks of elements are added pairwise, so that the error grows with the logarithm of their count, on any axis.
 impl<T: Scalar> Tensor<T> {
     /// The sum of all elements, added pairwise.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// assert_eq!(Tensor::full(&[2, 3], 0.5).sum(), 3.0);
+    /// ```
     pub fn sum(&self) -> T {
         reduce::sum_slice(self.to_contiguous().as_slice().expect("contiguous by construction"))
     }
 
     /// The sum along `axis`, which is gone from the result; added pairwise.
     ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]);
+    /// assert_eq!(x.sum_axis(0).to_vec(), [5.0, 7.0, 9.0]);
+    /// assert_eq!(x.sum_axis(1).to_vec(), [6.0, 15.0]);
+    /// ```
+    ///
     /// # Panics
     /// If there is no such axis.
     #[track_caller]
     pub fn sum_axis(&self, axis: usize) -> Self {
         check_axis("sum_axis", self.shape(), axis);
-        let mut shape = copied(self.shape());
+        let mut shape = Shape::from_slice(self.shape());
         if axis + 1 == self.rank() && shape[axis] > 1 && self.strides()[axis] == 1 {
             shape.remove(axis);
             return Self::build(&shape, |to| reduce::sum_rows(self.view(), to));
@@ -35,6 +47,12 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// Sums down to `shape`, pairwise: the transpose of [`broadcast_to`](Tensor::broadcast_to).
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]);
+    /// assert_eq!(x.sum_to(&[2, 1]).to_vec(), [6.0, 15.0]);
+    /// ```
     ///
     /// # Panics
     /// If `shape` does not stretch to this tensor's shape.
@@ -51,7 +69,7 @@ impl<T: Scalar> Tensor<T> {
         sum
     }
 
-    /// Adds `wide`, summed down to this tensor's shape (the transpose of broadcasting), in place. Gives back how many numbers were
+    /// Adds `wide`, summed down to this tensor's shape (the transpose of broadcasting), in place. Returns how many elements were
     /// added one after another to each of this tensor's.
     pub(crate) fn add_summed(&mut self, wide: &Self) -> usize {
         if let Some(from) = wide.as_slice()
@@ -72,7 +90,7 @@ impl<T: Scalar> Tensor<T> {
         1
     }
 
-    /// Adds `wide`, summed down: an axis of many numbers in halves, each of which is summed by itself.
+    /// Adds `wide`, summed down: a long axis in halves, each of which is summed by itself.
     fn add_halves(&mut self, wide: &Self) {
         if wide.is_empty() {
             return;
@@ -87,7 +105,7 @@ impl<T: Scalar> Tensor<T> {
             return reduce::add_runs(self.as_mut_slice(), &strides, wide.view());
         }
         let summed = |axis: &usize| strides[*axis] == 0 && wide.shape()[*axis] > 1;
-        let axis = (0..wide.rank()).find(summed).expect("many numbers are added along some axis");
+        let axis = (0..wide.rank()).find(summed).expect("many elements are added along some axis");
         let length = wide.shape()[axis];
         self.add_halves(&wide.part(axis, 0..length / 2));
         let mut second = Self::zeros(self.shape());
@@ -95,8 +113,8 @@ impl<T: Scalar> Tensor<T> {
         self.add_assign(&second);
     }
 
-    /// The strides with which this tensor's numbers, in row-major order, are those that `wide` is summed to.
-    fn strides_in(&self, wide: &Self) -> shape::Shape {
+    /// The strides with which this tensor's elements, in row-major order, are those that `wide` is summed to.
+    fn strides_in(&self, wide: &Self) -> Shape {
         broadcast_strides(self.shape(), &row_major(self.shape()), wide.shape())
             .expect("a wide cotangent fits its input")
     }

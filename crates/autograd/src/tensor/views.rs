@@ -1,12 +1,12 @@
-//! Views: other orders, shapes and parts of the same numbers.
+//! Views: other orders, shapes and parts of the same elements.
 
 use std::ops::Range;
 
 use super::{Layout, Tensor};
 use crate::Scalar;
-use crate::shape::{self, Shape, broadcast_strides, check_range, copied, count_or_panic};
+use crate::shape::{self, Shape, broadcast_strides, check_range, count_or_panic};
 
-/// Views: the same numbers seen in another order, shape or part.
+/// Views: the same elements in another order, shape or part.
 impl<T: Scalar> Tensor<T> {
     fn with_layout(&self, offset: usize, shape: &[usize], strides: &[usize]) -> Self {
         // An empty view may start behind the end of its buffer (a slice at the end of an axis, say).
@@ -16,6 +16,12 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// The part `range` of `axis`.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]);
+    /// assert_eq!(x.slice(1, 1..3).to_vec(), [2.0, 3.0, 5.0, 6.0]);
+    /// ```
     ///
     /// # Panics
     /// If there is no such axis or the range does not lie within it.
@@ -27,13 +33,19 @@ impl<T: Scalar> Tensor<T> {
 
     /// [`slice`](Tensor::slice) of a range that has been checked.
     pub(crate) fn part(&self, axis: usize, range: Range<usize>) -> Self {
-        let mut shape = copied(self.shape());
+        let mut shape = Shape::from_slice(self.shape());
         shape[axis] = range.len();
         let strides = self.strides();
         self.with_layout(self.offset + range.start * strides[axis], &shape, &strides)
     }
 
     /// Position `at` of `axis`; the axis is gone.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]);
+    /// assert_eq!(x.index(0, 1).to_vec(), [4.0, 5.0, 6.0]);
+    /// ```
     ///
     /// # Panics
     /// If there is no such axis or position.
@@ -49,13 +61,19 @@ impl<T: Scalar> Tensor<T> {
             let layout = Layout::contiguous(&self.shape()[1..]);
             return Tensor { buffer: self.buffer.clone(), offset: self.offset + at * layout.len(), layout };
         }
-        let (mut shape, mut strides) = (copied(self.shape()), self.strides());
+        let (mut shape, mut strides) = (Shape::from_slice(self.shape()), self.strides());
         shape.remove(axis);
         let stride = strides.remove(axis);
         self.with_layout(self.offset + at * stride, &shape, &strides)
     }
 
     /// The axes in the order `axes`: axis `k` of the result is axis `axes[k]` of this tensor.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::<f32>::zeros(&[2, 3, 4]);
+    /// assert_eq!(x.permute(&[2, 0, 1]).shape(), [4, 2, 3]);
+    /// ```
     ///
     /// # Panics
     /// If `axes` does not name every axis once.
@@ -86,6 +104,12 @@ impl<T: Scalar> Tensor<T> {
 
     /// The last two axes swapped.
     ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]);
+    /// assert_eq!(x.transpose().to_vec(), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+    /// ```
+    ///
     /// # Panics
     /// If there are fewer than two axes.
     #[track_caller]
@@ -94,7 +118,7 @@ impl<T: Scalar> Tensor<T> {
         if rank < 2 {
             panic!("transpose: shape {:?} has fewer than two axes", self.shape());
         }
-        let (mut shape, mut strides) = (copied(self.shape()), self.strides());
+        let (mut shape, mut strides) = (Shape::from_slice(self.shape()), self.strides());
         shape.swap(rank - 2, rank - 1);
         strides.swap(rank - 2, rank - 1);
         self.with_layout(self.offset, &shape, &strides)
@@ -102,8 +126,14 @@ impl<T: Scalar> Tensor<T> {
 
     /// The tensor stretched to `shape` by the rules of broadcasting; nothing is copied.
     ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let row = Tensor::from_vec(vec![1.0, 2.0], &[2]);
+    /// assert_eq!(row.broadcast_to(&[2, 2]).to_vec(), [1.0, 2.0, 1.0, 2.0]);
+    /// ```
+    ///
     /// # Panics
-    /// If this tensor's shape does not stretch to `shape`, or that holds more numbers than
+    /// If this tensor's shape does not stretch to `shape`, or that holds more elements than
     /// [`MOST_ELEMENTS`](crate::shape::MOST_ELEMENTS).
     #[track_caller]
     pub fn broadcast_to(&self, shape: &[usize]) -> Self {
@@ -114,7 +144,13 @@ impl<T: Scalar> Tensor<T> {
         }
     }
 
-    /// The same numbers in row-major order under another shape; copied only if they are not contiguous.
+    /// The same elements in row-major order under another shape; copied only if they are not contiguous.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]);
+    /// assert_eq!(x.reshape(&[3, 2]).index(0, 1).to_vec(), [3.0, 4.0]);
+    /// ```
     ///
     /// # Panics
     /// If the number of elements differs.
@@ -128,6 +164,11 @@ impl<T: Scalar> Tensor<T> {
 
     /// This tensor with a new axis of length 1 at `axis`; nothing is copied.
     ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// assert_eq!(Tensor::<f32>::zeros(&[2, 3]).unsqueeze(1).shape(), [2, 1, 3]);
+    /// ```
+    ///
     /// # Panics
     /// If `axis` is larger than the rank.
     #[track_caller]
@@ -135,13 +176,19 @@ impl<T: Scalar> Tensor<T> {
         if axis > self.rank() {
             panic!("unsqueeze: axis {axis} lies beyond shape {:?}", self.shape());
         }
-        let (mut shape, mut strides) = (copied(self.shape()), self.strides());
+        let (mut shape, mut strides) = (Shape::from_slice(self.shape()), self.strides());
         shape.insert(axis, 1);
         strides.insert(axis, 0);
         self.with_layout(self.offset, &shape, &strides)
     }
 
-    /// The same tensor with its numbers in row-major order without gaps; copied only if they are not.
+    /// The same tensor with its elements in row-major order without gaps; copied only if they are not.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]);
+    /// assert!(x.transpose().to_contiguous().is_contiguous());
+    /// ```
     pub fn to_contiguous(&self) -> Self {
         if self.is_contiguous() { self.clone() } else { self.map(|x| x) }
     }
