@@ -65,6 +65,14 @@ impl<'a, T: Copy> Matrix<'a, T> {
     }
 }
 
+/// What holds a matrix, and can show it.
+pub trait HoldsMatrix<T> {
+    /// The number of rows.
+    fn rows(&self) -> usize;
+    /// The matrix.
+    fn matrix(&self) -> Matrix<'_, T>;
+}
+
 /// A matrix, and the buffer that it lies in from `offset` on: what is derived from a matrix is kept with its buffer.
 #[derive(Clone, Copy)]
 pub struct Operand<'a, T: Pooled> {

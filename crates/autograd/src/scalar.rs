@@ -4,7 +4,7 @@ use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
-use crate::matrix::{Matrix, Operand};
+use crate::matrix::{HoldsMatrix, Matrix, Operand};
 use crate::storage::Pooled;
 
 mod sealed {
@@ -126,20 +126,14 @@ pub trait Kernels: Pooled {
     );
     /// `to = a·b`, where no other product with `b` is expected.
     fn single_product(a: Matrix<'_, Self>, b: Matrix<'_, Self>, to: &mut [Self]);
-    /// `to = Σ xᵀ·g + beta·to` over the pairs (x, g).
-    fn sum_of_products(pairs: &Pairs<'_, Self>, beta: Self, to: &mut [Self]);
+    /// `to = Σ xᵀ·g + beta·to` over the pairs (x, g), of which there is one at least.
+    fn sum_of_products<M: HoldsMatrix<Self>>(pairs: &[(M, M)], beta: Self, to: &mut [Self]);
     /// `to[i] = exp(from[i])`.
     fn exp_slice(from: &[Self], to: &mut [Self]);
     /// `to[i] = tanh(from[i])`.
     fn tanh_slice(from: &[Self], to: &mut [Self]);
     /// `to[i] = 1 / (1 + exp(-from[i]))`.
     fn sigmoid_slice(from: &[Self], to: &mut [Self]);
-}
-
-/// Pairs of matrices with the same number of rows: how many there are, and pair number `i`.
-pub struct Pairs<'a, T> {
-    pub(crate) count: usize,
-    pub(crate) pair: &'a dyn Fn(usize) -> [Matrix<'a, T>; 2],
 }
 
 macro_rules! scalar {

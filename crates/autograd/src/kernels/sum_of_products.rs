@@ -1,15 +1,12 @@
 //! Σ xᵀ·g, the gradient of a weight that is used at many time steps: the rows of several pairs are laid together and multiplied
 //! at once.
 
-use std::ops::Range;
-
 use super::elementwise;
 use super::gemm::Gemm;
 use super::packs::Packable;
 use super::product::{DEPTH, DEPTH_BLOCK, in_depth, multiply};
 use super::transpose::transpose;
-use crate::matrix::Matrix;
-use crate::scalar::Pairs;
+use crate::matrix::{HoldsMatrix, Matrix};
 use crate::storage::Buffer;
 
 /// Rows of several pairs that are multiplied at once. Fewer than the depth that the kernel adds up in one go would write the sum
@@ -19,46 +16,47 @@ pub(crate) const ROWS_AT_ONCE: usize = DEPTH_BLOCK;
 /// So many rows are not worth laying together with others: to copy them takes longer than to write the sum more often.
 const ROWS_ENOUGH: usize = 64;
 
-/// `to = Σ xᵀ·g + beta·to`.
-pub(super) fn sum_of_products<T: Gemm>(pairs: &Pairs<'_, T>, beta: T, to: &mut [T]) {
-    let [x, g] = (pairs.pair)(0);
-    if x.cols > 0 && g.cols > 0 {
-        sum(pairs, 0..pairs.count, beta, to);
+/// `to = Σ xᵀ·g + beta·to`. Pairs of many rows are summed in halves, as by [`in_depth`].
+pub(super) fn sum_of_products<T: Gemm, M: HoldsMatrix<T>>(pairs: &[(M, M)], beta: T, to: &mut [T]) {
+    if to.is_empty() {
+        return;
     }
-}
-
-/// Of the pairs in `range`: if they have many rows, each half by itself, as in [`in_depth`].
-fn sum<T: Gemm>(pairs: &Pairs<'_, T>, range: Range<usize>, beta: T, to: &mut [T]) {
-    let rows = |i: usize| (pairs.pair)(i)[0].rows;
-    if range.len() > 1 && range.clone().map(rows).sum::<usize>() > DEPTH {
-        let half = range.start + range.len() / 2;
-        sum(pairs, range.start..half, beta, to);
-        Buffer::filled(to.len(), |second| {
-            sum(pairs, half..range.end, T::ZERO, second);
-            elementwise::add(to, second);
+    if pairs.len() > 1 && pairs.iter().map(|(x, _)| x.rows()).sum::<usize>() > DEPTH {
+        let (first, second) = pairs.split_at(pairs.len() / 2);
+        sum_of_products(first, beta, to);
+        Buffer::filled(to.len(), |sum| {
+            sum_of_products(second, T::ZERO, sum);
+            elementwise::add(to, sum);
         });
         return;
     }
-    let (mut next, mut beta) = (range.start, beta);
-    while next < range.end {
-        let (mut end, mut together) = (next + 1, rows(next));
-        if together < ROWS_ENOUGH {
-            while end < range.end && together + rows(end) <= ROWS_AT_ONCE {
-                together += rows(end);
-                end += 1;
-            }
-        }
-        let [x, g] = (pairs.pair)(next);
-        if end - next == 1 {
-            in_depth(x.transposed(), Packable::once(g), beta, None, to, multiply_transpose);
+    let (mut rest, mut beta) = (pairs, beta);
+    while let Some((x, g)) = rest.first() {
+        let mut rows = 0;
+        let fits = |(x, _): &&(M, M)| {
+            rows += x.rows();
+            rows <= ROWS_AT_ONCE
+        };
+        let group = if x.rows() < ROWS_ENOUGH { rest.iter().take_while(fits).count() } else { 1 };
+        if group == 1 {
+            in_depth(x.matrix().transposed(), Packable::once(g.matrix()), beta, None, to, multiply_transpose);
         } else {
-            let part = |k: usize| (next..end).map(move |i| (pairs.pair)(i)[k]);
-            stacked_as_columns(part(0), together, x.cols, |columns| {
-                stacked(part(1), together, g.cols, |g| multiply(columns, Packable::once(g), beta, None, to));
-            });
+            multiply_together(&rest[..group], beta, to);
         }
-        (next, beta) = (end, T::ONE);
+        (rest, beta) = (&rest[group..], T::ONE);
     }
+}
+
+/// `to = Σ xᵀ·g + beta·to` as one product.
+fn multiply_together<T: Gemm, M: HoldsMatrix<T>>(pairs: &[(M, M)], beta: T, to: &mut [T]) {
+    let rows = pairs.iter().map(|(x, _)| x.rows()).sum();
+    let (x, g) = &pairs[0];
+    let (x_cols, g_cols) = (x.matrix().cols, g.matrix().cols);
+    stacked_as_columns(pairs.iter().map(|(x, _)| x.matrix()), rows, x_cols, |columns| {
+        stacked(pairs.iter().map(|(_, g)| g.matrix()), rows, g_cols, |g| {
+            multiply(columns, Packable::once(g), beta, None, to);
+        });
+    });
 }
 
 /// `to = xᵀ·g + beta·to` of a transposed view, which is copied: the kernel would transpose it itself, element by element.

@@ -6,8 +6,7 @@ use super::Tensor;
 use crate::Scalar;
 pub(crate) use crate::kernels::ROWS_AT_ONCE;
 use crate::kernels::runs::for_each_run;
-use crate::matrix::{Matrix, Operand};
-use crate::scalar::Pairs;
+use crate::matrix::{HoldsMatrix, Matrix, Operand};
 use crate::shape::{self, broadcast_or_panic, count_or_panic, element_count};
 
 /// Products of matrices.
@@ -107,7 +106,7 @@ impl<T: Scalar> Tensor<T> {
     }
 
     fn operand(&self) -> Operand<'_, T> {
-        Operand { matrix: self.matrix_at(0), buffer: &self.buffer, offset: self.offset }
+        Operand { matrix: self.matrix(), buffer: &self.buffer, offset: self.offset }
     }
 
     /// A vector as a matrix of one row.
@@ -128,13 +127,18 @@ impl<T: Scalar> Tensor<T> {
     }
 }
 
+impl<T: Scalar> HoldsMatrix<T> for Tensor<T> {
+    fn rows(&self) -> usize {
+        self.shape()[0]
+    }
+    fn matrix(&self) -> Matrix<'_, T> {
+        self.matrix_at(0)
+    }
+}
+
 /// `to = Σ xᵀ·g + beta·to` over pairs of matrices (x, g), of which there is one at least.
 pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(Tensor<T>, Tensor<T>)], beta: T, to: &mut [T]) {
-    let pair = |i: usize| {
-        let (x, g) = &pairs[i];
-        [x.matrix_at(0), g.matrix_at(0)]
-    };
-    T::sum_of_products(&Pairs { count: pairs.len(), pair: &pair }, beta, to);
+    T::sum_of_products(pairs, beta, to);
 }
 
 #[cfg(test)]
