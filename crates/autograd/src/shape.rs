@@ -415,7 +415,10 @@ mod tests {
     fn a_shape_compares_and_hashes_as_the_slice_that_it_holds() {
         for lengths in [&[][..], &[3], &[2, 3], &[1, 2, 3, 4], &[1, 2, 3, 4, 5, 6]] {
             let shape = Shape::from(lengths);
-            assert!(shape == lengths && lengths == shape && shape == *lengths && shape == lengths.to_vec());
+            assert_eq!(shape, lengths);
+            assert_eq!(lengths, shape);
+            assert_eq!(shape, *lengths);
+            assert_eq!(shape, lengths.to_vec());
             assert_eq!(shape, shape.clone());
             assert_eq!(shape, lengths.iter().copied().collect::<Shape>());
             assert_ne!(shape, lengths.iter().copied().chain([1]).collect::<Shape>());
@@ -424,7 +427,9 @@ mod tests {
         }
         let mut shape = Shape::from([2, 3]);
         shape[0] = 7;
-        assert!(shape == [7, 3] && [7, 3] == shape && shape != [7]);
+        assert_eq!(shape, [7, 3]);
+        assert_eq!([7, 3], shape);
+        assert_ne!(shape, [7]);
     }
 
     #[test]

@@ -10,11 +10,11 @@ type Key = [usize; 5];
 
 /// The packed forms of the matrices that lie in one buffer (a weight and its transpose, as a rule).
 ///
-/// A list that only grows, link by link, until the numbers change: the threads of all shards ask it in every time step, and a
+/// A list that only grows, link by link, until the elements change: the threads of all shards ask it in every time step, and a
 /// look at it writes nothing that the cache of another core holds.
 pub(crate) struct PackCache<T: Gemm> {
     first: Link<T>,
-    /// Those of numbers that have changed since, to be packed into again. An optimiser changes a weight in every training step,
+    /// Those of elements that have changed since, to be packed into again. An optimiser changes a weight in every training step,
     /// and fresh memory for it costs a page fault for every 4 KiB. Only who packs locks this.
     spares: Mutex<Spares<T>>,
 }
@@ -49,12 +49,12 @@ impl<T: Gemm> Default for PackCache<T> {
 }
 
 impl<T: Gemm> PackCache<T> {
-    /// The numbers are gone, and the memory of their packed forms with them.
+    /// The elements are released, and the memory of their packed forms with them.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// The numbers are about to change: no packed form holds any more, and their memory waits for those of the new numbers.
+    /// The elements are about to change: no packed form is valid any more, and their memory is kept for those of the new ones.
     ///
     /// What was waiting and has not been used since the last change is released, but for as many as there were in use:
     /// threads that happen to pack the same matrix at the same time need one each.

@@ -8,11 +8,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::gemm::Gemm;
-use super::kept::Kept;
 use super::matmul::STAYS_IN_CACHE;
-use super::product::sums_as_several_rows;
 use crate::matrix::{Matrix, Operand};
-use crate::storage::{Buffer, Pooled};
+use crate::storage::Buffer;
 
 /// The products with the matrices of one buffer.
 pub(crate) struct Prefetched<T: Gemm>(Mutex<Vec<Followed<T>>>);
@@ -50,43 +48,45 @@ enum Plan<T: Gemm> {
     Compute,
 }
 
-/// Writes the product `a·b + bias` to `to` if it was computed before, or is worth computing now with those that follow.
-/// `multiply` does so for many rows.
-pub(super) fn product<T: Gemm + Pooled<Derived = Kept<T>>>(
-    a: &Operand<'_, T>,
-    b: &Operand<'_, T>,
-    bias: Option<&Operand<'_, T>>,
-    to: &mut [T],
-    multiply: impl FnOnce(Matrix<'_, T>, &mut [T]),
-) -> bool {
-    let (left, right) = (a.matrix, b.matrix);
-    if !T::SHARES || right.rows * right.cols < STAYS_IN_CACHE {
-        return false;
-    }
-    let (used, len) = (a.buffer.used(), left.rows * left.cols);
-    if left.as_slice().is_none() || len == used || len == 0 || !sums_as_several_rows(left, right) {
-        return false;
-    }
-    let key = |bias: &Operand<'_, T>| (bias.buffer.version(), bias.offset);
-    let weight = [b.offset, right.rows, right.cols, right.row_stride, right.col_stride];
-    let product = (a.buffer.version(), weight, bias.map(key));
-    let prefetched = &b.buffer.derived().prefetched;
-    let rows_left = (used - a.offset) / left.cols;
-    match prefetched.plan(product, a, rows_left) {
-        Plan::Alone => return false,
-        Plan::Ready(products, first) => to.copy_from_slice(&products.data()[first..][..to.len()]),
-        Plan::Compute => {
-            let rows = rows_left.min(ROWS.max(2 * left.rows)) / left.rows * left.rows;
-            let many = Matrix::row_major(&a.buffer.data()[a.offset..], rows, left.cols);
-            let products = Buffer::filled(rows * right.cols, |to| multiply(many, to));
-            to.copy_from_slice(&products.data()[..to.len()]);
-            prefetched.keep(product, Block { first: a.offset, rows, products });
-        }
-    }
-    true
+/// Whether products with `b` are worth computing for many rows at once.
+pub(super) fn is_worth_it<T: Gemm>(b: Matrix<'_, T>) -> bool {
+    T::SHARES && b.rows * b.cols >= STAYS_IN_CACHE
 }
 
 impl<T: Gemm> Prefetched<T> {
+    /// Writes the product `a·b + bias` to `to` if it was computed before, or is worth computing now with those that follow.
+    /// `multiply` does so for many rows.
+    pub(super) fn product(
+        &self,
+        a: &Operand<'_, T>,
+        b: &Operand<'_, T>,
+        bias: Option<&Operand<'_, T>>,
+        to: &mut [T],
+        multiply: impl FnOnce(Matrix<'_, T>, &mut [T]),
+    ) -> bool {
+        let (left, right) = (a.matrix, b.matrix);
+        let (used, len) = (a.buffer.used(), left.rows * left.cols);
+        if left.as_slice().is_none() || len == used || len == 0 {
+            return false;
+        }
+        let weight = [b.offset, right.rows, right.cols, right.row_stride, right.col_stride];
+        let bias = bias.map(|bias| (bias.buffer.version(), bias.offset));
+        let product = (a.buffer.version(), weight, bias);
+        let rows_left = (used - a.offset) / left.cols;
+        match self.plan(product, a, rows_left) {
+            Plan::Alone => return false,
+            Plan::Ready(products, first) => to.copy_from_slice(&products.data()[first..][..to.len()]),
+            Plan::Compute => {
+                let rows = rows_left.min(ROWS.max(2 * left.rows)) / left.rows * left.rows;
+                let many = Matrix::row_major(&a.buffer.data()[a.offset..], rows, left.cols);
+                let products = Buffer::filled(rows * right.cols, |to| multiply(many, to));
+                to.copy_from_slice(&products.data()[..to.len()]);
+                self.keep(product, Block { first: a.offset, rows, products });
+            }
+        }
+        true
+    }
+
     /// The contents have changed.
     pub(super) fn clear(&mut self) {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner).clear();

@@ -38,7 +38,11 @@ pub(super) fn product<T: Gemm + Pooled<Derived = Kept<T>>>(
     let gathered = row.filter(|row| row.as_slice().is_none()).map(gather);
     let row = gathered.as_ref().map(|row| &row.data()[..right.matrix.cols]).or(row.and_then(Matrix::as_slice));
     let multiply = |a: Matrix<'_, T>, to: &mut [T]| in_depth(a, right, beta, row, to, multiply);
-    if beta != T::ZERO || !prefetch::product(&a, &b, bias.as_ref(), to, multiply) {
+    let was_prefetched = beta == T::ZERO
+        && prefetch::is_worth_it(b.matrix)
+        && sums_as_several_rows(left, b.matrix)
+        && b.buffer.derived().prefetched.product(&a, &b, bias.as_ref(), to, multiply);
+    if !was_prefetched {
         multiply(left, to);
     }
 }
@@ -49,7 +53,7 @@ fn wants_packing<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
 }
 
 /// Whether an element of the product is summed in the order in which it would be if there were more rows.
-pub(super) fn sums_as_several_rows<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
+fn sums_as_several_rows<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
     a.rows > 1 || b.col_stride == 1 || wants_packing(a, b)
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn fold_axis<T: Scalar>(from: View<'_, T>, axis: usize, to: &mut [T],
 /// Adds one after another before a sum is cut in two: the error of a sum of n numbers grows with this and with log n.
 pub(crate) const BLOCK: usize = 64;
 
-/// Sums the last axis of `from`, whose numbers are contiguous.
+/// Sums the last axis of `from`, whose elements are contiguous.
 pub(crate) fn sum_rows<T: Scalar>(from: View<'_, T>, to: &mut [T]) {
     let last = from.shape.len() - 1;
     let (outer, strides) = (&from.shape[..last], &from.strides[..last]);
@@ -94,7 +94,7 @@ pub(crate) fn add_runs<T: Scalar>(to: &mut [T], strides: &[usize], from: View<'_
     });
 }
 
-/// [`sum_slice`] of numbers that lie `stride` apart.
+/// [`sum_slice`] of elements that lie `stride` apart.
 fn sum_strided<T: Scalar>(data: &[T], start: usize, stride: usize, len: usize) -> T {
     if len > BLOCK {
         let half = len / 2;
@@ -103,26 +103,26 @@ fn sum_strided<T: Scalar>(data: &[T], start: usize, stride: usize, len: usize) -
     (0..len).fold(T::ZERO, |sum, i| sum + data[start + i * stride])
 }
 
-/// Whether numbers of `shape`, contiguous, are rows that all are added to the same: their leading axes are summed,
+/// Whether elements of `shape`, contiguous, are rows that all are added to the same: their leading axes are summed,
 /// and no other.
 pub(crate) fn sums_leading_axes(strides: &[usize], shape: &[usize]) -> bool {
     let mut axes = shape.iter().zip(strides).filter(|&(&length, _)| length != 1).map(|(_, &stride)| stride);
     axes.find(|&stride| stride != 0).is_some() && axes.all(|stride| stride != 0)
 }
 
-/// How many numbers [`add_runs`] adds one after another to an element of `to`: those of all summed axes but the innermost.
+/// How many elements [`add_runs`] adds one after another to an element of `to`: those of all summed axes but the innermost.
 pub(crate) fn added_one_by_one(strides: &[usize], shape: &[usize]) -> usize {
     let mut axes = shape.iter().zip(strides).rev().filter(|&(&length, _)| length != 1);
     axes.next();
     axes.filter(|&(_, &stride)| stride == 0).fold(1, |all, (&length, _)| all.saturating_mul(length))
 }
 
-/// Turns `length` rows of `inner` numbers into the sums of all rows up to each one; from the last row on, if `reversed`.
+/// Turns `length` rows of `inner` elements into the sums of all rows up to each one; from the last row on, if `reversed`.
 ///
 /// Sums within blocks first, then sums of the blocks: the error grows with the logarithm of the length.
 pub(crate) fn prefix_sums<T: Scalar>(numbers: &mut [T], length: usize, inner: usize, reversed: bool) {
     if inner == 1 {
-        return prefix_sums_of_numbers(numbers, reversed);
+        return prefix_sums_of_slice(numbers, reversed);
     }
     let row = |k: usize| inner * if reversed { length - 1 - k } else { k };
     for k in (1..length).filter(|k| k % BLOCK != 0) {
@@ -144,8 +144,8 @@ pub(crate) fn prefix_sums<T: Scalar>(numbers: &mut [T], length: usize, inner: us
     }
 }
 
-/// [`prefix_sums`] of contiguous numbers.
-fn prefix_sums_of_numbers<T: Scalar>(numbers: &mut [T], reversed: bool) {
+/// [`prefix_sums`] of contiguous elements.
+fn prefix_sums_of_slice<T: Scalar>(numbers: &mut [T], reversed: bool) {
     // -0 changes no number that it is added to, where 0 would change -0.
     let nothing = -T::ZERO;
     let last = numbers.len().div_ceil(BLOCK) - 1;
@@ -168,7 +168,7 @@ fn prefix_sums_of_numbers<T: Scalar>(numbers: &mut [T], reversed: bool) {
         return;
     }
     sums.truncate(last);
-    prefix_sums_of_numbers(&mut sums, false);
+    prefix_sums_of_slice(&mut sums, false);
     let add = |(block, &before): (&mut [T], &T)| block.iter_mut().for_each(|x| *x = before + *x);
     match reversed {
         false => numbers.chunks_mut(BLOCK).skip(1).zip(&sums).for_each(add),
@@ -192,7 +192,7 @@ pub(crate) fn norm<'a, T: Scalar>(parts: impl Iterator<Item = &'a [T]> + Clone) 
     sum_of_squares(parts, |x| x.to_f64() * scale).sqrt() / scale
 }
 
-/// Σf(x)², blocks of numbers added pairwise.
+/// Σf(x)², blocks of elements added pairwise.
 fn sum_of_squares<'a, T: Scalar>(parts: impl Iterator<Item = &'a [T]>, f: impl Fn(T) -> f64) -> f64 {
     const AT_ONCE: usize = 512;
     let mut sums = Pairs::default();
