@@ -7,7 +7,7 @@ use triomphe::Arc;
 /// Which values the rules of an op read: what [`Op::reads`](crate::Op::reads) gives back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reads {
-    /// Bit k for input k; all bits for all inputs, however many there are.
+    /// Bit k for input k, the last bit for all inputs from number 31 on.
     inputs: u32,
     output: bool,
 }
@@ -22,9 +22,21 @@ impl Reads {
     /// Neither, as those of a sum or a slice.
     pub const NOTHING: Reads = Reads { inputs: 0, output: false };
 
-    /// Input number `k` alone, one of the first 32: as the mask of a choice.
+    /// Input number `k` alone, as the mask of a choice. From number 31 on it is kept with all that follow.
     pub const fn input(k: u32) -> Reads {
-        Reads { inputs: 1 << k, output: false }
+        Reads { inputs: 1 << if k < 31 { k } else { 31 }, output: false }
+    }
+
+    /// What either of two says: `Reads::input(0).and(Reads::OUTPUT)`.
+    ///
+    /// ```
+    /// use rewind_autograd::Reads;
+    /// let reads = Reads::input(0).and(Reads::input(2));
+    /// assert_eq!([0, 1, 2].map(|k| reads.reads_input(k)), [true, false, true]);
+    /// assert!(!reads.reads_output());
+    /// ```
+    pub const fn and(self, other: Reads) -> Reads {
+        Reads { inputs: self.inputs | other.inputs, output: self.output | other.output }
     }
 
     /// Whether any input is read.
@@ -34,7 +46,7 @@ impl Reads {
 
     /// Whether input number `k` is read.
     pub fn reads_input(self, k: usize) -> bool {
-        self.inputs == !0 || (k < 32 && self.inputs >> k & 1 == 1)
+        self.inputs >> k.min(31) & 1 == 1
     }
 
     /// Whether the output is read.

@@ -127,6 +127,14 @@ pub(crate) enum Kind<V> {
 /// shape, which is summed down in place.
 pub struct Term<'t, T: Scalar>(pub(crate) Kind<Var<'t, T>>);
 
+/// A cotangent of the input's shape, as [`Term::dense`].
+impl<'t, T: Scalar> From<Var<'t, T>> for Term<'t, T> {
+    #[inline]
+    fn from(cotangent: Var<'t, T>) -> Self {
+        Term::dense(cotangent)
+    }
+}
+
 impl<'t, T: Scalar> Term<'t, T> {
     /// No contribution: the output does not change with this input.
     #[inline]
