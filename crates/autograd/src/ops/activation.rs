@@ -1,97 +1,59 @@
 //! Activations: the functions that gates and hidden states pass through.
 
-use super::unary_ops;
 use crate::shape::{broadcast, mismatch};
-use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
+use crate::{Scalar, Tensor, Var, ops};
 
-unary_ops! {
+ops! {
+    pub(super) const NAMES;
+
     /// The hyperbolic tangent, y = tanh x; x̄ = ȳ·(1 - y²).
-    tanh = Tanh {
-        value: |x| x.map_slices(T::tanh_slice),
-        reads: OUTPUT,
-        vjp: |at| at.tape().apply(TanhVjp, &[at.output(), at.cotangent()]),
+    pub method tanh = Tanh(x) -> y {
+        value: x.map_slices(T::tanh_slice),
+        x: |g, y| g.tape().apply(TanhVjp, &[y, g]),
+    }
+
+    /// ȳ·(1 - y²): the adjoint of tanh in one pass, an op like any other. Inputs y and g; ȳ' = -2·y·g·c, ḡ' = (1 - y²)·c.
+    pub op tanh_vjp = TanhVjp(y, g) {
+        value: y.zip(g, |y, g| g * (T::ONE - y * y)),
+        y: |c, y, g| y * g * c * T::from_f64(-2.0),
+        g: |c, y| c.tape().apply(TanhVjp, &[y, c]),
     }
 
     /// The logistic function, y = 1/(1 + e^-x); x̄ = ȳ·y·(1 - y).
-    sigmoid = Sigmoid {
-        value: |x| x.map_slices(T::sigmoid_slice),
-        reads: OUTPUT,
-        vjp: |at| at.tape().apply(SigmoidVjp, &[at.output(), at.cotangent()]),
+    pub method sigmoid = Sigmoid(x) -> y {
+        value: x.map_slices(T::sigmoid_slice),
+        x: |g, y| g.tape().apply(SigmoidVjp, &[y, g]),
+    }
+
+    /// ȳ·y·(1 - y): the adjoint of the logistic function in one pass. Inputs y and g; ȳ' = (1 - 2y)·g·c, ḡ' = y·(1 - y)·c.
+    pub op sigmoid_vjp = SigmoidVjp(y, g) {
+        value: y.zip(g, |y, g| g * y * (T::ONE - y)),
+        y: |c, y, g| y.scale_shift(T::from_f64(-2.0), T::ONE) * g * c,
+        g: |c, y| c.tape().apply(SigmoidVjp, &[y, c]),
     }
 
     /// y = ln(1 + e^x), computed as max(x, 0) + ln(1 + e^-|x|), which neither overflows nor loses small values;
     /// x̄ = ȳ·sigmoid x.
-    softplus = Softplus {
-        value: |x| x.map(|x| (if x > T::ZERO { x } else { T::ZERO }) + (-x.abs()).exp().ln_1p()),
-        reads: INPUTS,
-        vjp: |at| at.cotangent() * at.input(0).sigmoid(),
+    pub method softplus = Softplus(x) {
+        value: x.map(|x| (if x > T::ZERO { x } else { T::ZERO }) + (-x.abs()).exp().ln_1p()),
+        x: |g, x| g * x.sigmoid(),
     }
 
     /// The exponential linear unit, y = x where x > 0, e^x - 1 elsewhere; x̄ = ȳ, or ȳ·e^x (Clevert et al. 2016).
-    elu = Elu {
-        value: |x| x.map(|x| if x > T::ZERO { x } else { x.exp_m1() }),
-        reads: INPUTS,
-        vjp: |at| {
-            // e^min(x, 0). y + 1 would do as well, if it did not round e^x away where y is next to -1.
-            at.cotangent() * (-((-at.input(0)).relu())).exp()
-        },
+    pub method elu = Elu(x) {
+        value: x.map(|x| if x > T::ZERO { x } else { x.exp_m1() }),
+        // e^min(x, 0). y + 1 would do as well, if it did not round e^x away where y is next to -1.
+        x: |g, x| g * (-((-x).relu())).exp(),
     }
 
     /// The normal distribution function, y = Φ(x) = ½·(1 + erf(x/√2)), exact where it is next to 0;
     /// x̄ = ȳ·exp(-x²/2)/√(2π).
-    normal_cdf = NormalCdf {
-        value: |x| x.map(T::normal_cdf),
-        reads: INPUTS,
-        vjp: |at| {
-            let density = (at.input(0).square() * T::from_f64(-0.5)).exp();
-            at.cotangent() * density * T::from_f64(std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2 / 2.0)
+    pub method normal_cdf = NormalCdf(x) {
+        value: x.map(T::normal_cdf),
+        x: |g, x| {
+            let density = (x.square() * T::from_f64(-0.5)).exp();
+            g * density * T::from_f64(std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2 / 2.0)
         },
-    }
-}
-
-/// ȳ·(1 - y²): the adjoint of tanh in one pass, an op like any other. Inputs y and g; ȳ' = -2·y·g·c, ḡ' = (1 - y²)·c.
-#[derive(Clone, Copy, Debug)]
-pub struct TanhVjp;
-
-impl<T: Scalar> Op<T> for TanhVjp {
-    fn name(&self) -> &'static str {
-        "tanh_vjp"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].zip(inputs[1], |y, g| g * (T::ONE - y * y))
-    }
-    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let (y, g, c) = (at.input(0), at.input(1), at.cotangent());
-        Term::dense(match input {
-            0 => y * g * c * T::from_f64(-2.0),
-            _ => at.tape().apply(TanhVjp, &[y, c]),
-        })
-    }
-    fn reads(&self) -> Reads {
-        Reads::INPUTS
-    }
-}
-
-/// ȳ·y·(1 - y): the adjoint of the logistic function in one pass. Inputs y and g; ȳ' = (1 - 2y)·g·c, ḡ' = y·(1 - y)·c.
-#[derive(Clone, Copy, Debug)]
-pub struct SigmoidVjp;
-
-impl<T: Scalar> Op<T> for SigmoidVjp {
-    fn name(&self) -> &'static str {
-        "sigmoid_vjp"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].zip(inputs[1], |y, g| g * y * (T::ONE - y))
-    }
-    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let (y, g, c) = (at.input(0), at.input(1), at.cotangent());
-        Term::dense(match input {
-            0 => y.scale_shift(T::from_f64(-2.0), T::ONE) * g * c,
-            _ => at.tape().apply(SigmoidVjp, &[y, c]),
-        })
-    }
-    fn reads(&self) -> Reads {
-        Reads::INPUTS
     }
 }
 

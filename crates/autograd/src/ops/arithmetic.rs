@@ -4,7 +4,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::select::{Above, Weighted};
 use crate::shape::{broadcast_or_panic, stretches_to};
-use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
+use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var, ops};
 
 /// y = a + b, broadcast; ā = ȳ, b̄ = ȳ, each summed to its shape.
 #[derive(Clone, Copy, Debug)]
@@ -25,160 +25,67 @@ impl<T: Scalar> Op<T> for AddOp {
     }
 }
 
-/// y = a - b, broadcast; ā = ȳ, b̄ = -ȳ.
-#[derive(Clone, Copy, Debug)]
-pub struct SubOp;
+ops! {
+    pub(super) const NAMES;
 
-impl<T: Scalar> Op<T> for SubOp {
-    fn name(&self) -> &'static str {
-        "sub"
+    /// y = a - b, broadcast; ā = ȳ, b̄ = -ȳ.
+    pub op sub = SubOp(a, b) {
+        value: a.zip(b, |a, b| a - b),
+        a: |g| Term::summed(g),
+        b: |g| Term::summed(-g),
     }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].zip(inputs[1], |a, b| a - b)
-    }
-    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let g = at.cotangent();
-        Term::summed(if input == 0 { g } else { -g })
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
-    }
-}
 
-/// y = a·b elementwise, broadcast; ā = ȳ·b, b̄ = ȳ·a.
-#[derive(Clone, Copy, Debug)]
-pub struct MulOp;
+    /// y = a·b elementwise, broadcast; ā = ȳ·b, b̄ = ȳ·a.
+    pub op mul = MulOp(a, b) {
+        value: a.zip(b, |a, b| a * b),
+        a: |g, b| Term::summed(g * b),
+        b: |g, a| Term::summed(g * a),
+    }
 
-impl<T: Scalar> Op<T> for MulOp {
-    fn name(&self) -> &'static str {
-        "mul"
+    /// y = a / b elementwise, broadcast; ā = ȳ/b, b̄ = -ȳ·(y/b): where b is tiny, ȳ/b may be infinite and y be 0.
+    pub op div = DivOp(a, b) -> y {
+        value: a.zip(b, |a, b| a / b),
+        a: |g, b| Term::summed(g / b),
+        b: |g, y, b| Term::summed(-(g * (y / b))),
     }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].zip(inputs[1], |a, b| a * b)
-    }
-    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::summed(at.cotangent() * at.input(1 - input))
-    }
-    fn reads(&self) -> Reads {
-        Reads::INPUTS
-    }
-}
 
-/// y = a / b elementwise, broadcast; ā = ȳ/b, b̄ = -ȳ·(y/b): where b is tiny, ȳ/b may be infinite and y be 0.
-#[derive(Clone, Copy, Debug)]
-pub struct DivOp;
+    /// y = x / c for a fixed number c; x̄ = ȳ/c. Not x·(1/c), which is rounded twice, and infinite or 0 where 1/c is.
+    pub op div_by_number = DivByNumber<T>(x; c: T) {
+        value: x.map(|x| x / c),
+        x: |g| g / c,
+    }
 
-impl<T: Scalar> Op<T> for DivOp {
-    fn name(&self) -> &'static str {
-        "div"
+    /// y = c / x for a fixed number c; x̄ = -ȳ·(y/x).
+    pub op number_div = NumberDiv<T>(x; c: T) -> y {
+        value: x.map(|x| c / x),
+        x: |g, y, x| -(g * (y / x)),
     }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].zip(inputs[1], |a, b| a / b)
-    }
-    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let (g, b) = (at.cotangent(), at.input(1));
-        Term::summed(if input == 0 { g / b } else { -(g * (at.output() / b)) })
-    }
-}
 
-/// y = x / c for a fixed number c; x̄ = ȳ/c. Not x·(1/c), which is rounded twice, and infinite or 0 where 1/c is.
-#[derive(Clone, Copy, Debug)]
-pub struct DivByNumber<T>(T);
+    /// y = scale·x + shift with two fixed numbers, in one pass; x̄ = scale·ȳ.
+    pub method scale_shift = ScaleShift<T>(x; scale: T, shift: T) {
+        value: x.map(|x| scale * x + shift),
+        x: |g| g * scale,
+    }
 
-impl<T: Scalar> Op<T> for DivByNumber<T> {
-    fn name(&self) -> &'static str {
-        "div_by_number"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let by = self.0;
-        inputs[0].map(|x| x / by)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.cotangent() / self.0)
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
-    }
-}
-
-/// y = c / x for a fixed number c; x̄ = -ȳ·(y/x).
-#[derive(Clone, Copy, Debug)]
-pub struct NumberDiv<T>(T);
-
-impl<T: Scalar> Op<T> for NumberDiv<T> {
-    fn name(&self) -> &'static str {
-        "number_div"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let number = self.0;
-        inputs[0].map(|x| number / x)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(-(at.cotangent() * (at.output() / at.input(0))))
-    }
-}
-
-/// y = scale·x + shift with two fixed numbers; x̄ = scale·ȳ.
-#[derive(Clone, Copy, Debug)]
-pub struct ScaleShift<T> {
-    scale: T,
-    shift: T,
-}
-
-impl<T: Scalar> Op<T> for ScaleShift<T> {
-    fn name(&self) -> &'static str {
-        "scale_shift"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let ScaleShift { scale, shift } = *self;
-        inputs[0].map(|x| scale * x + shift)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.cotangent() * self.scale)
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
-    }
-}
-
-/// y = max(a, b) elementwise, broadcast; ȳ goes to the larger one, half to each where they are equal.
-#[derive(Clone, Copy, Debug)]
-pub struct Maximum;
-
-impl<T: Scalar> Op<T> for Maximum {
-    fn name(&self) -> &'static str {
-        "maximum"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        // NaN on either side stays NaN.
-        inputs[0].zip(inputs[1], |a, b| if a > b || a.is_nan() { a } else { b })
-    }
-    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let larger = at.tape().apply(Above, &[at.input(input), at.input(1 - input)]);
-        Term::summed(at.tape().apply(Weighted, &[larger, at.cotangent()]))
-    }
-    fn reads(&self) -> Reads {
-        Reads::INPUTS
-    }
-}
-
-impl<'t, T: Scalar> Var<'t, T> {
-    /// The larger of two values, elementwise with broadcasting; at equal values each gets half of the gradient.
+    /// y = max(a, b) elementwise, broadcast, NaN where one is NaN; ȳ goes to the larger one, half to each where they are equal.
     ///
     /// # Panics
     /// If the shapes do not broadcast.
-    #[track_caller]
-    pub fn maximum(self, other: Var<'t, T>) -> Self {
-        broadcast_or_panic("maximum", &self.shape(), &other.shape());
-        self.tape().apply(Maximum, &[self, other])
+    pub method maximum = Maximum(a, b) {
+        check: broadcast_or_panic("maximum", &a.shape(), &b.shape()),
+        value: a.zip(b, |a, b| if a > b || a.is_nan() { a } else { b }),
+        a: |g, a, b| where_above(a, b, g),
+        b: |g, a, b| where_above(b, a, g),
     }
+}
 
-    /// scale·x + shift with two fixed numbers, in one pass.
-    #[track_caller]
-    pub fn scale_shift(self, scale: T, shift: T) -> Self {
-        self.tape().apply(ScaleShift { scale, shift }, &[self])
-    }
+/// g where a > b, half of it where they are equal.
+fn where_above<'t, T: Scalar>(a: Var<'t, T>, b: Var<'t, T>, g: Var<'t, T>) -> Term<'t, T> {
+    let above = g.tape().apply(Above, &[a, b]);
+    Term::summed(g.tape().apply(Weighted, &[above, g]))
+}
 
+impl<'t, T: Scalar> Var<'t, T> {
     /// 1 - x, in one pass: what an update gate leaves of the old state.
     #[track_caller]
     pub fn one_minus(self) -> Self {
@@ -250,7 +157,7 @@ impl<'t, T: Scalar> Div<T> for Var<'t, T> {
     type Output = Var<'t, T>;
     #[track_caller]
     fn div(self, by: T) -> Var<'t, T> {
-        self.tape().apply(DivByNumber(by), &[self])
+        self.tape().apply(DivByNumber { c: by }, &[self])
     }
 }
 
@@ -282,7 +189,7 @@ macro_rules! number_on_the_left {
             type Output = Var<'t, $t>;
             #[track_caller]
             fn div(self, v: Var<'t, $t>) -> Var<'t, $t> {
-                v.tape().apply(NumberDiv(self), &[v])
+                v.tape().apply(NumberDiv { c: self }, &[v])
             }
         }
     )*};

@@ -2,74 +2,46 @@
 
 use crate::kernels::reduce::BLOCK;
 use crate::shape::{Shape, check_axis, count_or_panic};
-use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
+use crate::{Scalar, Tensor, Var, ops};
 
-/// y = the positions `indices` of an axis of x, in that order, repeats allowed; x̄ = ȳ added at those positions.
-#[derive(Clone, Debug)]
-pub struct IndexSelect {
-    axis: usize,
-    indices: Vec<usize>,
-}
+ops! {
+    pub(super) const NAMES;
 
-impl<T: Scalar> Op<T> for IndexSelect {
-    fn name(&self) -> &'static str {
-        "index_select"
+    /// y = the positions `indices` of an axis of x, in that order, repeats allowed; x̄ = ȳ added at those positions.
+    pub op index_select = IndexSelect(x; axis: usize; &indices: Vec<usize>) {
+        value: x.gather(axis, indices),
+        x: |g, x: shape| g.tape().apply(IndexAdd { axis, length: x[axis], indices: indices.clone() }, &[g]),
     }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].gather(self.axis, &self.indices)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let length = at.input(0).shape()[self.axis];
-        let scatter = IndexAdd { axis: self.axis, indices: self.indices.clone(), length };
-        Term::dense(at.tape().apply(scatter, &[at.cotangent()]))
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
+
+    /// y = 0 with x added at the positions `indices` of an axis of `length`; x̄ = ȳ at those positions. The transpose of
+    /// [`IndexSelect`].
+    pub op index_add = IndexAdd(x; axis: usize, length: usize; &indices: Vec<usize>) {
+        value: index_add(x, axis, length, indices),
+        x: |g| g.index_select(axis, indices),
     }
 }
 
-/// y = 0 with x added at the positions `indices` of an axis; x̄ = ȳ at those positions. The transpose of
-/// [`IndexSelect`].
-#[derive(Clone, Debug)]
-pub struct IndexAdd {
-    axis: usize,
-    indices: Vec<usize>,
-    length: usize,
-}
-
-impl<T: Scalar> Op<T> for IndexAdd {
-    fn name(&self) -> &'static str {
-        "index_add"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let x = inputs[0];
-        let mut shape = Shape::from_slice(x.shape());
-        shape[self.axis] = self.length;
-        let mut y = Tensor::zeros(&shape);
-        if self.indices.len() <= BLOCK {
-            for (from, &to) in self.indices.iter().enumerate() {
-                y.add_region(self.axis, to, &x.part(self.axis, from..from + 1));
-            }
-            return y;
+fn index_add<T: Scalar>(x: &Tensor<T>, axis: usize, length: usize, indices: &[usize]) -> Tensor<T> {
+    let mut shape = Shape::from_slice(x.shape());
+    shape[axis] = length;
+    let mut y = Tensor::zeros(&shape);
+    if indices.len() <= BLOCK {
+        for (from, &to) in indices.iter().enumerate() {
+            y.add_region(axis, to, &x.part(axis, from..from + 1));
         }
-        // A position may come very often: what is added there is gathered first, and then summed as any axis is.
-        let mut order: Vec<usize> = (0..self.indices.len()).collect();
-        order.sort_by_key(|&from| self.indices[from]);
-        for same in order.chunk_by(|&a, &b| self.indices[a] == self.indices[b]) {
-            let piece = match same {
-                &[from] => x.part(self.axis, from..from + 1),
-                _ => x.gather(self.axis, same).sum_axis(self.axis).unsqueeze(self.axis),
-            };
-            y.add_region(self.axis, self.indices[same[0]], &piece);
-        }
-        y
+        return y;
     }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.cotangent().index_select(self.axis, &self.indices))
+    // A position may come very often: what is added there is gathered first, and then summed as any axis is.
+    let mut order: Vec<usize> = (0..indices.len()).collect();
+    order.sort_by_key(|&from| indices[from]);
+    for same in order.chunk_by(|&a, &b| indices[a] == indices[b]) {
+        let piece = match same {
+            &[from] => x.part(axis, from..from + 1),
+            _ => x.gather(axis, same).sum_axis(axis).unsqueeze(axis),
+        };
+        y.add_region(axis, indices[same[0]], &piece);
     }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
-    }
+    y
 }
 
 impl<'t, T: Scalar> Var<'t, T> {

@@ -4,92 +4,76 @@
 use smallvec::SmallVec;
 
 use crate::shape::{self, Shape, check_axis, count_or_panic, mismatch, stretches_to};
-use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
+use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var, ops};
 
-/// y = the numbers of x in row-major order under another shape; x̄ = ȳ under the old one.
-#[derive(Clone, Debug)]
-pub struct Reshape {
-    shape: Shape,
-}
+ops! {
+    pub(super) const NAMES;
 
-impl<T: Scalar> Op<T> for Reshape {
-    fn name(&self) -> &'static str {
-        "reshape"
+    /// y = the elements of x in row-major order under another shape; x̄ = ȳ under the old one.
+    pub op reshape = Reshape(x; &shape: Shape) {
+        value: x.reshape(shape),
+        x: |g, x: shape| g.reshape(&x),
     }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].reshape(&self.shape)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.cotangent().reshape(&at.input(0).shape()))
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
-    }
-}
 
-/// y = x with a new axis of length 1; x̄ = ȳ without it.
-#[derive(Clone, Copy, Debug)]
-pub struct Unsqueeze {
-    axis: usize,
-}
+    /// y = x with a new axis of length 1 at `axis`; x̄ = ȳ without it. A view.
+    ///
+    /// # Panics
+    /// If `axis` is larger than the rank.
+    pub method unsqueeze = Unsqueeze(x; axis: usize) {
+        check: check_new_axis("unsqueeze", x, axis),
+        value: x.unsqueeze(axis),
+        x: |g| g.index(axis, 0),
+    }
 
-impl<T: Scalar> Op<T> for Unsqueeze {
-    fn name(&self) -> &'static str {
-        "unsqueeze"
+    /// y = x with its last two axes swapped; x̄ = ȳ with them swapped back. A view.
+    ///
+    /// # Panics
+    /// If there are fewer than two axes.
+    pub method transpose = Transpose(x) {
+        check: check_two_axes(x),
+        value: x.transpose(),
+        x: |g| g.transpose(),
     }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].unsqueeze(self.axis)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.cotangent().index(self.axis, 0))
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
-    }
-}
 
-/// y = x with its last two axes swapped; x̄ = ȳ with them swapped back.
-#[derive(Clone, Copy, Debug)]
-pub struct Transpose;
+    /// y = x with its axes in another order; x̄ = ȳ in the old one.
+    pub op permute = Permute(x; &axes: Shape) {
+        value: x.permute(axes),
+        x: |g| g.permute(&inverse(axes)),
+    }
 
-impl<T: Scalar> Op<T> for Transpose {
-    fn name(&self) -> &'static str {
-        "transpose"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].transpose()
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.cotangent().transpose())
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
+    /// y = x with `axis` read backwards; x̄ = ȳ read backwards.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    pub method flip = Flip(x; axis: usize) {
+        check: check_axis("flip", &x.shape(), axis),
+        value: x.gather(axis, &(0..x.shape()[axis]).rev().collect::<Vec<_>>()),
+        x: |g| g.flip(axis),
     }
 }
 
-/// y = x with its axes in another order; x̄ = ȳ in the old one.
-#[derive(Clone, Debug)]
-pub struct Permute {
-    axes: Shape,
+#[track_caller]
+fn check_two_axes<T: Scalar>(x: Var<'_, T>) {
+    if x.rank() < 2 {
+        panic!("transpose: shape {:?} has fewer than two axes", x.shape().as_slice());
+    }
 }
 
-impl<T: Scalar> Op<T> for Permute {
-    fn name(&self) -> &'static str {
-        "permute"
+/// Panics unless a new axis can be at `axis` of `x`.
+#[track_caller]
+fn check_new_axis<T: Scalar>(op: &str, x: Var<'_, T>, axis: usize) {
+    if axis > x.rank() {
+        panic!("{op}: axis {axis} lies beyond shape {:?}", x.shape().as_slice());
     }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].permute(&self.axes)
+}
+
+/// The order of axes that undoes `axes`.
+fn inverse(axes: &[usize]) -> Shape {
+    let mut back = Shape::from_elem(0, axes.len());
+    for (to, &from) in axes.iter().enumerate() {
+        back[from] = to;
     }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let mut back = Shape::from_elem(0, self.axes.len());
-        for (to, &from) in self.axes.iter().enumerate() {
-            back[from] = to;
-        }
-        Term::dense(at.cotangent().permute(&back))
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
-    }
+    back
 }
 
 /// y = x stretched to a shape; x̄ = ȳ summed down.
@@ -168,29 +152,6 @@ impl<T: Scalar> Op<T> for Stack {
     }
 }
 
-/// y = x with an axis read backwards; x̄ = ȳ read backwards.
-#[derive(Clone, Copy, Debug)]
-pub struct Flip {
-    axis: usize,
-}
-
-impl<T: Scalar> Op<T> for Flip {
-    fn name(&self) -> &'static str {
-        "flip"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let length = inputs[0].shape()[self.axis];
-        let backwards: Vec<_> = (0..length).rev().collect();
-        inputs[0].gather(self.axis, &backwards)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.cotangent().flip(self.axis))
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
-    }
-}
-
 impl<'t, T: Scalar> Var<'t, T> {
     /// The same numbers in row-major order under another shape.
     ///
@@ -202,30 +163,6 @@ impl<'t, T: Scalar> Var<'t, T> {
             mismatch("reshape", &[&self.shape(), shape], "the same number of elements");
         }
         self.tape().apply(Reshape { shape: Shape::from_slice(shape) }, &[self])
-    }
-
-    /// This variable with a new axis of length 1 at `axis`.
-    ///
-    /// # Panics
-    /// If `axis` is larger than the rank.
-    #[track_caller]
-    pub fn unsqueeze(self, axis: usize) -> Self {
-        if axis > self.rank() {
-            panic!("unsqueeze: axis {axis} lies beyond shape {:?}", self.shape().as_slice());
-        }
-        self.tape().apply(Unsqueeze { axis }, &[self])
-    }
-
-    /// The last two axes swapped; a view.
-    ///
-    /// # Panics
-    /// If there are fewer than two axes.
-    #[track_caller]
-    pub fn transpose(self) -> Self {
-        if self.rank() < 2 {
-            panic!("transpose: shape {:?} has fewer than two axes", self.shape().as_slice());
-        }
-        self.tape().apply(Transpose, &[self])
     }
 
     /// The axes in the order `axes`: axis `k` of the result is axis `axes[k]` of this variable; a view.
@@ -253,16 +190,6 @@ impl<'t, T: Scalar> Var<'t, T> {
         }
         count_or_panic("broadcast_to", shape);
         self.tape().apply(BroadcastTo { shape: Shape::from_slice(shape) }, &[self])
-    }
-
-    /// `axis` read backwards.
-    ///
-    /// # Panics
-    /// If there is no such axis.
-    #[track_caller]
-    pub fn flip(self, axis: usize) -> Self {
-        check_axis("flip", &self.shape(), axis);
-        self.tape().apply(Flip { axis }, &[self])
     }
 }
 
@@ -297,10 +224,8 @@ pub fn concat<'t, T: Scalar>(vars: &[Var<'t, T>], axis: usize) -> Var<'t, T> {
 #[track_caller]
 pub fn stack<'t, T: Scalar>(vars: &[Var<'t, T>], axis: usize) -> Var<'t, T> {
     let Some(first) = vars.first() else { panic!("stack: no variable given; expected one at least") };
+    check_new_axis("stack", *first, axis);
     let shape = first.shape();
-    if axis > shape.len() {
-        panic!("stack: axis {axis} lies beyond shape {:?}", shape.as_slice());
-    }
     for v in vars {
         if !v.with_shape(|own| shape::same(own, &shape)) {
             mismatch("stack", &[&shape, &v.shape()], "one shape for all");

@@ -3,34 +3,33 @@
 use crate::shape::{
     MOST_ELEMENTS, Shape, broadcast, broadcasts, checked_element_count, count_or_panic, mismatch, same,
 };
-use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
+use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var, ops};
 
-/// y = a·b over the last two axes, leading axes broadcast; ā = ȳ·bᵀ, b̄ = aᵀ·ȳ, deferred where b is one matrix.
-#[derive(Clone, Copy, Debug)]
-pub struct MatMul;
+ops! {
+    pub(super) const NAMES;
 
-impl<T: Scalar> Op<T> for MatMul {
-    fn name(&self) -> &'static str {
-        "matmul"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let (a, b) = (inputs[0], inputs[1]);
-        match b.rank() {
+    /// y = a·b over the last two axes, leading axes broadcast; ā = ȳ·bᵀ, b̄ = aᵀ·ȳ, deferred where b is one matrix.
+    pub op matmul = MatMul(a, b) {
+        value: match b.rank() {
             2 => by_rows(a, b.shape()[1], |rows| rows.matmul(b)),
             _ => a.batched_matmul(b),
-        }
-    }
-    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let (a, b, g) = (at.input(0), at.input(1), at.cotangent());
-        match input {
-            0 if b.rank() == 2 => Term::summed(g.matmul_transposed(b)),
-            0 => Term::summed(g.matmul(b.transpose())),
-            _ if b.rank() == 2 => Term::product(a, g),
+        },
+        a: |g, b| match b.rank() {
+            2 => Term::summed(g.matmul_transposed(b)),
+            _ => Term::summed(g.matmul(b.transpose())),
+        },
+        b: |g, a, b| match b.rank() {
+            2 => Term::product(a, g),
             _ => Term::summed(a.transpose().matmul(g)),
-        }
+        },
     }
-    fn reads(&self) -> Reads {
-        Reads::INPUTS
+
+    /// y = a·bᵀ over the last axis of a and a matrix b; ā = ȳ·b, b̄ = ȳᵀ·a (deferred). The rule of a product needs it: there, bᵀ
+    /// would be a node of its own, and a view of the weight for each time step.
+    pub op matmul_transposed = MatMulTransposed(a, b) {
+        value: by_rows(a, b.shape()[0], |rows| rows.matmul_transposed(b)),
+        a: |g, b| g.matmul(b),
+        b: |g, a| Term::product(g, a),
     }
 }
 
@@ -43,31 +42,6 @@ fn by_rows<T: Scalar>(a: &Tensor<T>, width: usize, product: impl FnOnce(&Tensor<
     let mut shape = Shape::from_slice(a.shape());
     *shape.last_mut().expect("a factor has two axes at least") = width;
     y.reshape(&shape)
-}
-
-/// y = a·bᵀ over the last axis of a and a matrix b; ā = ȳ·b, b̄ = ȳᵀ·a (deferred). The rule of a product needs it: there, bᵀ
-/// would be a node of its own, and a view of the weight for each time step.
-#[derive(Clone, Copy, Debug)]
-pub struct MatMulTransposed;
-
-impl<T: Scalar> Op<T> for MatMulTransposed {
-    fn name(&self) -> &'static str {
-        "matmul_transposed"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let (a, b) = (inputs[0], inputs[1]);
-        by_rows(a, b.shape()[0], |rows| rows.matmul_transposed(b))
-    }
-    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let (a, b, g) = (at.input(0), at.input(1), at.cotangent());
-        match input {
-            0 => Term::dense(g.matmul(b)),
-            _ => Term::product(g, a),
-        }
-    }
-    fn reads(&self) -> Reads {
-        Reads::INPUTS
-    }
 }
 
 /// y = Σ x_k·w_k + bias in one pass; x̄_k = ȳ·w_kᵀ, w̄_k = x_kᵀ·ȳ (deferred), b̄ias = Σ ȳ over the rows.

@@ -2,64 +2,62 @@
 
 use super::select::{Weighted, weighted};
 use crate::shape::mismatch;
-use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
+use crate::{Scalar, Var, ops};
 
-/// -t·ln σ(x) - (1 - t)·ln(1 - σ(x)) for logits x and targets t, computed as w·|x| + ln(1 + e^-|x|), where w is what the target
-/// gives to the class that x speaks against: no term cancels another. x̄ = ȳ·(σ(x) - t), t̄ = -ȳ·x.
-#[derive(Clone, Copy, Debug)]
-pub struct BinaryCrossEntropy;
+ops! {
+    pub(super) const NAMES;
 
-impl<T: Scalar> Op<T> for BinaryCrossEntropy {
-    fn name(&self) -> &'static str {
-        "binary_cross_entropy"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].zip(inputs[1], |x, t| {
+    /// Binary cross-entropy of logits x against targets t in 0..=1, elementwise: -t·ln σ(x) - (1 - t)·ln(1 - σ(x));
+    /// x̄ = ȳ·(σ(x) - t), t̄ = -ȳ·x. Right, with its gradient, for logits of any size.
+    ///
+    /// Computed as w·|x| + ln(1 + e^-|x|), where w is what the target gives to the class that x speaks against: no term cancels
+    /// another.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let logit = tape.leaf(Tensor::scalar(20.0_f32));
+    /// let loss = logit.binary_cross_entropy(tape.scalar(1.0));
+    /// assert!((loss.value().item() / 2.0611537e-9 - 1.0).abs() < 1e-6);
+    /// assert!((loss.backward().get(logit).item() / -2.0611537e-9 - 1.0).abs() < 1e-6);
+    /// ```
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    pub method binary_cross_entropy = BinaryCrossEntropy(x, t) {
+        check: check_same("binary_cross_entropy", x, t, "logits and a target of the same shape"),
+        value: x.zip(t, |x, t| {
             let against = if x > T::ZERO { T::ONE - t } else { t };
             weighted(against, x.abs()) + (-x.abs()).exp().ln_1p()
-        })
+        }),
+        x: |g, x, t| g.tape().apply(BinaryCrossEntropyVjp, &[x, t, g]),
+        t: |g, x| -(g * x),
     }
-    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let (x, t, g) = (at.input(0), at.input(1), at.cotangent());
-        Term::dense(match input {
-            0 => at.tape().apply(BinaryCrossEntropyVjp, &[x, t, g]),
-            _ => -(g * x),
-        })
-    }
-    fn reads(&self) -> Reads {
-        Reads::INPUTS
+
+    /// ȳ·(σ(x) - t): the adjoint of the binary cross-entropy in one pass. Inputs x, t and g, cotangent c: x̄' = g·c·σ(x)·σ(-x),
+    /// t̄' = -g·c, ḡ' = c·(σ(x) - t).
+    ///
+    /// Computed as (1 - t) - σ(-x) where x is positive: σ(x) - t would round the gradient of a confident prediction to 0.
+    pub op binary_cross_entropy_vjp = BinaryCrossEntropyVjp(x, t, g) {
+        value: x.zip(t, slope).zip(g, |slope, g| slope * g),
+        x: |c, x, g| g * c * x.sigmoid() * (-x).sigmoid(),
+        t: |c, g| -(g * c),
+        g: |c, x, t| c.tape().apply(BinaryCrossEntropyVjp, &[x, t, c]),
     }
 }
 
-/// ȳ·(σ(x) - t): the adjoint of the binary cross-entropy in one pass. Inputs x, t and g, cotangent c: x̄' = g·c·σ(x)·σ(-x),
-/// t̄' = -g·c, ḡ' = c·(σ(x) - t).
-///
-/// Computed as (1 - t) - σ(-x) where x is positive: σ(x) - t would round the gradient of a confident prediction to 0.
-#[derive(Clone, Copy, Debug)]
-pub struct BinaryCrossEntropyVjp;
+/// σ(x) - t, without cancellation.
+fn slope<T: Scalar>(x: T, t: T) -> T {
+    let e = (-x.abs()).exp();
+    let small = e / (T::ONE + e); // σ(-|x|)
+    if x > T::ZERO { (T::ONE - t) - small } else { small - t }
+}
 
-impl<T: Scalar> Op<T> for BinaryCrossEntropyVjp {
-    fn name(&self) -> &'static str {
-        "binary_cross_entropy_vjp"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        let slope = inputs[0].zip(inputs[1], |x, t| {
-            let e = (-x.abs()).exp();
-            let small = e / (T::ONE + e); // σ(-|x|)
-            if x > T::ZERO { (T::ONE - t) - small } else { small - t }
-        });
-        slope.zip(inputs[2], |slope, g| slope * g)
-    }
-    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let (x, g, c) = (at.input(0), at.input(2), at.cotangent());
-        Term::dense(match input {
-            0 => g * c * x.sigmoid() * (-x).sigmoid(),
-            1 => -(g * c),
-            _ => at.tape().apply(BinaryCrossEntropyVjp, &[x, at.input(1), c]),
-        })
-    }
-    fn reads(&self) -> Reads {
-        Reads::INPUTS
+#[track_caller]
+fn check_same<'t, T: Scalar>(op: &str, x: Var<'t, T>, target: Var<'t, T>, expected: &str) {
+    let (shape, wanted) = (x.shape(), target.shape());
+    if shape != wanted {
+        mismatch(op, &[&shape, &wanted], expected);
     }
 }
 
@@ -98,39 +96,13 @@ impl<'t, T: Scalar> Var<'t, T> {
         terms.sum_axis(axis).scale_shift(-T::ONE, T::ZERO)
     }
 
-    /// Binary cross-entropy of logits against `target` in 0..=1, elementwise:
-    /// -target·ln σ(x) - (1 - target)·ln(1 - σ(x)). Right, with its gradient, for logits of any size.
-    ///
-    /// ```
-    /// use rewind_autograd::{Tape, Tensor};
-    /// let tape = Tape::new();
-    /// let logit = tape.leaf(Tensor::scalar(20.0_f32));
-    /// let loss = logit.binary_cross_entropy(tape.scalar(1.0));
-    /// assert!((loss.value().item() / 2.0611537e-9 - 1.0).abs() < 1e-6);
-    /// assert!((loss.backward().get(logit).item() / -2.0611537e-9 - 1.0).abs() < 1e-6);
-    /// ```
-    ///
-    /// # Panics
-    /// If the shapes differ.
-    #[track_caller]
-    pub fn binary_cross_entropy(self, target: Var<'t, T>) -> Self {
-        let (shape, wanted) = (self.shape(), target.shape());
-        if shape != wanted {
-            mismatch("binary_cross_entropy", &[&shape, &wanted], "logits and a target of the same shape");
-        }
-        self.tape().apply(BinaryCrossEntropy, &[self, target])
-    }
-
     /// (x - target)², elementwise.
     ///
     /// # Panics
     /// If the shapes differ.
     #[track_caller]
     pub fn squared_error(self, target: Var<'t, T>) -> Self {
-        let (shape, wanted) = (self.shape(), target.shape());
-        if shape != wanted {
-            mismatch("squared_error", &[&shape, &wanted], "two variables of the same shape");
-        }
+        check_same("squared_error", self, target, "two variables of the same shape");
         let difference = self - target;
         difference * difference
     }

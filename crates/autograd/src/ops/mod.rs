@@ -15,48 +15,34 @@ pub mod parts;
 pub mod reduce;
 pub mod select;
 pub mod softmax;
+mod table;
 
-/// A table of elementwise ops of one input: a doc line with the formula, the method, the struct, value, what the rule reads,
-/// and the rule.
+#[doc(hidden)]
+pub use table::wrong_arity;
+
+/// The ops that are written by hand: those with any number of inputs, or with a function as a setting.
+const BY_HAND: &[&str] =
+    &["add", "affine", "broadcast_to", "concat", "map_cotangent", "regions", "stack", "sum_of_products"];
+
+/// The names of all built-in ops, as they stand on a tape. A test proves that each has a row in the table of ops.
 ///
-/// What it expands to is what a user writes by hand: see `docs/add_an_op.md`.
-macro_rules! unary_ops {
-    ($(
-        $(#[$doc:meta])*
-        $method:ident = $op:ident { value: $value:expr, reads: $reads:ident, vjp: $vjp:expr $(,)? }
-    )*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Clone, Copy, Debug)]
-            pub struct $op;
-
-            impl<T: Scalar> Op<T> for $op {
-                fn name(&self) -> &'static str {
-                    stringify!($method)
-                }
-                fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-                    let value: fn(&Tensor<T>) -> Tensor<T> = $value;
-                    value(inputs[0])
-                }
-                fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-                    let vjp: fn(&Site<'t, T>) -> Var<'t, T> = $vjp;
-                    Term::dense(vjp(at))
-                }
-                fn reads(&self) -> Reads {
-                    Reads::$reads
-                }
-            }
-        )*
-
-        impl<'t, T: Scalar> Var<'t, T> {
-            $(
-                $(#[$doc])*
-                #[track_caller]
-                pub fn $method(self) -> Self {
-                    self.tape().apply($op, &[self])
-                }
-            )*
-        }
-    };
+/// ```
+/// assert!(rewind_autograd::ops::names().any(|name| name == "matmul"));
+/// ```
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let lists = [
+        activation::NAMES,
+        arithmetic::NAMES,
+        elementary::NAMES,
+        gather::NAMES,
+        layout::NAMES,
+        linalg::NAMES,
+        loss::NAMES,
+        parts::NAMES,
+        reduce::NAMES,
+        select::NAMES,
+        softmax::NAMES,
+        BY_HAND,
+    ];
+    lists.into_iter().flatten().copied()
 }
-pub(crate) use unary_ops;

@@ -3,50 +3,21 @@
 use std::ops::Range;
 
 use crate::shape::{check_axis, check_range, holds};
-use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
+use crate::{Scalar, Term, Var, ops};
 
-/// y = positions start to end of an axis of x; x̄ = ȳ there, 0 elsewhere.
-#[derive(Clone, Copy, Debug)]
-pub struct Slice {
-    axis: usize,
-    start: usize,
-    end: usize,
-}
+ops! {
+    pub(super) const NAMES;
 
-impl<T: Scalar> Op<T> for Slice {
-    fn name(&self) -> &'static str {
-        "slice"
+    /// y = positions start to end of an axis of x; x̄ = ȳ there, 0 elsewhere.
+    pub op slice = Slice(x; axis: usize, start: usize, end: usize) {
+        value: x.part(axis, start..end),
+        x: |g| Term::slice(g, axis, start),
     }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].part(self.axis, self.start..self.end)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::slice(at.cotangent(), self.axis, self.start)
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
-    }
-}
 
-/// y = one position of an axis of x, which is gone from y; x̄ = ȳ there, 0 elsewhere.
-#[derive(Clone, Copy, Debug)]
-pub struct Index {
-    axis: usize,
-    at: usize,
-}
-
-impl<T: Scalar> Op<T> for Index {
-    fn name(&self) -> &'static str {
-        "index"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].position(self.axis, self.at)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::slice(at.cotangent().unsqueeze(self.axis), self.axis, self.at)
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
+    /// y = one position of an axis of x, which is gone from y; x̄ = ȳ there, 0 elsewhere.
+    pub op index = Index(x; axis: usize, at: usize) {
+        value: x.position(axis, at),
+        x: |g| Term::slice(g.unsqueeze(axis), axis, at),
     }
 }
 

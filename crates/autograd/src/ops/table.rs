@@ -1,0 +1,262 @@
+//! The macro that writes ops from rows: the built-in ones and those of users.
+
+/// Defines ops, each as a row: its docs, its value, and one rule for each input.
+///
+/// ```
+/// use rewind_autograd::{Tape, Tensor, check, ops};
+///
+/// ops! {
+///     /// y = x·sin x, elementwise; x̄ = ȳ·(sin x + x·cos x).
+///     fn x_sin_x = XSinX(x) {
+///         value: x.map(|x| x * x.sin()),
+///         x: |g, x| g * (x.sin() + x * x.cos()),
+///     }
+/// }
+///
+/// let tape = Tape::new();
+/// let x = tape.leaf(Tensor::from_vec(vec![0.5, -2.0], &[2]));
+/// let gradient = x_sin_x(x).sum().backward().get(x);
+/// check::function(&[x.value()], |_, x| x_sin_x(x[0])).assert(); // right, to second order
+/// # assert!((gradient.to_vec()[0] - (0.5_f64.sin() + 0.5 * 0.5_f64.cos())).abs() < 1e-15);
+/// ```
+///
+/// From this row the macro writes a struct `XSinX` that implements [`Op`](crate::Op), with the name `"x_sin_x"`, and a function
+/// `x_sin_x` that records it, for both scalar types:
+///
+/// - **`value`** is computed from tensors, the inputs by their names in the head of the row, with [`Tensor::map`](crate::Tensor::map),
+///   [`zip`](crate::Tensor::zip), [`build`](crate::Tensor::build) and whatever else a tensor can do. `T` is the type of the elements.
+/// - **A rule** for each input follows, in any order: `input: |g, …| term`, where `g` is ȳ, the cotangent of the output. After it come
+///   the values that the rule reads, by name. Only these are kept in memory ([`Op::reads`](crate::Op::reads)). The output has a
+///   name if the head gives it one: `Exp(x) -> y`. `x: shape` reads the shape alone, which costs nothing to keep.
+/// - **A term** is ȳ·∂y/∂input, computed with [`Var`](crate::Var)s: a variable of the shape of the input, or another
+///   [`Term`](crate::Term), as `Term::summed` for an input that was broadcast.
+///
+/// ```
+/// use rewind_autograd::shape::broadcast_or_panic;
+/// use rewind_autograd::{Tape, Tensor, Term, check, ops};
+///
+/// ops! {
+///     /// The names of the ops below: for a test that walks them.
+///     const NAMES;
+///
+///     /// y = a·e^b elementwise, broadcast; ā = ȳ·e^b, b̄ = ȳ·y.
+///     pub fn scaled_exp = ScaledExp(a, b) -> y {
+///         check: broadcast_or_panic("scaled_exp", &a.shape(), &b.shape()),
+///         value: a.zip(b, |a, b| a * b.exp()),
+///         a: |g, b| Term::summed(g * b.exp()),
+///         b: |g, y| Term::summed(g * y),
+///     }
+///
+///     /// y = x where x > 0, slope·x elsewhere (Maas et al. 2013); x̄ = ȳ, or slope·ȳ.
+///     pub fn leaky_relu = LeakyRelu<T>(x; slope: T) {
+///         value: x.map(|x| if x > T::ZERO { x } else { slope * x }),
+///         x: |g, x| {
+///             let step = x.heaviside();
+///             g * (step + step.one_minus() * slope)
+///         },
+///     }
+/// }
+///
+/// assert_eq!(NAMES, ["scaled_exp", "leaky_relu"]);
+/// let inputs = [Tensor::from_vec(vec![0.5, -2.0], &[2]), Tensor::from_vec(vec![1.0, 0.25, -1.0, 2.0], &[2, 2])];
+/// check::function(&inputs, |_, v| scaled_exp(v[0], leaky_relu(v[1], 0.1))).assert();
+/// ```
+///
+/// - **`check`**, if given, is run by the function before the value is computed, with the inputs as variables. It panics if the shapes
+///   do not fit, and the message names the caller's line. [`shape`](crate::shape) has the wording.
+/// - **Settings** follow the inputs after a semicolon, and are arguments of the function. They are `Copy`; those that are not
+///   follow after one more and are borrowed: `(x; axis: usize; &indices: Vec<usize>)`. If a setting has the type `T`, the struct is generic: `LeakyRelu<T>`.
+/// - **`op`** instead of `fn` writes no function: `op mul = MulOp(a, b) { … }` is recorded with
+///   [`Tape::apply`](crate::Tape::apply). (`method` writes a method of `Var`. Only the crate of `Var` can have such.)
+/// - **`const NAMES;`** as the first item makes a list of the names of all rows.
+///
+/// An op with any number of inputs, or with logic in its settings, implements [`Op`](crate::Op).
+///
+/// An input without a rule is refused (`OpInput::b` not covered):
+///
+/// ```compile_fail,E0004
+/// rewind_autograd::ops! {
+///     fn difference = Difference(a, b) {
+///         value: a.zip(b, |a, b| a - b),
+///         a: |g| g,
+///     }
+/// }
+/// ```
+///
+/// So is a rule, or a value to read, that is no input:
+///
+/// ```compile_fail,E0599
+/// rewind_autograd::ops! {
+///     fn double = Double(x) {
+///         value: x.map(|x| x + x),
+///         y: |g| g + g,
+///     }
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// rewind_autograd::ops! {
+///     fn exponential = Exponential(x) { // without `-> y`
+///         value: x.map(|x| x.exp()),
+///         x: |g, y| g * y,
+///     }
+/// }
+/// ```
+///
+/// A rule computes with the values that it names and no others:
+///
+/// ```compile_fail,E0425
+/// rewind_autograd::ops! {
+///     fn half_square = HalfSquare(x) {
+///         value: x.map(|x| x * x * T::from_f64(0.5)),
+///         x: |g| g * x,
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! ops {
+    ($(#[doc = $doc:expr])* $vis:vis const $names:ident; $($rows:tt)*) => {
+        $crate::ops!(@names [$(#[doc = $doc])* $vis const $names] $($rows)*);
+        $crate::ops!($($rows)*);
+    };
+
+    (@names [$($head:tt)*] $(
+        $(#[doc = $doc:expr])*
+        $vis:vis $record:ident $name:ident = $op:ident $(<$t:ident>)? ($($signature:tt)*) $(-> $output:ident)? { $($body:tt)* }
+    )*) => {
+        $($head)*: &[&str] = &[$(stringify!($name)),*];
+    };
+
+    ($(
+        $(#[doc = $doc:expr])*
+        $vis:vis $record:ident $name:ident = $op:ident $(<$t:ident>)? ($($signature:tt)*) $(-> $output:ident)? { $($body:tt)* }
+    )*) => {$(
+        $crate::ops!(@row [$(#[doc = $doc])* $vis] $record $name $op [$($t)?] ($($signature)*) [$($output)?] { $($body)* });
+    )*};
+
+    (@row
+        $head:tt $record:ident $name:ident $op:ident [$($t:ident)?]
+        (
+            $($input:ident),+
+            $(; $($setting:ident: $type:ty),+)?
+            $(; $(&$held:ident: $held_type:ty),+)?
+        )
+        [$($output:ident)?]
+        {
+            $(check: $check:expr,)?
+            value: $value:expr,
+            $($rule:ident: |$cotangent:ident $(, $read:ident $(: $shape:ident)?)*| $term:expr),+ $(,)?
+        }
+    ) => {
+        $crate::ops!(@struct $head $op [$($t)?] [$($($setting: $type,)+)? $($($held: $held_type,)+)?]);
+        $crate::ops!(
+            @$record $head $name $op [$($input)+] [$($($setting: $type,)+)? $($($held: $held_type,)+)?] [$($check)?]
+        );
+
+        const _: () = {
+            // Numbers for names: of the inputs, and of all that a rule can read.
+            #[allow(non_camel_case_types)] // the names are those of variables
+            enum OpInput { $($input),+ }
+            #[allow(non_camel_case_types, dead_code)] // not every value is read
+            enum OpValue { $($input,)+ $($output)? }
+            const ARITY: usize = [$(OpInput::$input),+].len();
+
+            #[allow(dead_code)] // compiles if every input has a rule
+            fn rules(input: OpInput) {
+                match input { $(OpInput::$rule => ()),+ }
+            }
+
+            impl<T: $crate::Scalar> $crate::Op<T> for $op $(<$t>)? {
+                fn name(&self) -> &'static str {
+                    stringify!($name)
+                }
+                fn forward(&self, inputs: &[&$crate::Tensor<T>]) -> $crate::Tensor<T> {
+                    #[allow(unused_variables)] // a setting may be one of the rules alone
+                    let Self { $($($setting,)+)? $($(ref $held,)+)? } = *self;
+                    let &[$($input),+] = inputs else {
+                        $crate::ops::wrong_arity(stringify!($name), inputs.len(), &[$(stringify!($input)),+])
+                    };
+                    $value
+                }
+                fn vjp<'t>(&self, input: usize, at: &$crate::Site<'t, T>) -> $crate::Term<'t, T> {
+                    #[allow(unused_variables)] // a setting may be one of the value alone
+                    let Self { $($($setting,)+)? $($(ref $held,)+)? } = *self;
+                    $(
+                        if input == OpInput::$rule as usize {
+                            #[allow(unused_variables)] // a flat op has none
+                            let $cotangent = at.cotangent();
+                            $(let $read = $crate::ops!(@read at OpValue::$read $(, $shape)?);)*
+                            return $crate::Term::from($term);
+                        }
+                    )+
+                    unreachable!("{} has {ARITY} inputs and none of number {input}", stringify!($name))
+                }
+                fn reads(&self) -> $crate::Reads {
+                    const { $crate::Reads::NOTHING$($(.and($crate::ops!(@reads OpValue::$read $(, $shape)?)))*)+ }
+                }
+            }
+        };
+    };
+
+    (@struct [$(#[$doc:meta])* $vis:vis] $op:ident [] []) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        $vis struct $op;
+    };
+    (@struct [$(#[$doc:meta])* $vis:vis] $op:ident [$($t:ident)?] [$($settings:tt)+]) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        $vis struct $op $(<$t>)? { $($settings)+ }
+    };
+
+    // The function that records the op.
+    (@op $($unused:tt)*) => {};
+    (@fn
+        [$(#[$doc:meta])* $vis:vis] $name:ident $op:ident [$first:ident $($input:ident)*]
+        [$($setting:ident: $type:ty,)*] [$($check:expr)?]
+    ) => {
+        $(#[$doc])*
+        #[track_caller]
+        $vis fn $name<'t, T: $crate::Scalar>(
+            $first: $crate::Var<'t, T> $(, $input: $crate::Var<'t, T>)* $(, $setting: $type)*
+        ) -> $crate::Var<'t, T> {
+            $($check;)?
+            $first.tape().apply($op { $($setting),* }, &[$first $(, $input)*])
+        }
+    };
+    (@method
+        [$(#[$doc:meta])* $vis:vis] $name:ident $op:ident [$first:ident $($input:ident)*]
+        [$($setting:ident: $type:ty,)*] [$($check:expr)?]
+    ) => {
+        impl<'t, T: $crate::Scalar> $crate::Var<'t, T> {
+            $(#[$doc])*
+            #[track_caller]
+            $vis fn $name(self $(, $input: $crate::Var<'t, T>)* $(, $setting: $type)*) -> Self {
+                let $first = self;
+                $($check;)?
+                $first.tape().apply($op { $($setting),* }, &[$first $(, $input)*])
+            }
+        }
+    };
+
+    // A value that a rule reads, or its shape; and what `Op::reads` says of it.
+    (@read $at:ident $value:path) => {
+        if ($value as usize) < ARITY { $at.input($value as usize) } else { $at.output() }
+    };
+    (@read $at:ident $value:path, shape) => {
+        $crate::ops!(@read $at $value).shape()
+    };
+    (@reads $value:path) => {
+        if ($value as usize) < ARITY { $crate::Reads::input($value as u32) } else { $crate::Reads::OUTPUT }
+    };
+    (@reads $value:path, shape) => {
+        $crate::Reads::NOTHING
+    };
+}
+
+/// An op of a table was applied to more or fewer inputs than it has.
+#[doc(hidden)]
+#[cold]
+pub fn wrong_arity(op: &str, found: usize, inputs: &[&str]) -> ! {
+    panic!("{op}: {found} inputs given, expected {}: {}", inputs.len(), inputs.join(", "))
+}
