@@ -331,10 +331,21 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-/// Panics at the caller's line: `op: shapes [2, 3] and [4] do not fit: expected …`.
+/// Panics at the caller's line: `op: shapes [2, 3] and [4] do not fit: expected …`. The wording of every message about shapes.
+///
+/// ```should_panic
+/// use rewind_autograd::shape::mismatch;
+/// let (x, target) = ([2, 3], [4]);
+/// if x.as_slice() != target.as_slice() {
+///     mismatch("absolute_error", &[&x, &target], "two of the same shape");
+/// }
+/// ```
+///
+/// # Panics
+/// Always.
 #[track_caller]
 #[cold]
-pub(crate) fn mismatch(op: &str, shapes: &[&[usize]], expected: &str) -> ! {
+pub fn mismatch(op: &str, shapes: &[&[usize]], expected: &str) -> ! {
     panic!("{op}: shapes {} do not fit: expected {expected}", Listed(shapes))
 }
 
@@ -350,9 +361,17 @@ pub(crate) fn stretches_to(shape: &[usize], wide: &[usize]) -> bool {
     shape.len() <= wide.len() && shape.iter().rev().zip(wide.iter().rev()).all(|(&x, &y)| x == y || x == 1)
 }
 
-/// The shape both broadcast to, or a panic that names `op` and both shapes.
+/// The shape that two shapes broadcast to, as [`broadcast`].
+///
+/// ```
+/// use rewind_autograd::shape::broadcast_or_panic;
+/// assert_eq!(broadcast_or_panic("my_op", &[5, 1, 3], &[4, 1]).as_slice(), [5, 4, 3]);
+/// ```
+///
+/// # Panics
+/// If there is none, or a tensor cannot have so many elements. The message names `op` and the shapes.
 #[track_caller]
-pub(crate) fn broadcast_or_panic(op: &str, a: &[usize], b: &[usize]) -> Shape {
+pub fn broadcast_or_panic(op: &str, a: &[usize], b: &[usize]) -> Shape {
     let Some(shape) = broadcast(a, b) else {
         mismatch(op, &[a, b], "lengths that are equal or 1, aligned at the last axis")
     };
@@ -360,9 +379,16 @@ pub(crate) fn broadcast_or_panic(op: &str, a: &[usize], b: &[usize]) -> Shape {
     shape
 }
 
-/// Panics unless `axis` is an axis of `shape`.
+/// Makes sure that `axis` is an axis of `shape`.
+///
+/// ```
+/// rewind_autograd::shape::check_axis("my_op", &[2, 3], 1);
+/// ```
+///
+/// # Panics
+/// If it is not. The message names `op`, the axis and the shape.
 #[track_caller]
-pub(crate) fn check_axis(op: &str, shape: &[usize], axis: usize) {
+pub fn check_axis(op: &str, shape: &[usize], axis: usize) {
     if axis >= shape.len() {
         panic!("{op}: axis {axis} is not an axis of shape {shape:?}, which has {}", shape.len());
     }
@@ -374,9 +400,32 @@ pub(crate) fn holds(shape: &[usize], axis: usize, range: &std::ops::Range<usize>
     range.start <= range.end && shape.get(axis).is_some_and(|&length| range.end <= length)
 }
 
-/// Panics unless `start..end` lies within `axis` of `shape`.
+/// Makes sure that the positions `indices` lie in `axis` of `shape`.
+///
+/// ```
+/// rewind_autograd::shape::check_indices("my_op", &[2, 3], 1, &[2, 0, 2]);
+/// ```
+///
+/// # Panics
+/// If there is no such axis, or an index lies outside. The message names `op`, the index, the axis and the shape.
 #[track_caller]
-pub(crate) fn check_range(op: &str, shape: &[usize], axis: usize, range: &std::ops::Range<usize>) {
+pub fn check_indices(op: &str, shape: &[usize], axis: usize, indices: &[usize]) {
+    check_axis(op, shape, axis);
+    if let Some(outside) = indices.iter().find(|&&i| i >= shape[axis]) {
+        panic!("{op}: index {outside} does not lie in axis {axis} of shape {shape:?}");
+    }
+}
+
+/// Makes sure that `range` lies within `axis` of `shape`.
+///
+/// ```
+/// rewind_autograd::shape::check_range("my_op", &[2, 3], 1, &(0..2));
+/// ```
+///
+/// # Panics
+/// If there is no such axis, or the range lies outside. The message names `op`, the range, the axis and the shape.
+#[track_caller]
+pub fn check_range(op: &str, shape: &[usize], axis: usize, range: &std::ops::Range<usize>) {
     check_axis(op, shape, axis);
     if !holds(shape, axis, range) {
         panic!("{op}: range {range:?} does not lie within axis {axis} of shape {shape:?}");

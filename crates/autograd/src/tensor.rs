@@ -126,10 +126,26 @@ impl<T: Scalar> Tensor<T> {
         Self::build(&[], |to| to.fill(value))
     }
 
-    /// A tensor that `fill` writes. The slice holds old values before: `fill` must write every element.
+    /// A tensor whose elements `fill` writes, in row-major order: the way to compute a value in a loop of one's own.
+    ///
+    /// `fill` must write every element. What the slice holds before is not defined: NaN in a debug build, so that an element that was
+    /// forgotten shows; elements of dropped tensors in a release build, where clearing them would take as long as writing them.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![3.0, 1.0, 2.0], &[3]);
+    /// let differences = Tensor::build(&[2], |to| {
+    ///     let pairs = x.as_slice().expect("a new tensor is contiguous").windows(2);
+    ///     to.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[1] - pair[0]);
+    /// });
+    /// assert_eq!(differences.to_vec(), [-2.0, 1.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// As [`full`](Tensor::full).
     #[inline]
     #[track_caller]
-    pub(crate) fn build(shape: &[usize], fill: impl FnOnce(&mut [T])) -> Self {
+    pub fn build(shape: &[usize], fill: impl FnOnce(&mut [T])) -> Self {
         let len = count_or_panic("tensor", shape);
         Self::build_of_len(shape, len, fill)
     }
@@ -140,7 +156,13 @@ impl<T: Scalar> Tensor<T> {
         if len >= WORTH_ASKING {
             ask_for_memory::<T>(shape, len);
         }
-        Self::contiguous(Buffer::filled(len, fill), Layout::of_len(shape, len))
+        let write = |to: &mut [T]| {
+            if cfg!(debug_assertions) {
+                to.fill(T::from_f64(f64::NAN));
+            }
+            fill(to);
+        };
+        Self::contiguous(Buffer::filled(len, write), Layout::of_len(shape, len))
     }
 
     /// A tensor of this one's shape that `fill` writes, as in [`build`](Tensor::build).

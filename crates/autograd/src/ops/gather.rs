@@ -1,7 +1,7 @@
 //! Ops that pick positions of an axis by index, and their transpose: embeddings, reorderings of a batch.
 
 use crate::kernels::reduce::BLOCK;
-use crate::shape::{Shape, check_axis, count_or_panic};
+use crate::shape::{Shape, check_indices, count_or_panic};
 use crate::{Scalar, Tensor, Var, ops};
 
 ops! {
@@ -52,10 +52,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[track_caller]
     pub fn index_select(self, axis: usize, indices: &[usize]) -> Self {
         let mut shape = self.shape();
-        check_axis("index_select", &shape, axis);
-        if let Some(outside) = indices.iter().find(|&&i| i >= shape[axis]) {
-            panic!("index_select: index {outside} does not lie in axis {axis} of shape {:?}", shape.as_slice());
-        }
+        check_indices("index_select", &shape, axis, indices);
         shape[axis] = indices.len();
         count_or_panic("index_select", &shape);
         self.tape().apply(IndexSelect { axis, indices: indices.to_vec() }, &[self])

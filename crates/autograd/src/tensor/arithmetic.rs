@@ -3,7 +3,7 @@
 use super::Tensor;
 use crate::Scalar;
 use crate::kernels::{elementwise, reduce};
-use crate::shape::{self, Shape, broadcast_or_panic, row_major};
+use crate::shape::{self, Shape, broadcast_or_panic, check_axis, check_indices, row_major};
 
 /// Arithmetic, as ops and optimisers need it. Differentiable arithmetic is that of [`Var`](crate::Var).
 impl<T: Scalar> Tensor<T> {
@@ -21,9 +21,24 @@ impl<T: Scalar> Tensor<T> {
         }
     }
 
-    /// `f(from, to)` over slices: for functions that have a vectorised form.
+    /// A function over slices, applied to all elements: `f(from, to)` writes `to[i]` from `from[i]`. For functions that have a
+    /// vectorised form.
+    ///
+    /// `f` is called once for contiguous elements, else for one run of elements after another, so it must treat every element by
+    /// itself. It must write every element of `to`, as in [`build`](Tensor::build).
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0], &[2, 2]).transpose();
+    /// let y = x.map_slices(|from, to| {
+    ///     for (to, from) in to.iter_mut().zip(from) {
+    ///         *to = 10.0 * from;
+    ///     }
+    /// });
+    /// assert_eq!(y.to_vec(), [10.0, 30.0, 20.0, 40.0]);
+    /// ```
     #[inline]
-    pub(crate) fn map_slices(&self, f: impl Fn(&[T], &mut [T])) -> Self {
+    pub fn map_slices(&self, f: impl Fn(&[T], &mut [T])) -> Self {
         match self.as_slice() {
             Some(from) => self.build_like(|to| f(from, to)),
             None => self.build_like(|to| elementwise::map_slices(self.view(), to, f)),
@@ -132,8 +147,21 @@ impl<T: Scalar> Tensor<T> {
         elementwise::accumulate(&mut self.as_mut_slice()[first..], &strides, piece.view(), |x, y| x + y);
     }
 
-    /// Folds `axis` by `f` from `start`; the axis is gone from the result.
-    pub(crate) fn fold_axis(&self, axis: usize, start: T, f: impl Fn(T, T) -> T) -> Self {
+    /// Folds `axis` by `f` from `start`, from its first position to its last; the axis is gone from the result, which is `start`
+    /// where the axis is empty. For sums use [`sum_axis`](Tensor::sum_axis), which bounds the rounding error.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![1.0, -5.0, 3.0, 4.0], &[2, 2]);
+    /// let largest = x.fold_axis(1, 0.0, |a, b: f64| a.max(b.abs()));
+    /// assert_eq!(largest.to_vec(), [5.0, 4.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    #[track_caller]
+    pub fn fold_axis(&self, axis: usize, start: T, f: impl Fn(T, T) -> T) -> Self {
+        check_axis("fold_axis", self.shape(), axis);
         let mut shape = Shape::from_slice(self.shape());
         shape.remove(axis);
         Self::build(&shape, |to| {
@@ -152,11 +180,22 @@ impl<T: Scalar> Tensor<T> {
         })
     }
 
-    /// The positions `indices` of `axis`, in that order.
-    pub(crate) fn gather(&self, axis: usize, indices: &[usize]) -> Self {
+    /// The positions `indices` of `axis`, in that order; a position may come more than once.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[3, 2]);
+    /// assert_eq!(x.gather(0, &[2, 0, 2]).to_vec(), [5.0, 6.0, 1.0, 2.0, 5.0, 6.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, or an index lies outside.
+    #[track_caller]
+    pub fn gather(&self, axis: usize, indices: &[usize]) -> Self {
+        check_indices("gather", self.shape(), axis, indices);
         let mut shape = Shape::from_slice(self.shape());
         shape[axis] = indices.len();
-        let pieces: Vec<_> = indices.iter().map(|&i| self.slice(axis, i..i + 1)).collect();
+        let pieces: Vec<_> = indices.iter().map(|&i| self.part(axis, i..i + 1)).collect();
         Self::assemble(&shape, pieces.iter().enumerate().map(|(to, piece)| (piece, axis, to)))
     }
 
