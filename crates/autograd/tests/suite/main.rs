@@ -13,6 +13,7 @@ mod modules;
 mod naive;
 mod nonfinite;
 mod norms;
+mod op_rows;
 mod op_table;
 mod reference;
 mod refused;
