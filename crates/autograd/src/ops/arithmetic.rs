@@ -4,29 +4,17 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::select::{Above, Weighted};
 use crate::shape::{broadcast_or_panic, stretches_to};
-use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var, ops};
-
-/// y = a + b, broadcast; ā = ȳ, b̄ = ȳ, each summed to its shape.
-#[derive(Clone, Copy, Debug)]
-pub struct AddOp;
-
-impl<T: Scalar> Op<T> for AddOp {
-    fn name(&self) -> &'static str {
-        "add"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].zip(inputs[1], |a, b| a + b)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::summed(at.cotangent())
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
-    }
-}
+use crate::{Scalar, Term, Var, ops};
 
 ops! {
     pub(super) const NAMES;
+
+    /// y = a + b, broadcast; ā = ȳ, b̄ = ȳ, each summed to its shape.
+    pub op add = AddOp(a, b) {
+        value: a.zip(b, |a, b| a + b),
+        a: |g| Term::summed(g),
+        b: |g| Term::summed(g),
+    }
 
     /// y = a - b, broadcast; ā = ȳ, b̄ = -ȳ.
     pub op sub = SubOp(a, b) {

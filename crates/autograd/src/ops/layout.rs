@@ -41,6 +41,12 @@ ops! {
         x: |g| g.permute(&inverse(axes)),
     }
 
+    /// y = x stretched to a shape; x̄ = ȳ summed down.
+    pub op broadcast_to = BroadcastTo(x; &shape: Shape) {
+        value: x.broadcast_to(shape),
+        x: |g| Term::summed(g),
+    }
+
     /// y = x with `axis` read backwards; x̄ = ȳ read backwards.
     ///
     /// # Panics
@@ -74,27 +80,6 @@ fn inverse(axes: &[usize]) -> Shape {
         back[from] = to;
     }
     back
-}
-
-/// y = x stretched to a shape; x̄ = ȳ summed down.
-#[derive(Clone, Debug)]
-pub struct BroadcastTo {
-    shape: Shape,
-}
-
-impl<T: Scalar> Op<T> for BroadcastTo {
-    fn name(&self) -> &'static str {
-        "broadcast_to"
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        inputs[0].broadcast_to(&self.shape)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::summed(at.cotangent())
-    }
-    fn reads(&self) -> Reads {
-        Reads::NOTHING
-    }
 }
 
 /// y = the inputs one behind the other along an axis; each cotangent is its part of ȳ.
