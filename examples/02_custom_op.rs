@@ -1,62 +1,84 @@
-//! An op of your own: its value, its rule, and the proof that the rule is right.
+//! Ops of your own: a value, a rule for each input, and the proof that the rules are right.
 //!
 //! `cargo run --example 02_custom_op`
 
-use rewind_autograd::{Op, Scalar, Site, Tape, Tensor, Term, Var};
+use rewind_autograd::shape::mismatch;
+use rewind_autograd::{Op, Scalar, Site, Tape, Tensor, Term, Var, ops};
 use rewind_check as check;
 
-/// y = x·tanh(softplus x) with softplus x = ln(1 + e^x), elementwise (Mish: Misra 2019);
-/// x̄ = ȳ·(t + x·(1 - t²)·sigmoid x) with t = tanh(softplus x).
-struct Mish;
+ops! {
+    /// y = x·tanh(softplus x) with softplus x = ln(1 + e^x), elementwise (Mish: Misra 2019);
+    /// x̄ = ȳ·(t + x·(1 - t²)·sigmoid x) with t = tanh(softplus x).
+    fn mish = Mish(x) {
+        value: {
+            // softplus as max(x, 0) + ln(1 + e^-|x|): e^x alone would overflow.
+            let softplus = |x: T| (if x > T::ZERO { x } else { T::ZERO }) + (-x.abs()).exp().ln_1p();
+            x.map(|x| x * softplus(x).tanh())
+        },
+        x: |g, x| {
+            let t = x.softplus().tanh();
+            g * (t + x * (t * t).one_minus() * x.sigmoid())
+        },
+    }
 
-impl<T: Scalar> Op<T> for Mish {
+    /// y = d²/2 where |d| <= δ, and δ·(|d| - δ/2) elsewhere, with d = x - target, elementwise (Huber 1964);
+    /// x̄ = ȳ·min(max(d, -δ), δ), and the negative of it for the target.
+    fn huber = Huber<T>(x, target; delta: T) {
+        check: if x.shape() != target.shape() {
+            mismatch("huber", &[&x.shape(), &target.shape()], "two variables of the same shape")
+        },
+        value: x.zip(target, |x, target| {
+            let (d, half) = ((x - target).abs(), T::from_f64(0.5));
+            if d <= delta { half * d * d } else { delta * (d - half * delta) }
+        }),
+        x: |g, x, target| g * (x - target).clamp(-delta, delta),
+        target: |g, x, target| -(g * (x - target).clamp(-delta, delta)),
+    }
+
+    /// Mish with a wrong rule: the slope of tanh is 1 - t², and somebody wrote 1 - t.
+    fn wrong_mish = WrongMish(x) {
+        value: Mish.forward(&[x]),
+        x: |g, x| {
+            let t = x.softplus().tanh();
+            g * (t + x * t.one_minus() * x.sigmoid())
+        },
+    }
+}
+
+/// y = Σ c_k·x_k for any number of inputs of one shape and as many numbers c_k; x̄_k = c_k·ȳ.
+struct Blend<T> {
+    weights: Vec<T>,
+}
+
+impl<T: Scalar> Op<T> for Blend<T> {
     fn name(&self) -> &'static str {
-        "mish"
+        "blend"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        // softplus as max(x, 0) + ln(1 + e^-|x|): e^x alone would overflow.
-        let softplus = |x: T| (if x > T::ZERO { x } else { T::ZERO }) + (-x.abs()).exp().ln_1p();
-        inputs[0].map(|x| x * softplus(x).tanh())
+        let mut sum = Tensor::zeros(inputs[0].shape());
+        for (x, &weight) in inputs.iter().zip(&self.weights) {
+            sum.add_assign(&x.map(|x| weight * x));
+        }
+        sum
     }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        let (x, g) = (at.input(0), at.cotangent());
-        let t = x.softplus().tanh();
-        Term::dense(g * (t + x * (t * t).one_minus() * x.sigmoid()))
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        Term::dense(at.cotangent() * self.weights[input])
     }
 }
 
-/// Mish of every element of `x`, of any shape.
+/// Σ c_k·x_k.
+///
+/// # Panics
+/// If there is no variable, there are more or fewer weights, or the shapes differ.
 #[track_caller]
-fn mish<'t, T: Scalar>(x: Var<'t, T>) -> Var<'t, T> {
-    x.tape().apply(Mish, &[x])
-}
-
-/// The same op with a rule that is wrong on purpose.
-enum Wrong {
-    /// The slope of tanh is 1 - t², and somebody wrote 1 - t.
-    Slope,
-    /// t leaves the tape as a plain number: the gradient is right, and its derivative is not.
-    Frozen,
-}
-
-impl Op<f64> for Wrong {
-    fn name(&self) -> &'static str {
-        "wrong_mish"
+fn blend<'t, T: Scalar>(vars: &[Var<'t, T>], weights: &[T]) -> Var<'t, T> {
+    assert!(!vars.is_empty() && vars.len() == weights.len(), "blend: {} weights for {}", weights.len(), vars.len());
+    for v in vars {
+        if v.shape() != vars[0].shape() {
+            mismatch("blend", &[&vars[0].shape(), &v.shape()], "one shape for all");
+        }
     }
-    fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
-        Mish.forward(inputs)
-    }
-    fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
-        let (x, g) = (at.input(0), at.cotangent());
-        let t = x.softplus().tanh();
-        Term::dense(match self {
-            Wrong::Slope => g * (t + x * t.one_minus() * x.sigmoid()),
-            Wrong::Frozen => {
-                let t = at.tape().constant(t.value());
-                g * (t + x * (t * t).one_minus() * x.sigmoid())
-            }
-        })
-    }
+    vars[0].tape().apply(Blend { weights: weights.to_vec() }, vars)
 }
 
 fn main() {
@@ -70,16 +92,14 @@ fn main() {
     println!("mish' x  {:>7.3?}", slope.value().to_vec());
     println!("mish'' x {:>7.3?}\n", bend.value().to_vec());
 
-    let at = [Tensor::from_vec(vec![-1.7, -0.4, 0.3, 0.9, 2.2, 30.0], &[2, 3])];
-    let right = check::function(&at, |_, x| mish(x[0]));
-    println!("mish: {right}\n");
-    right.assert();
+    let x = Tensor::from_vec(vec![-1.7, -0.4, 0.3, 0.9, 2.2, 30.0], &[2, 3]);
+    let other = Tensor::from_vec(vec![0.3, -0.6, 4.0, 0.7, 2.1, 9.0], &[2, 3]);
+    check::function(std::slice::from_ref(&x), |_, v| mish(v[0])).assert();
+    check::function(&[x.clone(), other.clone()], |_, v| huber(v[0], v[1], 1.0)).assert();
+    check::function(&[x.clone(), other], |_, v| blend(v, &[0.25, -3.0])).assert();
+    println!("mish, huber and blend are right, to second order\n");
 
-    let slope = check::function(&at, |tape, x| tape.apply(Wrong::Slope, x));
-    println!("1 - t for 1 - t²: {slope}\n");
-    assert!(!slope.passed());
-
-    let frozen = check::function(&at, |tape, x| tape.apply(Wrong::Frozen, x));
-    println!("t taken off the tape: {frozen}");
-    assert!(!frozen.passed());
+    let report = check::function(&[x], |_, v| wrong_mish(v[0]));
+    println!("1 - t for 1 - t²: {report}");
+    assert!(!report.passed());
 }

@@ -1,4 +1,20 @@
 //! Activations: the functions that gates and hidden states pass through.
+//!
+//! ```
+//! use rewind_autograd::{Tape, Tensor};
+//! let tape = Tape::new();
+//! let x = tape.leaf(Tensor::from_vec(vec![-1.0, 0.0, 2.0], &[3]));
+//! let close = |y: Tensor<f64>, expected: [f64; 3]| y.to_vec().iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6);
+//! assert!(close(x.tanh().value(), [-0.761594, 0.0, 0.964028]));
+//! assert!(close(x.sigmoid().value(), [0.268941, 0.5, 0.880797]));
+//! assert!(close(x.softplus().value(), [0.313262, 0.693147, 2.126928]));
+//! assert!(close(x.elu().value(), [-0.632121, 0.0, 2.0]));
+//! assert!(close(x.silu().value(), [-0.268941, 0.0, 1.761594]));
+//! assert!(close(x.normal_cdf().value(), [0.158655, 0.5, 0.977250]));
+//! assert!(close(x.gelu().value(), [-0.158655, 0.0, 1.954500]));
+//! let (gain, bias) = (tape.leaf(Tensor::full(&[3], 1.0)), tape.leaf(Tensor::zeros(&[3])));
+//! assert!(close(x.layer_norm(gain, bias, 0.0).value(), [-1.069045, -0.267261, 1.336306]));
+//! ```
 
 use crate::shape::{broadcast, mismatch};
 use crate::{Scalar, Tensor, Var, ops};
@@ -71,7 +87,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// Layer normalisation over the last axis: (x - mean)/√(variance + eps)·gain + bias, the variance that of the
-    /// population (Ba et al. 2016). x `[…, n]`, gain and bias `[n]`. Numbers whose squares overflow are normalised as all others.
+    /// population (Ba et al. 2016). x `[…, n]`, gain and bias `[n]`. Elements whose squares overflow are normalised as all others.
     ///
     /// # Panics
     /// If x is a scalar, or gain or bias do not broadcast to its shape.
@@ -104,7 +120,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 }
 
-/// For every row of `x` a power of two next to its largest number if that is so large that squares may overflow, else 1;
+/// For every row of `x` a power of two next to its largest element if that is so large that squares may overflow, else 1;
 /// `None` if all are 1.
 fn units<T: Scalar>(x: &Tensor<T>) -> Option<Tensor<T>> {
     const LARGE: f64 = 1e15;

@@ -1,4 +1,18 @@
 //! Sums, differences, products and quotients, with broadcasting as in NumPy, and the operators `+ - * /`.
+//!
+//! ```
+//! use rewind_autograd::{Tape, Tensor};
+//! let tape = Tape::new();
+//! let x = tape.leaf(Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0], &[2, 2]));
+//! let row = tape.leaf(Tensor::from_vec(vec![10.0, -1.0], &[2]));
+//! assert_eq!((x + row).value().to_vec(), [11.0, 1.0, 13.0, 3.0]); // the row is broadcast
+//! assert_eq!((x * row - x / row).value().to_vec(), [9.9, 0.0, 29.7, 0.0]);
+//! assert_eq!((2.0 * x - 1.0).value().to_vec(), [1.0, 3.0, 5.0, 7.0]);
+//! assert_eq!(x.scale_shift(2.0, -1.0).value().to_vec(), [1.0, 3.0, 5.0, 7.0]); // the same in one node
+//! assert_eq!(x.one_minus().value().to_vec(), [0.0, -1.0, -2.0, -3.0]);
+//! assert_eq!(x.maximum(row).value().to_vec(), [10.0, 2.0, 10.0, 4.0]);
+//! assert_eq!((x * row).sum().backward().get(row).to_vec(), [4.0, 6.0]); // summed to the shape of the row
+//! ```
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -88,7 +102,7 @@ macro_rules! operator {
             /// Elementwise, with broadcasting.
             ///
             /// # Panics
-            /// If the shapes do not broadcast, or to more numbers than a tensor may have, or the variables live on two tapes.
+            /// If the shapes do not broadcast, or to more elements than a tensor may have, or the variables live on two tapes.
             #[track_caller]
             fn $method(self, other: Var<'t, T>) -> Var<'t, T> {
                 // Two tapes are refused by `apply`. Where one stretches to the other, the result is no larger than that.

@@ -1,10 +1,10 @@
-//! What changes nothing but the cotangent that passes by.
+//! The op that changes nothing but the cotangent.
 
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 type Map<T> = dyn for<'t> Fn(Var<'t, T>) -> Var<'t, T> + Send + Sync;
 
-/// y = x; x̄ = f(ȳ) for an f of the user's.
+/// y = x; x̄ = f(ȳ) for a given f.
 pub struct MapCotangent<T: Scalar> {
     map: Box<Map<T>>,
 }

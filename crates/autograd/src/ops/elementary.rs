@@ -1,4 +1,20 @@
-//! Elementary functions of one variable.
+//! Elementary functions of one variable, elementwise.
+//!
+//! ```
+//! use rewind_autograd::{Tape, Tensor};
+//! let tape = Tape::new();
+//! let x = tape.leaf(Tensor::from_vec(vec![0.25, 4.0], &[2]));
+//! assert_eq!(x.square().value().to_vec(), [0.0625, 16.0]);
+//! assert_eq!(x.sqrt().value().to_vec(), [0.5, 2.0]);
+//! assert_eq!(x.reciprocal().value().to_vec(), [4.0, 0.25]);
+//! assert_eq!(x.powf(-0.5).value().to_vec(), [2.0, 0.5]);
+//! assert_eq!((-x).abs().value().to_vec(), [0.25, 4.0]);
+//! let close = |a: f64, b: f64| (a - b).abs() < 1e-14;
+//! assert!(close(x.ln().exp().value().at(&[1]), 4.0));
+//! assert!(close(x.exp_m1().ln_1p().value().at(&[1]), 4.0));
+//! assert!(close((x.sin().square() + x.cos().square()).value().at(&[1]), 1.0));
+//! assert!(close(x.erf().sum().backward().get(x).at(&[0]), 1.0600141293761503)); // 2/√π·exp(-x²)
+//! ```
 
 use crate::{Scalar, Term, ops};
 

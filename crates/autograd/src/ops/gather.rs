@@ -1,4 +1,13 @@
 //! Ops that pick positions of an axis by index, and their transpose: embeddings, reorderings of a batch.
+//!
+//! ```
+//! use rewind_autograd::{Tape, Tensor};
+//! let tape = Tape::new();
+//! let embedding = tape.leaf(Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0], &[2, 2])); // two tokens
+//! let sequence = embedding.index_select(0, &[1, 0, 1]);
+//! assert_eq!(sequence.value().to_vec(), [3.0, 4.0, 1.0, 2.0, 3.0, 4.0]);
+//! assert_eq!(sequence.sum().backward().get(embedding).to_vec(), [1.0, 1.0, 2.0, 2.0]);
+//! ```
 
 use crate::kernels::reduce::BLOCK;
 use crate::shape::{Shape, check_indices, count_or_panic};

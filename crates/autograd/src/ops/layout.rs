@@ -1,5 +1,19 @@
-//! Ops that move numbers without changing them. Transposes and broadcasts are views; what takes a part of the numbers stands
+//! Ops that move elements without changing them. Transposes and broadcasts are views; what takes a part of the elements stands
 //! in [`parts`](super::parts).
+//!
+//! ```
+//! use rewind_autograd::ops::layout::{concat, stack};
+//! use rewind_autograd::{Tape, Tensor};
+//! let tape = Tape::new();
+//! let x = tape.leaf(Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]));
+//! assert_eq!(x.reshape(&[3, 2]).value().to_vec(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+//! assert_eq!(x.transpose().value().to_vec(), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+//! assert_eq!(x.flip(1).value().to_vec(), [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
+//! assert_eq!(x.unsqueeze(0).permute(&[2, 0, 1]).shape().as_slice(), [3, 1, 2]);
+//! assert_eq!(x.unsqueeze(1).broadcast_to(&[2, 4, 3]).shape().as_slice(), [2, 4, 3]);
+//! assert_eq!(concat(&[x, x], 1).shape().as_slice(), [2, 6]);
+//! assert_eq!(stack(&[x, x], 0).shape().as_slice(), [2, 2, 3]);
+//! ```
 
 use smallvec::SmallVec;
 
@@ -82,7 +96,7 @@ fn inverse(axes: &[usize]) -> Shape {
     back
 }
 
-/// y = the inputs one behind the other along an axis; each cotangent is its part of ȳ.
+/// y = the inputs, concatenated along an axis; each cotangent is its part of ȳ.
 #[derive(Clone, Debug)]
 pub struct Concat {
     axis: usize,
@@ -107,7 +121,7 @@ impl<T: Scalar> Op<T> for Concat {
     }
 }
 
-/// y = the inputs, all of one shape, side by side along a new axis; each cotangent is its position of ȳ.
+/// y = the inputs, all of one shape, stacked along a new axis; each cotangent is its position of ȳ.
 #[derive(Clone, Copy, Debug)]
 pub struct Stack {
     axis: usize,
@@ -138,7 +152,7 @@ impl<T: Scalar> Op<T> for Stack {
 }
 
 impl<'t, T: Scalar> Var<'t, T> {
-    /// The same numbers in row-major order under another shape.
+    /// The same elements in row-major order under another shape.
     ///
     /// # Panics
     /// If the number of elements differs.
@@ -178,7 +192,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 }
 
-/// The variables one behind the other along `axis`; all other axes have the same lengths.
+/// The variables, concatenated along `axis`; all other axes have the same lengths.
 ///
 /// # Panics
 /// If there is none, or the shapes do not fit.
@@ -202,7 +216,7 @@ pub fn concat<'t, T: Scalar>(vars: &[Var<'t, T>], axis: usize) -> Var<'t, T> {
     first.tape().apply(Concat { axis, starts }, vars)
 }
 
-/// The variables, all of one shape, side by side along a new axis: the outputs of all time steps.
+/// The variables, all of one shape, stacked along a new axis: the outputs of all time steps.
 ///
 /// # Panics
 /// If there is none, the shapes differ, or `axis` is larger than the rank.

@@ -1,4 +1,15 @@
 //! Products of matrices, and the affine map that every gate is made of.
+//!
+//! ```
+//! use rewind_autograd::{Tape, Tensor};
+//! let tape = Tape::new();
+//! let x = tape.constant(Tensor::from_vec(vec![1.0, 2.0], &[1, 2]));
+//! let w = tape.leaf(Tensor::from_vec(vec![3.0, 4.0, 5.0, 6.0], &[2, 2]));
+//! let bias = tape.leaf(Tensor::from_vec(vec![100.0, 200.0], &[2]));
+//! assert_eq!(x.matmul(w).value().to_vec(), [13.0, 16.0]);
+//! assert_eq!(x.affine(w, Some(bias)).value().to_vec(), [113.0, 216.0]); // the same and the bias in one node
+//! assert_eq!(x.matmul(w).sum().backward().get(w).to_vec(), [1.0, 1.0, 2.0, 2.0]);
+//! ```
 
 use crate::shape::{
     MOST_ELEMENTS, Shape, broadcast, broadcasts, checked_element_count, count_or_panic, mismatch, same,
@@ -86,7 +97,7 @@ impl<T: Scalar> Op<T> for Affine {
     }
 }
 
-/// Panics if the product of `a` and `b`, as wide as `width` says of the shape of `b`, has more numbers than a tensor can.
+/// Panics if the product of `a` and `b`, as wide as `width` says of the shape of `b`, has more elements than a tensor can.
 #[inline]
 #[track_caller]
 fn check_result<'t, T: Scalar>(op: &str, a: Var<'t, T>, b: Var<'t, T>, width: impl Fn(&[usize]) -> usize) {

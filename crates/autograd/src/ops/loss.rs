@@ -1,4 +1,4 @@
-//! Losses in their numerically safe forms, one number per row; what is averaged over is the caller's choice.
+//! Losses in their numerically safe forms, one value per row; what is averaged over is the caller's choice.
 
 use super::select::{Weighted, weighted};
 use crate::shape::mismatch;
@@ -97,6 +97,15 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// (x - target)², elementwise.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from_vec(vec![1.0, 5.0], &[2]));
+    /// let target = tape.constant(Tensor::from_vec(vec![2.0, 2.0], &[2]));
+    /// assert_eq!(x.squared_error(target).value().to_vec(), [1.0, 9.0]);
+    /// assert_eq!(x.squared_error(target).mean().backward().get(x).to_vec(), [-1.0, 3.0]);
+    /// ```
     ///
     /// # Panics
     /// If the shapes differ.

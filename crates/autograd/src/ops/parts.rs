@@ -1,4 +1,14 @@
-//! Ops that take a part of the numbers: one time step, one gate. They are views, and their cotangents are regions.
+//! Ops that take a part of the elements: one time step, one gate. They are views, and the cotangent of a part costs no more than
+//! the part.
+//!
+//! ```
+//! use rewind_autograd::{Tape, Tensor};
+//! let tape = Tape::new();
+//! let x = tape.leaf(Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[3, 2]));
+//! assert_eq!(x.index(0, 1).value().to_vec(), [3.0, 4.0]); // one time step
+//! assert_eq!(x.slice(0, 1..3).shape().as_slice(), [2, 2]);
+//! assert_eq!(x.slice(0, 1..3).sum().backward().get(x).to_vec(), [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
+//! ```
 
 use std::ops::Range;
 

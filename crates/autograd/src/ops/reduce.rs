@@ -1,4 +1,19 @@
 //! Ops that sum, average, or find the largest along an axis.
+//!
+//! ```
+//! use rewind_autograd::{Tape, Tensor};
+//! let tape = Tape::new();
+//! let x = tape.leaf(Tensor::from_vec(vec![1.0, 5.0, 3.0, 2.0, 4.0, 9.0], &[2, 3]));
+//! assert_eq!(x.sum().value().item(), 24.0);
+//! assert_eq!(x.mean().value().item(), 4.0);
+//! assert_eq!(x.sum_axis(1).value().to_vec(), [9.0, 15.0]);
+//! assert_eq!(x.mean_axis(1).value().to_vec(), [3.0, 5.0]);
+//! assert_eq!(x.sum_to(&[2, 1]).value().to_vec(), [9.0, 15.0]);
+//! assert_eq!(x.max_axis(0).value().to_vec(), [2.0, 5.0, 9.0]);
+//! assert_eq!(x.cumsum(1).value().to_vec(), [1.0, 6.0, 9.0, 2.0, 6.0, 15.0]);
+//! assert_eq!(x.max_axis(1).sum().backward().get(x).to_vec(), [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+//! assert_eq!(x.value().max_axis(1).to_vec(), [5.0, 9.0]);
+//! ```
 
 use super::select::Weighted;
 use crate::shape::{Shape, check_axis, mismatch, stretches_to};
@@ -85,7 +100,7 @@ fn check_largest(shape: &[usize], axis: usize) {
 }
 
 impl<T: Scalar> Tensor<T> {
-    /// The largest number along `axis`, which is gone from the result; NaN if there is one.
+    /// The largest element along `axis`, which is gone from the result; NaN if there is one.
     ///
     /// # Panics
     /// If there is no such axis, or it has length 0.

@@ -1,4 +1,18 @@
 //! Ops that choose: steps, signs, clamping, masks. The chosen side gets the gradient.
+//!
+//! ```
+//! use rewind_autograd::{Tape, Tensor};
+//! let tape = Tape::new();
+//! let x = tape.leaf(Tensor::from_vec(vec![-2.0, 0.0, 0.5], &[3]));
+//! assert_eq!(x.relu().value().to_vec(), [0.0, 0.0, 0.5]);
+//! assert_eq!(x.heaviside().value().to_vec(), [0.0, 0.5, 1.0]);
+//! assert_eq!(x.sign().value().to_vec(), [-1.0, 0.0, 1.0]);
+//! assert_eq!(x.clamp(-1.0, 1.0).value().to_vec(), [-1.0, 0.0, 0.5]);
+//! let mask = tape.constant(Tensor::from_vec(vec![1.0, 0.0, 1.0], &[3]));
+//! let padded = mask.select(x, tape.scalar(7.0));
+//! assert_eq!(padded.value().to_vec(), [-2.0, 7.0, 0.5]);
+//! assert_eq!(padded.sum().backward().get(x).to_vec(), [1.0, 0.0, 1.0]);
+//! ```
 
 use crate::shape::broadcast_or_panic;
 use crate::{Scalar, Tensor, Term, Var, ops};

@@ -1,7 +1,7 @@
 //! Softmax, its logarithm, and ln Σ e^x, safe for logits of any size.
 //!
-//! All three subtract the largest number m of a line first and take the logarithm last: with R = Σ e^(x - m) over all other
-//! numbers of the line, ln Σ e^x = m + ln(1 + R). Subtracting ln Σ e^x itself would bring in its rounding, which grows with
+//! All three subtract the largest element m of a line first and take the logarithm last: with R = Σ e^(x - m) over all other
+//! elements of the line, ln Σ e^x = m + ln(1 + R). Subtracting ln Σ e^x itself would bring in its rounding, which grows with
 //! m; and ln(1 + R) keeps an R that is tiny beside 1, which is the whole loss of a confident prediction.
 //!
 //! Infinities: e^-∞ is 0, so an entry of -∞ has probability 0; in a line of nothing but -∞ every entry has, ln Σ e^x is
@@ -81,7 +81,7 @@ ops! {
         g: |c, y| c - sum_along(y.exp() * c, axis),
     }
 
-    /// y = ln Σ e^x along `axis`, which is gone from y; x̄ = ȳ·softmax x. Safe for numbers of any size. -∞ over an empty axis.
+    /// y = ln Σ e^x along `axis`, which is gone from y; x̄ = ȳ·softmax x. Safe for elements of any size. -∞ over an empty axis.
     ///
     /// ```
     /// use rewind_autograd::{Tape, Tensor};
@@ -127,11 +127,11 @@ fn softmax_vjp<T: Scalar>(y: &[T], g: &[T], x: &mut [T]) {
 
 fn log_softmax<T: Scalar>(x: &Tensor<T>, axis: usize) -> Tensor<T> {
     let mut lines = Lines::new(x, axis);
-    let shifted = lines.numbers.clone();
+    let shifted = lines.elements.clone();
     let mut logarithms = Vec::with_capacity(lines.count());
     lines.each_exponentials(|_, total| logarithms.push(total.ln()));
-    lines.numbers = shifted;
-    for (row, ln) in rows_mut(lines.numbers.as_mut_slice(), lines.length).zip(logarithms) {
+    lines.elements = shifted;
+    for (row, ln) in rows_mut(lines.elements.as_mut_slice(), lines.length).zip(logarithms) {
         row.iter_mut().for_each(|s| *s = *s - ln);
     }
     lines.restored()
@@ -181,14 +181,14 @@ fn by_lines<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>, axis: usize, f: impl Fn(&[T
     lines.with_last_axis_at(axis).to_contiguous()
 }
 
-/// The lines of a tensor along one axis, laid one after another, with the largest number of each subtracted.
+/// The lines of a tensor along one axis, contiguous, with the largest element of each subtracted.
 struct Lines<T: Scalar> {
     axis: usize,
     length: usize,
     /// The largest number of every line; -∞ if there is none but NaN.
     largest: Vec<T>,
     /// x - m, of the tensor's shape with `axis` as the last one.
-    numbers: Tensor<T>,
+    elements: Tensor<T>,
 }
 
 /// Σ e^(x - m) over one line.
@@ -196,7 +196,7 @@ struct Lines<T: Scalar> {
 struct Total<T> {
     /// The share of the largest number: 1, or 0 in a line of -∞.
     largest: T,
-    /// The share of all other numbers.
+    /// The share of all other elements.
     others: T,
 }
 
@@ -214,10 +214,10 @@ impl<T: Scalar> Total<T> {
 impl<T: Scalar> Lines<T> {
     fn new(x: &Tensor<T>, axis: usize) -> Self {
         let length = x.shape()[axis];
-        let mut numbers = x.with_axis_last(axis).to_contiguous();
-        let count = numbers.shape()[..numbers.rank() - 1].iter().product();
+        let mut elements = x.with_axis_last(axis).to_contiguous();
+        let count = elements.shape()[..elements.rank() - 1].iter().product();
         let mut largest = vec![-T::INFINITY; count];
-        for (row, largest) in rows_mut(numbers.as_mut_slice(), length).zip(&mut largest) {
+        for (row, largest) in rows_mut(elements.as_mut_slice(), length).zip(&mut largest) {
             *largest = row.iter().fold(-T::INFINITY, |a, &b| if b > a { b } else { a });
             if largest.is_finite() {
                 row.iter_mut().for_each(|x| *x = *x - *largest);
@@ -226,7 +226,7 @@ impl<T: Scalar> Lines<T> {
                 row.iter_mut().for_each(|x| *x = if *x == T::INFINITY { T::ZERO } else { *x - T::INFINITY });
             }
         }
-        Lines { axis, length, largest, numbers }
+        Lines { axis, length, largest, elements }
     }
 
     fn count(&self) -> usize {
@@ -235,16 +235,16 @@ impl<T: Scalar> Lines<T> {
 
     /// Puts e^(x - m) in the place of x - m, and calls `f` with every line of that and its total.
     fn each_exponentials(&mut self, mut f: impl FnMut(&mut [T], Total<T>)) {
-        self.numbers = self.numbers.map_slices(T::exp_slice);
-        for row in rows_mut(self.numbers.as_mut_slice(), self.length) {
+        self.elements = self.elements.map_slices(T::exp_slice);
+        for row in rows_mut(self.elements.as_mut_slice(), self.length) {
             let total = total(row);
             f(row, total);
         }
     }
 
-    /// The numbers, with the axis back in its place.
+    /// The elements, with the axis back in its place.
     fn restored(self) -> Tensor<T> {
-        self.numbers.with_last_axis_at(self.axis).to_contiguous()
+        self.elements.with_last_axis_at(self.axis).to_contiguous()
     }
 }
 
