@@ -7,7 +7,7 @@ use triomphe::Arc;
 /// Which values the rules of an op read: what [`Op::reads`](crate::Op::reads) gives back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reads {
-    /// Bit k for input k, the last bit for all inputs from number 31 on.
+    /// Bit k for input k; all bits for all inputs, however many there are.
     inputs: u32,
     output: bool,
 }
@@ -22,9 +22,9 @@ impl Reads {
     /// Neither, as those of a sum or a slice.
     pub const NOTHING: Reads = Reads { inputs: 0, output: false };
 
-    /// Input number `k` alone, as the mask of a choice. From number 31 on it is kept with all that follow.
+    /// Input number `k` alone, one of the first 32: as the mask of a choice.
     pub const fn input(k: u32) -> Reads {
-        Reads { inputs: 1 << if k < 31 { k } else { 31 }, output: false }
+        Reads { inputs: 1 << k, output: false }
     }
 
     /// What either of two says: `Reads::input(0).and(Reads::OUTPUT)`.
@@ -39,6 +39,13 @@ impl Reads {
         Reads { inputs: self.inputs | other.inputs, output: self.output | other.output }
     }
 
+    /// The same for an op of so many inputs, in the form that is looked up fastest: all of them are [`INPUTS`](Reads::INPUTS).
+    #[doc(hidden)]
+    pub const fn of(self, arity: usize) -> Reads {
+        let all = arity <= 32 && self.inputs.trailing_ones() as usize == arity;
+        Reads { inputs: if all { !0 } else { self.inputs }, output: self.output }
+    }
+
     /// Whether any input is read.
     pub fn reads_inputs(self) -> bool {
         self.inputs != 0
@@ -46,7 +53,7 @@ impl Reads {
 
     /// Whether input number `k` is read.
     pub fn reads_input(self, k: usize) -> bool {
-        self.inputs >> k.min(31) & 1 == 1
+        self.inputs == !0 || (k < 32 && self.inputs >> k & 1 == 1)
     }
 
     /// Whether the output is read.

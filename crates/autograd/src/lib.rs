@@ -17,7 +17,7 @@
 //! assert_eq!(gradient.shape(), [2, 1]);
 //! ```
 //!
-//! - [`Op`] is the extension point: built-in ops and yours take the same route.
+//! - [`ops!`] makes ops of their values and rules, a line each; [`Op`] is the trait behind it. Built-in ops and yours take the same route.
 //! - [`parameters!`] makes a struct of parameters that can be put on a tape, mapped, zipped, saved and trained.
 //! - The crate `rewind-check` compares gradients with differences, to second order, and names the op at fault.
 //! - [`mod@derive`] gives Jacobians, Hessians, their products with vectors, and gradients per sample.

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use rewind_autograd::{Tape, Tensor};
-//! let tape = Tape::new();
+//! let tape = Tape::<f64>::new();
 //! let x = tape.leaf(Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0], &[2, 2]));
 //! let row = tape.leaf(Tensor::from_vec(vec![10.0, -1.0], &[2]));
 //! assert_eq!((x + row).value().to_vec(), [11.0, 1.0, 13.0, 3.0]); // the row is broadcast

@@ -13,7 +13,7 @@
 //! assert!(close(x.ln().exp().value().at(&[1]), 4.0));
 //! assert!(close(x.exp_m1().ln_1p().value().at(&[1]), 4.0));
 //! assert!(close((x.sin().square() + x.cos().square()).value().at(&[1]), 1.0));
-//! assert!(close(x.erf().sum().backward().get(x).at(&[0]), 1.0600141293761503)); // 2/√π·exp(-x²)
+//! assert!(close(x.erf().sum().backward().get(x).at(&[0]), 1.0600141293761143)); // 2/√π·exp(-x²)
 //! ```
 
 use crate::{Scalar, Term, ops};

@@ -83,7 +83,19 @@
 /// }
 /// ```
 ///
-/// So is a rule, or a value to read, that is no input:
+/// So are two rules for one input:
+///
+/// ```compile_fail,E0428
+/// rewind_autograd::ops! {
+///     fn double = Double(x) {
+///         value: x.map(|x| x + x),
+///         x: |g| g + g,
+///         x: |g| g * T::from_f64(2.0),
+///     }
+/// }
+/// ```
+///
+/// And a rule for what is no input, or one that reads what is no value of the op:
 ///
 /// ```compile_fail,E0599
 /// rewind_autograd::ops! {
@@ -161,9 +173,12 @@ macro_rules! ops {
             enum OpValue { $($input,)+ $($output)? }
             const ARITY: usize = [$(OpInput::$input),+].len();
 
-            #[allow(dead_code)] // compiles if every input has a rule
+            // Compiles if every input has one rule.
+            #[allow(dead_code)]
             fn rules(input: OpInput) {
-                match input { $(OpInput::$rule => ()),+ }
+                #[allow(non_camel_case_types)]
+                enum OpRule { $($rule),+ }
+                match input { $(OpInput::$rule => OpRule::$rule),+ };
             }
 
             impl<T: $crate::Scalar> $crate::Op<T> for $op $(<$t>)? {
@@ -192,7 +207,9 @@ macro_rules! ops {
                     unreachable!("{} has {ARITY} inputs and none of number {input}", stringify!($name))
                 }
                 fn reads(&self) -> $crate::Reads {
-                    const { $crate::Reads::NOTHING$($(.and($crate::ops!(@reads OpValue::$read $(, $shape)?)))*)+ }
+                    const {
+                        $crate::Reads::NOTHING$($(.and($crate::ops!(@reads OpValue::$read $(, $shape)?)))*)+.of(ARITY)
+                    }
                 }
             }
         };
@@ -237,6 +254,10 @@ macro_rules! ops {
                 $first.tape().apply($op { $($setting),* }, &[$first $(, $input)*])
             }
         }
+    };
+
+    (@$record:ident [$($head:tt)*] $name:ident $($rest:tt)*) => {
+        compile_error!(concat!("`", stringify!($record $name), "`: expected `fn`, `op` or `method` before the name"));
     };
 
     // A value that a rule reads, or its shape; and what `Op::reads` says of it.

@@ -110,6 +110,8 @@ fn an_op_reads_what_its_rules_name() {
         "the shape is no value"
     );
     assert_eq!(Op::<f64>::reads(&Backwards), Reads::NOTHING);
+    assert_eq!(Op::<f64>::reads(&rewind_autograd::ops::arithmetic::MulOp), Reads::INPUTS);
+    assert_eq!(Op::<f64>::reads(&rewind_autograd::ops::activation::Tanh), Reads::OUTPUT);
     // The rules of a quotient read b and y, and not a.
     assert_eq!(reads(&rewind_autograd::ops::arithmetic::DivOp, 2), (vec![1], true));
 }
