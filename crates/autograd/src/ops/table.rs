@@ -64,10 +64,11 @@
 ///
 /// - **`check`**, if given, is run by the function before the value is computed, with the inputs as variables. It panics if the shapes
 ///   do not fit, and the message names the caller's line. [`shape`](crate::shape) has the wording.
-/// - **Settings** follow the inputs after a semicolon, and are arguments of the function. They are `Copy`; those that are not
-///   follow after one more and are borrowed: `(x; axis: usize; &indices: Vec<usize>)`. If a setting has the type `T`, the struct is generic: `LeakyRelu<T>`.
+/// - **Settings** follow the inputs after a semicolon, and are arguments of the function. They must be `Copy`; those that are not follow
+///   after another semicolon, and value and rules borrow them: `(x; axis: usize; &indices: Vec<usize>)`. With a setting of type `T`
+///   the struct is generic: `LeakyRelu<T>`.
 /// - **`op`** instead of `fn` writes no function: `op mul = MulOp(a, b) { … }` is recorded with
-///   [`Tape::apply`](crate::Tape::apply). (`method` writes a method of `Var`. Only the crate of `Var` can have such.)
+///   [`Tape::apply`](crate::Tape::apply). (`method` writes a method of `Var`, for built-in ops.)
 /// - **`const NAMES;`** as the first item makes a list of the names of all rows.
 ///
 /// An op with any number of inputs, or with logic in its settings, implements [`Op`](crate::Op).
