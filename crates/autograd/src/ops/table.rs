@@ -3,7 +3,8 @@
 /// Defines ops, each as a row: its docs, its value, and one rule for each input.
 ///
 /// ```
-/// use rewind_autograd::{Tape, Tensor, check, ops};
+/// use rewind_autograd::{Tape, Tensor, ops};
+/// use rewind_check as check;
 ///
 /// ops! {
 ///     /// y = x·sin x, elementwise; x̄ = ȳ·(sin x + x·cos x).
@@ -33,7 +34,8 @@
 ///
 /// ```
 /// use rewind_autograd::shape::broadcast_or_panic;
-/// use rewind_autograd::{Tape, Tensor, Term, check, ops};
+/// use rewind_autograd::{Tape, Tensor, Term, ops};
+/// use rewind_check as check;
 ///
 /// ops! {
 ///     /// The names of the ops below: for a test that walks them.

@@ -1,7 +1,8 @@
 //! Ops that a user writes as rows: what the macro makes of them.
 
 use rewind_autograd::shape::{broadcast_or_panic, check_axis, check_indices};
-use rewind_autograd::{Op, Reads, Tape, Tensor, Term, check, ops};
+use rewind_autograd::{Op, Reads, Tape, Tensor, Term, ops};
+use rewind_check as check;
 
 use crate::refused::{panic_of, refused};
 
