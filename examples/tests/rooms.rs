@@ -13,7 +13,7 @@ fn pictures() -> Vec<(String, Vec<Vec<String>>)> {
     let page = fs::read_to_string(root().join("docs/architecture.md")).expect("the page of the architecture");
     let mut pictures: Vec<(String, Vec<Vec<String>>)> = Vec::new();
     let blocks = page.split("```").skip(1).step_by(2);
-    for line in blocks.filter(|block| block.contains("/src\n")).flat_map(str::lines) {
+    for line in blocks.filter(|block| block.contains("/src\n")).flat_map(|block| block.lines().skip(1)) {
         if line.starts_with("crates/") {
             pictures.push((line.trim().to_owned(), Vec::new()));
         } else if let (Some((_, rows)), false) = (pictures.last_mut(), line.trim().is_empty()) {

@@ -1,10 +1,13 @@
 //! The one error of the crate.
 
+pub(crate) mod problem;
+
 use std::error::Error as StdError;
 use std::{fmt, io};
 
-use crate::file::Problem;
 use crate::nonfinite::NonFinite;
+
+pub use problem::Problem;
 
 /// What a fallible function of this crate returns.
 pub type Result<R> = std::result::Result<R, Error>;

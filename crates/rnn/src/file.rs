@@ -27,7 +27,6 @@
 //! ```
 
 mod format;
-mod problem;
 mod replace;
 mod tensors;
 mod training;
@@ -38,10 +37,10 @@ use std::path::Path;
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, problem};
 use crate::nonfinite::finite_tensor;
 
-pub use problem::Problem;
+pub use crate::error::Problem;
 pub use tensors::{Precision, TensorFile, TensorInfo};
 pub use training::{load_training, save_training};
 

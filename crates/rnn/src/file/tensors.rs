@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use rewind_autograd::{Scalar, Tensor};
 use safetensors::Dtype;
 
-use super::{Metadata, Problem, about, format, problem};
-use crate::error::{Error, ErrorKind, Result};
+use super::{Metadata, Problem, about, format};
+use crate::error::{Error, ErrorKind, Result, problem};
 
 /// What to do with elements of another type than the one that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

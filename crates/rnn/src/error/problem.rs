@@ -108,7 +108,7 @@ fn quoted(names: &[String]) -> String {
 }
 
 /// How many problems there are, and one a line.
-pub(super) fn listed(problems: &[Problem]) -> String {
+pub(crate) fn listed(problems: &[Problem]) -> String {
     let count = match problems.len() {
         1 => "1 thing".to_owned(),
         n => format!("{n} things"),
