@@ -1,4 +1,4 @@
-//! Ops of your own: a value, a rule for each input, and the proof that the rules are right.
+//! Custom ops: a value, a rule for each input, and the check that the rules are right.
 //!
 //! `cargo run --example 02_custom_op`
 
@@ -35,7 +35,7 @@ ops! {
         target: |g, x, target| -(g * (x - target).clamp(-delta, delta)),
     }
 
-    /// Mish with a wrong rule: the slope of tanh is 1 - t², and somebody wrote 1 - t.
+    /// Mish with a wrong rule: 1 - t instead of 1 - t², the derivative of tanh.
     fn wrong_mish = WrongMish(x) {
         value: Mish.forward(&[x]),
         x: |g, x| {
@@ -45,7 +45,7 @@ ops! {
     }
 }
 
-/// y = Σ c_k·x_k for any number of inputs of one shape and as many numbers c_k; x̄_k = c_k·ȳ.
+/// y = Σ c_k·x_k for any number of inputs of one shape, with one weight c_k each; x̄_k = c_k·ȳ.
 struct Blend<T> {
     weights: Vec<T>,
 }

@@ -1,4 +1,4 @@
-//! A recurrent cell of your own: written, unrolled, differentiated, checked and trained.
+//! A custom recurrent cell: written, unrolled, differentiated, checked and trained.
 //!
 //! `cargo run --example 03_custom_cell`
 
@@ -10,8 +10,8 @@ parameters! {
     /// Minimal gated unit (Zhou et al. 2016): x `[B, I]`, h `[B, H]`; w_* `[I, H]`, u_* `[H, H]`, b_* `[H]`.
     ///
     /// ```text
-    /// f = sigmoid(x·W_f + h·U_f + b_f)          what to renew
-    /// n = tanh(x·W_n + (f ∘ h)·U_n + b_n)       what to put there
+    /// f = sigmoid(x·W_f + h·U_f + b_f)          forget gate
+    /// n = tanh(x·W_n + (f ∘ h)·U_n + b_n)       candidate
     /// h' = (1 - f) ∘ h + f ∘ n
     /// ```
     struct Mgu<P> { w_f: P, u_f: P, b_f: P, w_n: P, u_n: P, b_n: P }
@@ -52,7 +52,7 @@ impl<T: Scalar> Mgu<Tensor<T>> {
 }
 
 parameters! {
-    /// A cell and the state that it starts from: what a gradient is wanted for.
+    /// A cell and its first state: the inputs to differentiate with respect to.
     struct Run<P> { cell: Mgu<P>, h_0: P }
 }
 
@@ -78,24 +78,24 @@ fn differentiate(rng: &mut StdRng) {
 }
 
 parameters! {
-    /// The cell and its read-out: what is trained.
+    /// The cell and its readout: the module that is trained.
     struct Recall<P> { cell: Mgu<P>, readout: Linear<P> }
 }
 
-/// Steps between reading a bit and having to say it again.
+/// Steps between reading a bit and repeating it.
 const DELAY: usize = 3;
 
-/// Random bits `[T, B, 1]` as ±1, T = 12 and B = 32, and the bits to say from step DELAY on, `[T - DELAY, B, 1]` as 0 or 1.
+/// Random bits `[T, B, 1]` as ±1, T = 12 and B = 32, and the bits to repeat from step DELAY on, `[T - DELAY, B, 1]` as 0 or 1.
 fn bits(rng: &mut StdRng) -> (Tensor<f32>, Tensor<f32>) {
     let x = Tensor::from_fn(&[12, 32, 1], |_| if rng.random() { 1.0 } else { -1.0 });
     let target = x.slice(0, 0..12 - DELAY).map(|bit| (bit + 1.0) / 2.0);
     (x, target)
 }
 
-/// Trains the cell to say every bit again DELAY steps later, by gradient descent written out.
+/// Trains the cell to repeat every bit DELAY steps later, by plain gradient descent.
 fn train(rng: &mut StdRng) {
     let mut model = Recall { cell: Mgu::<Tensor<f32>>::new(1, 16, rng), readout: Linear::new(16, 1, rng) };
-    println!("Say every bit again {DELAY} steps later: cross-entropy of a bit (guessing: ln 2 = 0.693)");
+    println!("Repeat every bit {DELAY} steps later: cross-entropy of a bit (guessing: ln 2 = 0.693)");
     for step in 0..=200 {
         let (x, target) = bits(rng);
         let tape = Tape::new();

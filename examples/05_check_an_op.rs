@@ -14,7 +14,7 @@ struct RmsNorm {
     draft: Draft,
 }
 
-/// How far the author of the rule has come.
+/// The drafts of the rule.
 #[derive(Clone, Copy, PartialEq)]
 enum Draft {
     First,
@@ -66,7 +66,7 @@ fn report(draft: Draft) -> Report {
     check::function(&inputs, |_tape: &Tape<f64>, inputs| layer(draft, inputs))
 }
 
-/// The smallest sizes at which the gradient is wrong: B rows of n numbers.
+/// The smallest sizes at which the gradient is wrong: B rows of n elements.
 fn smallest() -> Report {
     check::full().shrink(
         &[4, 5],

@@ -8,8 +8,8 @@
 //! dE/dθ    = Σ_t ∂E_t/∂s_t · ∂s_t/∂θ
 //! ```
 //!
-//! with ∂⁺ the immediate derivative: s_(t-1) is held fixed. It never looks back, so it needs no memory of the past; BPTT
-//! keeps the whole past, and pays for one sweep only. `cargo run --release --example 06_rtrl`
+//! with ∂⁺ the immediate derivative: s_(t-1) is held fixed. RTRL runs forward only, so its memory does not grow with T; BPTT
+//! keeps all steps, and takes a single sweep. `cargo run --release --example 06_rtrl`
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ const INPUTS: usize = 3;
 const HIDDEN: usize = 4;
 
 parameters! {
-    /// One time step as a function of everything that it depends on: the cell, and the state s = (h, c) before it, `[1, 2H]`.
+    /// The variables that a time step depends on: the cell, and the state s = (h, c) before it, `[1, 2H]`.
     struct Step<P> { cell: Lstm<P>, state: P }
 }
 
@@ -34,13 +34,13 @@ fn step<'t>(at: &Step<Var<'t, f64>>, x: Var<'t, f64>) -> Var<'t, f64> {
     concat(&[next.hidden, next.cell], 1)
 }
 
-/// What a way of learning found, and what it took.
+/// The gradient by one of the two methods, and its cost.
 struct Learned {
     gradient: Lstm<Tensor<f64>>,
     sweeps: usize,
     /// The length of the tape: of one step, or of all.
     nodes: usize,
-    /// The numbers that are carried from step to step.
+    /// The elements that are carried from step to step.
     carried: usize,
     seconds: f64,
 }
@@ -55,7 +55,7 @@ fn rtrl(lstm: &Lstm<Tensor<f64>>, first: &Tensor<f64>, x: &Tensor<f64>, y: &Tens
     let start = Instant::now();
     let steps = x.shape()[0];
     let mut state = first.clone();
-    // The first state is given: no parameter has any influence on it.
+    // The first state is a constant: no parameter influences it.
     let mut influence = lstm.map(|_, p| Tensor::zeros(&[2 * HIDDEN, p.len()]));
     let mut gradient = lstm.map(|_, p| Tensor::zeros(&[1, p.len()]));
     for t in 0..steps {
@@ -67,7 +67,7 @@ fn rtrl(lstm: &Lstm<Tensor<f64>>, first: &Tensor<f64>, x: &Tensor<f64>, y: &Tens
             new.add_assign(&rows(direct));
             new
         });
-        // ∂E_t/∂s_t: the error of h_t; E_t does not see c_t.
+        // ∂E_t/∂s_t: the error of h_t; E_t does not depend on c_t.
         let error = next.slice(1, 0..HIDDEN).zip(&y.index(0, t), |h, y| h - y);
         let error = Tensor::from_fn(&[1, 2 * HIDDEN], |i| if i < HIDDEN { error.at(&[0, i]) } else { 0.0 });
         gradient = gradient.zip(&influence, |_, sum, influence| sum.zip(&error.matmul(influence), |a, b| a + b));
@@ -75,7 +75,7 @@ fn rtrl(lstm: &Lstm<Tensor<f64>>, first: &Tensor<f64>, x: &Tensor<f64>, y: &Tens
     }
     let carried = influence.leaves().iter().map(|p| p.len()).sum::<usize>() + state.len();
     let seconds = start.elapsed().as_secs_f64();
-    // One step on a tape of its own, to see how long it is.
+    // One step on a separate tape, to measure its length.
     let tape = Tape::new();
     step(&Step { cell: lstm.clone(), state }.on(&tape), tape.constant(x.index(0, 0)));
     let gradient = gradient.zip(lstm, |_, g, p| g.reshape(p.shape()));
@@ -96,7 +96,7 @@ fn bptt(lstm: &Lstm<Tensor<f64>>, first: &Tensor<f64>, x: &Tensor<f64>, y: &Tens
     Learned { gradient, sweeps: 1, nodes: tape.len(), carried: 0, seconds }
 }
 
-/// The fastest of five runs: the others waited for something.
+/// The fastest of five runs.
 fn fastest(run: impl Fn() -> Learned) -> Learned {
     let runs = (0..5).map(|_| run());
     runs.min_by(|a, b| a.seconds.total_cmp(&b.seconds)).expect("there are five")

@@ -1,4 +1,4 @@
-//! Derivatives of every kind: products, matrices, higher orders, samples, cotangents on their way, and the first NaN.
+//! Derivatives of every kind: products, matrices, higher orders, per-sample gradients, cotangents, and the first NaN.
 //!
 //! `cargo run --example 07_derivatives`
 
@@ -7,7 +7,7 @@ use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var, derive, parameters}
 use rewind_rnn::{Linear, TanhRnn, init, unroll};
 
 parameters! {
-    /// A tanh-RNN and its read-out.
+    /// A tanh-RNN and its readout.
     struct Model<P> { rnn: TanhRnn<P>, readout: Linear<P> }
 }
 
@@ -23,7 +23,7 @@ fn layer<'t>(x: Var<'t, f64>, w: Var<'t, f64>) -> Var<'t, f64> {
     x.unsqueeze(0).matmul(w).tanh().index(0, 0)
 }
 
-/// Of functions of arrays: each as one call.
+/// Functions of arrays: each derivative in one call.
 fn of_arrays() {
     let x = Tensor::from_vec(vec![0.5, -1.0], &[2]);
     let w = Tensor::from_vec(vec![1.0, -0.5, 0.3, 0.4, 0.2, -0.6], &[2, 3]);
@@ -46,12 +46,12 @@ fn of_arrays() {
     println!("third derivative of x⁵ at 2: {:.1}", third.item());
 }
 
-/// Of modules: what has the shape of the parameters comes back as a module.
+/// Functions of modules: results with the shape of the parameters are modules.
 fn of_modules(model: &Model<Tensor<f64>>, x: &Tensor<f64>, target: &Tensor<f64>) {
     let (value, gradient) = derive::gradient(model, |_, model| loss(model, x, target));
     println!("\nloss {value:.6}, norm of its gradient to rnn.weight_hh {:.6}", gradient.rnn.weight_hh.norm());
 
-    // The curvature along the gradient, gᵀ·H·g / gᵀ·g, without H: how long a step may be.
+    // The curvature along the gradient, gᵀ·H·g / gᵀ·g, without H: it limits the length of a step.
     let (g, product) = derive::hvp(model, &gradient, |_, model| loss(model, x, target));
     let dot = |a: &Model<Tensor<f64>>, b: &Model<Tensor<f64>>| -> f64 {
         a.leaves().iter().zip(b.leaves()).map(|(a, b)| a.zip(b, |a, b| a * b).sum()).sum()
@@ -70,7 +70,7 @@ fn of_modules(model: &Model<Tensor<f64>>, x: &Tensor<f64>, target: &Tensor<f64>)
     }
 }
 
-/// What a gradient goes through on its way back in time.
+/// The cotangents of a backward pass through time: watched, changed and stopped.
 fn cotangents(model: &Model<Tensor<f64>>, x: &Tensor<f64>) {
     let tape = Tape::new();
     let on_tape = model.on(&tape);
@@ -85,7 +85,7 @@ fn cotangents(model: &Model<Tensor<f64>>, x: &Tensor<f64>) {
         }
     });
 
-    // Kept within ±0.01 where they pass through h: a hook that computes is an op.
+    // Clamped to ±0.01 at h: a hook that computes is an op.
     let h = unrolled.states[2].map_cotangent(|cotangent| cotangent.clamp(-0.01, 0.01));
     let clipped = h.tanh().sum().backward_to(&[unrolled.states[2]]).get(unrolled.states[2]);
     println!("clipped in flight: {:?}", clipped.slice(0, 0..1).to_vec());
@@ -94,7 +94,7 @@ fn cotangents(model: &Model<Tensor<f64>>, x: &Tensor<f64>) {
     let cut = (unrolled.states[2].detach() * 2.0).sum();
     println!("through a detached state a gradient flows: {}", cut.is_tracked());
 
-    // A quiet tape computes the same numbers and keeps no op to read backwards.
+    // A quiet tape computes the same values and records no op.
     let quiet = Tape::quiet();
     let same = unroll(&model.on(&quiet).rnn, quiet.constant(x.clone())).last_output().sum();
     let ops = |tape: &Tape<f64>| (0..tape.len()).filter(|&i| !tape.node(i).inputs.is_empty()).count();
@@ -102,7 +102,7 @@ fn cotangents(model: &Model<Tensor<f64>>, x: &Tensor<f64>) {
     assert_eq!(same.value(), result.value());
 }
 
-/// The first number that is not finite, and how it came to that.
+/// The first nonfinite element, and the values that led to it.
 fn first_nan(x: &Tensor<f64>) {
     let tape = Tape::new();
     let w = tape.parameter("decoder.gain", Tensor::scalar(-40.0));
@@ -118,7 +118,7 @@ fn first_nan(x: &Tensor<f64>) {
     }
 }
 
-/// Finite to look at, infinite to differentiate: a norm at 0.
+/// A finite value with an infinite derivative: a norm at 0.
 fn first_nan_of_the_sweep() {
     let tape = Tape::new();
     let h = tape.leaf(Tensor::from_vec(vec![0.0, 0.0], &[2]));

@@ -1,7 +1,7 @@
-//! Training for real: padded batches, shards, clipping, a schedule, a run that is stopped and resumed, and its use.
+//! Training and inference: padded batches, shards, clipping, a schedule, and a run that is stopped and resumed.
 //!
 //! The adding problem (Hochreiter and Schmidhuber 1997): a sequence of random numbers, two of them marked; the answer
-//! is the sum of these two. The first lies in the first half, so it has to be kept over many steps that say nothing.
+//! is the sum of these two. The first is in the first half, so the network has to remember it over many steps.
 //! `cargo run --example 08_train`
 
 use std::error::Error;
@@ -19,26 +19,26 @@ use rewind_rnn::{Cell, Gru, Linear, Shards, Unroll, clip};
 const SEED: u64 = 1;
 const EPOCHS: u64 = 20;
 const BATCH: usize = 20;
-/// Parts of a batch that are computed side by side. More threads change no bit, more shards do.
+/// Shards of a batch, computed in parallel. More threads change no bit, more shards do.
 const SHARDS: usize = 2;
 const RATE: f64 = 1e-2;
 
 parameters! {
-    /// A cell and a read-out of its last state: x `[T, B, 2]` to `[B, 1]`.
-    struct Adder<P> { cell: Gru<P>, read_out: Linear<P> }
+    /// A cell and a readout of its last state: x `[T, B, 2]` to `[B, 1]`.
+    struct Adder<P> { cell: Gru<P>, readout: Linear<P> }
 }
 
 impl Adder<Tensor<f32>> {
     fn new(rng: &mut StdRng) -> Self {
-        Adder { cell: Gru::new(2, 32, rng), read_out: Linear::new(32, 1, rng) }
+        Adder { cell: Gru::new(2, 32, rng), readout: Linear::new(32, 1, rng) }
     }
 }
 
 impl<'t> Adder<Var<'t, f32>> {
     fn forward(&self, batch: &PaddedBatch<f32>) -> Var<'t, f32> {
-        let x = self.read_out.weight.tape().constant(batch.data().clone());
+        let x = self.readout.weight.tape().constant(batch.data().clone());
         let unrolled = Unroll::new().lengths(batch.lengths()).run(&self.cell, x);
-        self.read_out.forward(unrolled.last_output())
+        self.readout.forward(unrolled.last_output())
     }
 }
 
@@ -67,7 +67,7 @@ impl Sums {
         self.sequences.iter().map(|sequence| sequence.shape()[0]).collect()
     }
 
-    /// The sequences at `places` as a batch, the longest first, and their answers `[B, 1]` in that order.
+    /// The sequences at `places` as a batch, the longest first, and their answers `[B, 1]` in the same order.
     fn batch(&self, places: &[usize]) -> Result<(PaddedBatch<f32>, Tensor<f32>), Box<dyn Error>> {
         let batch = PaddedBatch::gather(&self.sequences, places)?;
         let answers: Vec<f32> = batch.indices().iter().map(|&i| self.answers[i]).collect();
@@ -76,7 +76,7 @@ impl Sums {
     }
 }
 
-/// One walk over the data; returns the mean squared error on the way.
+/// One epoch; returns the mean squared error over its batches.
 fn epoch(
     model: &mut Adder<Tensor<f32>>,
     adam: &mut Adam<f32>,
@@ -84,12 +84,12 @@ fn epoch(
     shards: &Shards<f32>,
     epoch: u64,
 ) -> Result<f32, Box<dyn Error>> {
-    // Drawn from the number of the epoch, so a run that is resumed draws what it would have drawn.
+    // Seeded by the number of the epoch, so a resumed run draws the same batches.
     let batches = plan(&data.lengths(), BATCH, &mut StdRng::seed_from_u64(SEED + epoch))?;
     let steps_an_epoch = batches.len() as u64;
     let mut sum = 0.0;
     for (batch, first_step) in batches.iter().zip(epoch * steps_an_epoch..) {
-        // Dealt like cards, since they are sorted by length: so the shards take equally long.
+        // Every SHARDS-th sequence, since they are sorted by length: so the shards take equally long.
         let deal = |k| batch.iter().copied().skip(k).step_by(SHARDS).collect::<Vec<_>>();
         let parts = (0..SHARDS.min(batch.len())).map(|k| data.batch(&deal(k))).collect::<Result<Vec<_>, _>>()?;
         let count = batch.len() as f32;
@@ -133,7 +133,7 @@ fn error(model: &Adder<Tensor<f32>>, test: &Sums) -> Result<f32, Box<dyn Error>>
     Ok(mean_squared_error(model.on(&tape).forward(&batch), &answers, Reduction::Mean)?.value().item())
 }
 
-/// A trained model in use: it reads one time step after the other, as they come, and always has an answer.
+/// A trained model in use: it reads one time step at a time and has an answer after each.
 struct Stream {
     model: Adder<Tensor<f32>>,
     tape: Tape<f32>,
@@ -148,14 +148,14 @@ impl Stream {
 
     fn read(&mut self, x: &[f32]) -> f32 {
         let (state, answer) = {
-            let model = self.model.on(&self.tape); // copies no numbers
+            let model = self.model.on(&self.tape); // copies no elements
             let x = self.tape.constant(Tensor::from_vec(x.to_vec(), &[1, x.len()]));
             let before = match &self.state {
                 Some(state) => self.tape.constant(state.clone()),
                 None => model.cell.initial(1),
             };
             let state = model.cell.step(x, before);
-            (state.value(), model.read_out.forward(state).value().item())
+            (state.value(), model.readout.forward(state).value().item())
         };
         self.tape.clear(); // the memory of a stream does not grow
         self.state = Some(state);
@@ -178,7 +178,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(resumed.leaves(), model.leaves(), "a resumed run must come to the same bits");
     println!("resumed to the same bits");
 
-    // Another program needs the parameters alone: `load` takes them from the same file.
+    // A program that needs only the parameters loads them from the same file.
     let mut model = Adder::new(&mut StdRng::seed_from_u64(0));
     file::load(&stopped, &mut model)?;
     let error = error(&model, &test)?;
@@ -196,7 +196,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("the sum is {answer:.2}");
 
-    // What is read step by step is what is read at once.
+    // Step by step gives the same result as the whole sequence at once.
     let tape = Tape::quiet();
     let at_once = stream.model.on(&tape).forward(&test.batch(&[2])?.0).value().item();
     assert!((last - at_once).abs() < 1e-5, "step by step {last}, at once {at_once}");
