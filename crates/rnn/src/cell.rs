@@ -1,20 +1,19 @@
-//! The protocol of a recurrent cell: one time step from an input and a state to the next state.
+//! The traits of a recurrent cell: one time step from an input and a state to the next state.
 //!
-//! A cell is a struct of parameters and a `step` written with differentiable ops. Nobody writes a backward pass for it:
-//! backpropagation through time is the tape of the unrolled steps, read backwards.
+//! A cell is a struct of parameters and a `step` written in differentiable ops. It needs no backward pass: backpropagation
+//! through time is the reverse pass over the unrolled steps.
 
 use rewind_autograd::{Module, Parameters, Scalar, Tensor, Var};
 use smallvec::SmallVec;
 
 /// A recurrent cell on a tape.
 ///
-/// Shapes: input `[B, I]`, every part of the state `[B, H]` (or `[B, …]`: a matrix for each sequence, say); B sequences side by
-/// side, I features, H units. A step keeps the shape of every part: [`unroll`](crate::unroll) refuses a step that changes one, since
-/// broadcasting would stretch it silently.
+/// Shapes: input `[B, I]`, every part of the state `[B, H]` or `[B, …]` (a matrix for each sequence, for example); B sequences, I
+/// features, H units. A step keeps the shape of every part: [`unroll`](crate::unroll) rejects a step that changes one, which
+/// broadcasting would otherwise hide.
 ///
-/// Constants in a cell that is generic in `T` are made by [`Scalar::from_f64`] and stand on the right: `h * T::from_f64(0.5)`.
-/// (`0.5 * h` exists for `f32` and `f64`, but Rust has no way to write it for every `T`.) `1 - z` is
-/// [`one_minus`](Var::one_minus).
+/// In a cell that is generic in `T`, a constant is made by [`Scalar::from_f64`] and is the right operand: `h * T::from_f64(0.5)`.
+/// (`0.5 * h` compiles for `f32` and `f64`, but Rust cannot express it for every `T`.) `1 - z` is [`one_minus`](Var::one_minus).
 ///
 /// ```
 /// use rewind_autograd::{OnTape, Scalar, Tape, Tensor, Var, parameters};
@@ -50,32 +49,32 @@ use smallvec::SmallVec;
     note = "a cell is implemented for its struct of variables, `impl<'t, T: Scalar> Cell<'t, T> for Mgu<Var<'t, T>>`; one of tensors is put on a tape with `cell.on(&tape)`"
 )]
 pub trait Cell<'t, T: Scalar> {
-    /// What is carried from step to step: one [`Var`], or a struct of several.
+    /// The state that is carried from step to step: one [`Var`], or a struct of several.
     type State: State<'t, T>;
 
-    /// The state after reading `x` `[B, I]` in state `state`.
+    /// The next state, from the input `x` `[B, I]` and the state before it.
     fn step(&self, x: Var<'t, T>, state: Self::State) -> Self::State;
 
-    /// The state before the first time step, for `batch` sequences: zeros, or parameters that are learned.
+    /// The state before the first time step, for `batch` sequences: zeros, or learned parameters.
     fn initial(&self, batch: usize) -> Self::State;
 
-    /// The number I of features that a step reads, if the cell says so: the first length of the weight that multiplies x. Then
-    /// [`unroll`](crate::unroll) refuses an x of another width at its caller's line, by the name of the cell, and not the product
-    /// within the step.
+    /// The number I of features that a step reads, if the cell declares it: the length of the first axis of the weight that
+    /// multiplies x. Then [`unroll`](crate::unroll) rejects an x of another width at its caller's line and names the cell; otherwise
+    /// the product within the step does.
     fn features(&self) -> Option<usize> {
         None
     }
 
-    /// [`step`](Cell::step) without checks of shapes, by default `step` itself. [`unroll`](crate::unroll) calls it from the second step
-    /// on: the first `step` has accepted the parameters and the shapes of `x` and of the state, and all steps have the same.
+    /// [`step`](Cell::step) without checks of shapes; by default `step` itself. [`unroll`](crate::unroll) calls it from the second step
+    /// on: the first `step` has checked the parameters and the shapes of `x` and of the state, which are the same in all steps.
     #[track_caller]
     fn equations(&self, x: Var<'t, T>, state: Self::State) -> Self::State {
         self.step(x, state)
     }
 }
 
-/// A module of tensors that is a [`Cell`] on every tape: the bound for code that is generic in a cell. Every cell that is written
-/// with `parameters!` has it; it need not be implemented.
+/// A module of tensors that is a [`Cell`] on every tape: the bound for code that is generic in a cell. Every cell that is defined
+/// with `parameters!` implements it.
 ///
 /// ```
 /// use rand::{SeedableRng, rngs::StdRng};
@@ -111,16 +110,29 @@ where
 
 /// The state of a cell: one or more variables `[B, H]`, or `[B, …]`, that are carried through time.
 ///
-/// Implemented for [`Var`], for pairs of states (two layers, two directions), and for vectors of states.
+/// Implemented for [`Var`], for pairs of states (two layers, two directions), and for vectors of states (a stack of layers).
+///
+/// ```
+/// use rewind_autograd::{Tape, Tensor};
+/// use rewind_rnn::State;
+///
+/// let tape = Tape::new();
+/// let h = |value: f64| tape.constant(Tensor::full(&[2, 3], value)); // B = 2, H = 3
+/// let state = (h(1.0), h(2.0)); // two layers
+/// assert_eq!(state.output().value(), state.1.value()); // the output is that of the last layer
+/// let sum = state.zip((h(10.0), h(20.0)), &mut |a, b| a + b);
+/// assert_eq!(sum.1.value(), Tensor::full(&[2, 3], 22.0));
+/// assert_eq!(sum.part_names(), ["0.h", "1.h"]);
+/// ```
 pub trait State<'t, T: Scalar>: Clone + 't {
-    /// The part that the next layer and the readout see: h.
+    /// The part that the next layer and the readout read: h.
     fn output(&self) -> Var<'t, T>;
 
-    /// Every variable of the state with the one of `other` at the same place.
+    /// Applies `f` to every variable of the state and the corresponding one of `other`.
     fn zip(self, other: Self, f: &mut dyn FnMut(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Self;
 
-    /// What the variables are called in messages, in the order of [`zip`](State::zip): `hidden`, `cell`. Numbered
-    /// from 0 where a state does not say.
+    /// The names of the variables in messages, in the order of [`zip`](State::zip), such as `hidden` and `cell`. By default
+    /// they are numbered from 0.
     fn part_names(&self) -> Vec<String> {
         (0..parts(self).len()).map(|part| part.to_string()).collect()
     }
@@ -138,7 +150,7 @@ impl<'t, T: Scalar> State<'t, T> for Var<'t, T> {
     }
 }
 
-/// Two states side by side; the output is that of the second.
+/// A pair of states; the output is that of the second.
 impl<'t, T: Scalar, A: State<'t, T>, B: State<'t, T>> State<'t, T> for (A, B) {
     fn output(&self) -> Var<'t, T> {
         self.1.output()
@@ -176,8 +188,8 @@ fn within<'t, T: Scalar>(number: usize, state: &impl State<'t, T>) -> Vec<String
     state.part_names().into_iter().map(|name| format!("{number}.{name}")).collect()
 }
 
-/// The first state of a part: the learned row `[H]` for every sequence, or zeros `[B, H]` beside `like` (a weight that
-/// lives on the tape of the cell).
+/// The first state of a part: the learned row `[H]` for every sequence, or zeros `[B, H]` on the tape of `like` (a weight of
+/// the cell).
 pub(crate) fn first_state<'t, T: Scalar>(
     learned: Option<Var<'t, T>>,
     like: Var<'t, T>,

@@ -10,8 +10,7 @@ use crate::sizes::{check_learned, check_parameters, check_sizes, check_step, row
 /// Where the reset gate of a [`Gru`] acts. The two forms have the same parameters and are different functions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reset {
-    /// n = tanh(x·W_n + b_n + r ∘ (h·U_n + c_n)): after the recurrent product, as in cuDNN and PyTorch. One product
-    /// serves all gates.
+    /// n = tanh(x·W_n + b_n + r ∘ (h·U_n + c_n)): after the recurrent product, as in cuDNN and PyTorch.
     #[default]
     AfterProduct,
     /// n = tanh(x·W_n + b_n + (r ∘ h)·U_n + c_n): before the product, as in the paper (Cho et al. 2014, version 1).
@@ -28,8 +27,7 @@ parameters! {
     /// h' = (1 - z) ∘ n + z ∘ h
     /// ```
     ///
-    /// Input `[B, I]`, state h `[B, H]`. The update gate keeps the old state, as in PyTorch; in the paper its complement
-    /// does.
+    /// Input `[B, I]`, state h `[B, H]`. z = 1 keeps the old state, as in PyTorch; in the paper z = 0 does.
     ///
     /// ```
     /// use rand::{SeedableRng, rngs::StdRng};
@@ -44,13 +42,13 @@ parameters! {
     /// ```
     #[derive(PartialEq)]
     pub struct Gru<P> {
-        /// W_r, W_z and W_n side by side, `[I, 3H]`.
+        /// W_r, W_z and W_n, concatenated: `[I, 3H]`.
         pub weight_ih: P,
-        /// U_r and U_z side by side, `[H, 2H]`.
+        /// U_r and U_z, concatenated: `[H, 2H]`.
         pub weight_hh: P,
-        /// U_n, `[H, H]`: on its own, since the reset gate acts on its product or on its input.
+        /// U_n, `[H, H]`: separate, since the reset gate acts on its product or on its input.
         pub weight_hn: P,
-        /// b_r, b_z and b_n side by side, `[3H]`.
+        /// b_r, b_z and b_n, concatenated: `[3H]`.
         pub bias: Option<P>,
         /// c_n, `[H]`: the bias that the reset gate acts on.
         pub bias_hn: Option<P>,
@@ -81,7 +79,7 @@ impl<T: Scalar> Gru<Tensor<T>> {
         }
     }
 
-    /// The same cell with a first state that is learned, zero to begin with.
+    /// The same cell with a learned first state, initially zero.
     pub fn with_learned_state(mut self) -> Self {
         self.initial = Some(Tensor::zeros(&self.weight_hh.shape()[..1]));
         self
@@ -115,7 +113,7 @@ impl<'t, T: Scalar> Cell<'t, T> for Gru<Var<'t, T>> {
 }
 
 impl<'t, T: Scalar> Gru<Var<'t, T>> {
-    /// I and H, if all parameters fit them.
+    /// I and H, after a check that all parameters fit them.
     #[track_caller]
     fn sizes(&self) -> [usize; 2] {
         let [inputs, hidden] = [rows(self.weight_ih), rows(self.weight_hn)];
@@ -132,7 +130,7 @@ impl<'t, T: Scalar> Gru<Var<'t, T>> {
         [inputs, hidden]
     }
 
-    /// The equations. Apart from `step`, whose caller's line would else be that of every node.
+    /// The equations. Separate from `step`, whose `#[track_caller]` would give every node the line of the caller.
     fn next(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
         let hidden = rows(self.weight_hn);
         let x = x.affine(self.weight_ih, self.bias);

@@ -1,7 +1,7 @@
 //! Recurrent networks as plain graphs of differentiable ops, on the tape of [`rewind_autograd`].
 //!
-//! A cell is a struct of parameters and one step written with ops; [`unroll`] applies it to a sequence, and reading the
-//! tape backwards is backpropagation through time. The built-in cells are written just as yours would be.
+//! A cell is a struct of parameters and one time step, written in ops; [`unroll`] applies it to a sequence. The reverse pass
+//! over the unrolled steps is backpropagation through time. Custom cells are written like the built-in ones.
 //!
 //! ```
 //! use rand::{SeedableRng, rngs::StdRng};
@@ -26,17 +26,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! - [`Cell`], [`State`]: the protocol of a cell; [`RecurrentModule`]: the bound of code that is generic in one;
-//!   [`TanhRnn`], [`Lstm`], [`Gru`]: those that are built in.
-//! - [`unroll`], [`Unroll`]: time; padded batches, first states, both directions.
-//! - [`batch`]: sequences of varying length as padded batches of similar lengths.
-//! - [`loss`]: losses per time step, at the last step, and their sum; [`Linear`]: the readout.
+//! - [`Cell`], [`State`]: the traits of a cell; [`RecurrentModule`]: the bound of code that is generic in a cell;
+//!   [`TanhRnn`], [`Lstm`], [`Gru`]: the built-in cells.
+//! - [`unroll`], [`Unroll`]: a cell applied to padded batches, from any first state, in both directions.
+//! - [`batch`]: sequences of varying length in padded batches of similar lengths.
+//! - [`loss`]: losses at each time step or at the last; [`Linear`]: the readout.
 //! - [`optim`], [`clip`], [`init`]: optimisers and schedules, gradient clipping, seeded initial values.
 //! - [`Shards`]: a batch on several threads, with the same bits on any number of them.
-//! - [`Error`]: why something was not done, with an [`ErrorKind`] to match on.
+//! - [`Error`]: the error of this crate, with an [`ErrorKind`] to match on.
 //! - [`check`]: a gradient check of any cell in one line.
-//! - [`mod@file`], [`torch`]: modules, and runs to be resumed, as safetensors files; weights from and to PyTorch's
-//!   layouts and files.
+//! - [`mod@file`], [`torch`]: modules and training runs in safetensors files; weights from and to PyTorch's layouts, and
+//!   from its files.
 
 pub mod batch;
 mod cell;

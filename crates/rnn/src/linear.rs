@@ -30,7 +30,7 @@ parameters! {
 }
 
 impl<T: Scalar> Linear<Tensor<T>> {
-    /// A map from `inputs` features to `outputs`: weight by [`init::xavier_uniform`], bias 0.
+    /// A map from `inputs` features to `outputs`. The weight is drawn by [`init::xavier_uniform`], the bias is 0.
     pub fn new(inputs: usize, outputs: usize, rng: &mut impl Rng) -> Self {
         Linear { bias: Some(init::zeros(&[outputs])), ..Self::without_bias(inputs, outputs, rng) }
     }
@@ -42,7 +42,7 @@ impl<T: Scalar> Linear<Tensor<T>> {
 }
 
 impl<'t, T: Scalar> Linear<Var<'t, T>> {
-    /// x·weight + bias: x `[…, I]` → `[…, O]`; every time step and sequence of `[T, B, I]` at once.
+    /// x·weight + bias: x `[…, I]`, result `[…, O]`. An x `[T, B, I]` gives all time steps and sequences at once.
     ///
     /// # Panics
     /// If the last axis of `x` is not I, `x` has fewer than two axes, or the bias does not have an element for each column of the weight.

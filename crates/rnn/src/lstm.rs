@@ -14,13 +14,14 @@ parameters! {
     /// ```text
     /// i = sigmoid(x·W_i + h·U_i + b_i)      input gate
     /// f = sigmoid(x·W_f + h·U_f + b_f)      forget gate
-    /// g =    tanh(x·W_g + h·U_g + b_g)      what may be written
+    /// g =    tanh(x·W_g + h·U_g + b_g)      candidate
     /// o = sigmoid(x·W_o + h·U_o + b_o)      output gate
     /// c' = f ∘ c + i ∘ g                    cell state
     /// h' = o ∘ tanh c'                      hidden state
     /// ```
     ///
-    /// The four gates lie side by side in the weights, in the order i, f, g, o. Input `[B, I]`, h and c `[B, H]`.
+    /// The weights of the four gates are concatenated along the last axis, in the order i, f, g, o. Input `[B, I]`, h and c
+    /// `[B, H]`.
     ///
     /// ```
     /// use rand::{SeedableRng, rngs::StdRng};
@@ -50,9 +51,9 @@ parameters! {
 /// The two variables that an LSTM carries through time, `[B, H]` each.
 #[derive(Clone, Copy, Debug)]
 pub struct LstmState<'t, T: Scalar> {
-    /// h, what other layers see.
+    /// h, the hidden state: the output.
     pub hidden: Var<'t, T>,
-    /// c, the memory.
+    /// c, the cell state.
     pub cell: Var<'t, T>,
 }
 
@@ -85,7 +86,7 @@ impl<T: Scalar> Lstm<Tensor<T>> {
         }
     }
 
-    /// The same cell with every bias of the forget gate set to `bias`: at 1, a new cell remembers rather than forgets
+    /// The same cell with every bias of the forget gate set to `bias`. With 1, the forget gate of a new cell is nearly open
     /// (Gers et al. 2000; Jozefowicz et al. 2015).
     pub fn with_forget_bias(mut self, bias: T) -> Self {
         let hidden = self.weight_hh.shape()[0];
@@ -94,7 +95,7 @@ impl<T: Scalar> Lstm<Tensor<T>> {
         self
     }
 
-    /// The same cell with first states that are learned, zero to begin with.
+    /// The same cell with learned first states, initially zero.
     pub fn with_learned_state(mut self) -> Self {
         let zeros = Tensor::zeros(&self.weight_hh.shape()[..1]);
         (self.initial_hidden, self.initial_cell) = (Some(zeros.clone()), Some(zeros));
@@ -133,7 +134,7 @@ impl<'t, T: Scalar> Cell<'t, T> for Lstm<Var<'t, T>> {
 }
 
 impl<'t, T: Scalar> Lstm<Var<'t, T>> {
-    /// I and H, if all parameters fit them.
+    /// I and H, after a check that all parameters fit them.
     #[track_caller]
     fn sizes(&self) -> [usize; 2] {
         let [inputs, hidden] = [rows(self.weight_ih), rows(self.weight_hh)];
@@ -148,7 +149,7 @@ impl<'t, T: Scalar> Lstm<Var<'t, T>> {
         [inputs, hidden]
     }
 
-    /// The equations. Apart from `step`, whose caller's line would else be that of every node.
+    /// The equations. Separate from `step`, whose `#[track_caller]` would give every node the line of the caller.
     fn next(&self, x: Var<'t, T>, LstmState { hidden, cell }: LstmState<'t, T>) -> LstmState<'t, T> {
         let gates = affine(&[(x, self.weight_ih), (hidden, self.weight_hh)], self.bias);
         let [i, f, g, o] = gates.split_named(1, &["i", "f", "g", "o"]);

@@ -1,4 +1,4 @@
-//! Long sequences in segments: of each, only the state at its end is remembered (Chen et al. 2016; Gruslys et al. 2016).
+//! Long sequences in segments: of each, only the last state is kept (Chen et al. 2016; Gruslys et al. 2016).
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl<'t, T: Scalar, S> Segments<'t, T, S> {
     }
 }
 
-/// The sum of some losses, one at least: in order, and many in halves, so that the error grows with the logarithm of their number.
+/// The sum of at least one loss: in order, and pairwise over halves for many, so that the error grows with the logarithm of their number.
 fn sum_of<'t, T: Scalar>(losses: &[Var<'t, T>]) -> Var<'t, T> {
     const BLOCK: usize = 64;
     if losses.len() > BLOCK {
@@ -36,14 +36,14 @@ fn sum_of<'t, T: Scalar>(losses: &[Var<'t, T>]) -> Var<'t, T> {
 }
 
 impl Unroll<'_> {
-    /// Unrolls `cell` over `x` `[T, B, I]` in segments of `every` steps, forgets all but the state at the end of each, and
-    /// computes a segment again when the sweep comes to it: each step is computed twice. With `every` near √T the memory
-    /// grows with √T.
+    /// Unrolls `cell` over `x` `[T, B, I]` in segments of `every` steps, keeps only the last state of each, and computes a
+    /// segment again when the sweep reaches it: each step is computed twice. With `every` near √T the memory grows with √T.
     ///
-    /// `loss` gets a tape, the first time step of a segment and the outputs of its steps, `[S, B, H]`, and gives a scalar;
-    /// so the outputs need not be kept either. `module` is what `cell` was put on the tape from. Gradients are those of
-    /// [`run`](Unroll::run) with the losses of all segments summed: to the last bit if the state of the cell is used no
-    /// more than twice in a step (tanh-RNN, LSTM), else up to the order of summation at the ends of the segments.
+    /// `loss` gets a tape, the first time step of a segment and the outputs of its steps, `[S, B, H]`, and returns a scalar;
+    /// so the outputs need not be kept either. `module` is the module of tensors that `cell` is on the tape. Gradients are
+    /// those of [`run`](Unroll::run) with the losses of all segments summed. They are equal to the last bit if the state of the
+    /// cell is used at most twice in a step (tanh-RNN, LSTM), and otherwise up to the order of summation at the ends of the
+    /// segments.
     ///
     /// ```
     /// use rand::{SeedableRng, rngs::StdRng};
@@ -61,7 +61,7 @@ impl Unroll<'_> {
     ///
     /// # Panics
     /// As [`run`](Unroll::run), at the caller's line for the first step and within the library for later ones; if `every` is 0,
-    /// `loss` gives no scalar, or the unrolling has lengths or goes backward in time, which segments do not know.
+    /// `loss` does not return a scalar, or the unrolling has lengths or is backward in time, which segments do not support.
     #[track_caller]
     pub fn in_segments<'t, T, M, L>(
         self,
@@ -80,10 +80,10 @@ impl Unroll<'_> {
         self.segments(every, module, cell, x, None, loss)
     }
 
-    /// [`in_segments`](Unroll::in_segments) from `state` instead of the cell's own first state.
+    /// [`in_segments`](Unroll::in_segments) from `state` instead of the cell's first state.
     ///
     /// # Panics
-    /// As [`in_segments`](Unroll::in_segments), or if `state` has more or fewer variables than the cell's own first state.
+    /// As [`in_segments`](Unroll::in_segments), or if `state` has more or fewer variables than the cell's first state.
     #[track_caller]
     pub fn in_segments_from<'t, T, M, L>(
         self,
@@ -132,13 +132,13 @@ impl Unroll<'_> {
         };
         check_features(cell, x);
         StateShapes::of_first(cell, &state, x);
-        // The first step on a tape of its own, with all its checks: within a segment, a panic would name a line of the library.
+        // The first step on a separate tape, with all its checks: within a segment, a panic would name a line of the library.
         let quiet = Tape::quiet();
         let trial = module.on(&quiet);
         let first: Vec<_> = parts(&state).into_iter().map(|part| quiet.constant(part.value())).collect();
         let first = filled(&trial, batch, &first);
         Unroll::new().run_from(&trial, quiet.constant(x.slice(0, 0..1).value()), first);
-        // The structure of the module, to be filled with variables of whatever tape a segment is run on.
+        // The structure of the module, to be filled with variables of the tape that a segment runs on.
         let shared = Arc::new((module.clone(), loss));
         let parameters = cell.leaves().into_iter().copied().collect::<Vec<_>>();
         let mut losses = Vec::new();
@@ -167,7 +167,7 @@ impl Unroll<'_> {
 /// The state of `cell` with these variables as its parts.
 ///
 /// # Panics
-/// If they are more or fewer than the cell's own first state has.
+/// If they are more or fewer than the cell's first state has.
 #[track_caller]
 fn filled<'s, T: Scalar, C: Cell<'s, T>>(cell: &C, batch: usize, given: &[Var<'s, T>]) -> C::State {
     let blank = cell.initial(batch);
@@ -180,7 +180,7 @@ fn filled<'s, T: Scalar, C: Cell<'s, T>>(cell: &C, batch: usize, given: &[Var<'s
 }
 
 /// The loss of a segment and all parts of its last state, in one vector. `v` holds the segment of x, the parts of the state
-/// before it, and the parameters; its first time step is number `start`.
+/// before it, and the parameters; `start` is its first time step.
 fn segment<'s, T, M>(module: &M, start: usize, v: &[Var<'s, T>], loss: impl Fn(Var<'s, T>) -> Var<'s, T>) -> Var<'s, T>
 where
     T: Scalar,

@@ -1,7 +1,7 @@
-//! Sizes that do not fit: refused at the line of the program that brought them, by the name of the cell and the time step.
+//! Checks of sizes: an error names the cell and the time step, at the caller's line.
 //!
-//! Broadcasting would stretch a state of one sequence to a batch, and a product would name its own two shapes: neither is what
-//! the caller wrote.
+//! Without them, a state of one sequence would be broadcast to a batch, and a product would report two shapes that the caller may
+//! never have seen.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::cell::{Cell, State, parts};
 
-/// Panics at the caller's line if a cell would have no input or no unit.
+/// Panics at the caller's line if a cell would have no input feature or no unit.
 #[track_caller]
 pub(crate) fn check_sizes(cell: &str, inputs: usize, hidden: usize) {
     if inputs == 0 || hidden == 0 {
@@ -22,8 +22,8 @@ pub(crate) fn check_sizes(cell: &str, inputs: usize, hidden: usize) {
 /// A parameter of a cell: its name, its variable if the cell has it, and the shape that it should have.
 pub(crate) type Expected<'a, 't, T> = (&'a str, Option<Var<'t, T>>, &'a [usize]);
 
-/// Panics at the caller's line if a parameter has another shape than the sizes of the cell demand: some others would be broadcast,
-/// and the rest be refused by an op that knows no parameter.
+/// Panics at the caller's line if a parameter does not have the shape that the sizes of the cell require. Otherwise some shapes would
+/// be broadcast, and the rest rejected by an op that cannot name the parameter.
 #[inline]
 #[track_caller]
 pub(crate) fn check_parameters<T: Scalar>(cell: &str, parameters: &[Expected<'_, '_, T>]) {
@@ -42,7 +42,7 @@ fn refuse_parameter(cell: &str, name: &str, found: &[usize], expected: &[usize])
     panic!("{cell}: {name} has shape {found:?}; expected {expected:?}, by the rows of its weights")
 }
 
-/// The number of rows of a weight; 0 for a scalar, which fits nowhere.
+/// The number of rows of a weight; 0 for a scalar, which no check accepts.
 #[inline]
 pub(crate) fn rows<T: Scalar>(weight: Var<'_, T>) -> usize {
     weight.shape().first().copied().unwrap_or(0)
@@ -77,13 +77,13 @@ fn refuse_step<'t, T: Scalar>(
     let came = state.iter().map(|(name, part)| format!("{name} {:?}", part.shape().as_slice()));
     let takes: Vec<_> = std::iter::once(format!("x [B, {inputs}]")).chain(takes).collect();
     let came: Vec<_> = std::iter::once(format!("x {:?}", x.shape().as_slice())).chain(came).collect();
-    // In an unrolled cell, x was taken out of its sequence in the scope of the step.
+    // In an unrolled cell, x was sliced from its sequence in the scope of the step.
     let scope = x.scope();
     let step = scope.split('/').find(|level| level.starts_with("t=")).map_or(String::new(), |t| format!(" at {t}"));
     panic!("{cell}: a step takes {}, with one B; got {}{step}", takes.join(", "), came.join(", "));
 }
 
-/// Panics at the caller's line unless a learned first state has `hidden` elements: a single one would be stretched to all.
+/// Panics at the caller's line unless a learned first state has `hidden` elements: a single one would be broadcast.
 #[track_caller]
 pub(crate) fn check_learned<T: Scalar>(cell: &str, name: &str, learned: Option<Var<'_, T>>, hidden: usize) {
     if let Some(row) = learned
@@ -103,7 +103,7 @@ pub(crate) fn check_input<T: Scalar>(x: Var<'_, T>) -> [usize; 3] {
     }
 }
 
-/// Panics at the caller's line if the cell says that it reads another number of features than x `[T, B, I]` has.
+/// Panics at the caller's line if the cell declares another number of features than x `[T, B, I]` has.
 #[track_caller]
 pub(crate) fn check_features<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t, T>) {
     let shape = x.shape();
@@ -115,7 +115,7 @@ pub(crate) fn check_features<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t,
     }
 }
 
-/// Panics at the caller's line if the first state lives on another tape than x: that of the cell, if it was not given.
+/// Panics at the caller's line if the first state is on another tape than x. Without a given state, that is the tape of the cell.
 #[track_caller]
 pub(crate) fn check_tape<'t, T: Scalar, C: Cell<'t, T>>(_cell: &C, first: &C::State, x: Var<'t, T>) {
     if parts(first).iter().any(|part| !std::ptr::eq(part.tape(), x.tape())) {
@@ -142,7 +142,7 @@ pub(crate) fn check_lengths(lengths: &[usize], steps: usize, batch: usize) {
 pub(crate) struct StateShapes(SmallVec<[Shape; 4]>);
 
 impl StateShapes {
-    /// Those of the state that `cell` starts from.
+    /// The shapes of the first state of `cell`.
     ///
     /// # Panics
     /// If the first axis of a part is not the batch of x `[T, B, I]`.
@@ -197,7 +197,7 @@ impl StateShapes {
     }
 }
 
-/// A part of a state and its shape, as in messages.
+/// A part of a state and its shape, for messages.
 struct Part<'a> {
     names: &'a [String],
     at: usize,
@@ -212,7 +212,7 @@ impl fmt::Display for Part<'_> {
     }
 }
 
-/// The name of a cell's type without its path and what it is generic in.
+/// The name of a cell's type without its path and its generic arguments.
 fn name_of<C>() -> &'static str {
     let full = std::any::type_name::<C>();
     let path = full.split('<').next().unwrap_or(full);

@@ -1,4 +1,4 @@
-//! The basic recurrent network (Elman 1990): one hidden layer that reads its own last output.
+//! The basic recurrent network (Elman 1990): one hidden layer that reads its previous output.
 
 use rand::Rng;
 use rewind_autograd::ops::linalg::affine;
@@ -56,7 +56,7 @@ impl<T: Scalar> TanhRnn<Tensor<T>> {
         }
     }
 
-    /// The same cell with a first state that is learned, zero to begin with.
+    /// The same cell with a learned first state, initially zero.
     pub fn with_learned_state(mut self) -> Self {
         self.initial = Some(Tensor::zeros(&self.weight_hh.shape()[..1]));
         self
@@ -90,7 +90,7 @@ impl<'t, T: Scalar> Cell<'t, T> for TanhRnn<Var<'t, T>> {
 }
 
 impl<'t, T: Scalar> TanhRnn<Var<'t, T>> {
-    /// I and H, if all parameters fit them.
+    /// I and H, after a check that all parameters fit them.
     #[track_caller]
     fn sizes(&self) -> [usize; 2] {
         let [inputs, hidden] = [rows(self.weight_ih), rows(self.weight_hh)];
@@ -105,7 +105,7 @@ impl<'t, T: Scalar> TanhRnn<Var<'t, T>> {
         [inputs, hidden]
     }
 
-    /// The equations. Apart from `step`, whose caller's line would else be that of every node.
+    /// The equations. Separate from `step`, whose `#[track_caller]` would give every node the line of the caller.
     fn next(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
         affine(&[(x, self.weight_ih), (h, self.weight_hh)], self.bias).tanh()
     }

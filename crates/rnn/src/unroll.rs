@@ -1,4 +1,4 @@
-//! Time: a cell applied to a sequence, step by step, on one tape.
+//! Unrolling in time: a cell applied to a sequence, step by step, on one tape.
 
 use rewind_autograd::ops::layout::stack;
 use rewind_autograd::{List, Scalar, Tensor, Var};
@@ -6,8 +6,8 @@ use rewind_autograd::{List, Scalar, Tensor, Var};
 use crate::cell::{Cell, State, parts};
 use crate::sizes::{StateShapes, check_features, check_input, check_lengths, check_tape};
 
-/// Every step of `cell` over `x` `[T, B, I]`, from its own first state. Sequences of one length; see [`Unroll`] for
-/// padded batches, other first states and backward time.
+/// Unrolls `cell` over `x` `[T, B, I]`, from the cell's [first state](Cell::initial). All sequences have T steps; see
+/// [`Unroll`] for padded batches, other first states and the backward direction.
 ///
 /// # Panics
 /// As [`Unroll::run`].
@@ -16,7 +16,7 @@ pub fn unroll<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t, T>) -> Unrolle
     Unroll::new().run(cell, x)
 }
 
-/// How to unroll: lengths of the sequences, direction of time.
+/// Settings of an unrolling: lengths of the sequences and direction in time.
 ///
 /// ```
 /// use rand::{SeedableRng, rngs::StdRng};
@@ -30,7 +30,7 @@ pub fn unroll<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t, T>) -> Unrolle
 /// let unroll = Unroll::new().lengths(&[7, 4]);
 /// let first = unroll.run(&cell, x);
 /// assert_eq!(first.states.len(), 7);
-/// let second = unroll.run_from(&cell, x, first.last); // goes on where the first ended
+/// let second = unroll.run_from(&cell, x, first.last); // continues from the last state
 /// assert_eq!(second.last_output().shape().as_slice(), [2, 5]);
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,30 +47,29 @@ impl<'a> Unroll<'a> {
         Self::default()
     }
 
-    /// The length of every sequence; the time steps after it are padding. There, the state of a sequence stays as it is
-    /// and its output is 0, so padding changes no result and no gradient.
+    /// The length of every sequence; the time steps after it are padding. There, the state of a sequence does not change and
+    /// its output is 0, so padding changes no result and no gradient.
     ///
-    /// A step is computed there all the same, with x = 0, and cut off. So the derivatives of a cell must be finite at x = 0: one that
-    /// divides by the norm of x has NaN.
+    /// A step is still computed there, with x = 0, and masked. So the derivatives of a cell must be finite at x = 0; those of a cell
+    /// that divides by the norm of x are NaN.
     pub fn lengths(self, lengths: &'a [usize]) -> Self {
         Unroll { lengths: Some(lengths), ..self }
     }
 
-    /// From the last time step to the first: the other half of a bidirectional network. Every sequence starts at its own
-    /// last step.
+    /// From the last time step to the first: the other half of a bidirectional network. Every sequence starts at its last
+    /// step.
     pub fn backward(self) -> Self {
         Unroll { backward: true, ..self }
     }
 
-    /// Unrolls `cell` over `x` `[T, B, I]`, from the cell's own [first state](Cell::initial).
+    /// Unrolls `cell` over `x` `[T, B, I]`, from the cell's [first state](Cell::initial).
     ///
     /// # Panics
-    /// - If `x` has not three axes, there is no time step, or the lengths do not fit: one for each sequence, from 1 to T.
-    /// - If the cell says that it reads another number of [features](Cell::features), or a part of the first state does not have a
-    ///   row for each sequence of `x`.
-    /// - If the cell, or the first state, lives on another tape than `x`.
-    /// - If a step gives a part of the state another shape than it got. Broadcasting would stretch it silently: the state of one
-    ///   sequence to a batch.
+    /// - If `x` does not have three axes, there is no time step, or the lengths are not one for each sequence, from 1 to T.
+    /// - If the cell declares another number of [features](Cell::features), or a part of the first state does not have a row for
+    ///   each sequence of `x`.
+    /// - If the cell, or the first state, is on another tape than `x`.
+    /// - If a step changes the shape of a part of the state. Broadcasting would hide it, such as a state of one sequence for a batch.
     #[track_caller]
     pub fn run<'t, T: Scalar, C: Cell<'t, T>>(self, cell: &C, x: Var<'t, T>) -> Unrolled<'t, T, C::State> {
         self.steps(cell, x, None)
@@ -117,8 +116,8 @@ impl<'a> Unroll<'a> {
             let now = x.index(0, t);
             let kept;
             (state, kept) = match running(self.lengths, t) {
-                // Padding is masked before and after the step: what it holds (NaN, even) may reach neither the state nor,
-                // in the sweep, the gradient of a weight, where it would be multiplied by 0.
+                // Padding is masked before and after the step: its elements, even NaN, must reach neither the state nor, in
+                // the sweep, the gradient of a weight, where they would be multiplied by 0.
                 Some(mask) => {
                     let mask = x.tape().constant(mask);
                     let now = mask.select(now, zero);
@@ -136,7 +135,7 @@ impl<'a> Unroll<'a> {
                 }
             };
             states.push(state.clone());
-            // What a step has computed on its way to the state and no rule reads: half of a cell's memory, usually.
+            // Intermediate values of the step that no rule reads: usually half of a cell's memory.
             x.tape().release_unread(start, &kept);
         }
         if self.backward {
@@ -154,7 +153,7 @@ fn step<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t, T>, state: C::State,
     if is_first { cell.step(x, state) } else { cell.equations(x, state) }
 }
 
-/// `[B, 1]`: 1 for sequences that still run at step `t`, 0 for finished ones; `None` if all run.
+/// `[B, 1]`: 1 for sequences that have a step `t`, 0 for finished ones; `None` if none is finished.
 fn running<T: Scalar>(lengths: Option<&[usize]>, t: usize) -> Option<Tensor<T>> {
     let lengths = lengths.filter(|lengths| lengths.iter().any(|&length| t >= length))?;
     Some(Tensor::from_fn(&[lengths.len(), 1], |b| if t < lengths[b] { T::ONE } else { T::ZERO }))
@@ -172,26 +171,26 @@ fn by_sequence<'t, T: Scalar>(mask: Var<'t, T>, part: Var<'t, T>) -> Var<'t, T> 
     }
 }
 
-/// An unrolled cell.
+/// An unrolled cell: the states and outputs of all time steps.
 #[derive(Clone, Debug)]
 pub struct Unrolled<'t, T: Scalar, S> {
-    /// The state after reading each time step, in the order of time, T of them.
+    /// The state after each of the T time steps, in the order of time.
     pub states: List<'t, S>,
-    /// The state after the last step that was read: of each sequence its own last one (its first, backward in time).
+    /// The state after the last step of each sequence (after its first, backward in time).
     pub last: S,
     lengths: Option<Vec<usize>>,
     scalar: std::marker::PhantomData<Var<'t, T>>,
 }
 
 impl<'t, T: Scalar, S: State<'t, T>> Unrolled<'t, T, S> {
-    /// The outputs of all time steps, `[T, B, H]`; 0 where a sequence is over.
+    /// The outputs of all time steps, `[T, B, H]`; 0 after the end of a sequence.
     pub fn outputs(&self) -> Var<'t, T> {
         let mut outputs = self.last.output().tape().list(self.states.len());
         outputs.extend((0..self.states.len()).map(|t| self.output(t)));
         stack(&outputs, 0)
     }
 
-    /// The output of time step `t`, `[B, H]`; 0 where a sequence is over.
+    /// The output of time step `t`, `[B, H]`; 0 after the end of a sequence.
     ///
     /// # Panics
     /// If there is no such step.
