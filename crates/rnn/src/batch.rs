@@ -1,7 +1,7 @@
 //! Padded batches of sequences of varying length.
 //!
-//! A sequence is a tensor `[L, I]`: L time steps of I features. Sequences of similar lengths are put together, so that
-//! little of a batch is padding.
+//! A sequence is a tensor `[L, I]`: L time steps of I features. A batch has sequences of similar lengths, so that it has little
+//! padding.
 //!
 //! ```
 //! use rand::{SeedableRng, rngs::StdRng};
@@ -27,7 +27,7 @@ use rewind_autograd::{Scalar, Tensor};
 use crate::error::{Error, ErrorKind, Result};
 use crate::nonfinite::finite_tensor;
 
-/// Sequences side by side, `[T, B, I]`, filled up with 0 to the longest.
+/// Sequences stacked along the batch axis, `[T, B, I]`, padded with 0 to the longest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PaddedBatch<T: Scalar> {
     data: Tensor<T>,
@@ -44,10 +44,10 @@ impl<T: Scalar> PaddedBatch<T> {
         Self::gather(sequences, &(0..sequences.len()).collect::<Vec<_>>())
     }
 
-    /// Those of `sequences` that `indices` names, the longest first; those of one length in the order of `indices`.
+    /// The `sequences` at `indices`, the longest first; those of one length in the order of `indices`.
     ///
     /// # Errors
-    /// As [`new`](PaddedBatch::new), and if an index is not that of a sequence.
+    /// As [`new`](PaddedBatch::new), and if an index is out of range.
     pub fn gather(sequences: &[Tensor<T>], indices: &[usize]) -> Result<Self> {
         if let Some(&index) = indices.iter().find(|&&i| i >= sequences.len()) {
             let count = sequences.len();
@@ -78,7 +78,7 @@ impl<T: Scalar> PaddedBatch<T> {
         }
         let mut checked = vec![false; sequences.len()];
         for &i in indices {
-            // An index may be given many times.
+            // An index may occur more than once.
             if !std::mem::replace(&mut checked[i], true) {
                 check_finite(&sequences[i], i)?;
             }
@@ -96,8 +96,8 @@ impl<T: Scalar> PaddedBatch<T> {
         Ok(PaddedBatch { data, lengths, indices: sorted })
     }
 
-    /// A batch that is padded already: data `[T, B, I]` and B lengths, kept in their order. What lies beyond a
-    /// sequence's length is set to 0.
+    /// A batch that is already padded: data `[T, B, I]` and B lengths, in their order. Elements beyond a sequence's length
+    /// are set to 0.
     ///
     /// ```
     /// use rewind_autograd::Tensor;
@@ -159,7 +159,7 @@ impl<T: Scalar> PaddedBatch<T> {
         &self.lengths
     }
 
-    /// The index of the sequence at every place of the batch. Targets must be put in this order.
+    /// The index of the sequence in each row of the batch. Targets must be in this order.
     pub fn indices(&self) -> &[usize] {
         &self.indices
     }
@@ -170,9 +170,9 @@ impl<T: Scalar> PaddedBatch<T> {
     }
 }
 
-/// Cuts sequences into batches of similar lengths: sorted by length (those of one length in random order), cut every
-/// `size`, the batches in random order. Every index is in exactly one batch; the last batch may be smaller. The same
-/// lengths and seed give the same batches.
+/// Groups sequences into batches of similar lengths: sorted by length (those of one length in random order), in batches of
+/// `size`, the batches in random order. Every index is in exactly one batch; one batch may be smaller. The same lengths
+/// and seed give the same batches.
 ///
 /// # Errors
 /// If there is no sequence, a length is 0, or `size` is 0.
@@ -214,7 +214,7 @@ pub fn batches<T: Scalar>(sequences: &[Tensor<T>], size: usize, rng: &mut impl R
         sequences.iter().enumerate().map(|(i, s)| Ok(length_and_width(s, i)?.0)).collect::<Result<Vec<_>>>()?;
     let width = sequences.first().map_or(0, |s| s.shape()[1]);
     for (sequence, s) in sequences.iter().enumerate() {
-        // Before the cut: whether widths differ must not depend on who meets whom in a batch.
+        // Checked over all sequences: whether it is an error must not depend on which of them share a batch.
         if s.shape()[1] != width {
             return other_width(sequence, s.shape()[1], width);
         }

@@ -8,9 +8,9 @@
 //! check::cell(&gru, [3, 2, 3]).assert(); // T = 3, B = 2, I = 3
 //! ```
 //!
-//! Checked are every parameter (those that are zero, as learned states are at first, are moved off zero), the input of every
-//! step and every part of the first state, over a padded batch of sequences of different lengths; the value is every part
-//! of the state after every step. All of [`rewind_check`], which says what the report tells, is here too:
+//! The check covers every parameter (zeros, such as new learned states, are moved off zero), the input of every step and
+//! every part of the first state, over a padded batch of sequences of different lengths; the value is every part of the
+//! state after every step. This module also exports all of [`rewind_check`], whose docs explain the report:
 //!
 //! ```
 //! use rewind_rnn::autograd::Tensor;
@@ -28,7 +28,7 @@ use crate::cell::{Cell, State, parts};
 use crate::unroll::Unroll;
 
 parameters! {
-    /// All that a gradient is wanted for.
+    /// The inputs of the check.
     struct Run<P, M> {
         #[module]
         cell: M,
@@ -38,15 +38,15 @@ parameters! {
 }
 
 parameters! {
-    /// What is added to one variable of the first state, `[B, H]`.
+    /// The value that is added to one variable of the first state, `[B, H]`.
     struct Part<P> { part: P }
 }
 
-/// Checks `cell` in `f64` over `[T, B, I]`: time steps, sequences and features. Every entry, at both orders. If the gradient is
-/// wrong, the report also names the smallest T and B at which it is.
+/// Checks every entry of `cell` in `f64`, at orders one and two, over `[T, B, I]`: time steps, sequences and features. If the
+/// gradient is wrong, the report also names the smallest T and B that fail.
 ///
 /// # Panics
-/// If one of the sizes is 0. A cell that does not take that many features is an invalid report.
+/// If one of the sizes is 0. For a cell that takes another number of features, the report is `Invalid`.
 #[track_caller]
 pub fn cell<M>(cell: &M, sizes: [usize; 3]) -> Report
 where
@@ -57,6 +57,15 @@ where
 }
 
 /// [`cell`] with other settings, in either precision.
+///
+/// ```
+/// use rand::{SeedableRng, rngs::StdRng};
+/// use rewind_autograd::Tensor;
+/// use rewind_rnn::{Lstm, check};
+///
+/// let lstm = Lstm::<Tensor<f32>>::new(3, 4, &mut StdRng::seed_from_u64(1));
+/// check::cell_with::<f32, _>(check::fast().orders(1), &lstm, [3, 2, 3]).assert();
+/// ```
 ///
 /// # Panics
 /// If one of the sizes is 0.
@@ -71,7 +80,7 @@ where
     }
     let [steps, batch, features] = sizes;
     let mut report = at_sizes(check, cell, sizes);
-    // The report stays that of the sizes asked for: at a single step or sequence many mistakes look alike.
+    // The report is that of the given sizes: with a single step or sequence many mistakes look alike.
     if report.is_wrong() {
         let smallest = shrunk(&[steps, batch], |s| at_sizes(check, cell, [s[0], s[1], features]));
         report.sizes = smallest.sizes.map(|mut sizes| {

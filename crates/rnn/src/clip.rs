@@ -1,4 +1,4 @@
-//! Gradient clipping, against gradients that explode through time.
+//! Gradient clipping, against exploding gradients.
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
@@ -9,7 +9,7 @@ use crate::nonfinite::all_finite;
 /// parameter before clipping (Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent neural
 /// networks"; the 1e-6 is PyTorch's).
 ///
-/// The norm is summed in `f64` and does not overflow. With `max_norm` = ∞ it is only measured.
+/// The norm is summed in `f64` and does not overflow. With `max_norm` = ∞ the gradients do not change.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, parameters};

@@ -12,7 +12,7 @@ pub use problem::Problem;
 /// What a fallible function of this crate returns.
 pub type Result<R> = std::result::Result<R, Error>;
 
-/// Why something was not done; what it would have changed is as it was. [`kind`](Error::kind) is what a program acts on; the text says
+/// The error of this crate. A function that returns it has changed nothing. Programs match on [`kind`](Error::kind); the message says
 /// what was wrong, where, and what was expected.
 ///
 /// ```
@@ -33,44 +33,44 @@ struct Inner {
     message: String,
 }
 
-/// What kind of thing went wrong.
+/// The kind of an [`Error`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A setting is out of its range: a learning rate, the limit of a norm, the size of a batch.
     Setting,
-    /// Names, shapes, lengths or counts of what was given do not fit each other.
+    /// Names, shapes, lengths or counts of the arguments do not fit each other.
     Shape,
-    /// There is nothing to compute with: no sequence, no time step, no target that counts.
+    /// There is no sequence, no time step, or no target that counts.
     Empty,
     /// An element of a gradient, of a sequence or of saved moments is infinite or NaN.
     NonFinite(NonFinite),
     /// A target is not a class, not in the range that its loss needs, or not finite.
     Target,
-    /// An index is not that of a sequence.
+    /// The index of a sequence is out of range.
     Index,
-    /// There is no memory for a padded batch.
+    /// There is not enough memory for a padded batch.
     Memory,
     /// Saved moments are not those of this optimiser.
     Moments,
-    /// The system starts no more threads.
+    /// The system cannot start the threads.
     Threads(Box<dyn StdError + Send + Sync>),
     /// A file could not be read.
     Read(io::Error),
-    /// A file could not be written. What was there before is still there.
+    /// A file could not be written. An old file is unchanged.
     Write(io::Error),
-    /// A file is truncated, or no safetensors file.
+    /// A file is truncated or not a safetensors file.
     Malformed,
     /// A safetensors file of another program, or of another version of the format. Its layouts may differ where its shapes do not.
     Foreign,
-    /// A file does not fit the module that is to be loaded: all that is wrong with it, first the leaves of the module in their order,
-    /// then what is unexpected.
+    /// A file does not fit the module to be loaded: all its problems, first those of the leaves of the module, in their order, then
+    /// unexpected tensors.
     Mismatch(Vec<Problem>),
-    /// A module cannot be saved: all that is wrong with it.
+    /// A module cannot be saved: all its problems.
     Refused(Vec<Problem>),
-    /// A metadata key that this crate keeps for itself.
+    /// A metadata key is reserved for this crate.
     ReservedKey,
-    /// A file holds no optimiser to go on with, or that of another kind.
+    /// A file holds no optimiser, or one of another kind.
     Optimizer,
 }
 
@@ -80,7 +80,7 @@ impl Error {
         &self.0.kind
     }
 
-    /// An error of an optimiser or a loss of your own. The message says what was wrong, where, and what was expected.
+    /// An error of a custom optimiser or loss. The message should say what was wrong, where, and what was expected.
     ///
     /// ```
     /// use rewind_rnn::{Error, ErrorKind};
@@ -92,7 +92,7 @@ impl Error {
         Error(Box::new(Inner { kind, message: message.into() }))
     }
 
-    /// An element of `what`, the gradient of a leaf, say, is infinite or NaN.
+    /// An element of `what`, such as the gradient of a leaf, is infinite or NaN.
     pub(crate) fn nonfinite(what: &str, at: NonFinite) -> Self {
         Error::new(ErrorKind::NonFinite(at.clone()), format!("{what} {at}"))
     }

@@ -1,12 +1,12 @@
-//! Any module as a safetensors file, under the dotted names of its leaves: saved and loaded.
+//! Saves and loads modules and training runs as safetensors files, under the dotted names of their leaves.
 //!
-//! A file is written beside its place and renamed when it is whole: a crash, a full disk or a broken module leave the
-//! old file as it was. What a killed run has left beside it, `.NAME.PROCESS-NUMBER.tmp`, is removed by the next save.
-//! Loading looks at every name, type, shape and element first, reports all that is wrong at once, and changes nothing
-//! unless all is right. Infinite and NaN parameters are refused both ways: a run that diverged must not replace the
-//! last good file.
+//! A file is written under a temporary name and renamed when it is complete: a crash, a full disk or an invalid module
+//! leaves the old file unchanged. The next save removes the temporary file of a killed run, `.NAME.PROCESS-NUMBER.tmp`.
+//! Loading first checks every name, type, shape and element, reports all problems at once, and changes nothing if there
+//! is one. Saving and loading reject infinite and NaN parameters: a run that diverged must not replace the last good
+//! file.
 //!
-//! [`save_training`] keeps a model with its optimiser, [`TensorFile`] reads what other programs wrote.
+//! [`save_training`] saves a model with its optimiser, [`TensorFile`] reads the files of other programs.
 //!
 //! ```
 //! use rewind_autograd::{Tensor, parameters};
@@ -44,16 +44,16 @@ pub use crate::error::Problem;
 pub use tensors::{Precision, TensorFile, TensorInfo};
 pub use training::{load_training, save_training};
 
-/// What a user keeps beside the tensors, by key. Keys that begin with `rewind.` are taken.
+/// The user's metadata of a file, by key. Keys that begin with `rewind.` are reserved.
 pub type Metadata = BTreeMap<String, String>;
 
-/// Tensors by name, in no module.
+/// Tensors by name, without a module.
 pub type NamedTensors<T> = Vec<(String, Tensor<T>)>;
 
-/// What the metadata keys of this crate begin with.
+/// The prefix of this crate's metadata keys.
 const OWN_KEYS: &str = "rewind.";
 
-/// The metadata key under which a file says that this crate wrote it, and in which version of the format.
+/// The metadata key of the format version. It marks the files of this crate.
 const FORMAT_KEY: &str = "rewind.format";
 const FORMAT: &str = "1";
 
@@ -61,8 +61,8 @@ const FORMAT: &str = "1";
 /// bytes.
 ///
 /// # Errors
-/// If a number is infinite or NaN, a metadata key begins with `rewind.`, or the file cannot be written. What was at
-/// `path` before is untouched then, and nothing else is left in the folder.
+/// If an element is infinite or NaN, a metadata key begins with `rewind.`, or the file cannot be written. Then an old file
+/// at `path` is unchanged, and no temporary file is left.
 pub fn save<T: Scalar, M: Parameters<Tensor<T>>>(
     path: impl AsRef<Path>,
     module: &M,
@@ -78,7 +78,7 @@ fn named<T: Scalar, M: Parameters<Tensor<T>>>(module: &M) -> NamedTensors<T> {
     tensors
 }
 
-/// [`save`] for tensors that are in no module. [`load_tensors`] reads them. A model and its optimiser go into one file by [`save_training`].
+/// [`save`] for tensors without a module. [`load_tensors`] reads them. [`save_training`] saves a model and its optimiser in one file.
 ///
 /// ```
 /// use rewind_autograd::Tensor;
@@ -93,7 +93,7 @@ fn named<T: Scalar, M: Parameters<Tensor<T>>>(module: &M) -> NamedTensors<T> {
 /// ```
 ///
 /// # Errors
-/// As [`save`], and if a name comes twice.
+/// As [`save`], and if a name occurs twice.
 pub fn save_tensors<T: Scalar>(
     path: impl AsRef<Path>,
     tensors: &[(String, Tensor<T>)],
@@ -107,7 +107,7 @@ fn about(path: &Path, kind: ErrorKind, why: impl fmt::Display) -> Error {
     Error::new(kind, format!("file {path:?}: {why}"))
 }
 
-/// What cannot be saved, and why.
+/// The error of a module that cannot be saved.
 fn refused(path: &Path, problems: Vec<Problem>) -> Error {
     let why = format!("not saved, {}", problem::listed(&problems));
     about(path, ErrorKind::Refused(problems), why)
@@ -144,13 +144,12 @@ fn write<T: Scalar>(
     })
 }
 
-/// Loads every leaf of `module` from `path`, and returns the metadata it was saved with. Of a file of [`save_training`]
-/// it reads the model alone.
+/// Loads every leaf of `module` from `path`, and returns the metadata that it was saved with. From a file of
+/// [`save_training`] it reads only the model.
 ///
 /// # Errors
-/// If the file cannot be read, is truncated or not a safetensors file, was not written by [`save`] or by a newer one;
-/// or with all missing and unexpected names, wrong types and shapes, and infinite or NaN elements. The module is
-/// unchanged then.
+/// If the file cannot be read, is truncated or not a safetensors file, or is not of this crate's format version; or with
+/// all missing and unexpected names, wrong types and shapes, and infinite or NaN elements. The module is then unchanged.
 pub fn load<T: Scalar, M: Parameters<Tensor<T>>>(path: impl AsRef<Path>, module: &mut M) -> Result<Metadata> {
     load_with(path.as_ref(), module, Precision::AsStored)
 }
@@ -216,7 +215,7 @@ pub(crate) fn read_finite<T: Scalar>(
     Ok(tensor)
 }
 
-/// Puts tensors in the place of the leaves.
+/// Replaces the leaves by tensors.
 fn put<T: Scalar, M: Parameters<Tensor<T>>>(module: &mut M, tensors: Vec<Tensor<T>>) {
     let mut rest = tensors.into_iter();
     module.visit_mut(|_, tensor| {
@@ -226,11 +225,11 @@ fn put<T: Scalar, M: Parameters<Tensor<T>>>(module: &mut M, tensors: Vec<Tensor<
     });
 }
 
-/// All tensors of a file in the order of their names, and its metadata: what [`save_tensors`] saved.
+/// All tensors of a file of [`save_tensors`], in the order of their names, and its metadata.
 ///
 /// # Errors
-/// If the file cannot be read, is truncated or foreign; or with all tensors of another type than `T`, or with infinite
-/// or NaN elements.
+/// If the file cannot be read, is truncated or foreign; or with all tensors of another type than `T`, or with infinite or
+/// NaN elements.
 pub fn load_tensors<T: Scalar>(path: impl AsRef<Path>) -> Result<(NamedTensors<T>, Metadata)> {
     let file = TensorFile::open(path)?;
     let metadata = own(&file)?;
@@ -244,7 +243,19 @@ pub fn load_tensors<T: Scalar>(path: impl AsRef<Path>) -> Result<(NamedTensors<T
     if problems.is_empty() { Ok((tensors, metadata)) } else { Err(file.mismatch(problems)) }
 }
 
-/// The metadata alone: what module to make before its parameters are loaded.
+/// Only the metadata of a file, such as the sizes of the module to construct before its parameters are loaded.
+///
+/// ```
+/// use rewind_autograd::Tensor;
+/// use rewind_rnn::file::{self, Metadata};
+///
+/// let path = std::env::temp_dir().join(format!("rewind-doc-metadata-{}.safetensors", std::process::id()));
+/// let metadata = Metadata::from([("hidden".to_owned(), "64".to_owned())]);
+/// file::save_tensors(&path, &[("h".to_owned(), Tensor::<f32>::zeros(&[64]))], &metadata)?;
+/// assert_eq!(file::metadata(&path)?["hidden"], "64");
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
 ///
 /// # Errors
 /// If the file cannot be read, is truncated or foreign.

@@ -1,7 +1,7 @@
 //! Seeded initialisers: the same seed gives the same bits, in `f32` the rounded bits of `f64`.
 //!
 //! Weights are laid out `[inputs, outputs]`. A shape of any other rank is read as a matrix: the leading axes together
-//! are its rows (the fan-in), the last axis its columns (the fan-out); `[n]` is one row, `[]` a single element.
+//! are its rows (the fan-in), the last axis its columns (the fan-out); `[n]` is one row, `[]` is one element.
 //!
 //! ```
 //! use rand::{SeedableRng, rngs::StdRng};
@@ -15,7 +15,7 @@
 //! let rng = &mut StdRng::seed_from_u64(1);
 //! let q: Tensor<f64> = init::orthogonal(&[4, 4], rng);
 //! let v: Tensor<f64> = init::normal(&[1, 4], 1.0, rng);
-//! assert!((v.matmul(&q).norm() - v.norm()).abs() < 1e-14); // neither longer nor shorter
+//! assert!((v.matmul(&q).norm() - v.norm()).abs() < 1e-14); // the norm is preserved
 //! ```
 
 use rand::{Rng, RngExt};
@@ -35,7 +35,7 @@ pub fn zeros<T: Scalar>(shape: &[usize]) -> Tensor<T> {
     Tensor::zeros(shape)
 }
 
-/// A tensor filled with `value`: an initial forget gate that is open, say.
+/// A tensor filled with `value`, such as the bias of an open forget gate.
 pub fn constant<T: Scalar>(shape: &[usize], value: f64) -> Tensor<T> {
     Tensor::full(shape, T::from_f64(value))
 }
@@ -87,7 +87,7 @@ pub fn normal<T: Scalar>(shape: &[usize], deviation: f64, rng: &mut impl Rng) ->
 }
 
 /// A uniformly distributed orthogonal matrix (Saxe, McClelland and Ganguli 2014, "Exact solutions to the nonlinear
-/// dynamics of learning in deep linear neural networks"): repeated products with it neither grow nor shrink a vector.
+/// dynamics of learning in deep linear neural networks"): repeated products with it preserve the norm of a vector.
 ///
 /// Q of the QR decomposition of a Gaussian matrix, with the diagonal of R positive, which makes Q uniform (Mezzadri
 /// 2007). `[m, n]`: QᵀQ = 1 if m >= n, QQᵀ = 1 if m <= n.
@@ -97,7 +97,7 @@ pub fn orthogonal<T: Scalar>(shape: &[usize], rng: &mut impl Rng) -> Tensor<T> {
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(short);
     while basis.len() < short {
         let drawn: Vec<f64> = (0..long).map(|_| rng.sample(StandardNormal)).collect();
-        // A vector that lies in the span of the others by rounding has no direction left: draw another.
+        // A vector that is in the span of the others up to rounding has no direction left: draw another.
         basis.extend(orthonormalised(drawn, &basis));
     }
     let at = |i: usize| {

@@ -1,9 +1,9 @@
-//! Losses, in their numerically safe forms.
+//! Numerically stable losses.
 //!
-//! Each comes in two forms: over rows, for a readout of the last step (see [`last_step`]), and over the steps of
-//! unrolled outputs `[T, B, C]`, where E = Σ_t E_t is the global loss and steps beyond a sequence's length do not
-//! count. With [`Reduction::Mean`], sums are divided by the number of all rows (cross-entropy) or elements (the others)
-//! that count, over all steps together; so E is their mean, and still Σ_t E_t.
+//! Each has two forms: over rows, for a readout of the last step (see [`last_step`]), and over the steps of unrolled
+//! outputs `[T, B, C]`, where E = Σ_t E_t is the total loss and steps beyond a sequence's length do not count. With
+//! [`Reduction::Mean`], sums are divided by the number of all rows (cross-entropy) or elements (the others) that count,
+//! over all steps together; so E is their mean, and still Σ_t E_t.
 //!
 //! ```
 //! use rewind_autograd::{Tape, Tensor};
@@ -29,7 +29,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub use classes::{ClassTarget, CrossEntropy, cross_entropy, cross_entropy_steps};
 pub use steps::{StepLosses, last_step};
 
-/// Whether losses are averaged over what counts or summed.
+/// Whether losses are averaged or summed over what counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reduction {
     /// The sum, divided by the number of rows (cross-entropy) or elements (the others) that count.
@@ -40,7 +40,7 @@ pub enum Reduction {
 }
 
 impl Reduction {
-    /// A sum over `counted` rows or elements, divided if it is to be a mean.
+    /// The reduction of a sum over `counted` rows or elements.
     #[track_caller]
     fn of<'t, T: Scalar>(self, sum: Var<'t, T>, counted: usize) -> Var<'t, T> {
         match self {
@@ -145,7 +145,7 @@ fn refuse<R>(kind: ErrorKind, loss: &str, why: String) -> Result<R> {
     Err(Error::new(kind, format!("{loss}: {why}")))
 }
 
-/// There is nothing to average or sum: every row is ignored, or there is none.
+/// The error of a loss without elements: every row is ignored, or there is none.
 fn nothing_counts<R>(loss: &str, rows: usize) -> Result<R> {
     let text = format!("none of {rows} rows counts; expected at least one target that is not ignored");
     refuse(ErrorKind::Empty, loss, text)

@@ -5,9 +5,8 @@ use std::fmt;
 use rewind_autograd::nonfinite::first_nonfinite;
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
-/// The first element of a module that is infinite or NaN. It says *that* a gradient has gone wrong; the op, the time step
-/// and the line where it did are what [`find_nonfinite`](rewind_autograd::Var::find_nonfinite) tells of the loss, while its
-/// tape still exists.
+/// The first element of a module that is infinite or NaN. For the op, the time step and the line that produced it, call
+/// [`find_nonfinite`](rewind_autograd::Var::find_nonfinite) on the loss, while its tape still exists.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct NonFinite {
@@ -27,7 +26,7 @@ impl fmt::Display for NonFinite {
 
 impl std::error::Error for NonFinite {}
 
-/// Looks at every element of `module`, in the order of its leaves.
+/// Checks every element of `module`, in the order of its leaves.
 pub(crate) fn all_finite<T: Scalar, M: Parameters<Tensor<T>>>(module: &M) -> Result<(), NonFinite> {
     let mut first = None;
     module.visit(|name, tensor| {
@@ -38,7 +37,7 @@ pub(crate) fn all_finite<T: Scalar, M: Parameters<Tensor<T>>>(module: &M) -> Res
     first.map_or(Ok(()), Err)
 }
 
-/// Looks at every element of one tensor.
+/// Checks every element of one tensor.
 pub(crate) fn finite_tensor<T: Scalar>(name: &str, tensor: &Tensor<T>) -> Result<(), NonFinite> {
     match first_nonfinite(tensor) {
         Some((index, value)) => Err(NonFinite { name: name.to_owned(), index, value }),

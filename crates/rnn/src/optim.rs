@@ -1,8 +1,8 @@
 //! First-order optimisers, by PyTorch's definitions.
 //!
-//! All share one trait, [`Optimizer`], and keep their moments in a [`Memory`], in the order of the leaves; an optimiser
-//! of your own does the same in a few lines. Parameters are updated in place: drop or clear the tape they were put on
-//! first, else it still holds their values, and they are copied once.
+//! All implement [`Optimizer`] and keep their moments in a [`Memory`], in the order of the leaves, as a custom optimiser
+//! does in a few lines. Parameters are updated in place: first drop or clear the tape that they were put on, or it still
+//! shares their values, and they are copied once.
 //!
 //! ```
 //! use rewind_autograd::{OnTape, Tape, Tensor, parameters};
@@ -39,10 +39,10 @@ pub use rules::{Adagrad, RmsProp, Sgd};
 
 /// A first-order optimiser over the leaves of a module.
 pub trait Optimizer<T: Scalar> {
-    /// Changes the parameters once, against the gradients.
+    /// Updates the parameters once, against the gradients.
     ///
-    /// The first call makes the moments; from then on the parameters must keep their names and shapes, and no memory
-    /// is allocated any more.
+    /// The first call allocates the moments; later calls allocate nothing, and the parameters must keep their names and
+    /// shapes.
     ///
     /// # Errors
     /// If the gradients have other names or shapes than the parameters, or the parameters than those of the first
@@ -50,8 +50,8 @@ pub trait Optimizer<T: Scalar> {
     /// is not counted.
     fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()>;
 
-    /// What kind of optimiser it is, the name of its type unless it says otherwise: `Adam`. A saved run goes on with the same kind,
-    /// which the names of moments alone do not tell.
+    /// The kind of optimiser, such as `Adam`; by default the name of its type. A saved run is resumed with the same kind, which the
+    /// names of the moments alone do not identify.
     fn name(&self) -> String {
         let full = std::any::type_name::<Self>();
         let path = full.split('<').next().unwrap_or(full);
@@ -61,14 +61,14 @@ pub trait Optimizer<T: Scalar> {
     /// The learning rate of the next step.
     fn learning_rate(&self) -> f64;
 
-    /// Sets the learning rate of the next step, by a [`schedule`], say. The moments stay.
+    /// Sets the learning rate of the next step, for example by a [`schedule`]. The moments do not change.
     fn set_learning_rate(&mut self, learning_rate: f64);
 
     /// The number of steps taken and the moments by name, to be saved;
     /// [`save_training`](crate::file::save_training) does so beside the model.
     fn moments(&self) -> Moments<T>;
 
-    /// Goes on from saved moments. Whether they fit the parameters is checked by the next step.
+    /// Resumes from saved moments. The next step checks whether they fit the parameters.
     ///
     /// # Errors
     /// If a tensor's name does not end in the name of a moment of this optimiser, or a moment is missing, doubled,

@@ -1,8 +1,8 @@
-//! The batch cut into shards, each with a tape of its own, under rayon.
+//! A mini-batch split into shards, each with a separate tape, on rayon's threads.
 //!
-//! The number of shards is part of the computation, the number of threads is not: gradients are added in the order of
-//! the shards, so any number of threads gives the same bits. Whole unrolled sequences run side by side, which uses two
-//! cores far better than cutting each small matrix product in two.
+//! The bits depend on the number of shards and not on the number of threads: gradients are added in the order of the
+//! shards. Threads run whole unrolled sequences, which uses two cores far better than splitting each small matrix
+//! product.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -30,13 +30,13 @@ use crate::error::{Error, ErrorKind, Result};
 /// assert_eq!(step.gradients.slope.item(), 10.0);
 /// ```
 pub struct Shards<T: Scalar> {
-    /// One thread each: the matrix kernel then computes in its caller's thread, and a thread's free list of buffers
-    /// serves the same shards in every step.
+    /// One thread each: then the matrix kernel computes on its caller's thread, and the free list of a thread serves the
+    /// same shards in every step.
     workers: Vec<ThreadPool>,
     tapes: Mutex<Vec<Tape<T>>>,
 }
 
-/// What a step over shards gives.
+/// The losses and gradients of a step over shards.
 #[derive(Clone, Debug)]
 pub struct ShardedStep<T, M> {
     /// The loss of every shard, in order.
@@ -46,7 +46,7 @@ pub struct ShardedStep<T, M> {
 }
 
 impl<T: Scalar> Shards<T> {
-    /// Starts `threads` threads (one at least).
+    /// Starts `threads` threads, at least one.
     ///
     /// # Errors
     /// If the system starts no more threads.
@@ -62,8 +62,8 @@ impl<T: Scalar> Shards<T> {
 
     /// The losses of `data`, one item a shard, and the gradient of their sum with respect to `module`.
     ///
-    /// `loss` gets a tape, the module on that tape and its shard, and returns a scalar. The same bits come out for any
-    /// number of threads.
+    /// `loss` gets a tape, the module on that tape and its shard, and returns a scalar. Any number of threads gives the
+    /// same bits.
     ///
     /// # Panics
     /// If there is no shard, `loss` returns no scalar, or it panics.
@@ -95,8 +95,18 @@ impl<T: Scalar> Shards<T> {
         ShardedStep { losses, gradients }
     }
 
-    /// What `job` gives for `0..jobs`, in order. Job i runs on thread i modulo the number of threads, on an empty tape; a
-    /// single job runs on the caller's thread.
+    /// The results of `job` for `0..jobs`, in order. Job i runs on thread i modulo the number of threads, on an empty tape;
+    /// a single job runs on the caller's thread.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// use rewind_rnn::Shards;
+    ///
+    /// let shards = Shards::new(2)?;
+    /// let squares = shards.run(3, |i, tape| tape.constant(Tensor::scalar(i as f64)).square().value().item());
+    /// assert_eq!(squares, [0.0, 1.0, 4.0]);
+    /// # Ok::<(), rewind_rnn::Error>(())
+    /// ```
     pub fn run<R: Send>(&self, jobs: usize, job: impl Fn(usize, &Tape<T>) -> R + Sync) -> Vec<R> {
         let results: Vec<Mutex<Option<R>>> = (0..jobs).map(|_| Mutex::new(None)).collect();
         let one = |i: usize| {
@@ -115,8 +125,8 @@ impl<T: Scalar> Shards<T> {
     }
 }
 
-/// Adds the gradients of all shards to those of the first: in order, and many in halves, so that the error grows with the
-/// logarithm of their number.
+/// Adds the gradients of all shards to those of the first: in order, and pairwise over halves for many, so that the error
+/// grows with the logarithm of their number.
 fn add_up<T: Scalar, M: Parameters<Tensor<T>>>(shards: &mut [(T, M)]) {
     const BLOCK: usize = 64;
     if shards.len() > BLOCK {

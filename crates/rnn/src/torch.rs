@@ -1,7 +1,7 @@
-//! Weights from and to PyTorch's layouts, and from the safetensors files that it writes: see [`FromTorch`].
+//! Weights from and to PyTorch's layouts, and from the safetensors files that PyTorch writes: see [`FromTorch`].
 //!
-//! PyTorch keeps the transposes of our weights (gates along the first axis), two biases where one would do, and the
-//! GRU's recurrent weight in one piece. The gate orders are the same: i, f, g, o and r, z, n.
+//! PyTorch stores the transposes of this crate's weights (gates along the first axis), two biases that are added, and the
+//! GRU's recurrent weight as one tensor. The gate orders are the same: i, f, g, o and r, z, n.
 
 mod file;
 
@@ -19,7 +19,7 @@ pub use file::{FromTorch, LayerName};
 /// use rewind_rnn::Gru;
 /// use rewind_rnn::torch::TorchLayer;
 ///
-/// // 2 features, 5 units: three gates one below the other.
+/// // 2 features, 5 units: three gates along the first axis.
 /// let full = |shape: &[usize]| Tensor::<f32>::full(shape, 0.1);
 /// let biases = Some((full(&[15]), full(&[15])));
 /// let layer = TorchLayer { weight_ih: full(&[15, 2]), weight_hh: full(&[15, 5]), biases };
@@ -39,12 +39,12 @@ pub struct TorchLayer<T: Scalar> {
     pub biases: Option<(Tensor<T>, Tensor<T>)>,
 }
 
-/// The kinds of cells: what they are called in messages, and G.
+/// The kinds of cells: their names in messages, and G.
 const TANH_RNN: (&str, usize) = ("a tanh-RNN", 1);
 const LSTM: (&str, usize) = ("an LSTM", 4);
 const GRU: (&str, usize) = ("a GRU", 3);
 
-/// A parameter that does not have the shape that the others ask for.
+/// A parameter whose shape does not fit the others.
 struct WrongShape {
     parameter: &'static str,
     cell: &'static str,
@@ -87,7 +87,7 @@ impl<T: Scalar> TorchLayer<T> {
     }
 }
 
-/// The transpose as a tensor of its own, in row-major order.
+/// A contiguous copy of the transpose.
 fn transposed<T: Scalar>(weight: &Tensor<T>) -> Tensor<T> {
     weight.transpose().to_contiguous()
 }
@@ -118,8 +118,8 @@ impl<T: Scalar> TanhRnn<Tensor<T>> {
         })
     }
 
-    /// The weights as `torch.nn.RNN` keeps them; its second bias is 0. A learned first state has no place there.
-    /// Gradients are laid out by [`gradients_to_torch`](TanhRnn::gradients_to_torch).
+    /// The weights in the layout of `torch.nn.RNN`; its second bias is 0. A learned first state is left out.
+    /// For gradients use [`gradients_to_torch`](TanhRnn::gradients_to_torch).
     pub fn to_torch(&self) -> TorchLayer<T> {
         TorchLayer {
             weight_ih: transposed(&self.weight_ih),
@@ -128,8 +128,7 @@ impl<T: Scalar> TanhRnn<Tensor<T>> {
         }
     }
 
-    /// Gradients as `torch.nn.RNN` has them. Where a value is split in two biases, a gradient is that of both: our b
-    /// stands for bias_ih + bias_hh, so dE/d bias_ih = dE/d bias_hh = dE/db.
+    /// Gradients in the layout of `torch.nn.RNN`. b = bias_ih + bias_hh, so dE/d bias_ih = dE/d bias_hh = dE/db.
     pub fn gradients_to_torch(&self) -> TorchLayer<T> {
         TorchLayer { biases: self.bias.as_ref().map(|bias| (bias.clone(), bias.clone())), ..self.to_torch() }
     }
@@ -151,8 +150,8 @@ impl<T: Scalar> Lstm<Tensor<T>> {
         })
     }
 
-    /// The weights as `torch.nn.LSTM` keeps them; its second bias is 0. Learned first states have no place there.
-    /// Gradients are laid out by [`gradients_to_torch`](Lstm::gradients_to_torch).
+    /// The weights in the layout of `torch.nn.LSTM`; its second bias is 0. Learned first states are left out.
+    /// For gradients use [`gradients_to_torch`](Lstm::gradients_to_torch).
     pub fn to_torch(&self) -> TorchLayer<T> {
         TorchLayer {
             weight_ih: transposed(&self.weight_ih),
@@ -161,8 +160,7 @@ impl<T: Scalar> Lstm<Tensor<T>> {
         }
     }
 
-    /// Gradients as `torch.nn.LSTM` has them. Where a value is split in two biases, a gradient is that of both: our b
-    /// stands for bias_ih + bias_hh, so dE/d bias_ih = dE/d bias_hh = dE/db.
+    /// Gradients in the layout of `torch.nn.LSTM`. b = bias_ih + bias_hh, so dE/d bias_ih = dE/d bias_hh = dE/db.
     ///
     /// ```
     /// use rand::{SeedableRng, rngs::StdRng};
@@ -183,8 +181,8 @@ impl<T: Scalar> Lstm<Tensor<T>> {
 }
 
 impl<T: Scalar> Gru<Tensor<T>> {
-    /// The cell with the weights of a `torch.nn.GRU` layer, reset after the product. Of its two biases those of r and z
-    /// are added; those of n stay apart, since the reset gate acts on one of them.
+    /// The cell with the weights of a `torch.nn.GRU` layer, reset after the product. The two biases of r and z are added;
+    /// those of n stay separate, since the reset gate acts on one of them.
     ///
     /// # Errors
     /// If the shapes do not belong together.
@@ -205,8 +203,8 @@ impl<T: Scalar> Gru<Tensor<T>> {
         })
     }
 
-    /// The weights as `torch.nn.GRU` keeps them, with 0 for the second bias of r and z. It computes the same only with
-    /// the reset after the product; a learned first state has no place there. Gradients are laid out by
+    /// The weights in the layout of `torch.nn.GRU`, with 0 for the second bias of r and z. PyTorch computes the same
+    /// function only if the reset gate acts after the product; a learned first state is left out. For gradients use
     /// [`gradients_to_torch`](Gru::gradients_to_torch).
     pub fn to_torch(&self) -> TorchLayer<T> {
         let hidden = self.weight_hn.shape()[0];
@@ -222,12 +220,12 @@ impl<T: Scalar> Gru<Tensor<T>> {
         }
     }
 
-    /// Gradients as `torch.nn.GRU` has them. Where a value is split in two biases, a gradient is that of both: those of
-    /// r and z are the same in bias_ih and bias_hh. Those of n differ, since the reset gate acts on the second: dE/db_n
-    /// and dE/dc_n. They are PyTorch's only with the reset after the product, the only form that it has.
+    /// Gradients in the layout of `torch.nn.GRU`. Those of r and z are the same in bias_ih and bias_hh. Those of n differ,
+    /// since the reset gate acts on the second: dE/db_n and dE/dc_n. They equal PyTorch's only if the reset gate acts after
+    /// the product, the only form in PyTorch.
     ///
     /// # Panics
-    /// If only one of the two biases is there: PyTorch has both or none, and the gradient of the other was not computed.
+    /// If the cell has only one of the two biases: PyTorch has both or none, and the gradient of the other was not computed.
     #[track_caller]
     pub fn gradients_to_torch(&self) -> TorchLayer<T> {
         let biases = match (&self.bias, &self.bias_hn) {

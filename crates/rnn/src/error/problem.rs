@@ -1,10 +1,10 @@
-//! What can be wrong with the tensors of a file, in words.
+//! Problems with the tensors of a file, and their messages.
 
 use std::fmt;
 
 use crate::nonfinite::NonFinite;
 
-/// One thing that is wrong with one tensor.
+/// One problem of one tensor.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Problem {
@@ -35,7 +35,7 @@ pub enum Problem {
     NotInFile {
         /// Its name.
         name: String,
-        /// The names of all tensors that are there.
+        /// The names of all tensors in the file.
         others: Vec<String>,
     },
     /// A tensor of a foreign file has a shape that does not belong to the module.
@@ -47,15 +47,15 @@ pub enum Problem {
         /// What was expected.
         expected: String,
     },
-    /// An element lies beyond the range of the type that it was to be converted to.
+    /// An element is out of the range of the type that it is converted to.
     Range {
         /// The name of the tensor.
         name: String,
-        /// The place within it, one position per axis.
+        /// Its index, one position per axis.
         index: Vec<usize>,
         /// The element.
         value: f64,
-        /// That type.
+        /// The type.
         expected: &'static str,
     },
     /// A tensor has elements of another type than the leaf.
@@ -107,7 +107,7 @@ fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// How many problems there are, and one a line.
+/// The number of problems, and one problem per line.
 pub(crate) fn listed(problems: &[Problem]) -> String {
     let count = match problems.len() {
         1 => "1 thing".to_owned(),

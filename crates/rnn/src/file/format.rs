@@ -1,4 +1,4 @@
-//! Bytes: a safetensors file, written so that the same content gives the same bytes (the `safetensors` crate writes its
+//! The bytes of a safetensors file, written so that the same content gives the same bytes (the `safetensors` crate writes its
 //! metadata in the order of a hash map).
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use safetensors::Dtype;
 
 use super::{Metadata, Precision, Problem, TensorInfo};
 
-/// The name that the header keeps for the metadata.
+/// The name that the header reserves for the metadata.
 pub(super) const METADATA: &str = "__metadata__";
 
 /// The longest header that is read, in bytes: that of the `safetensors` crate.
@@ -65,16 +65,16 @@ fn quoted(text: &str) -> String {
     out + "\""
 }
 
-/// What a file says it holds.
+/// The header of a file.
 pub(super) struct Parsed {
     /// In the order of their names.
     pub(super) tensors: Vec<TensorInfo>,
-    /// The type and the place in the file of every tensor.
+    /// The type and the range of bytes of every tensor.
     pub(super) places: Vec<(Dtype, Range<usize>)>,
     pub(super) metadata: Metadata,
 }
 
-/// Reads the header of a whole file, or says why it is none.
+/// Reads the header of a complete file, or returns why it is malformed.
 ///
 /// The `safetensors` crate checks types, shapes and offsets against each other. The sum that compares them with the
 /// length of the file can overflow there, so it is done here.
@@ -94,7 +94,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     let (mut tensors, mut places) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
     for (name, info) in all {
-        // Of a tensor without elements the other axes say nothing about the length of the file, and may be of any size.
+        // The other axes of a tensor without elements may have any length: they do not add to the length of the file.
         if checked_element_count(&info.shape).is_none() {
             return Err(format!("`{name}` has shape {:?}, more than memory can hold", info.shape));
         }
@@ -105,7 +105,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     Ok(Parsed { tensors, places, metadata })
 }
 
-/// The tensor in `data` with elements of type `T`, or why there is none.
+/// The tensor in `data` with elements of type `T`, or why it cannot be read.
 pub(super) fn decode<T: Scalar>(
     name: &str,
     dtype: Dtype,
@@ -142,7 +142,7 @@ pub(super) fn decode<T: Scalar>(
     }
 }
 
-/// What `number` makes of the bytes of every number.
+/// The elements of `data`, each converted by `number`.
 fn each<const SIZE: usize, R>(data: &[u8], number: impl Fn([u8; SIZE]) -> R) -> Vec<R> {
     data.as_chunks().0.iter().map(|&bytes| number(bytes)).collect()
 }

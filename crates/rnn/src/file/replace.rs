@@ -1,4 +1,4 @@
-//! Atomic replacement of a file: at any time, its path leads to the whole old file or the whole new one.
+//! Atomic replacement of a file: at any time, its path leads to the complete old file or the complete new one.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::{Builder, NamedTempFile};
 
-/// Writes `bytes` to a new file in the folder of `path`, and renames it to `path` when it is whole and on the disk.
+/// Writes `bytes` to a temporary file in the folder of `path`, and renames it to `path` when it is complete and synced.
 ///
-/// A symbolic link is followed, and the new file gets the permissions of the old one. What is no file, or may not be written, is
-/// refused.
+/// A symbolic link is followed, and the new file gets the permissions of the old one. A path that is not a regular file, or is
+/// read-only, is an error.
 ///
-/// The new file is locked until then. The system releases a lock when its process ends; so a file without a lock is one
-/// that a killed writer has left, and is removed.
+/// The temporary file is locked until it is renamed. The system releases a lock when its process ends, so a temporary file
+/// without a lock was left by a killed writer, and is removed.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (path, permissions) = match fs::canonicalize(path) {
         Ok(target) => {
@@ -36,7 +36,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.as_file_mut().write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    // The new name is on the disk with its folder. Not every system can open or sync one; the file is in its place.
+    // Syncing the folder makes the renaming durable. Not every system can open or sync a folder; the file is complete anyway.
     File::open(folder).and_then(|folder| folder.sync_all()).ok();
     Ok(())
 }
@@ -60,7 +60,7 @@ fn create_beside(folder: &Path, name: &OsStr) -> io::Result<NamedTempFile> {
         let temporary = temporary_name(name, std::process::id(), number);
         let mut builder = Builder::new();
         builder.prefix(&temporary).rand_bytes(0);
-        // The permissions of an ordinary new file; by default a temporary file is private.
+        // The permissions of a regular new file; by default a temporary file is private.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = match builder.tempfile_in(folder) {
@@ -68,18 +68,17 @@ fn create_beside(folder: &Path, name: &OsStr) -> io::Result<NamedTempFile> {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
             Err(e) => return Err(e),
         };
-        // Before the lock another writer may have taken the file for an abandoned one: then it is locked, or gone.
+        // Before the lock, another writer may have found the file abandoned: then it is locked or removed.
         match file.as_file().try_lock() {
             Err(TryLockError::WouldBlock) => {}
             Ok(()) if !fs::exists(file.path())? => {}
-            // A file system without locks: no process can take one, so nothing is removed there.
+            // A file system without locks: no process can lock a file, so none is removed there.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
         }
     }
 }
 
-/// Removes what killed writers of `name` have left in `folder`. What cannot be removed stays: that is no reason not to
-/// write.
+/// Removes the temporary files of killed writers of `name` in `folder`. A failure to remove one is no error.
 fn remove_abandoned(folder: &Path, name: &OsStr) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {

@@ -1,4 +1,4 @@
-//! A safetensors file of any program: what it holds, and its tensors.
+//! A safetensors file of any program: its list of tensors, and their elements.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,15 +10,14 @@ use safetensors::Dtype;
 use super::{Metadata, Problem, about, format};
 use crate::error::{Error, ErrorKind, Result, problem};
 
-/// What to do with elements of another type than the one that is asked for.
+/// How to read elements of another type than the requested one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// Refuse them.
+    /// Return an error.
     #[default]
     AsStored,
     /// Convert `f16`, `bf16`, `f32` and `f64`. To a wider type this is exact; from `f64` to `f32` it rounds to the
-    /// nearest value, and one beyond the range of `f32` is refused. Other types (integers, 8-bit floats) are refused
-    /// too.
+    /// nearest value, and a value out of the range of `f32` is an error. Other types (integers, 8-bit floats) are errors.
     Converted,
 }
 
@@ -30,11 +29,11 @@ pub struct TensorInfo {
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// The type of its elements, as `f32`, `bf16` or `i64`.
+    /// The type of its elements, such as `f32`, `bf16` or `i64`.
     pub dtype: String,
 }
 
-/// A safetensors file of this library or of another program, read and found whole. Prints what it holds as a list.
+/// A safetensors file of this library or of another program, complete and valid. It displays as the list of its tensors.
 ///
 /// ```
 /// # use rewind_autograd::{Tensor, parameters};
@@ -48,7 +47,7 @@ pub struct TensorInfo {
 /// let file = TensorFile::open(&path)?;
 /// println!("{file}");
 /// assert_eq!((file.tensors()[1].name.as_str(), file.tensors()[1].shape.as_slice()), ("weight", &[2, 3][..]));
-/// let weight: Tensor<f64> = file.tensor("weight", Precision::Converted)?; // it holds f32
+/// let weight: Tensor<f64> = file.tensor("weight", Precision::Converted)?; // stored as f32
 /// assert_eq!(weight.to_vec(), [0.5; 6]);
 /// # std::fs::remove_file(&path).ok();
 /// # Ok::<(), rewind_rnn::Error>(())
@@ -58,16 +57,16 @@ pub struct TensorFile {
     path: PathBuf,
     bytes: Vec<u8>,
     tensors: Vec<TensorInfo>,
-    /// The type and the place in `bytes` of every tensor.
+    /// The type and the range in `bytes` of every tensor.
     places: Vec<(Dtype, Range<usize>)>,
     metadata: Metadata,
 }
 
 impl TensorFile {
-    /// Reads the file at `path`, and sees that every tensor lies in it.
+    /// Reads the file at `path` and checks that it contains every tensor of its header.
     ///
     /// # Errors
-    /// If the file cannot be read, is truncated or no safetensors file.
+    /// If the file cannot be read, is truncated or is not a safetensors file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let bytes = match std::fs::read(&path) {
@@ -92,7 +91,7 @@ impl TensorFile {
         }
     }
 
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -107,16 +106,16 @@ impl TensorFile {
         &self.metadata
     }
 
-    /// Tensor `name`, with infinite elements and NaN if it has them.
+    /// Tensor `name`. Its elements may be infinite or NaN.
     ///
     /// # Errors
-    /// If there is no such tensor, it holds another type and `precision` does not allow to convert it, or an element
-    /// lies beyond the range of `T`.
+    /// If there is no such tensor, it has another type that `precision` does not convert, or an element is out of the range
+    /// of `T`.
     pub fn tensor<T: Scalar>(&self, name: &str, precision: Precision) -> Result<Tensor<T>> {
         self.read(name, precision).map_err(|problem| self.mismatch(vec![problem]))
     }
 
-    /// [`tensor`](TensorFile::tensor), where the file is named later.
+    /// [`tensor`](TensorFile::tensor) with a [`Problem`] as its error, which does not name the file.
     pub(crate) fn read<T: Scalar>(&self, name: &str, precision: Precision) -> std::result::Result<Tensor<T>, Problem> {
         let Some(at) = self.position(name) else {
             let others = self.tensors.iter().map(|tensor| tensor.name.clone()).collect();
@@ -136,7 +135,7 @@ impl TensorFile {
         self.position(name).map(|at| &self.tensors[at])
     }
 
-    /// All that is wrong with the file.
+    /// The error with all problems of the file.
     pub(crate) fn mismatch(&self, problems: Vec<Problem>) -> Error {
         let why = format!("does not fit, {}", problem::listed(&problems));
         about(&self.path, ErrorKind::Mismatch(problems), why)

@@ -11,20 +11,20 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::optim::{Moments, Optimizer};
 
-/// What the names of an optimiser's tensors begin with in a file. No field of a struct can have such a name.
+/// The prefix of an optimiser's tensors in a file. No field of a struct can have such a name.
 const OPTIMIZER: &str = "optimizer:";
 
-/// The metadata keys of what is no tensor.
+/// The metadata keys of the optimiser's other values.
 const STEPS_KEY: &str = "rewind.steps";
 const OPTIMIZER_KEY: &str = "rewind.optimizer";
 const LEARNING_RATE_KEY: &str = "rewind.learning_rate";
 
-/// Saves all that a run needs to go on: every leaf of `model` as [`save`](super::save) does, the moments of
-/// `optimizer`, how many steps it has taken and its learning rate, and `metadata`. One file, so the two are always of
-/// the same step.
+/// Saves everything that is needed to resume a run: every leaf of `model` as [`save`](super::save) does, the moments of
+/// `optimizer`, its number of steps and its learning rate, and `metadata`. It is one file, so model and optimiser always
+/// belong to the same step.
 ///
-/// The other settings of the optimiser are the program's, and so is the state of a generator of random numbers: draw
-/// what an epoch needs from a seed and the number of the epoch, as `examples/08_train.rs` does.
+/// The other settings of the optimiser are not saved, nor is the state of a random number generator: seed it in every
+/// epoch by the number of the epoch, as `examples/08_train.rs` does.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, parameters};
@@ -39,7 +39,7 @@ const LEARNING_RATE_KEY: &str = "rewind.learning_rate";
 /// adam.step(&mut model, &gradient)?;
 /// file::save_training(&path, &model, &adam, &Metadata::from([("epoch".to_owned(), "1".to_owned())]))?;
 ///
-/// // Another process, another day: the same settings; parameters and moments are replaced.
+/// // In another process: the same settings; parameters and moments are replaced.
 /// let (mut resumed, mut resumed_adam) = (Model { weight: Tensor::zeros(&[2]) }, Adam::new(0.1));
 /// let metadata = file::load_training(&path, &mut resumed, &mut resumed_adam)?;
 /// assert_eq!(metadata["epoch"], "1");
@@ -74,12 +74,12 @@ pub fn save_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     write(path, &tensors, metadata, &own)
 }
 
-/// Loads what [`save_training`] saved into a model and an optimiser made as those were, and returns the metadata. The
-/// run goes on to the same bits as one that was never stopped.
+/// Loads a file of [`save_training`] into a model and an optimiser that were constructed as the saved ones, and returns the
+/// metadata. The resumed run gives the same bits as one that was never stopped. [`save_training`] has an example.
 ///
 /// # Errors
-/// As [`load`](super::load), and if the file holds no optimiser, or moments that this one does not keep. Neither model
-/// nor optimiser is changed then. Whether the moments belong to this model is seen by the next step, as after
+/// As [`load`](super::load), and if the file holds no optimiser, or moments that this one does not keep. Then neither
+/// model nor optimiser is changed. The next step checks whether the moments belong to this model, as after
 /// [`load_moments`](Optimizer::load_moments).
 pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     path: impl AsRef<Path>,
@@ -103,7 +103,7 @@ pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     optimizer
         .load_moments(&Moments { steps, tensors })
         .map_err(|error| error.within(format_args!("file {:?}", file.path())))?;
-    // Nothing can fail from here on.
+    // Nothing below can fail.
     optimizer.set_learning_rate(learning_rate);
     put(model, loaded);
     Ok(metadata)
@@ -114,12 +114,12 @@ fn is_moment(name: &str) -> bool {
     name.starts_with(OPTIMIZER)
 }
 
-/// Whether a tensor belongs to an optimiser that was saved beside the model. Loading the model alone skips it.
+/// Whether a tensor belongs to an optimiser that was saved with the model. Loading only the model skips it.
 pub(super) fn beside_model(file: &TensorFile, name: &str) -> bool {
     is_moment(name) && file.metadata().contains_key(STEPS_KEY)
 }
 
-/// The tensors of the optimiser under the names that it gave them.
+/// The tensors of the optimiser under its own names for them.
 fn moments<T: Scalar>(file: &TensorFile) -> Result<NamedTensors<T>> {
     let (mut problems, mut tensors) = (Vec::new(), Vec::new());
     for info in file.tensors() {
@@ -132,7 +132,7 @@ fn moments<T: Scalar>(file: &TensorFile) -> Result<NamedTensors<T>> {
     if problems.is_empty() { Ok(tensors) } else { Err(file.mismatch(problems)) }
 }
 
-/// The file holds no optimiser to go on with: `found` is what it has under `key`.
+/// The error of a file without a valid optimiser: `found` is its value of `key`.
 fn no_optimizer(file: &TensorFile, key: &str, found: Option<&str>) -> Error {
     let found = found.map_or("missing".to_owned(), |value| format!("{value:?}"));
     let why = format!(
@@ -141,7 +141,7 @@ fn no_optimizer(file: &TensorFile, key: &str, found: Option<&str>) -> Error {
     about(file.path(), ErrorKind::Optimizer, why)
 }
 
-/// A value among the metadata.
+/// A value of the metadata.
 fn setting<N: std::str::FromStr>(file: &TensorFile, key: &str) -> Result<N> {
     let found = file.metadata().get(key);
     let number = found.and_then(|text| text.parse().ok());

@@ -37,8 +37,8 @@ pub struct CrossEntropy {
 }
 
 /// -Σ_c q_c · ln softmax(logits)_c over the rows that count, divided by their number if averaged: a scalar. q is the
-/// target distribution, see [`CrossEntropy`]. Logits `[…, C]`, one target a row, in row-major order. Safe for logits of
-/// any size. An ignored row counts neither in the sum nor in the mean.
+/// target distribution, see [`CrossEntropy`]. Logits `[…, C]`, one target a row, in row-major order. Stable for logits
+/// of any size. An ignored row counts neither in the sum nor in the mean.
 ///
 /// ```
 /// use rewind_autograd::{Tape, Tensor};

@@ -9,14 +9,14 @@ use crate::error::{ErrorKind, Result};
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct StepLosses<'t, T: Scalar> {
-    /// E_t for every step, `[T]`: the sum over the batch at step t (divided by the number of all that counts, if
-    /// averaged); 0 at a step where nothing counts.
+    /// E_t for every step, `[T]`: the sum over the batch at step t, divided by the total count for a mean; 0 at a step
+    /// where nothing counts.
     pub per_step: Var<'t, T>,
-    /// E = Σ_t E_t, of shape `[]`: what gradients are taken of.
+    /// E = Σ_t E_t, of shape `[]`: the loss to differentiate.
     pub total: Var<'t, T>,
 }
 
-/// The output of every sequence's own last step: outputs `[T, B, C]`, row b of the result `[B, C]` is
+/// The output of each sequence's last step: outputs `[T, B, C]`, row b of the result `[B, C]` is
 /// `outputs[lengths[b] - 1, b]`.
 ///
 /// ```
@@ -91,8 +91,8 @@ pub(super) fn elementwise<'t, T: Scalar>(
     Ok(over_steps(losses.sum_axis(2), reduction, counted))
 }
 
-/// The target with 0 beyond every sequence's length, so that NaN there has no effect; unchanged if its shape does
-/// not fit, which is refused elsewhere.
+/// The target with 0 beyond every sequence's length, so that NaN there has no effect; unchanged if its shape does not
+/// fit, which the caller reports.
 pub(super) fn without_padding<T: Scalar>(target: &Tensor<T>, lengths: &[usize]) -> Tensor<T> {
     let &[steps, batch, width] = target.shape() else { return target.clone() };
     if batch != lengths.len() || lengths.iter().all(|&length| length == steps) {

@@ -1,4 +1,4 @@
-//! Adam and AdamW: one rule, two ways to decay.
+//! Adam and AdamW: one rule, two kinds of weight decay.
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
@@ -6,16 +6,16 @@ use super::rules::quotient;
 use super::{Memory, Optimizer, fraction, not_negative, state_methods};
 use crate::Result;
 
-/// Where the weight decay goes.
+/// The kind of weight decay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Decay {
-    /// Into the gradient, and so through the moments: L2.
+    /// Added to the gradient, and so part of the moments: L2.
     Gradient,
-    /// Straight to the weight: decoupled.
+    /// Applied to the weight: decoupled.
     Weight,
 }
 
-/// The settings and the rule that both share.
+/// The settings and the rule of both.
 #[derive(Clone, Debug)]
 struct Rule {
     betas: [f64; 2],
@@ -43,7 +43,7 @@ impl Rule {
         fraction("beta1", beta1)?;
         fraction("beta2", beta2)?;
         let power = i32::try_from(memory.steps() + 1).unwrap_or(i32::MAX);
-        // 1 - β^t: how much of the running mean from 0 is filled by now.
+        // 1 - β^t: the bias correction of a running mean that starts at 0.
         let [filled1, filled2] = [beta1, beta2].map(|beta| 1.0 - beta.powi(power));
         let [b1, rest1, b2, rest2] = [beta1, 1.0 - beta1, beta2, 1.0 - beta2].map(T::from_f64);
         let [rate, root, eps] = [learning_rate / filled1, filled2.sqrt(), self.eps].map(T::from_f64);

@@ -1,4 +1,4 @@
-//! What an optimiser remembers between steps.
+//! The state of an optimiser between steps.
 
 use rewind_autograd::shape::Shape;
 use rewind_autograd::{Parameters, Scalar, Tensor};
@@ -7,8 +7,26 @@ use smallvec::SmallVec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nonfinite::{all_finite, finite_tensor};
 
-/// What is saved of an optimiser: the number of steps taken, and its moments under `parameter.moment`, such as
+/// The saved part of an optimiser: the number of steps taken, and its moments under `parameter.moment`, such as
 /// `cell.weight_ih.exp_avg`. Settings are not part of it.
+///
+/// ```
+/// use rewind_autograd::{Tensor, parameters};
+/// use rewind_rnn::optim::{Adam, Optimizer};
+///
+/// parameters! { struct One<P> { w: P } }
+///
+/// let (mut one, gradient) = (One { w: Tensor::scalar(1.0_f64) }, One { w: Tensor::scalar(2.0) });
+/// let mut adam = Adam::new(0.1);
+/// adam.step(&mut one, &gradient)?;
+/// let moments = adam.moments();
+/// assert_eq!(moments.steps, 1);
+/// assert_eq!(moments.tensors[0].0, "w.exp_avg");
+///
+/// let mut resumed = Adam::<f64>::new(0.1);
+/// resumed.load_moments(&moments)?;
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moments<T: Scalar> {
     /// How many steps were taken.
@@ -24,7 +42,7 @@ struct Leaf<T: Scalar, const N: usize> {
     moments: [Tensor<T>; N],
 }
 
-/// `N` moments for every leaf of a module, made at the first step: what an optimiser is built on.
+/// `N` moments for every leaf of a module, allocated at the first step: the base of an optimiser.
 ///
 /// ```
 /// use rewind_autograd::{Parameters, Scalar, Tensor, parameters};
@@ -59,7 +77,7 @@ pub struct Memory<T: Scalar, const N: usize> {
     leaves: Option<Vec<Leaf<T, N>>>,
 }
 
-/// Modules of more leaves have them listed in memory that is allocated at each step.
+/// The leaves of larger modules are listed in memory that is allocated at each step.
 const FEW_LEAVES: usize = 32;
 
 const PARAMETERS: &str = "the parameters";
@@ -87,7 +105,7 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
         gradients: &M,
         update: impl Fn(u64, T, T, [T; N]) -> (T, [T; N]),
     ) -> Result<()> {
-        // Usually both are as they were at the step before, which is seen without collecting names and shapes.
+        // Usually both have the leaves of the step before, which is checked without collecting names and shapes.
         let known = self.fits(parameters) && self.fits(gradients);
         if !known {
             same_leaves(&described(parameters), PARAMETERS, &described(gradients), GRADIENTS)?;
@@ -121,7 +139,7 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
         Ok(())
     }
 
-    /// Whether the leaves of `module` are those that are remembered, in their order.
+    /// Whether the leaves of `module` are those of the moments, in their order.
     fn fits<M: Parameters<Tensor<T>>>(&self, module: &M) -> bool {
         let Some(leaves) = &self.leaves else { return false };
         let (mut rest, mut fits) = (leaves.iter(), true);
@@ -131,7 +149,7 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
         fits && rest.next().is_none()
     }
 
-    /// Makes the moments, or brings loaded ones into the order of the leaves; later only looks whether they fit.
+    /// Allocates the moments, or sorts loaded ones into the order of the leaves; later it only checks whether they fit.
     fn remember<M: Parameters<Tensor<T>>>(&mut self, parameters: &M) -> Result<()> {
         let wanted = described(parameters);
         let Some(leaves) = &mut self.leaves else {
@@ -145,11 +163,11 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
         let place = |name: &str| wanted.iter().position(|(wanted, _)| wanted == name);
         let in_order = leaves.iter().map(|leaf| &leaf.name).eq(wanted.iter().map(|(name, _)| name));
         if !in_order && leaves.len() == wanted.len() && leaves.iter().all(|leaf| place(&leaf.name).is_some()) {
-            // Loaded in another order. What does not fit at all stays as it is, and is refused below.
+            // Loaded in another order. Moments that do not fit are left unchanged, and are rejected below.
             leaves.sort_by_key(|leaf| place(&leaf.name));
         }
         if N == 0 {
-            // Without a moment there is no shape to hold on to.
+            // Without a moment there is no shape to compare.
             for leaf in leaves.iter_mut() {
                 leaf.shape = place(&leaf.name).map(|at| wanted[at].1.clone()).unwrap_or_default();
             }
@@ -169,13 +187,13 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
         Moments { steps: self.steps, tensors }
     }
 
-    /// Goes on from saved moments, whose tensors may come in any order.
+    /// Resumes from saved moments, whose tensors may be in any order.
     ///
     /// # Errors
     /// As [`Optimizer::load_moments`](super::Optimizer::load_moments), and nothing is changed then.
     pub fn load(&mut self, saved: &Moments<T>) -> Result<()> {
         if saved.steps >= 1 << 63 {
-            // The next step counts on.
+            // The next step increments the count.
             return Err(other_moments(format!("has taken {} steps; expected fewer than 2^63", saved.steps)));
         }
         let mut found: Vec<(String, [Option<Tensor<T>>; N])> = Vec::new();
@@ -210,7 +228,7 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
             let shape = moments.first().map(|m| Shape::from_slice(m.shape())).unwrap_or_default();
             leaves.push(Leaf { name, shape, moments });
         }
-        // No tensor says nothing about the leaves: the next step makes them.
+        // Without tensors the leaves are unknown: the next step allocates the moments.
         let empty = leaves.is_empty();
         if empty && N > 0 && saved.steps > 0 {
             return Err(other_moments(format!("has taken {} steps and holds no moments", saved.steps)));

@@ -29,7 +29,7 @@ pub struct Sgd<T: Scalar> {
     nesterov: bool,
     weight_decay: f64,
     memory: Memory<T, 1>,
-    /// Without momentum nothing is remembered but the number of steps.
+    /// Without momentum, only the number of steps is kept.
     plain: Memory<T, 0>,
 }
 

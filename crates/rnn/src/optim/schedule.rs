@@ -1,8 +1,7 @@
 //! Schedules of the learning rate: factors by the number of the step, from 0.
 //!
-//! Each is a plain function, so schedules are multiplied, and a run that is resumed at step s goes on with the rate of
-//! step s: there is nothing to save. [`Optimizer::set_learning_rate`](super::Optimizer::set_learning_rate) takes the
-//! product.
+//! Each is a pure function of the step: multiply schedules to combine them. A run that is resumed at step s has the rate of
+//! step s, with nothing to save. [`Optimizer::set_learning_rate`](super::Optimizer::set_learning_rate) takes the product.
 //!
 //! ```
 //! use rewind_rnn::optim::schedule::{cosine, warm_up};
@@ -28,6 +27,12 @@ pub fn cosine(step: u64, steps: u64) -> f64 {
 
 /// A staircase: factor^⌊step/every⌋, as PyTorch's `StepLR`.
 ///
+/// ```
+/// use rewind_rnn::optim::schedule::stairs;
+///
+/// assert_eq!([0, 9, 10, 20].map(|step| stairs(step, 10, 0.5)), [1.0, 1.0, 0.5, 0.25]);
+/// ```
+///
 /// # Panics
 /// If `every` is 0.
 #[track_caller]
@@ -38,8 +43,14 @@ pub fn stairs(step: u64, every: u64, factor: f64) -> f64 {
     factor.powf((step / every) as f64)
 }
 
-/// Inverse square root after a warm-up: min((step + 1)/over, √(over/(step + 1))), 1 at its highest, the last step of
-/// the warm-up (Vaswani et al. 2017, "Attention is all you need", without their factor of the width).
+/// Inverse square root after a warm-up: min((step + 1)/over, √(over/(step + 1))), with the maximum 1 at the last step of the
+/// warm-up (Vaswani et al. 2017, "Attention is all you need", without their factor of the width).
+///
+/// ```
+/// use rewind_rnn::optim::schedule::inverse_sqrt;
+///
+/// assert_eq!([0, 3, 15].map(|step| inverse_sqrt(step, 4)), [0.25, 1.0, 0.5]);
+/// ```
 ///
 /// # Panics
 /// If `over` is 0.

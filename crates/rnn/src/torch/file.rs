@@ -1,4 +1,4 @@
-//! Modules out of a safetensors file that PyTorch wrote.
+//! Modules from a safetensors file that PyTorch wrote.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use crate::error::Result;
 use crate::file::{Precision, Problem, TensorFile, read_finite};
 use crate::{Gru, Linear, Lstm, TanhRnn};
 
-/// What a layer of a `torch.nn.RNN`, `LSTM` or `GRU` is called in a file: the name of the network in the model that was
-/// saved, the number of the layer, and the direction.
+/// The name of a layer of a `torch.nn.RNN`, `LSTM` or `GRU` in a file: the name of the network in the saved model, the
+/// number of the layer, and the direction.
 ///
 /// ```
 /// use rewind_rnn::torch::LayerName;
@@ -46,7 +46,7 @@ impl LayerName {
         LayerName { reverse: true, ..self }
     }
 
-    /// The full name of a parameter: of `weight_ih`, say.
+    /// The full name of a parameter such as `weight_ih`.
     pub fn parameter(&self, parameter: &str) -> String {
         joined(&self.network, &format!("{parameter}{}", self.suffix()))
     }
@@ -63,7 +63,7 @@ impl LayerName {
     }
 }
 
-/// `name` in `module`, which may have no name.
+/// `name` in `module`, whose name may be empty.
 fn joined(module: &str, name: &str) -> String {
     if module.is_empty() { name.to_owned() } else { format!("{module}.{name}") }
 }
@@ -87,15 +87,15 @@ fn joined(module: &str, name: &str) -> String {
 /// # Ok::<(), rewind_rnn::Error>(())
 /// ```
 pub trait FromTorch: Sized {
-    /// What says where the module lies: [`LayerName`] for a recurrent layer, the prefix of its parameters for others.
+    /// The name of the module: [`LayerName`] for a recurrent layer, the prefix of its parameters for others.
     type Name: ?Sized;
 
     /// The module of that name in `file`.
     ///
     /// # Errors
-    /// If a parameter is missing, has a shape that does not belong to the module, holds another type that `precision`
-    /// does not allow to convert, or holds an infinite or NaN number; or if the layer has parameters that the module
-    /// has not, such as the projection of an LSTM.
+    /// If a parameter is missing, has a shape that does not belong to the module, has another type that `precision` does not
+    /// convert, or has an infinite or NaN element; or if the layer has parameters that the module does not have, such as the
+    /// projection of an LSTM.
     fn read_torch(file: &TensorFile, name: &Self::Name, precision: Precision) -> Result<Self>;
 
     /// The module of that name in the file at `path`.
@@ -111,10 +111,10 @@ pub trait FromTorch: Sized {
 const PARAMETERS: [&str; 4] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"];
 
 impl<T: Scalar> TorchLayer<T> {
-    /// The layer of that name in `file`, whatever kind of cell it is. Without any bias it is one of `bias=False`.
+    /// The layer of that name in `file`, for any kind of cell. A layer without biases is one with `bias=False`.
     ///
     /// # Errors
-    /// As [`FromTorch::read_torch`]; shapes are looked at when a cell is made of it.
+    /// As [`FromTorch::read_torch`]; shapes are checked when it is converted to a cell.
     pub fn read(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
         let mut problems = Vec::new();
         let mut read = |parameter| match read_finite(file, &name.parameter(parameter), precision) {
@@ -158,7 +158,7 @@ fn cell<T: Scalar, C>(
     from_torch(&layer)
 }
 
-/// From a `torch.nn.RNN` with `nonlinearity="tanh"`; a file does not say which it was.
+/// From a `torch.nn.RNN` with `nonlinearity="tanh"`; a file does not record the nonlinearity.
 impl<T: Scalar> FromTorch for TanhRnn<Tensor<T>> {
     type Name = LayerName;
     fn read_torch(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
@@ -180,7 +180,7 @@ impl<T: Scalar> FromTorch for Gru<Tensor<T>> {
     }
 }
 
-/// From a `torch.nn.Linear`, whose weight is the transpose of ours: `[O, I]`. Without a bias it is one of `bias=False`.
+/// From a `torch.nn.Linear`, whose weight is the transpose, `[O, I]`. A layer without a bias is one with `bias=False`.
 impl<T: Scalar> FromTorch for Linear<Tensor<T>> {
     type Name = str;
     fn read_torch(file: &TensorFile, name: &str, precision: Precision) -> Result<Self> {
@@ -196,7 +196,7 @@ impl<T: Scalar> FromTorch for Linear<Tensor<T>> {
         };
         let is_matrix = |shape: &[usize]| matches!(shape, [outputs, inputs] if outputs * inputs > 0);
         let weight = read("weight", &is_matrix, "[O, I], outputs and inputs".to_owned());
-        // Of a weight that is not good, nothing can be said of the outputs.
+        // Without a valid weight, the number of outputs is unknown.
         let outputs = weight.as_ref().map(|weight| weight.shape()[0]);
         let is_row = |shape: &[usize]| shape.len() == 1 && outputs.is_none_or(|outputs| shape == [outputs]);
         let expected = outputs.map_or("[O]".to_owned(), |outputs| format!("[{outputs}], as the weight has rows"));
