@@ -1,5 +1,5 @@
-//! The whole idea in a hundred lines: a tape of numbers, a rule for each input of an op, and a loop that reads the tape
-//! backwards.
+//! Reverse-mode autodiff in a hundred lines: a tape of scalars, a rule for each input of an op, and a loop that reads the
+//! tape backwards.
 //!
 //! The engine needs only the standard library. It differentiates a tanh-RNN that is unrolled in time, shows what each
 //! time step adds to the gradient of a weight that all steps share, and takes second derivatives by the same rules.
@@ -13,7 +13,7 @@ use rewind_autograd as rewind;
 
 // ---- The engine ----------------------------------------------------------------------------------------------------
 
-/// Every value that was computed, in order. The inputs of a node always stand before it.
+/// Every computed value, in order. The inputs of a node always precede it.
 #[derive(Default)]
 struct Tape {
     nodes: RefCell<Vec<Node>>,
@@ -52,7 +52,7 @@ static MUL: Op = Op { value: |x| x[0] * x[1], rules: &[|x, _, g| g * x[1], |x, _
 static TANH: Op = Op { value: |x| x[0].tanh(), rules: &[|_, y, g| g - g * y * y] };
 
 impl Tape {
-    /// A value that is given, not computed.
+    /// A leaf: a given value, not a computed one.
     fn leaf(&self, value: f64) -> Var<'_> {
         self.push(value, &LEAF, Vec::new())
     }
@@ -85,7 +85,7 @@ impl<'t> Var<'t> {
         let mut terms = vec![Vec::new(); self.at + 1];
         terms[self.at].push(tape.leaf(1.0)); // dL/dL
         for at in (0..=self.at).rev() {
-            // Every use of a node stands after it, so no term is missing here.
+            // Every use of a node comes after it, so no term is missing here.
             let Some(g) = sum(&terms[at]) else { continue };
             let Node { op, inputs, .. } = tape.nodes.borrow()[at].clone();
             let x: Vec<_> = inputs.iter().map(|&at| Var { tape, at }).collect();

@@ -5,7 +5,7 @@
 use rewind_autograd::{Tape, Tensor, Var};
 
 fn main() {
-    // A tape records whatever is computed with its variables, in order.
+    // A tape records every operation on its variables, in order.
     let tape = Tape::<f64>::new();
     let leaf = |x| tape.leaf(Tensor::scalar(x));
     let (x1, x2) = (leaf(2.0), leaf(-1.0)); // inputs
@@ -18,8 +18,8 @@ fn main() {
     let e = o - 1.0; // it should say 1 ...
     let loss = e * e; // ... and this is its error
 
-    // Reading the tape backwards gives the cotangent of every node, d loss / d node: how much the loss rises when this
-    // value alone rises a little.
+    // Reading the tape backwards gives the cotangent of every node, d loss / d node: the rate at which the loss
+    // changes with this value alone.
     let names = ["x1", "x2", "w1", "w2", "b", "a1", "a2", "a", "n", "o", "e", "loss"];
     let vars = [x1, x2, w1, w2, b, a1, a2, a, n, o, e, loss];
     let cotangents = loss.backward_to(&vars);

@@ -29,7 +29,7 @@ fn main() {
     let (w, u) = (matrix([[0.7, -0.3]]), matrix([[0.4, -0.6], [0.5, 0.3]]));
     let (b, h0) = (matrix([[0.1, -0.2]]), matrix([[0.6, -0.9]]));
 
-    // The tape's way: write the forward pass as it stands, ask for the gradient.
+    // With the tape: write the forward pass, and ask for the gradient.
     let tape = Tape::new();
     let (w, u, b) = (tape.constant(w), tape.leaf(u), tape.constant(b));
     let mut h = vec![tape.constant(h0)];
@@ -42,7 +42,7 @@ fn main() {
     }
     let from_tape = error.backward().get(u);
 
-    // By hand, from the numbers of the forward pass alone.
+    // By hand, from the values of the forward pass alone.
     let u = u.value();
     let h: Vec<Tensor<f64>> = h.iter().map(|h| h.value()).collect();
     // tanh' at step j is 1 - h_j².
@@ -54,9 +54,9 @@ fn main() {
     println!(" t  k   |∂E_t/∂h_t|   |∂E_t/∂h_t · Π|    |term|   the path");
     let mut sum = Tensor::zeros(&[2, 2]);
     for t in 1..=3 {
-        // ∂E_t/∂h_t = h_t - y_t: how the error of step t sees its own state.
+        // ∂E_t/∂h_t = h_t - y_t: the error of step t with respect to its own state.
         let error_at_t = h[t].zip(&y[t - 1], |h, y| h - y);
-        // k = t: no step back, the product is empty. Every smaller k multiplies by one Jacobian more.
+        // k = t: the product is empty. Every smaller k multiplies by one more Jacobian.
         let mut product = matrix([[1.0, 0.0], [0.0, 1.0]]);
         let mut path = format!("E_{t} → h_{t}");
         for k in (1..=t).rev() {
@@ -75,8 +75,8 @@ fn main() {
         }
     }
 
-    // The long paths pass through more Jacobians. Where these shrink a vector, early steps are hardly heard in late
-    // errors: that is the vanishing gradient. Where they stretch it, gradients explode.
+    // Long paths multiply by more Jacobians. If these shrink a vector, early steps contribute little to the gradient of
+    // late errors: it vanishes. If they stretch it, the gradient explodes.
     let difference = sum.zip(&from_tape, |a, b| (a - b).abs()).to_vec().into_iter().fold(0.0, f64::max);
     println!("\n              U[1,1]      U[1,2]      U[2,1]      U[2,2]");
     let row = |name: &str, m: &Tensor<f64>| {

@@ -1,4 +1,4 @@
-//! What a node of the tape costs: a chain of elementwise ops on eight elements, where arithmetic is next to nothing.
+//! The cost of a node of the tape: a chain of elementwise ops on eight elements, where arithmetic is negligible.
 
 use rewind_autograd::Var;
 

@@ -1,4 +1,4 @@
-//! What the programs of the benches have in common: their arguments and the lines that they print.
+//! The arguments and output lines that the programs of the benches share.
 //!
 //! The programs of `peers` take the same arguments and print the same lines; `compare` reads them.
 

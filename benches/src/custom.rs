@@ -1,4 +1,4 @@
-//! An LSTM as a user would write it: from ops alone, without a look at how the library writes its own.
+//! An LSTM as a user would write it, from ops alone.
 
 use rand::RngExt;
 use rand::rngs::StdRng;

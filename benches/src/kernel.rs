@@ -1,13 +1,13 @@
-//! What the matrix kernel alone needs for a training step: the products of the step and nothing else.
+//! The time of the matrix kernel in a training step: only the products of the step.
 //!
 //! Forward, each time step multiplies `[B, I]·[I, G·H]` and `[B, H]·[H, G·H]`; backward, `[B, G·H]·[G·H, H]`. Weights and
 //! their transposes are packed beforehand. The gradient of a weight is one product over the rows of all time steps. The
 //! input and the first state are constants, so they get no gradient. The batch is in the shards of the training step, on
 //! the same threads.
 //!
-//! The kernel is used as the library offers it. Where the engine does better (it transposes what a weight's gradient
-//! reads, keeps the last four rows together, multiplies the inputs of many time steps at once), a step can take less
-//! time than its products here.
+//! The kernel is called as the library provides it. Since the engine is faster in places (it transposes the operand of a
+//! weight's gradient, multiplies the last four rows together, prefetches input products), a step can take less time than
+//! its products here.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -40,7 +40,7 @@ pub fn products_of_step(kind: CellKind, shape: Shape, threads: usize) -> Step {
     })
 }
 
-/// The widths of the weights of the hidden state, in units of H: the GRU of the library has its third gate apart.
+/// The widths of the weights of the hidden state, in units of H: the GRU has a separate weight for its third gate.
 fn recurrent_weights(kind: CellKind) -> &'static [usize] {
     match kind {
         CellKind::Lstm | CellKind::Custom => &[4],
@@ -49,7 +49,7 @@ fn recurrent_weights(kind: CellKind) -> &'static [usize] {
     }
 }
 
-/// A weight `[K, N]` and what is multiplied with it.
+/// A weight `[K, N]` and the operands of its products.
 struct Weight {
     forward: PackedBMatrix<f32>,
     /// The transpose; `None` where the input needs no gradient.
@@ -113,7 +113,7 @@ impl Products {
                 multiply(w.inputs.slice(rows(t)), GemmInputB::Packed(&w.forward), &mut w.output);
             }
         }
-        // The first state is given, so nothing flows past the first time step.
+        // The first state is a constant, so no gradient flows past the first time step.
         for t in (1..steps).rev() {
             for w in weights.iter_mut() {
                 if let Some(transpose) = &w.backward {

@@ -1,4 +1,4 @@
-//! What the benches measure: one training step of a recurrent layer, at fixed shapes.
+//! The training step of a recurrent layer that the benches measure, at fixed shapes.
 //!
 //! A step is the whole sequence forward from a zero state, loss = mean of the squares of all outputs, and backward to
 //! all parameters, in `f32`. The batch is cut into shards, whatever the number of threads.
@@ -48,10 +48,10 @@ pub const SHAPES: [Shape; 6] = [
     Shape { name: "large", steps: 50, batch: 64, inputs: 256, hidden: 512 },
 ];
 
-/// A long sequence: what a step costs in memory shows here.
+/// A long sequence, to measure memory.
 pub const LONG: Shape = Shape { name: "long", steps: 2000, batch: 8, inputs: 64, hidden: 128 };
 
-/// One training step of a cell, whatever made it: a call runs it and gives its loss.
+/// One training step of a cell: a call runs it and returns its loss.
 pub type Step = Box<dyn FnMut() -> f32 + Send>;
 
 /// The cells that are measured.
@@ -155,16 +155,16 @@ pub fn segmented_step(shape: Shape) -> Step {
     })
 }
 
-/// The shards of the LSTM's training step at `shape` as steps that have nothing in common, neither weights nor a sum of
-/// gradients, on `threads` threads. A call runs several of each where they are short, and no shard waits for another meanwhile.
+/// The shards of the LSTM's training step at `shape` as independent steps, without shared weights or a sum of gradients, on
+/// `threads` threads. A call runs several steps of each shard where they are short, and no shard waits for another.
 ///
-/// On one thread and on several, it shows what more threads bring to such work on a machine.
+/// Compared on one thread and on several, it shows the gain of more threads on a machine.
 ///
 /// # Panics
 /// If the threads cannot be started.
 pub fn separate_steps(shape: Shape, threads: usize) -> Step {
     let kind = CellKind::Lstm;
-    // For what it takes to begin and to end not to count: 10 ms or more on a core that does 100 GFLOP/s, but at tiny.
+    // So that starting and ending do not count: 10 ms or more on a core with 100 GFLOP/s, except at tiny.
     let repeats = (2e9 / shape.flops(kind)).ceil().min(8.0) as usize;
     let one = |x: Tensor<f32>| {
         let lstm = Lstm::new(shape.inputs, shape.hidden, &mut StdRng::seed_from_u64(1));

@@ -1,4 +1,4 @@
-//! Pairs of our own steps whose ratio is of interest.
+//! Pairs of training steps whose ratio is measured.
 
 use clap::ValueEnum;
 
@@ -37,7 +37,7 @@ impl Pair {
         [first, lstm(threads)]
     }
 
-    /// Two more steps, to be measured in the same turns: their ratio is what this machine lets the pair's be.
+    /// Two more steps, measured in the same turns: their ratio is the limit of the pair's on this machine.
     pub(crate) fn limit(self, shape: Shape, threads: usize) -> Option<[Step; 2]> {
         (self == Pair::OneThread).then(|| [1, threads].map(|threads| separate_steps(shape, threads)))
     }

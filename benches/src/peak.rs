@@ -1,18 +1,18 @@
-//! What one core can do at most: multiplications with additions in registers, and nothing that reads or writes memory.
+//! The peak of one core: multiplications and additions in registers, without memory access.
 
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, Simd, SimdOp};
 
-/// Sums that do not wait for each other: more than the pipelines of a core hold, and fewer than it has registers.
+/// Independent sums: more than the pipelines of a core hold, and fewer than it has registers.
 const SUMS: usize = 12;
 
-/// So many times each of the sums is multiplied and added to.
+/// Iterations of each sum.
 struct MultiplyAdds {
     times: usize,
 }
 
 impl SimdOp for MultiplyAdds {
-    /// Operations, and a number that depends on all of them.
+    /// The number of operations, and a value that depends on all of them.
     type Output = (usize, f32);
 
     #[inline(always)]
@@ -33,7 +33,7 @@ impl SimdOp for MultiplyAdds {
     }
 }
 
-/// Multiplies and adds in the widest vectors of the processor; how many operations that was.
+/// Multiplies and adds in the widest vectors of the processor; returns the number of operations.
 pub fn multiply_adds() -> usize {
     let (operations, sum) = MultiplyAdds { times: 100_000 }.dispatch();
     assert!(sum > 0.0, "the sums grow towards 1 each");

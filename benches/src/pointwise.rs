@@ -1,5 +1,5 @@
-//! What it would bring to fuse elementwise ops: the memory of an LSTM, its gates given, by ops of the tape and by one loop that
-//! knows the cell. The activations, and their adjoints, are not in it.
+//! The possible gain of fusing elementwise ops: the cell state of an LSTM with given gates, by ops of the tape and by one loop
+//! written for the cell. The activations and their adjoints are not included.
 //!
 //! c_t = f∘c_(t-1) + i∘g and h_t = o∘c_t, forward, and backward from a cotangent of 1 for every h_t to all gates.
 
@@ -47,7 +47,7 @@ impl Gates {
         gradients
     }
 
-    /// The same by one loop forward and one backward, into memory that is kept.
+    /// The same by one loop forward and one backward, into a reused workspace.
     pub fn by_hand<'a>(&self, memory: &'a mut ByHand) -> &'a [Vec<f32>] {
         let (n, h) = (self.batch * self.hidden, self.hidden);
         let ByHand { cells, outputs, gradients } = memory;
@@ -92,7 +92,7 @@ impl Gates {
     }
 }
 
-/// What the loop by hand writes to.
+/// The workspace of the loop by hand.
 #[derive(Default)]
 pub struct ByHand {
     cells: Vec<Vec<f32>>,

@@ -7,8 +7,8 @@ pub fn nanoseconds(warm_up: usize, runs: usize, work: impl FnMut()) -> Vec<f64> 
     nanoseconds_for(Duration::ZERO, warm_up, runs, work)
 }
 
-/// [`nanoseconds`] of `runs` calls at least, and of more until `time` has passed; a third of it is for warming up. So what
-/// takes microseconds is not measured on a processor that has only just been woken.
+/// [`nanoseconds`] of `runs` calls at least, and of more until `time` has passed; a third of it is for warming up. So work of
+/// microseconds is not measured on a processor that has just been woken.
 pub fn nanoseconds_for(time: Duration, warm_up: usize, runs: usize, mut work: impl FnMut()) -> Vec<f64> {
     let mut repeat = |least: usize, time: Duration| {
         let (mut times, begin) = (Vec::new(), Instant::now());

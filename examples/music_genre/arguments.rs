@@ -51,10 +51,10 @@ pub(crate) struct Arguments {
     /// Longer scores are cut into excerpts of at most this many sixteenth notes; no score has more than 65536.
     #[arg(long, value_name = "N", value_parser = up_to(u64::from(MAX_STEPS)))]
     pub(crate) max_steps: Option<usize>,
-    /// What the network reads at a time step; `detailed` by default with --data, `pitch-classes` without.
+    /// The input features of a time step; `detailed` by default with --data, `pitch-classes` without.
     #[arg(long, value_enum)]
     pub(crate) input: Option<Encoding>,
-    /// What the answer is read from; `mean` by default with --data, `last` without.
+    /// The input of the readout; `mean` by default with --data, `last` without.
     #[arg(long, value_enum)]
     pub(crate) read_out: Option<ReadOut>,
     /// Save the trained network (one cell only).

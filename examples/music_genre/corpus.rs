@@ -14,7 +14,7 @@ const ENDINGS: [&str; 5] = ["mid", "midi", "smf", "kar", "rmi"];
 /// How many reasons an error message gives before it says "and so on".
 const REASONS: usize = 3;
 
-/// What a folder holds.
+/// The contents of a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Corpus {
     /// The scores, class by class, sorted by file name within a class.
@@ -96,7 +96,7 @@ fn reasons(broken: &[String]) -> String {
     format!("{} tried; {}{more}", broken.len(), broken[..broken.len().min(REASONS)].join("; "))
 }
 
-/// What a folder holds, sorted by name: the order of a file system differs from machine to machine.
+/// The entries of a folder, sorted by name: the order of a file system differs from machine to machine.
 fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let entries = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
     let mut paths: Vec<PathBuf> =

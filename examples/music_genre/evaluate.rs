@@ -98,8 +98,8 @@ pub(crate) fn over_time(model: &Classifier<Tensor<f32>>, score: &Score) -> rewin
     Ok(moments)
 }
 
-/// ‖∂E/∂h_t‖ for every time step t of one piece, where E is the loss of the answer at the last step: what is left of
-/// the error at step t.
+/// ‖∂E/∂h_t‖ for every time step t of one piece, where E is the loss of the answer at the last step: how much of
+/// the error reaches step t.
 pub(crate) fn gradient_norms(
     model: &Classifier<Tensor<f32>>,
     score: &Score,
@@ -108,7 +108,7 @@ pub(crate) fn gradient_norms(
     let shard = Shard::new(&[encoded(score, model.design.encoding)], &[class], &[0])?;
     let tape = Tape::new();
     let mut model = model.clone();
-    // The question is how far back the error of the last answer reaches, whatever the model reads its answers from.
+    // The norms show how far back the error of the last step reaches, whatever the readout of the model.
     model.design.read_out = ReadOut::Last;
     let (unrolled, logits) = model.on(&tape).forward(tape.constant(shard.batch.data().clone()), shard.batch.lengths());
     let hidden: Vec<_> = (0..unrolled.states.len()).map(|t| unrolled.output(t)).collect();

@@ -1,5 +1,5 @@
-//! Writing files: whether a place can be written is checked before any work is done, and a file replaces another only
-//! when it is whole.
+//! Writing files: the program checks that they can be written before it does any work, and replaces a file only by a
+//! complete one.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
-/// The ending of a file that is not whole yet.
+/// The ending of a file that is not complete yet.
 const PART: &str = ".part";
 /// The random characters in its name.
 const RANDOM: usize = 6;
 
-/// What was to be written and could not. The message names the path.
+/// A failed write. The message names the path.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
     /// A folder that cannot be made, or in which no file can be.
@@ -22,7 +22,7 @@ pub(crate) enum WriteError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the file system answered.
+        /// The error of the file system.
         source: io::Error,
     },
     /// A file.
@@ -83,7 +83,7 @@ pub(crate) fn prepare_file(path: &Path) -> Result<(), WriteError> {
         return Err(WriteError::file(path, source));
     }
     prepare_folder(folder_of(path))?;
-    // The temporary name of a checkpoint is longer than that of a part: it has two numbers.
+    // The temporary name of a saved network is longer: it has two numbers.
     part(path, 4 * RANDOM).map(drop).map_err(|source| WriteError::file(path, source))
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn prepare_file(path: &Path) -> Result<(), WriteError> {
 ///
 /// # Errors
 ///
-/// Whatever the file system answers; `path` is then as it was, and no temporary file is left.
+/// The error of the file system; then `path` is unchanged, and no temporary file is left.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let write = || {
         let mut part = part(path, RANDOM)?;
@@ -124,16 +124,16 @@ fn part(path: &Path, random: usize) -> io::Result<NamedTempFile> {
     let start = start_of_parts(path).ok_or_else(nameless)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(&start).suffix(PART).rand_bytes(random);
-    // Those of any new file. By default the user alone may read a temporary one.
+    // The permissions of any new file. By default only the user may read a temporary one.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder_of(path))
 }
 
-/// How old the temporary file of a killed run is at least. No file takes that long to write.
+/// The minimum age of a temporary file of a killed run. No file takes that long to write.
 const STALE: Duration = Duration::from_secs(3600);
 
-/// Removes temporary files of `path` that killed runs have left. One that cannot be removed does no harm.
+/// Removes temporary files of `path` that killed runs have left. A failure to remove one is ignored.
 fn remove_stale_parts(path: &Path) {
     let Some(start) = start_of_parts(path) else { return };
     let is_part = |found: &OsStr| {

@@ -62,7 +62,7 @@ fn main() -> ExitCode {
 
 /// Does what the command line asks for; results go to `out`.
 fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
-    // Whatever would stop the program after minutes of training stops it now.
+    // Errors that would otherwise stop the program after minutes of training.
     for file in arguments.save.iter().cloned().chain(pictures::files(&arguments.out)) {
         prepare_file(&file)?;
     }

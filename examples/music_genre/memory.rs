@@ -10,11 +10,11 @@ use crate::recipe::Recipe;
 
 const FLOAT: u64 = size_of::<f32>() as u64;
 
-/// What the user can do about it.
+/// Advice for the user.
 const ADVICE: &str = "a smaller --hidden, --max-steps or --threads takes less";
 
-/// Copies of the parameters at the peak of training: themselves, two moments, the gradients of the two parts of a
-/// batch, and what the matrix kernel packs.
+/// Copies of the parameters at the peak of training: themselves, two moments, the gradients of the two shards of a
+/// batch, and the packed forms of the matrix kernel.
 const COPIES: u64 = 12;
 
 /// Values that are kept for every unit, sequence and time step, those of the gradients included. Measured (the highest
@@ -53,7 +53,7 @@ fn testing_bytes(design: Design, data: &Dataset, threads: usize) -> u64 {
     let [longest, count, total] = extent(data, design.max_steps);
     let rows = count.min((BATCH * threads) as u64);
     let kept = values_a_unit(design) * design.hidden as u64 * longest * rows;
-    // Every excerpt is there twice, alone and in its batch.
+    // Every excerpt is stored twice, alone and in its batch.
     FLOAT * (kept + 2 * total * design.encoding.width() as u64 + parameters(design))
 }
 
@@ -121,7 +121,7 @@ fn address_limit(limits: &str) -> Option<u64> {
     limits.lines().find_map(|line| line.strip_prefix("Max address space"))?.split_whitespace().next()?.parse().ok()
 }
 
-/// A number of bytes for people.
+/// A number of bytes in readable units.
 fn size(bytes: u64) -> String {
     let mebibytes = bytes as f64 / f64::from(1 << 20);
     if mebibytes < 1024.0 { format!("{mebibytes:.0} MiB") } else { format!("{:.1} GiB", mebibytes / 1024.0) }

@@ -21,7 +21,7 @@ pub(crate) enum CellKind {
 }
 
 impl CellKind {
-    /// The name on the command line, in results and in checkpoints.
+    /// The name on the command line, in results and in saved files.
     pub(crate) fn name(self) -> &'static str {
         match self {
             CellKind::Tanh => "tanh",
@@ -31,7 +31,7 @@ impl CellKind {
     }
 }
 
-/// What the answer is read from.
+/// The input of the readout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReadOut {
     /// The output of the last time step, as in the lecture.
@@ -48,7 +48,7 @@ pub(crate) enum AnyCell<P> {
     Gru(Gru<P>),
 }
 
-/// `$body` for whichever kind `$cell` is.
+/// Expands `$body` for each kind of `$cell`.
 macro_rules! whichever {
     ($any:expr, $cell:ident => $body:expr) => {
         match $any {
@@ -136,7 +136,7 @@ parameters! {
     }
 }
 
-/// What a classifier is: the shapes of its parameters, and how it reads a score.
+/// The design of a classifier: the shapes of its parameters, and how it reads a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Design {
     pub(crate) kind: CellKind,
@@ -152,8 +152,8 @@ pub(crate) struct Design {
 }
 
 impl Classifier<Tensor<f32>> {
-    /// A new classifier. `gain` multiplies the input weights: a step of a score is mostly zeros, and with the usual
-    /// initial values the cell would see next to nothing of it.
+    /// A new classifier. `gain` multiplies the input weights: a step of a score is mostly zeros, so with the usual initial
+    /// values the pre-activations would be almost 0.
     pub(crate) fn new(design: Design, gain: f32, rng: &mut impl Rng) -> Self {
         let (inputs, hidden) = (design.encoding.width(), design.hidden);
         let louder = |weight: Tensor<f32>| weight.map(|w| w * gain);

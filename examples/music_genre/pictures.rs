@@ -28,7 +28,7 @@ pub(crate) fn files(out: &Path) -> impl Iterator<Item = PathBuf> {
     [CURVES, GRADIENTS].map(str::to_owned).into_iter().chain(kinds).map(|name| out.join(name))
 }
 
-/// What is collected for the pictures.
+/// The data of the pictures.
 pub(crate) struct Pictures<'a> {
     test: &'a Dataset,
     /// The test piece whose gradients are drawn: the longest that fits, or the start of the first one.

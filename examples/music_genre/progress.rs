@@ -80,7 +80,7 @@ impl Progress {
         }
     }
 
-    /// The training is over, or was given up; a bar stays as it is.
+    /// The training has ended or was stopped; the bar stays visible.
     pub(crate) fn finish(self) {
         if let Display::Bar(bar) = self.display {
             bar.abandon();
@@ -88,7 +88,7 @@ impl Progress {
     }
 }
 
-/// The time left if the rest goes as fast as what is done.
+/// The time left at the average speed so far.
 fn left(elapsed: Duration, done: u64, total: u64) -> String {
     let per_epoch = elapsed.as_secs_f64() / done.max(1) as f64;
     let seconds = (per_epoch * total.saturating_sub(done) as f64).round() as u64;

@@ -20,7 +20,7 @@ pub(crate) struct Saved {
     pub(crate) model: Classifier<Tensor<f32>>,
     /// The names of the C classes.
     pub(crate) classes: Vec<String>,
-    /// What it was trained and tested on; files of earlier versions do not say.
+    /// The scores that it was trained and tested on; files of earlier versions do not record them.
     pub(crate) source: Option<Source>,
 }
 
@@ -83,7 +83,7 @@ impl Saved {
         let read_out = ReadOut::from_str(text("read_out")?, false).map_err(|_| wrong("read_out"))?;
         let (hidden, max_steps) = (number("hidden", MAX_HIDDEN)?, number("max_steps", u64::MAX)?);
         let design = Design { kind, hidden, classes: classes.len(), encoding, max_steps, read_out };
-        // Every parameter is about to be replaced: the seed does not matter.
+        // Every parameter is replaced below: the seed does not matter.
         let mut model = Classifier::new(design, 1.0, &mut ChaCha8Rng::seed_from_u64(0));
         file::load(path, &mut model)?;
         Ok(Saved { model, classes, source })

@@ -26,7 +26,7 @@ impl Note {
     }
 }
 
-/// What a network reads at a time step.
+/// The input features of a time step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Encoding {
     /// 12 values: entry p is 1 if any note of pitch class p sounds (0 = C, 1 = C sharp, and so on to 11 = B), else 0.
@@ -85,7 +85,7 @@ impl Score {
         Score { name: name.into(), notes, steps }
     }
 
-    /// What the score is called: a file name, or the style and number of a composed one.
+    /// The name of the score: a file name, or the style and number of a composed one.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

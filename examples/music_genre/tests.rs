@@ -1,4 +1,4 @@
-//! The whole program, at a size that tests can afford, and everything that a user can do wrong.
+//! The whole program at a small size, and errors in its use.
 
 mod program;
 
@@ -29,7 +29,7 @@ fn error(more: &[&str]) -> String {
     run(&arguments(more), &mut Vec::new()).expect_err("the program must refuse").to_string()
 }
 
-/// What the program writes to its standard output.
+/// The standard output of the program.
 fn output(more: &[&str]) -> String {
     let mut out = Vec::new();
     run(&arguments(more), &mut out).expect("the program has what it needs");

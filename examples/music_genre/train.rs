@@ -19,13 +19,13 @@ use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::score::{Encoding, Score};
 
-/// Parts of a batch that are computed at the same time. Fixed, so that the number of threads changes no result.
+/// Shards of a batch, computed in parallel. Fixed, so that the number of threads changes no result.
 const SHARDS: usize = 2;
 
 /// The joint norm that gradients are clipped to.
 const CLIP: f64 = 1.0;
 
-/// A part of a batch as the network reads it.
+/// A shard of a batch as the network reads it.
 pub(crate) struct Shard {
     pub(crate) batch: PaddedBatch<f32>,
     /// The class of every sequence of the batch.
@@ -84,7 +84,7 @@ pub(crate) fn train(
         let lengths: Vec<_> = excerpts.iter().map(|x| x.shape()[0]).collect();
         let (mut loss, mut right) = (0.0, 0);
         for batch in plan(&lengths, recipe.batch, &mut rng)? {
-            // Dealt like cards, since they are sorted by length: so the shards take equally long.
+            // Every SHARDS-th excerpt, since they are sorted by length: so the shards take equally long.
             let deal = |k| batch.iter().copied().skip(k).step_by(SHARDS).collect::<Vec<_>>();
             let parts = (0..SHARDS.min(batch.len())).map(|k| Shard::new(&excerpts, &classes, &deal(k)));
             let parts = parts.collect::<Result<Vec<_>, _>>()?;

@@ -1,4 +1,4 @@
-//! What one core can do at most: `cargo run --release -p rewind-benches --bin peak`.
+//! The peak of one core: `cargo run --release -p rewind-benches --bin peak`.
 
 use std::hint::black_box;
 
@@ -6,7 +6,7 @@ use clap::Parser;
 use rewind_benches::peak::multiply_adds;
 use rewind_benches::timing::{median, nanoseconds};
 
-/// Prints the operations on f32 that one core can do in a second, if nothing but multiplying and adding is to be done.
+/// Prints the f32 operations per second of one core that only multiplies and adds in registers.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

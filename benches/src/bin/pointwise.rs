@@ -1,4 +1,4 @@
-//! Times the memory of an LSTM by ops and by hand: `cargo run --release -p rewind-benches --bin pointwise`.
+//! Times the cell state of an LSTM by ops and by hand: `cargo run --release -p rewind-benches --bin pointwise`.
 //!
 //! `saved_percent` is how much of a whole training step, with a thread for each shard, the loop by hand would save.
 

@@ -156,6 +156,21 @@ pub fn load<T: Scalar, M: Parameters<Tensor<T>>>(path: impl AsRef<Path>, module:
 
 /// [`load`] of a module that was saved with elements of another type; see [`Precision::Converted`].
 ///
+/// ```
+/// use rewind_autograd::{Tensor, parameters};
+/// use rewind_rnn::file::{self, Metadata};
+///
+/// parameters! { struct Model<P> { weight: P } }
+///
+/// let path = std::env::temp_dir().join(format!("rewind-doc-converted-{}.safetensors", std::process::id()));
+/// file::save(&path, &Model { weight: Tensor::full(&[2], 0.5_f32) }, &Metadata::new())?;
+/// let mut model = Model { weight: Tensor::<f64>::zeros(&[2]) };
+/// file::load_converted(&path, &mut model)?;
+/// assert_eq!(model.weight.to_vec(), [0.5, 0.5]);
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`load`], but of another type; an element beyond the range of `T` is refused.
 pub fn load_converted<T: Scalar, M: Parameters<Tensor<T>>>(path: impl AsRef<Path>, module: &mut M) -> Result<Metadata> {

@@ -80,6 +80,15 @@ impl<T: Scalar> Gru<Tensor<T>> {
     }
 
     /// The same cell with a learned first state, initially zero.
+    ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::Tensor;
+    /// use rewind_rnn::Gru;
+    ///
+    /// let gru = Gru::<Tensor<f32>>::new(3, 5, &mut StdRng::seed_from_u64(1)).with_learned_state();
+    /// assert_eq!(gru.initial, Some(Tensor::zeros(&[5])));
+    /// ```
     pub fn with_learned_state(mut self) -> Self {
         self.initial = Some(Tensor::zeros(&self.weight_hh.shape()[..1]));
         self

@@ -16,6 +16,10 @@
 //! let q: Tensor<f64> = init::orthogonal(&[4, 4], rng);
 //! let v: Tensor<f64> = init::normal(&[1, 4], 1.0, rng);
 //! assert!((v.matmul(&q).norm() - v.norm()).abs() < 1e-14); // the norm is preserved
+//!
+//! let weight: Tensor<f32> = init::uniform_hidden(&[4, 64], 64, rng); // in ±1/8, as init::uniform(&[4, 64], 0.125, rng)
+//! assert!(weight.to_vec().iter().all(|w| w.abs() <= 0.125));
+//! assert_eq!(init::zeros::<f32>(&[64]), init::constant(&[64], 0.0));
 //! ```
 
 use rand::{Rng, RngExt};

@@ -19,6 +19,9 @@ parameters! {
     /// let hidden = tape.constant(Tensor::full(&[5, 8], 0.1));
     /// let logits = readout.on(&tape).forward(hidden);
     /// assert_eq!(logits.shape().as_slice(), [5, 3]);
+    ///
+    /// let projection = Linear::<Tensor<f32>>::without_bias(8, 3, &mut StdRng::seed_from_u64(1));
+    /// assert!(projection.bias.is_none());
     /// ```
     #[derive(PartialEq)]
     pub struct Linear<P> {

@@ -81,6 +81,19 @@ pub fn mean_squared_error<'t, T: Scalar>(
 /// [`mean_squared_error`] of every step of `[T, B, C]`; elements beyond a sequence's length do not count, whatever the
 /// target holds there.
 ///
+/// ```
+/// use rewind_autograd::{Tape, Tensor};
+/// use rewind_rnn::loss::{Reduction, StepLosses, mean_squared_error_steps};
+///
+/// let tape = Tape::new();
+/// let outputs = tape.leaf(Tensor::from_vec(vec![1.0, 4.0, 2.0, 9.0], &[2, 2, 1])); // T = 2, B = 2, C = 1
+/// let target = Tensor::zeros(&[2, 2, 1]);
+/// let StepLosses { per_step, total, .. } = mean_squared_error_steps(outputs, &target, &[2, 1], Reduction::Sum)?;
+/// assert_eq!(per_step.value().to_vec(), [17.0, 4.0]); // 1² + 4²; 2² alone, since the second sequence has one step
+/// assert_eq!(total.value().item(), 21.0);
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`mean_squared_error`], and if the lengths do not fit.
 #[track_caller]
@@ -124,6 +137,18 @@ pub fn binary_cross_entropy<'t, T: Scalar>(
 
 /// [`binary_cross_entropy`] of every step of `[T, B, C]`; elements beyond a sequence's length do not count, whatever the
 /// target holds there.
+///
+/// ```
+/// use rewind_autograd::{Tape, Tensor};
+/// use rewind_rnn::loss::{Reduction, binary_cross_entropy_steps};
+///
+/// let tape = Tape::new();
+/// let logits = tape.leaf(Tensor::<f64>::zeros(&[2, 2, 1])); // T = 2, B = 2, C = 1
+/// let target = Tensor::zeros(&[2, 2, 1]);
+/// let loss = binary_cross_entropy_steps(logits, &target, &[2, 1], Reduction::Sum)?;
+/// assert!((loss.total.value().item() - 3.0 * 2.0_f64.ln()).abs() < 1e-12); // three elements count
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`binary_cross_entropy`], and if the lengths do not fit.

@@ -49,6 +49,18 @@ parameters! {
 }
 
 /// The two variables that an LSTM carries through time, `[B, H]` each.
+///
+/// ```
+/// use rand::{SeedableRng, rngs::StdRng};
+/// use rewind_autograd::{OnTape, Tape};
+/// use rewind_rnn::{Lstm, LstmState, Unroll};
+///
+/// let lstm = Lstm::new(3, 5, &mut StdRng::seed_from_u64(1));
+/// let tape = Tape::<f32>::new();
+/// let first = LstmState { hidden: tape.zeros(&[2, 5]), cell: tape.zeros(&[2, 5]) };
+/// let unrolled = Unroll::new().run_from(&lstm.on(&tape), tape.zeros(&[7, 2, 3]), first);
+/// assert_eq!(unrolled.last.hidden.shape().as_slice(), [2, 5]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct LstmState<'t, T: Scalar> {
     /// h, the hidden state: the output.
@@ -96,6 +108,15 @@ impl<T: Scalar> Lstm<Tensor<T>> {
     }
 
     /// The same cell with learned first states, initially zero.
+    ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::Tensor;
+    /// use rewind_rnn::Lstm;
+    ///
+    /// let lstm = Lstm::<Tensor<f32>>::new(3, 5, &mut StdRng::seed_from_u64(1)).with_learned_state();
+    /// assert_eq!(lstm.initial_hidden, Some(Tensor::zeros(&[5])));
+    /// ```
     pub fn with_learned_state(mut self) -> Self {
         let zeros = Tensor::zeros(&self.weight_hh.shape()[..1]);
         (self.initial_hidden, self.initial_cell) = (Some(zeros.clone()), Some(zeros));

@@ -62,6 +62,15 @@ pub trait Optimizer<T: Scalar> {
     fn learning_rate(&self) -> f64;
 
     /// Sets the learning rate of the next step, for example by a [`schedule`]. The moments do not change.
+    ///
+    /// ```
+    /// use rewind_rnn::optim::schedule::cosine;
+    /// use rewind_rnn::optim::{Adam, Optimizer};
+    ///
+    /// let mut adam = Adam::<f32>::new(0.1).betas(0.9, 0.99).eps(1e-6);
+    /// adam.set_learning_rate(0.1 * cosine(500, 1000));
+    /// assert!((adam.learning_rate() - 0.05).abs() < 1e-12);
+    /// ```
     fn set_learning_rate(&mut self, learning_rate: f64);
 
     /// The number of steps taken and the moments by name, to be saved;

@@ -82,6 +82,18 @@ impl Unroll<'_> {
 
     /// [`in_segments`](Unroll::in_segments) from `state` instead of the cell's first state.
     ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::{OnTape, Tape};
+    /// use rewind_rnn::{Gru, Unroll};
+    ///
+    /// let gru = Gru::new(3, 5, &mut StdRng::seed_from_u64(1));
+    /// let tape = Tape::<f32>::new();
+    /// let (cell, x, first) = (gru.on(&tape), tape.zeros(&[100, 2, 3]), tape.zeros(&[2, 5]));
+    /// let segments = Unroll::new().in_segments_from(10, &gru, &cell, x, first, |_tape, _start, outputs| outputs.square().sum());
+    /// assert_eq!((segments.losses.len(), segments.last.shape().as_slice()), (10, &[2, 5][..]));
+    /// ```
+    ///
     /// # Panics
     /// As [`in_segments`](Unroll::in_segments), or if `state` has more or fewer variables than the cell's first state.
     #[track_caller]

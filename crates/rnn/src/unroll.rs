@@ -172,6 +172,18 @@ fn by_sequence<'t, T: Scalar>(mask: Var<'t, T>, part: Var<'t, T>) -> Var<'t, T> 
 }
 
 /// An unrolled cell: the states and outputs of all time steps.
+///
+/// ```
+/// use rand::{SeedableRng, rngs::StdRng};
+/// use rewind_autograd::{OnTape, Tape};
+/// use rewind_rnn::{Gru, Unrolled, unroll};
+///
+/// let gru = Gru::new(3, 5, &mut StdRng::seed_from_u64(1));
+/// let tape = Tape::<f32>::new();
+/// let unrolled: Unrolled<_, _> = unroll(&gru.on(&tape), tape.zeros(&[7, 2, 3]));
+/// assert_eq!(unrolled.outputs().shape().as_slice(), [7, 2, 5]);
+/// assert_eq!(unrolled.output(6).value(), unrolled.last_output().value());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Unrolled<'t, T: Scalar, S> {
     /// The state after each of the T time steps, in the order of time.

@@ -1,6 +1,6 @@
-//! What a training step asks the allocator for once its buffers are there, counted.
+//! Counts the allocations of a training step after the first ones.
 //!
-//! A binary of its own, because the counter replaces the allocator.
+//! A separate binary, because the counter replaces the allocator.
 
 use allocation_counter::measure;
 use rand::SeedableRng;
@@ -24,13 +24,13 @@ where
     optimizer.step(module, &gradients).expect("the gradients are finite");
 }
 
-/// What each of the first three training steps over `steps` time steps allocates, the changes of the weights included.
+/// The allocations of each of the first three training steps over `steps` time steps, with the updates of the weights.
 fn three_steps<M>(mut module: M, steps: usize, mut optimizer: impl Optimizer<f32> + Send + 'static) -> [u64; 3]
 where
     M: Parameters<Tensor<f32>> + Send + 'static,
     for<'t> M::With<Var<'t, f32>>: Cell<'t, f32>,
 {
-    // A new thread: its free list of buffers is empty, so that everything is seen once.
+    // A new thread: its free list of buffers is empty, so that every allocation is counted.
     let counted = std::thread::spawn(move || {
         let x = Tensor::from_fn(&[steps, 4, 16], |i| (i as f32).sin());
         let mut tape = Tape::new();
@@ -53,7 +53,7 @@ fn cells(
     .map(move |(cell, counts)| (format!("{cell}, {steps} steps"), counts))
 }
 
-// One test: another that ran beside it would take buffers that were dropped on its threads.
+// A single test: a second one in parallel could take buffers that were dropped on its threads.
 #[test]
 fn a_training_step_allocates_nothing_after_the_first() {
     for steps in [20, 500] {
@@ -61,7 +61,7 @@ fn a_training_step_allocates_nothing_after_the_first() {
             assert!(first > steps as u64, "{what}: each has values that need memory at first");
             assert_eq!([second, third], [0, 0], "{what}: so many allocations");
         }
-        // Moments lie in buffers that the first step has left, so the second may have to make as many.
+        // Moments take buffers that the first step has released, so the second may have to allocate as many.
         for (what, [_, second, third]) in cells(steps, Adam::new(0.01)) {
             assert!(second <= 8, "{what}: {second} allocations; expected one for each moment at most");
             assert_eq!(third, 0, "{what}: so many allocations after Adam has its moments");

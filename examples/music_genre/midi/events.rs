@@ -1,7 +1,7 @@
 //! The events of a track, read as leniently as their bytes allow.
 //!
-//! midly ends a track at the first event that the standard does not know. Here whatever other programs write between
-//! events is skipped and counted, so no later note is lost.
+//! The crate midly ends a track at the first event that the standard does not define. Here unknown bytes between events are
+//! skipped and counted, so no later note is lost.
 
 use super::oddity::{Oddities, Oddity};
 

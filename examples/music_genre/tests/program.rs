@@ -1,4 +1,4 @@
-//! Whole runs: what goes from one into the next, and what is said about it.
+//! Sequences of whole runs, and their messages.
 
 use std::path::Path;
 

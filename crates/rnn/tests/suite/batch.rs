@@ -1,4 +1,4 @@
-//! Padded batches: nothing lost, nothing doubled, and what is refused.
+//! Padded batches: every sequence exactly once, and errors.
 
 use proptest::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
@@ -115,7 +115,7 @@ fn bad_sequences_are_named() {
 
 #[test]
 fn batches_that_no_memory_holds_are_refused() {
-    // Views of one number: only the batch of them is large.
+    // Views of one element: only their batch is large.
     let of = |shape: &[usize]| Tensor::scalar(1.0_f64).broadcast_to(shape);
     let wide = [of(&[1, 1 << 50])];
     let error = PaddedBatch::gather(&wide, &[0, 0, 0, 0]).expect_err("more bytes than there are addresses");
@@ -150,7 +150,7 @@ fn a_sequence_may_be_taken_many_times() {
         assert_eq!(batch.data().index(1, b), long);
     }
     assert_eq!(batch.data().index(1, 4).slice(0, 0..1), short);
-    // The first in the order of the indices is named, though a longer one stands before it in the batch.
+    // The error names the first in the order of the indices, though a longer one precedes it in the batch.
     let mut bad = [short, long];
     bad.iter_mut().for_each(|s| s.as_mut_slice()[1] = f64::NAN);
     assert_eq!(

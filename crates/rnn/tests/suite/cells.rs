@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var};
 use rewind_rnn::{Cell, Gru, Lstm, Reset, State, TanhRnn, Unroll, check, unroll};
 
-/// Numbers in ±1, never a pattern: biases and states are not zero.
+/// Values in ±1 without a pattern: biases and states are not zero.
 pub(crate) fn random(shape: &[usize], seed: u64) -> Tensor<f64> {
     let mut rng = StdRng::seed_from_u64(seed);
     Tensor::from_fn(shape, |_| rng.random_range(-1.0..1.0))
@@ -64,7 +64,7 @@ fn the_gru_is_right_in_both_forms() {
 
 #[test]
 fn the_check_of_a_cell_names_the_parameter() {
-    // A cell whose step looks at a detached state hides a part of the gradient of its recurrent weight.
+    // A cell whose step reads a detached state loses a part of the gradient of its recurrent weight.
     struct Forgetful<'t>(TanhRnn<Var<'t, f64>>);
     impl<'t> Cell<'t, f64> for Forgetful<'t> {
         type State = Var<'t, f64>;

@@ -19,7 +19,7 @@ fn cells_of_the_library_are_right_with_padding_and_states_that_are_not_zero() {
 #[test]
 fn every_entry_of_parameters_inputs_and_states_is_checked() {
     let report = check::cell(&lstm(3, 4), [4, 2, 3]);
-    // Weights and bias, learned h_0 and c_0, x, and what is added to h_0 and c_0; twice.
+    // Weights and bias, learned h_0 and c_0, x, and the values added to h_0 and c_0; twice.
     let entries = (3 * 16 + 4 * 16 + 16) + 2 * 4 + 4 * 2 * 3 + 2 * (2 * 4);
     assert_eq!((report.entries, report.checked), (2 * entries, 2 * entries), "{report}");
 }
@@ -54,7 +54,7 @@ fn what_single_precision_cannot_tell_of_a_smooth_cell_is_rounding() {
 
 #[test]
 fn an_unstable_cell_is_not_called_wrong() {
-    // Large weights: h' = tanh(x·W + h·U) forgets where it came from within a few dozen steps.
+    // Large weights: h' = tanh(x·W + h·U) becomes unstable within a few dozen steps.
     let wild = tanh(2, 6).map(|_, p| p.map(|x| 8.0 * x));
     for steps in [10, 40, 80] {
         for check in [check::full().orders(1), check::fast()] {
@@ -77,9 +77,9 @@ enum Squash {
     /// Without the factor 1 - y².
     Straight,
     Negated,
-    /// With numbers taken off the tape.
+    /// With values taken off the tape.
     Frozen,
-    /// As many times too large as there are sequences.
+    /// Too large by a factor of B.
     TimesBatch,
 }
 
@@ -161,7 +161,7 @@ fn the_op_at_fault_is_named_with_its_pattern() {
             assert_eq!(suspect.pattern, pattern, "{report}");
         }
     }
-    // Straight: a term too much, ȳ·y².
+    // `Straight` has an extra term, ȳ·y².
     let report = check::cell(&gated(Squash::Straight, Leak::None), [3, 2, 2]);
     let pattern = report.suspect().and_then(|suspect| suspect.pattern.clone());
     assert!(
@@ -208,7 +208,7 @@ fn a_parameter_that_nobody_reads_is_not_called_right() {
 
 #[test]
 fn parameters_that_are_zero_are_moved_off_zero() {
-    // With U = 0 and R = 0 the past would reach the future along h alone, and a detached state would go unseen.
+    // With U = 0 and R = 0 past steps would act along h alone, and a detached state would not be detected.
     let mut cell = gated(Squash::Right, Leak::DetachedState);
     (cell.u, cell.r) = (Tensor::zeros(&[3, 3]), Tensor::zeros(&[3, 3]));
     assert!(check::cell(&cell, [3, 2, 2]).is_wrong());

@@ -1,4 +1,4 @@
-//! Clipping: what is scaled, what is returned, what is refused.
+//! Clipping: scaled gradients, returned norms, and errors.
 
 use rewind_autograd::{Parameters, Tensor, parameters};
 use rewind_rnn::clip::{clip_norm, clip_value, joint_norm};
@@ -65,7 +65,7 @@ fn bad_gradients_and_limits_change_nothing() {
 
 #[test]
 fn a_view_that_shares_its_numbers_is_clipped_alone() {
-    // The gradient of a sum is one number, stretched.
+    // The gradient of a sum is one element, broadcast.
     let one = Tensor::scalar(2.0);
     let mut g = Pair { a: one.broadcast_to(&[4]), b: one.clone() };
     clip_value(&mut g, 1.0).expect("finite");

@@ -67,7 +67,7 @@ fn distance<'t>(y: Var<'t, f64>, target: &Tensor<f64>) -> Var<'t, f64> {
     y.squared_error(y.tape().constant(target.clone())).sum()
 }
 
-/// Everything that a file holds. `f` is the function of the fixtures, `part` cuts one sample out of x or of the target.
+/// Compares everything in a file. `f` is the function of the fixtures, `part` slices one sample of x or of the target.
 fn assert_all<M, S, F>(case: &Case, structure: &S, f: F, part: fn(&Tensor<f64>, usize) -> Tensor<f64>, batch: usize)
 where
     S: Parameters<(), With<Tensor<f64>> = M>,
@@ -162,7 +162,7 @@ where
     let h = unroll(&cell, tape.constant(x.clone())).outputs();
     let expected = ((h * h).sum() * 0.5).backward().of(&cell);
 
-    // ∂s_t/∂θ for every parameter, [numbers in s, numbers in θ]: of the first state, then step by step.
+    // ∂s_t/∂θ for every parameter, [elements of s, elements of θ]: of the first state, then step by step.
     let rows = |block: &Tensor<f64>, of: usize| block.reshape(&[of, block.len() / of]);
     let (mut s, direct) = derive::jacobian(module, |tape, cell| first(tape, cell, batch));
     let mut influence: Vec<_> = direct.leaves().into_iter().map(|block| rows(block, s.len())).collect();
@@ -201,7 +201,7 @@ fn forward_mode_through_time_gives_the_gradient_of_bptt() {
             let [hidden, memory] = state.split(1);
             flat(cell.step(x, LstmState { hidden, cell: memory }))
         },
-        // The loss sees h, the first half, and not c.
+        // The loss depends on h, the first half, and not on c.
         |s| Tensor::from_fn(s.shape(), |i| if i % 8 < 4 { s.to_vec()[i] } else { 0.0 }),
     );
 }

@@ -1,4 +1,4 @@
-//! What a program learns of an error beside its text: the kind, and the error that it comes from.
+//! The kind and the source of an error.
 
 use std::error::Error as _;
 use std::io;

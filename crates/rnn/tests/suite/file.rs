@@ -1,4 +1,4 @@
-//! Checkpoints: what is saved is what is loaded, and nothing is lost when it cannot be.
+//! Files of modules: loading returns what was saved, and a failure changes nothing.
 
 mod replace;
 mod training;
@@ -29,7 +29,7 @@ fn empty<T: Scalar>() -> Model<Tensor<T>> {
     model().map(|_, p: &Tensor<T>| Tensor::zeros(p.shape()))
 }
 
-/// A folder of its own for a test, gone afterwards.
+/// A temporary folder for one test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -87,7 +87,7 @@ fn what_is_saved_is_what_is_loaded() {
     round_trip::<f64>();
 }
 
-/// The message of a load that must fail, without the path, and proof that it changed nothing.
+/// The message of a load that must fail, without the path; asserts that it changed nothing.
 fn refused(folder: &Folder) -> String {
     let mut m = model::<f32>();
     let error = file::load(folder.file(), &mut m).expect_err("this file must be refused");
@@ -201,7 +201,7 @@ fn a_failed_save_leaves_nothing_behind() {
     let error = file::save(&missing, &model::<f32>(), &Metadata::new()).expect_err("no such folder");
     assert!(error.to_string().starts_with(&format!("file {missing:?}: cannot be written: ")), "{error}");
 
-    // A folder in the place of the file: everything is written, and the last step, the renaming, fails.
+    // A folder at the path: everything is written, and only the renaming fails.
     fs::create_dir(folder.file()).expect("a new folder");
     fs::write(folder.file().join("keep"), "me").expect("writable");
     let error = file::save(folder.file(), &model::<f32>(), &Metadata::new()).expect_err("a folder is there");

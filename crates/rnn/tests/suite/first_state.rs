@@ -8,7 +8,7 @@ use rewind_rnn::{Cell, Gru, Lstm, Reset, State, TanhRnn, Unroll, check};
 
 use crate::cells::{random, randomised};
 
-/// Outputs, and the gradients of all parameters, from the cell's own first state or from the same numbers written out.
+/// Outputs, and the gradients of all parameters, from the cell's first state or from the same values as a constant.
 fn results<M>(module: &M, steps: usize, written_out: bool) -> Vec<Vec<f32>>
 where
     M: Parameters<Tensor<f32>, With<Tensor<f32>> = M>,
@@ -64,7 +64,7 @@ fn gradients_from_zeros_are_right_at_both_orders() {
     assert_right!(randomised(&Gru::new(3, 2, rng), 3));
 }
 
-/// The state of the first step is 0, and 0·NaN is NaN: one step is enough to see it.
+/// The state of the first step is 0, and 0·NaN is NaN: one step suffices.
 #[test]
 fn a_nan_in_the_weight_of_the_state_shows_at_the_first_step() {
     let rng = &mut StdRng::seed_from_u64(4);

@@ -1,4 +1,4 @@
-//! Code that is generic in a cell: one bound gives threads, first states, maps from tensor to tensor, segments and the check.
+//! Code that is generic in a cell: one bound allows threads, first states, maps from tensor to tensor, segments and the check.
 
 use std::marker::PhantomData;
 
@@ -8,7 +8,7 @@ use rewind_autograd::{Module, OnTape, Scalar, Tape, Tensor, Var, parameters};
 use rewind_rnn::optim::{Optimizer, Sgd};
 use rewind_rnn::{Cell, Gru, Lstm, RecurrentModule, ShardedStep, Shards, State, TanhRnn, Unroll, check, unroll};
 
-/// Trains any cell to keep its outputs small, the batch in shards; the losses of all steps.
+/// Trains any cell to keep its outputs small, the batch in shards; returns the losses of all steps.
 fn train<T: Scalar, C: RecurrentModule<T>>(cell: C, batch: &[Tensor<T>]) -> (C, Vec<f64>) {
     let shards = Shards::new(2).expect("threads can be started");
     let (mut cell, mut sgd, mut losses) = (cell, Sgd::new(0.05), Vec::new());
@@ -24,7 +24,7 @@ fn train<T: Scalar, C: RecurrentModule<T>>(cell: C, batch: &[Tensor<T>]) -> (C, 
     (cell, losses)
 }
 
-/// Twice as large, by a map from tensor to tensor, on a thread of its own.
+/// Doubles a module by a map from tensor to tensor, on another thread.
 fn doubled<T: Scalar, C: RecurrentModule<T>>(cell: &C) -> C {
     std::thread::scope(|scope| {
         let double = scope.spawn(|| -> C { cell.map(|_, p| p.map(|p| p * T::from_f64(2.0))) });
@@ -32,7 +32,7 @@ fn doubled<T: Scalar, C: RecurrentModule<T>>(cell: &C) -> C {
     })
 }
 
-/// The gradients of Σ h², in segments and in one.
+/// The gradients of Σ h², in segments and as a whole.
 fn in_two_ways<C: RecurrentModule<f64>>(cell: &C, x: &Tensor<f64>) -> [C; 2] {
     let tape = Tape::new();
     let (on_tape, x) = (cell.on(&tape), tape.constant(x.clone()));
@@ -78,7 +78,7 @@ impl<'t, T: Scalar> Cell<'t, T> for Leaky<Var<'t, T>> {
 }
 
 parameters! {
-    /// Layers one above the other, of any cell.
+    /// A stack of layers of any cell.
     struct Stack<P, C> {
         layers: Vec<C>,
         leaf: PhantomData<P>,

@@ -1,4 +1,4 @@
-//! Losses: by hand, step by step against row by row, under padding, and what is refused. Values of PyTorch are in
+//! Losses: by hand, step by step against row by row, with padding, and errors. Values of PyTorch are in
 //! `reference`.
 
 use rewind_autograd::{Scalar, Tape, Tensor, Var};
@@ -72,7 +72,7 @@ fn losses_of_rows_agree_with_differences_to_second_order() {
     check::function(&x, |_, x| loss::binary_cross_entropy(x[0], &target, Reduction::Sum).expect("good")).assert();
 }
 
-/// The losses of a padded batch by each of the three, and each sequence's own.
+/// The losses of a padded batch by each of the three functions, and those of each sequence alone.
 #[test]
 fn padding_is_invisible_whatever_stands_there() {
     let lengths = [3, 1];

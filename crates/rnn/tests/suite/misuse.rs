@@ -1,4 +1,4 @@
-//! Sizes that do not fit are refused by the name of the cell and the time step, at the line of the program that brought them.
+//! Errors of sizes name the cell and the time step, at the caller's line.
 
 use rewind_autograd::{OnTape, Tape, Tensor, Var, parameters};
 use rewind_rnn::{Cell, Gru, Linear, Lstm, LstmState, Reset, Shards, State, TanhRnn, Unroll, unroll};
@@ -63,7 +63,7 @@ fn parameters_that_do_not_fit_each_other_are_named() {
     let step = x(&tape, &[2, 3]);
     let good = lstm(3, 5).on(&tape);
     let why = "by the rows of its weights";
-    // Four gates of one unit, which broadcasting would stretch to five.
+    // Four gates of one unit, which would be broadcast to five.
     let narrow = Lstm { weight_ih: x(&tape, &[3, 4]), weight_hh: x(&tape, &[5, 4]), bias: None, ..good.clone() };
     refused!(format!("Lstm: weight_ih has shape [3, 4]; expected [3, 20], {why}"), unroll(&narrow, rows));
     let state = LstmState { hidden: x(&tape, &[2, 5]), cell: x(&tape, &[2, 5]) };
@@ -256,7 +256,7 @@ fn segments_neither_drop_nor_stretch_a_part() {
         "in_segments: a first state of 3 variables; that of the cell itself has 2",
         Unroll::new().in_segments_from(2, &forgets, &forgets.on(&tape), x, vec![part; 3], |_, _, h| h.sum())
     );
-    // Behind the first step, the segment that slips is run within a checkpoint: its time step is named, at a line of the library.
+    // After the first step, the wrong segment runs within a checkpoint: the error names its time step, at a line of the library.
     let shrinks = module(Slip::Shrinks);
     let run = || Unroll::new().in_segments(2, &shrinks, &shrinks.on(&tape), x, |_, _, h| h.sum());
     assert_eq!(
@@ -266,7 +266,7 @@ fn segments_neither_drop_nor_stretch_a_part() {
     );
 }
 
-/// Layers one above the other.
+/// A stack of layers.
 struct Stack<C>(Vec<C>);
 
 impl<'t, C: Cell<'t, f64>> Cell<'t, f64> for Stack<C> {
@@ -287,7 +287,7 @@ impl<'t, C: Cell<'t, f64>> Cell<'t, f64> for Stack<C> {
 }
 
 parameters! {
-    /// Fast weights: the state is a matrix for each sequence, `[B, 2, 2]`, and h `[B]` beside it.
+    /// Fast weights: the state is a matrix for each sequence, `[B, 2, 2]`, and h `[B]`.
     struct FastWeights<P> { w: P }
 }
 
@@ -305,7 +305,7 @@ impl<'t> Cell<'t, f64> for FastWeights<Var<'t, f64>> {
 
 #[test]
 fn padding_is_invisible_to_states_that_are_no_rows() {
-    // As many sequences as rows in a matrix of the state: a mask beside the wrong axis would fit without a word.
+    // As many sequences as rows in a matrix of the state: a mask along the wrong axis would fit silently.
     let module = FastWeights { w: random(&[3, 2], 4) };
     let sequences = random(&[4, 2, 3], 5);
     let lengths = [4, 2];

@@ -1,4 +1,4 @@
-//! Optimisers: one step by hand, states, schedules, and what is refused. The definitions are compared with PyTorch's
+//! Optimisers: one step by hand, moments, schedules, and errors. The definitions are compared with PyTorch's
 //! in `reference`.
 
 use rewind_autograd::{OnTape, Parameters, Tape, Tensor, parameters};
@@ -33,7 +33,7 @@ fn after<O: Optimizer<f64>>(optimizer: &mut O, m: &mut Model<Tensor<f64>>, steps
     numbers(m)
 }
 
-/// Saves after four steps, goes on with a fresh optimiser, and compares bits.
+/// Saves after four steps, resumes with a new optimiser, and compares bits.
 fn goes_on_from_its_state<O: Optimizer<f64>>(make: impl Fn() -> O, shuffled: bool) {
     let (mut whole, mut m) = (make(), model());
     let expected = after(&mut whole, &mut m, 0..9);
@@ -119,7 +119,7 @@ fn stretched_gradients_are_read_as_what_they_stand_for() {
     assert_eq!(numbers(&m), numbers(&other));
 }
 
-/// The message of a step that must be refused, and proof that it changed nothing.
+/// The message of a step that must fail; asserts that it changed nothing.
 fn refused(optimizer: &mut impl Optimizer<f64>, m: &mut Model<Tensor<f64>>, g: &Model<Tensor<f64>>) -> String {
     let (before, state) = (numbers(m), optimizer.moments());
     let error = optimizer.step(m, g).expect_err("this step must be refused");
@@ -223,7 +223,7 @@ fn states_that_do_not_fit_are_refused() {
     );
     assert_eq!(message(&|s| s.tensors.clear()), "optimiser: the loaded state has taken 2 steps and holds no moments");
 
-    // A state of another module is found out by the next step.
+    // The next step rejects the moments of another module.
     let mut other = Adam::new(0.1);
     let pruned = Moments { steps: 1, tensors: good.tensors[2..].to_vec() };
     other.load_moments(&pruned).expect("whole in itself");

@@ -1,10 +1,10 @@
-//! Four ways to the gradient of an unrolled cell that share next to nothing, and agree:
+//! Four nearly independent ways to compute the gradient of an unrolled cell, which agree:
 //!
-//! - backpropagation through time: the tape, read backwards once;
+//! - backpropagation through time: one reverse pass over the tape;
 //! - forward mode through time (real-time recurrent learning: Williams and Zipser 1989): ∂s_t/∂θ carried from step to step,
 //!   with the Jacobians of one step at a time;
-//! - the complex step (Squire and Trapp 1998): Im f(x + ih)/h with h = 1e-30, where nothing is subtracted and so nothing is
-//!   lost, of the equations written again in complex numbers, without the engine;
+//! - the complex step (Squire and Trapp 1998): Im f(x + ih)/h with h = 1e-30, which has no
+//!   cancellation, of the equations written again in complex numbers, without the engine;
 //! - central differences, by the check.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -65,7 +65,7 @@ fn jacobian(y: Var<'_, f64>, of: &[Var<'_, f64>]) -> Vec<Vec<f64>> {
     (0..y.element_count()).map(row).collect()
 }
 
-/// The same forward in time: each step on a tape of its own that knows nothing of the others.
+/// The same forward in time: each step on a separate tape.
 fn by_rtrl<M>(module: &M) -> Vec<f64>
 where
     M: Parameters<Tensor<f64>>,
@@ -106,7 +106,7 @@ where
         }
         values = parts(&next).iter().map(|part| part.value()).collect();
         influence = carried;
-        // The rows of the output start behind those of the parts before it.
+        // The rows of the output follow those of the parts before it.
         let output = next.output().position();
         let before = parts(&next).into_iter().take_while(|part| part.position() != output);
         let start: usize = before.map(|part| part.element_count()).sum();
@@ -117,7 +117,7 @@ where
     total
 }
 
-/// A complex number, as far as cells need it.
+/// The complex arithmetic that cells need.
 #[derive(Clone, Copy, Debug)]
 struct Complex {
     re: f64,
@@ -313,7 +313,7 @@ fn four_ways_agree_for_both_grus() {
     let before: Step = |p, x, s| gru_equations(p, x, s, Reset::BeforeProduct);
     assert_agree(&gru(INPUTS, HIDDEN, Reset::AfterProduct), after, &["initial"]);
     assert_agree(&gru(INPUTS, HIDDEN, Reset::BeforeProduct), before, &["initial"]);
-    // And the oracles can disagree: each of one form against the other.
+    // The oracles do disagree where they should: one form of the cell against the other.
     let wrong = by_complex_step(&gru(INPUTS, HIDDEN, Reset::AfterProduct), before, &["initial"]);
     let right = by_rtrl(&gru(INPUTS, HIDDEN, Reset::AfterProduct));
     assert!(wrong.iter().zip(&right).any(|(a, b)| (a - b).abs() > 1e-3));

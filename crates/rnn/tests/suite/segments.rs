@@ -1,4 +1,4 @@
-//! Sequences in segments: the gradients of the whole, with the memory of its parts.
+//! Sequences in segments: the gradients of the whole sequence, in less memory.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -71,7 +71,7 @@ fn a_cell_whose_state_is_used_twice_gets_the_same_bits() {
 
 #[test]
 fn large_weights_give_the_same_bits_in_f32() {
-    // Products with weights of so many numbers are computed ahead: of one row and of several, by narrow weights and wide ones.
+    // Products with weights of so many elements are prefetched: of one row and of several, with narrow weights and wide ones.
     for [batch, inputs, hidden] in [[1, 4100, 65], [3, 4100, 65], [1, 520, 520], [3, 520, 520]] {
         let rnn = TanhRnn::<Tensor<f32>>::new(inputs, hidden, &mut StdRng::seed_from_u64(1));
         let x = Tensor::from_fn(&[9, batch, inputs], |i| (i as f32 * 0.7).sin());

@@ -1,4 +1,4 @@
-//! Unrolling: padding is invisible, time runs both ways, shards and threads change no bit.
+//! Unrolling: padding changes nothing, both directions in time, shards and threads change no bit.
 
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -10,7 +10,7 @@ use rewind_rnn::{Cell, Lstm, Reset, Shards, State, Unroll, unroll};
 
 use super::cells::{gru, lstm, random, tanh};
 
-/// Σ weight·output over all steps + Σ weight·last output: a loss that sees every output, and its gradients by parameter
+/// Σ weight·output over all steps + Σ weight·last output: a loss that depends on every output, and its gradients by parameter
 /// and with respect to x.
 fn gradients<M>(module: &M, x: &Tensor<f64>, weight: &Tensor<f64>, lengths: Option<&[usize]>) -> Vec<Tensor<f64>>
 where
@@ -127,7 +127,7 @@ proptest! {
 
 #[test]
 fn two_layers_are_a_cell_of_pairs() {
-    // Room for stacks: a cell made of two, its state a pair.
+    // Stacks: a cell of two layers, its state a pair.
     struct Two<A, B>(A, B);
     impl<'t, A: Cell<'t, f64>, B: Cell<'t, f64>> Cell<'t, f64> for Two<A, B> {
         type State = (A::State, B::State);
@@ -188,7 +188,7 @@ fn shards_give_the_same_bits_on_any_number_of_threads() {
 
 #[test]
 fn weights_that_change_give_the_same_bits_on_any_number_of_threads_as_in_fresh_memory() {
-    // In f32, where the kernel keeps weights in an order of its own, which a change must not outlive.
+    // In f32, where the kernel keeps packed forms of weights, which must be dropped when the weights change.
     let x = |k: usize| Tensor::from_fn(&[9, 2 + k % 3, 17], |i| ((i * 7 + k) as f32).sin());
     let shards: Vec<Tensor<f32>> = (0..5).map(x).collect();
     let train = |threads, fresh: bool| {
@@ -285,7 +285,7 @@ fn nodes_know_their_layer_time_step_and_gate() {
             assert_eq!(count("sigmoid", &format!("0/t={t}/{gate}")), 1, "{gate} at {t}");
         }
         assert_eq!(count("tanh", &format!("0/t={t}/g")), 1);
-        // f∘c is f's; i∘g and o∘tanh(c') are no gate's.
+        // f∘c belongs to f; i∘g and o∘tanh(c') belong to no gate.
         assert_eq!((count("mul", &format!("0/t={t}/f")), count("mul", &format!("0/t={t}"))), (1, 2));
         assert_eq!(count("slice", &format!("1/t={t}/z")), 1);
         assert_eq!(count("tanh", &format!("1/t={t}/n")), 1);

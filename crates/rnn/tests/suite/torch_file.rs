@@ -81,7 +81,7 @@ fn other_types_are_converted_where_it_is_asked_for() {
         let gru = Gru::<Tensor<f64>>::load_torch(&path, &name, Precision::Converted).expect("the file has it");
         let y = outputs(&gru.on(&tape), None, x).value();
         assert_close(&y, &output(&format!("gru_{file}")), 1e-14);
-        // In f32 the two narrow ones are exact too, and numbers of the wide one are rounded to the nearest.
+        // In f32 the two narrow types are exact too, and values of the wide one are rounded to the nearest.
         let narrow = Gru::<Tensor<f32>>::load_torch(&path, &name, Precision::Converted).expect("the file has it");
         let back = widened(&narrow.weight_ih);
         let error = back.zip(&gru.weight_ih, |a, b| (a - b).abs()).to_vec().into_iter().fold(0.0, f64::max);
@@ -134,7 +134,7 @@ fn a_module_of_one_type_is_loaded_into_one_of_another() {
         "{refused}"
     );
     assert_eq!(narrow.a.to_vec(), [0.1; 2], "nothing was changed");
-    // The largest number of f32, and the first that is rounded beyond it.
+    // The largest f32, and the smallest f64 that rounds to infinity.
     for (value, fits) in [(f64::from(f32::MAX), true), (f64::from(f32::MAX) * (1.0 + f64::EPSILON * 1e9), false)] {
         let edge = Pair { a: Tensor::full(&[2], value), b: Tensor::zeros(&[1]) };
         file::save(&file.0, &edge, &Metadata::new()).expect("a good module");
@@ -142,7 +142,7 @@ fn a_module_of_one_type_is_loaded_into_one_of_another() {
     }
 }
 
-/// A file of its own for a test, gone afterwards.
+/// A temporary file for one test.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -158,7 +158,7 @@ impl Scratch {
         std::fs::write(&file.0, bytes).expect("a writable folder for temporary files");
         file
     }
-    /// With these tensors of `f32`, all numbers 0.25.
+    /// With these tensors of `f32`, all elements 0.25.
     fn holding(tensors: &[(&str, &[usize])]) -> Self {
         let (mut header, mut end) = (Vec::new(), 0);
         for (name, shape) in tensors {
@@ -218,7 +218,7 @@ fn a_layer_that_does_not_fit_is_named() {
         "does not fit, 1 thing wrong:\n  `rnn.weight_hh_l0` has shape [12, 3]; expected [3·H, H] with H at least 1 for a \
          GRU of 3 units"
     );
-    // A projection is another function: not to be left out silently. Another layer or module is no matter.
+    // A projection is another function and must not be ignored. Other layers and modules may be.
     assert_eq!(
         with(&[("rnn.weight_hr_l0", &[2, 3])]).refused(lstm),
         "does not fit, 1 thing wrong:\n  `rnn.weight_hr_l0` of shape [2, 3] is not part of the module"
@@ -270,7 +270,7 @@ fn numbers_that_are_none_are_named() {
     let nan = Scratch::of(&bytes(&header("F16", 4), &[0, 0, 0, 0x7e]));
     let found = nan.refused(linear);
     assert_eq!(found, "does not fit, 1 thing wrong:\n  `head.weight` is NaN at [0, 1]; expected finite numbers");
-    // As a tensor alone it is what it is, and an infinity is no overflow.
+    // A single tensor may have infinite elements, and an infinity is no overflow.
     let infinite = [1.5_f64.to_le_bytes(), f64::INFINITY.to_le_bytes()].concat();
     let file = Scratch::of(&bytes(&header("F64", 16), &infinite));
     let file = TensorFile::open(&file.0).expect("a whole file");
@@ -285,7 +285,7 @@ fn broken_files_are_refused_and_never_panic() {
     let one = |dtype: &str, shape: &str, offsets: &str| {
         format!("{{\"a\":{{\"dtype\":\"{dtype}\",\"shape\":{shape},\"data_offsets\":{offsets}}}}}")
     };
-    // Eight tensors that end 8 bytes before the largest offset there is.
+    // Eight tensors that end 8 bytes before the largest possible offset.
     let piece = (1_u64 << 61) - 1;
     let huge: Vec<_> = (0..8_u64)
         .map(|i| {
@@ -316,7 +316,7 @@ fn broken_files_are_refused_and_never_panic() {
         let message = Scratch::of(&bytes(&header, &vec![0; numbers])).refused(open);
         assert!(message.contains(expected) && message.contains("no whole safetensors file"), "{what}: {message}");
     }
-    // No numbers, and axes that no memory could hold if there were any.
+    // No elements, and axes that no memory could hold otherwise.
     let axes = one("F32", "[0,4294967296,4294967296]", "[0,0]");
     let message = Scratch::of(&bytes(&axes, &[])).refused(open);
     assert!(message.contains("`a` has shape [0, 4294967296, 4294967296], more than memory can hold"), "{message}");

@@ -1,4 +1,4 @@
-//! A file is replaced as a whole or not at all, whatever happens to the process that writes it.
+//! A file is replaced completely or not at all, whatever happens to the process that writes it.
 
 use std::fs;
 
@@ -12,10 +12,10 @@ fn what_a_killed_run_left_is_gone_after_the_next_save() {
     let folder = Folder::new();
     let beside = |name: &str| folder.0.join(name);
     fs::write(beside(".model.safetensors.4000000000-0.tmp"), "half a file").expect("writable");
-    // Not ours: another target's, and one whose name only looks alike.
+    // Not temporary files of this target: that of another target, and one with a similar name.
     fs::write(beside(".other.safetensors.4000000000-0.tmp"), "").expect("writable");
     fs::write(beside(".model.safetensors.backup.tmp"), "").expect("writable");
-    // Another run is writing this one, which the lock says.
+    // Locked, since another run is writing it.
     let written = fs::File::create(beside(".model.safetensors.4000000001-7.tmp")).expect("writable");
     written.lock().expect("a file that can be locked");
 
@@ -24,7 +24,7 @@ fn what_a_killed_run_left_is_gone_after_the_next_save() {
         [".model.safetensors.4000000001-7.tmp", ".model.safetensors.backup.tmp", ".other.safetensors.4000000000-0.tmp"];
     assert_eq!(folder.names(), [&rest[..], &["model.safetensors"]].concat());
 
-    // That run ends, and with it the lock.
+    // That run ends, and its lock is released.
     drop(written);
     file::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
     assert_eq!(folder.names(), [&rest[1..], &["model.safetensors"]].concat());
@@ -63,7 +63,7 @@ fn links_and_permissions_stay_and_what_is_no_file_is_refused() {
     assert_eq!(refused, format!("file {:?}: cannot be written: it is read-only", folder.file()));
     fs::remove_file(folder.file()).expect("the link is ours");
 
-    // A device, a socket or a folder is no place for a file.
+    // A device, a socket or a folder cannot be replaced by a file.
     fs::create_dir(folder.file()).expect("the folder is ours");
     let refused = save().expect_err("a folder").to_string();
     assert_eq!(refused, format!("file {:?}: cannot be written: it is no regular file", folder.file()));
@@ -88,8 +88,8 @@ fn writers_at_the_same_time_do_not_disturb_one_another() {
     file::load(folder.file(), &mut empty::<f32>()).expect("a whole file");
 }
 
-/// Another process that saves a large module to the file, where no file may grow beyond some KB. `signal` says what
-/// happens there: an error, or the end of the process in the middle of writing.
+/// Another process that saves a large module to the file, with a limit of some KB on the size of files. `signal` selects
+/// what happens at the limit: an error, or the end of the process while it writes.
 #[cfg(unix)]
 fn save_where_files_stay_small(folder: &Folder, signal: &str) -> std::process::Output {
     let program = std::env::current_exe().expect("this test has a program");

@@ -1,4 +1,4 @@
-//! Model and optimiser in a file: what goes on from it is the run that was saved.
+//! Model and optimiser in a file: a resumed run equals the saved one.
 
 use std::fs;
 
@@ -51,7 +51,7 @@ fn resumes_to_the_same_bits<T: Scalar, O: Optimizer<T>>(fresh: impl Fn() -> O) {
     assert_eq!(resumed.moments(), optimizer.moments());
     assert_eq!(resumed.learning_rate().to_bits(), optimizer.learning_rate().to_bits());
 
-    // The model alone, to be used; and a file that is written twice has the same bytes.
+    // Only the model; and a file that is written twice has the same bytes.
     let mut used = empty::<T>();
     file::load(folder.file(), &mut used).expect("the model is in it");
     file::load_training(folder.file(), &mut stopped, &mut resumed).expect("it is still there");
@@ -82,7 +82,7 @@ fn what_cannot_be_resumed_changes_neither_model_nor_optimiser() {
         error.strip_prefix(&named).unwrap_or_else(|| panic!("{error} does not name {named}")).to_owned()
     };
 
-    // A model alone.
+    // Only a model.
     file::save(folder.file(), &m, &Metadata::new()).expect("a good module");
     let (mut other, mut fresh) = (model::<f32>(), Adam::new(0.3));
     assert_eq!(
@@ -104,7 +104,7 @@ fn what_cannot_be_resumed_changes_neither_model_nor_optimiser() {
         refused(&mut || file::load_training(folder.file(), &mut other, &mut sgd)),
         "holds the state of Adam; expected that of Sgd"
     );
-    // Moments of the same names that mean something else.
+    // Moments with the same names and another meaning.
     let mut adamw = AdamW::new(0.3);
     assert_eq!(
         refused(&mut || file::load_training(folder.file(), &mut other, &mut adamw)),
@@ -112,7 +112,7 @@ fn what_cannot_be_resumed_changes_neither_model_nor_optimiser() {
     );
     let mut bytes = fs::read(folder.file()).expect("the file just saved");
     let numbers = (m.leaves().iter().map(|p| p.len()).sum::<usize>()) * 3; // two moments each
-    // In the order of the names the moments come behind the layers, which have 6 + 2 + 6 numbers.
+    // In the order of the names the moments come after the layers, which have 6 + 2 + 6 elements.
     let first = bytes.len() - 4 * (numbers - 14);
     bytes[first..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
     fs::write(folder.file(), bytes).expect("writable");

@@ -6,7 +6,7 @@ use std::path::Path;
 use rewind_autograd::{Scalar, Tensor};
 use safetensors::{Dtype, SafeTensors};
 
-/// What a test of a reference file finds out: nothing, or what is wrong, in words.
+/// The result of comparing a reference file: nothing, or a message.
 pub(crate) type Found = Result<(), String>;
 
 #[derive(Clone)]
@@ -102,8 +102,8 @@ impl Case {
         }
     }
 
-    /// Compares with tensor `name`: the same shape, and every number within 1e-9 (`f64`) or 1e-4 (`f32`) of it,
-    /// relative to the largest number of the tensor.
+    /// Compares with tensor `name`: the same shape, and every element within 1e-9 (`f64`) or 1e-4 (`f32`) of it,
+    /// relative to the largest element of the tensor.
     pub(crate) fn compare<T: Scalar>(&self, name: &str, found: &Tensor<T>) -> Found {
         let expected = self.tensor::<T>(name)?;
         if expected.shape() != found.shape() {
@@ -123,7 +123,7 @@ impl Case {
         Ok(())
     }
 
-    /// The case with one number of one tensor made wrong by the fraction `by`: what a test must notice.
+    /// The case with one element of one tensor made wrong by the fraction `by`, which a test must detect.
     pub(crate) fn spoiled(&self, name: &str, by: f64) -> Case {
         let mut case = self.clone();
         let Some((_, values)) = case.tensors.get_mut(name) else { panic!("no tensor {name}") };

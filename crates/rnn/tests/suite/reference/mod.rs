@@ -1,8 +1,8 @@
 //! Values that PyTorch computed. The folder is that of the environment variable `REWIND_REFERENCE`, or
 //! `crates/fixtures/reference`, which `rewind-autograd` reads too.
 //!
-//! A file's metadata and name say what it is. A supported kind is always compared; what is not supported yet is
-//! counted as skipped, by name.
+//! A file's metadata and name determine its kind. Supported kinds are always compared; other files are counted as
+//! skipped, by name.
 
 mod case;
 mod losses;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 pub(crate) use case::{Case, Found};
 
-/// What a file is, and so who looks at it.
+/// The kind of a file, which selects its comparison.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     /// `optim_*`: steps of an optimiser on given gradients.
@@ -30,7 +30,7 @@ enum Kind {
     Unsupported,
 }
 
-/// Decides what a file is. Recurrent layers have the metadata key `kind`; `layers`, `bidirectional`, `bias`, `proj` and
+/// The kind of a file. Recurrent layers have the metadata key `kind`; `layers`, `bidirectional`, `bias`, `proj` and
 /// `nonlinearity` say the rest.
 fn kind_of(case: &Case) -> Kind {
     match (case.text("kind"), case.name.split('_').collect::<Vec<_>>().as_slice()) {

@@ -1,6 +1,6 @@
 //! Recurrent layers against PyTorch's values: outputs, last states and every gradient, for any sizes.
 //!
-//! Layers and directions are put together here from `Unroll` alone, so that what is compared is the cells and time.
+//! Layers and directions are combined here from `Unroll` alone, so that the comparison covers cells and unrolling.
 
 use std::marker::PhantomData;
 
@@ -11,7 +11,7 @@ use rewind_rnn::{Cell, Gru, Lstm, LstmState, TanhRnn, Unroll};
 
 use super::{Case, Found};
 
-/// A reference file, and the first thing in it that differs.
+/// A reference file, and the first difference found.
 struct Source<'a, T> {
     case: &'a Case,
     found: Found,
@@ -84,7 +84,7 @@ impl<'t, T: Scalar> Cell<'t, T> for ProjectedLstm<Var<'t, T>> {
     }
 }
 
-/// A module that PyTorch has too.
+/// A module that also exists in PyTorch.
 trait Known<T: Scalar>: Parameters<Tensor<T>> {
     /// The module of layer and direction `suffix`, such as `l0_reverse`.
     fn read(file: &Source<'_, T>, suffix: &str) -> Self;
