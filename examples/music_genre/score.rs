@@ -205,7 +205,7 @@ impl Score {
         self.part(start, end)
     }
 
-    /// The steps `start..end` as a score of its own. A note that is held across a border sounds on both sides of it,
+    /// The steps `start..end` as a score. A note that is held across a border sounds on both sides of it,
     /// and begins anew on the right one.
     fn part(&self, start: u32, end: u32) -> Score {
         let notes = self

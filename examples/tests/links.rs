@@ -1,4 +1,4 @@
-//! Links from the pages of the repository lead somewhere, and a test that a page names is there.
+//! Links in the repository's pages have targets, and the tests that a page names exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every Markdown file of the repository; what is built or hidden is not of it.
+/// Every Markdown file of the repository, without build output and hidden folders.
 fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = entry.expect("a readable folder").path();

@@ -1,4 +1,4 @@
-//! The report that the README shows is the one that its cell gets, with a wrong sign in an op of its own.
+//! The README shows the check report of its cell with a wrong sign in a custom op.
 //!
 //! `cargo test -p rewind-examples --test readme -- --nocapture` prints it.
 

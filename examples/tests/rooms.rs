@@ -1,4 +1,5 @@
-//! The picture of rooms in `docs/architecture.md` is true: a file imports from the rows below its own, and from no other.
+//! The pictures of source modules (rooms, for short) in `docs/architecture.md` are true: a file imports only from the rows below its
+//! own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -76,7 +77,7 @@ fn names_after(code: &str, path: &str) -> Vec<String> {
     names
 }
 
-/// Which room each name comes from that `lib.rs` gives on.
+/// The room of each name that `lib.rs` exports.
 fn reexports(library: &str) -> BTreeMap<String, String> {
     let mut rooms = BTreeMap::new();
     for statement in library.split(';').filter_map(|text| text.split("pub use ").nth(1)) {

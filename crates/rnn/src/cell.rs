@@ -67,6 +67,18 @@ pub trait Cell<'t, T: Scalar> {
 
     /// [`step`](Cell::step) without checks of shapes; by default `step` itself. [`unroll`](crate::unroll) calls it from the second step
     /// on: the first `step` has checked the parameters and the shapes of `x` and of the state, which are the same in all steps.
+    ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::{OnTape, Tape};
+    /// use rewind_rnn::{Cell, Gru};
+    ///
+    /// let gru = Gru::new(3, 5, &mut StdRng::seed_from_u64(1));
+    /// let tape = Tape::<f32>::new();
+    /// let (cell, x) = (gru.on(&tape), tape.zeros(&[2, 3]));
+    /// let h = cell.initial(2);
+    /// assert_eq!(cell.equations(x, h).value(), cell.step(x, h).value());
+    /// ```
     #[track_caller]
     fn equations(&self, x: Var<'t, T>, state: Self::State) -> Self::State {
         self.step(x, state)

@@ -172,7 +172,7 @@ pub fn load<T: Scalar, M: Parameters<Tensor<T>>>(path: impl AsRef<Path>, module:
 /// ```
 ///
 /// # Errors
-/// As [`load`], but of another type; an element beyond the range of `T` is refused.
+/// As [`load`], except for the type; an element out of the range of `T` is an error.
 pub fn load_converted<T: Scalar, M: Parameters<Tensor<T>>>(path: impl AsRef<Path>, module: &mut M) -> Result<Metadata> {
     load_with(path.as_ref(), module, Precision::Converted)
 }

@@ -7,6 +7,18 @@ use rewind_autograd::{Parameters, Scalar, Tensor};
 
 /// The first element of a module that is infinite or NaN. For the op, the time step and the line that produced it, call
 /// [`find_nonfinite`](rewind_autograd::Var::find_nonfinite) on the loss, while its tape still exists.
+///
+/// ```
+/// use rewind_autograd::{Tensor, parameters};
+/// use rewind_rnn::{ErrorKind, NonFinite, clip};
+///
+/// parameters! { struct One<P> { w: P } }
+///
+/// let gradient = One { w: Tensor::from_vec(vec![1.0, f64::INFINITY], &[2]) };
+/// let error = clip::joint_norm(&gradient).expect_err("a gradient is infinite");
+/// let ErrorKind::NonFinite(NonFinite { name, index, .. }) = error.kind() else { panic!("{error}") };
+/// assert_eq!((name.as_str(), index.as_slice()), ("w", &[1][..]));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct NonFinite {

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// ```
 /// use rewind_autograd::{Tensor, parameters};
-/// use rewind_rnn::Shards;
+/// use rewind_rnn::{ShardedStep, Shards};
 ///
 /// parameters! { pub struct Line<P> { slope: P } }
 ///
@@ -26,8 +26,9 @@ use crate::error::{Error, ErrorKind, Result};
 ///     let x = tape.constant(Tensor::from_vec(half.to_vec(), &[2]));
 ///     (x * line.slope).sum()
 /// });
-/// assert_eq!(step.losses, [9.0, 21.0]);
-/// assert_eq!(step.gradients.slope.item(), 10.0);
+/// let ShardedStep { losses, gradients, .. } = step;
+/// assert_eq!(losses, [9.0, 21.0]);
+/// assert_eq!(gradients.slope.item(), 10.0);
 /// ```
 pub struct Shards<T: Scalar> {
     /// One thread each: then the matrix kernel computes on its caller's thread, and the free list of a thread serves the

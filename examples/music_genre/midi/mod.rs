@@ -7,7 +7,7 @@
 //!   no quarter notes and is read as if played at 120 quarter notes a minute (a step is an eighth of a second);
 //! - both ends of a note are rounded to the nearest step, and a note lasts at least one;
 //! - a note-on of velocity 0 is a note-off; of two notes of one pitch and channel that overlap, the earlier one ends
-//!   first; a note without a release of its own ends at the next All Notes Off or All Sound Off of its channel; a note
+//!   first; a note without a release ends at the next All Notes Off or All Sound Off of its channel; a note
 //!   that nothing ends lasts one step, for its length is unknown; the sustain pedal is ignored;
 //! - drums (channel 10) are ignored;
 //! - what departs from the standard and leaves no doubt about the notes is read, and counted as an [`oddity::Oddity`];
@@ -51,7 +51,7 @@ pub(crate) struct Reading {
 /// Why a file is not a readable score. The messages do not name the file; the caller does.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MidiError {
-    /// The file system refused.
+    /// An error of the file system.
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
     /// The file is longer than [`MAX_BYTES`].

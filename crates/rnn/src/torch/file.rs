@@ -113,6 +113,15 @@ const PARAMETERS: [&str; 4] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"];
 impl<T: Scalar> TorchLayer<T> {
     /// The layer of that name in `file`, for any kind of cell. A layer without biases is one with `bias=False`.
     ///
+    /// ```no_run
+    /// use rewind_rnn::file::{Precision, TensorFile};
+    /// use rewind_rnn::torch::{LayerName, TorchLayer};
+    ///
+    /// let file = TensorFile::open("model.safetensors")?;
+    /// let layer = TorchLayer::<f32>::read(&file, &LayerName::new("rnn", 0), Precision::AsStored)?;
+    /// # Ok::<(), rewind_rnn::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`FromTorch::read_torch`]; shapes are checked when it is converted to a cell.
     pub fn read(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {

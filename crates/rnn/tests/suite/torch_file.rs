@@ -168,7 +168,7 @@ impl Scratch {
         }
         Self::of(&bytes(&format!("{{{}}}", header.join(",")), &0.25_f32.to_le_bytes().repeat(end / 4)))
     }
-    /// The message of what `read` refuses, without the path.
+    /// The message of the error of `read`, without the path.
     #[track_caller]
     fn refused<R>(&self, read: impl FnOnce(&PathBuf) -> Result<R, rewind_rnn::Error>) -> String {
         let error = read(&self.0).err().expect("this must be refused").to_string();
