@@ -50,7 +50,7 @@ type Function<T> = dyn for<'s> Fn(&'s Tape<T>, &[Var<'s, T>]) -> Var<'s, T> + Se
 pub(crate) struct Checkpoint<T: Scalar>(Box<Function<T>>);
 
 /// Variables in the place of a checkpoint's inputs.
-type InPlace<'s, T> = SmallVec<[Var<'s, T>; 8]>;
+type StandIns<'s, T> = SmallVec<[Var<'s, T>; 8]>;
 
 impl<T: Scalar> Checkpoint<T> {
     /// `op`, if it is a checkpoint.
@@ -77,7 +77,7 @@ impl<T: Scalar> Checkpoint<T> {
     ) {
         let Some((first, _)) = inputs.first() else { return };
         first.tape().with_inner(|tape| {
-            let vars = in_place(inputs, |v| tape.leaf(v.value()), |v| tape.constant(v.value()));
+            let vars = stand_ins(inputs, |v| tape.leaf(v.value()), |v| tape.constant(v.value()));
             let y = self.run(tape, &vars);
             let mut own = tape.take_sums();
             own.begin(tape.len());
@@ -87,7 +87,7 @@ impl<T: Scalar> Checkpoint<T> {
                 }
             }
             sweep(y, &mut own);
-            own.kept(|leaf, sum| *sums.of(behind(leaf, &vars, inputs).id()) = std::mem::take(sum)).for_each(drop);
+            own.kept(|leaf, sum| *sums.of(original(leaf, &vars, inputs).id()) = std::mem::take(sum)).for_each(drop);
             tape.keep_sums(own);
         });
     }
@@ -101,24 +101,24 @@ impl<T: Scalar> Checkpoint<T> {
         sweep: impl FnOnce(Var<'t, T>, &[u32], &dyn Fn(u32) -> Var<'t, T>),
     ) {
         let Some((first, _)) = inputs.first() else { return };
-        let vars = in_place(inputs, alias, |v| v);
+        let vars = stand_ins(inputs, alias, |v| v);
         let y = self.run(first.tape(), &vars);
         let mut wanted: SmallVec<[u32; 8]> =
             vars.iter().zip(inputs).filter(|(_, (_, reached))| *reached).map(|(v, _)| v.id()).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        sweep(y, &wanted, &|variable| behind(variable, &vars, inputs));
+        sweep(y, &wanted, &|variable| original(variable, &vars, inputs));
     }
 }
 
 /// One variable for each input, made by `reached` if a gradient flows to it and else by `other`; inputs that are one variable
 /// get one.
-fn in_place<'t, 's, T: Scalar>(
+fn stand_ins<'t, 's, T: Scalar>(
     inputs: &[(Var<'t, T>, bool)],
     reached: impl Fn(Var<'t, T>) -> Var<'s, T>,
     other: impl Fn(Var<'t, T>) -> Var<'s, T>,
-) -> InPlace<'s, T> {
-    let mut vars = InPlace::new();
+) -> StandIns<'s, T> {
+    let mut vars = StandIns::new();
     for (k, &(input, flows)) in inputs.iter().enumerate() {
         vars.push(match inputs[..k].iter().position(|(earlier, _)| earlier.id() == input.id()) {
             Some(earlier) => vars[earlier],
@@ -130,7 +130,7 @@ fn in_place<'t, 's, T: Scalar>(
 }
 
 /// The input that a variable stands for.
-fn behind<'t, T: Scalar>(variable: u32, vars: &InPlace<'_, T>, inputs: &[(Var<'t, T>, bool)]) -> Var<'t, T> {
+fn original<'t, T: Scalar>(variable: u32, vars: &StandIns<'_, T>, inputs: &[(Var<'t, T>, bool)]) -> Var<'t, T> {
     let place = vars.iter().position(|v| v.id() == variable).expect("gradients are wanted for the inputs alone");
     inputs[place].0
 }

@@ -66,7 +66,7 @@ impl<'a, T: Copy> Matrix<'a, T> {
 }
 
 /// What holds a matrix, and can show it.
-pub trait HoldsMatrix<T> {
+pub trait AsMatrix<T> {
     /// The number of rows.
     fn rows(&self) -> usize;
     /// The matrix.

@@ -28,8 +28,8 @@ impl<T: Scalar> Names<'_, T> {
     }
 
     /// The scope of a node without the level that numbers the parts of another.
-    fn home(self, node: u32) -> u32 {
-        self.scopes.home(self.scope_id(node))
+    fn scope_without_parts(self, node: u32) -> u32 {
+        self.scopes.without_parts(self.scope_id(node))
     }
 
     fn is_parameter(self, node: u32) -> bool {
@@ -60,17 +60,17 @@ impl<T: Scalar> Names<'_, T> {
     /// The module of the parameters that a node reads, or else of those that were read last on the way to it: a search by
     /// distance, within the node's scope and those around it, over no more than a few dozen nodes.
     fn layer_of(self, node: u32) -> String {
-        const LOOKED_AT: usize = 64;
-        let from = self.home(node);
+        const MOST_NODES: usize = 64;
+        let from = self.scope_without_parts(node);
         let (mut level, mut seen) = (vec![node], vec![node]);
-        while !level.is_empty() && seen.len() < LOOKED_AT {
+        while !level.is_empty() && seen.len() < MOST_NODES {
             let read: Vec<String> = level.iter().flat_map(|&n| self.parameters_of(n)).collect();
             if let Some(layer) = read.iter().map(|name| module_of(name)).reduce(common) {
                 return layer.to_owned();
             }
             let mut next = Vec::new();
             for &input in level.iter().flat_map(|&n| self.graph.inputs(n)) {
-                if !seen.contains(&input) && self.scopes.is_within(from, self.home(input)) {
+                if !seen.contains(&input) && self.scopes.is_within(from, self.scope_without_parts(input)) {
                     seen.push(input);
                     next.push(input);
                 }

@@ -10,10 +10,10 @@ use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
 
 /// How many time steps or layers an [`Origin`] follows back.
-const TRAIL: usize = 8;
+const TRAIL_LENGTH: usize = 8;
 
 /// How many nodes it looks at for that.
-const LOOKED_AT: usize = 1000;
+const MOST_NODES: usize = 1000;
 
 /// Where the first number that is not finite was made.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,7 +142,7 @@ fn in_forward<T: Scalar>(result: Var<'_, T>) -> Origin {
         first
     };
     let node = origin(|x| !x.all_finite());
-    if let Some(report) = in_region(tape, node, |root| Some(in_forward(root))) {
+    if let Some(report) = inside_checkpoint(tape, node, |root| Some(in_forward(root))) {
         return report;
     }
     let is_nan = |x: &Tensor<T>| x.to_vec().iter().any(|x| x.to_f64().is_nan());
@@ -157,7 +157,11 @@ fn in_forward<T: Scalar>(result: Var<'_, T>) -> Origin {
 }
 
 /// What `look` finds in the region that a checkpoint runs again, as seen from the checkpoint.
-fn in_region<T: Scalar>(tape: &Tape<T>, node: u32, look: impl FnOnce(Var<'_, T>) -> Option<Origin>) -> Option<Origin> {
+fn inside_checkpoint<T: Scalar>(
+    tape: &Tape<T>,
+    node: u32,
+    look: impl FnOnce(Var<'_, T>) -> Option<Origin>,
+) -> Option<Origin> {
     let (op, inside) = (tape.op(node as usize)?, Tape::new());
     let values: Vec<_> = inputs(tape, node).map(|input| inside.leaf(tape.value_of(input))).collect();
     let mut report = look(op.rerun(&inside, &values)?)?;
@@ -192,7 +196,7 @@ fn in_sweep<T: Scalar>(result: Var<'_, T>, seed: &Tensor<T>) -> Option<Origin> {
         for (input, _) in inputs(tape, node).enumerate().filter(|&(_, i)| i == receiver) {
             let term = term(tape, node, input, &own);
             if !term.all_finite() {
-                if let Some(report) = in_region(tape, node, |root| in_sweep(root, &own)) {
+                if let Some(report) = inside_checkpoint(tape, node, |root| in_sweep(root, &own)) {
                     return Some(report);
                 }
                 let mut report = report(Pass::Rule { input }, place(tape, node), &term);
@@ -231,8 +235,8 @@ fn trail<T: Scalar>(
 ) -> Vec<Size> {
     let mut scope = Names::with(tape, |names| names.scope_of(from));
     let (mut node, mut trail) = (from, Vec::new());
-    for _ in 0..LOOKED_AT {
-        if trail.len() == TRAIL {
+    for _ in 0..MOST_NODES {
+        if trail.len() == TRAIL_LENGTH {
             break;
         }
         let finite = before(node).into_iter().filter(|(_, _, x)| x.all_finite());

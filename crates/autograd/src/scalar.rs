@@ -4,7 +4,7 @@ use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
-use crate::matrix::{HoldsMatrix, Matrix, Operand};
+use crate::matrix::{AsMatrix, Matrix, Operand};
 use crate::storage::Pooled;
 
 mod sealed {
@@ -127,7 +127,7 @@ pub trait Kernels: Pooled {
     /// `to = a·b`, where no other product with `b` is expected.
     fn single_product(a: Matrix<'_, Self>, b: Matrix<'_, Self>, to: &mut [Self]);
     /// `to = Σ xᵀ·g + beta·to` over the pairs (x, g), of which there is one at least.
-    fn sum_of_products<M: HoldsMatrix<Self>>(pairs: &[(M, M)], beta: Self, to: &mut [Self]);
+    fn sum_of_products<M: AsMatrix<Self>>(pairs: &[(M, M)], beta: Self, to: &mut [Self]);
     /// `to[i] = exp(from[i])`.
     fn exp_slice(from: &[Self], to: &mut [Self]);
     /// `to[i] = tanh(from[i])`.

@@ -76,7 +76,7 @@ impl Scopes {
     }
 
     /// The scope without the level that numbers the parts of a node.
-    pub(crate) fn home(&self, scope: u32) -> u32 {
+    pub(crate) fn without_parts(&self, scope: u32) -> u32 {
         match self.entry(scope) {
             Some(Entry { parent, part: Part::Named { .. } | Part::Counted { .. } }) => parent,
             _ => scope,

@@ -18,7 +18,7 @@ pub(crate) struct Storage<T: Pooled> {
     version: AtomicU64,
     /// The free list it goes back to; 0 for a buffer that no free list handed out. Taking back more than was handed out
     /// would let the lists grow without end.
-    home: u32,
+    free_list: u32,
     /// Its size class there.
     class: u16,
     /// Where the first cache line begins, in a buffer of a free list.
@@ -152,8 +152,8 @@ impl<T: Pooled> Buffer<T> {
     #[cold]
     fn fresh(class: usize) -> UniqueArc<Storage<T>> {
         lock_shared().take(class).unwrap_or_else(|| {
-            let home = T::with_free_list(FreeList::id).unwrap_or(NO_LIST);
-            Storage::aligned(home, class)
+            let free_list = T::with_free_list(FreeList::id).unwrap_or(NO_LIST);
+            Storage::aligned(free_list, class)
         })
     }
 
@@ -220,18 +220,18 @@ impl<T: Pooled> Buffer<T> {
 }
 
 impl<T: Pooled> Storage<T> {
-    fn new(data: Vec<T>, home: u32, class: u16, start: u16) -> UniqueArc<Self> {
+    fn new(data: Vec<T>, free_list: u32, class: u16, start: u16) -> UniqueArc<Self> {
         let (used, version, derived) = (data.len(), AtomicU64::new(0), OnceLock::new());
-        UniqueArc::new(Storage { data: data.into(), used, version, home, class, start, derived })
+        UniqueArc::new(Storage { data: data.into(), used, version, free_list, class, start, derived })
     }
 
     /// Zeros that begin at a cache line.
-    fn aligned(home: u32, class: usize) -> UniqueArc<Self> {
+    fn aligned(free_list: u32, class: usize) -> UniqueArc<Self> {
         let len = class_len(class);
         let room = CACHE_LINE / size_of::<T>();
         let data = vec![T::default(); len + room];
         let start = data.as_ptr().align_offset(CACHE_LINE).min(room);
-        Storage::new(data, home, class as u16, start as u16)
+        Storage::new(data, free_list, class as u16, start as u16)
     }
 
     #[inline]
@@ -260,7 +260,7 @@ impl<T: Pooled> Drop for Buffer<T> {
     #[inline(always)]
     fn drop(&mut self) {
         if let Some(storage) = self.0.take() {
-            give_back(storage);
+            recycle(storage);
         }
     }
 }
@@ -268,29 +268,29 @@ impl<T: Pooled> Drop for Buffer<T> {
 /// Nobody else holds a handle to clone, or the last of them does all this. Apart from `drop`, which is often called on nothing
 /// and should save no registers then.
 #[inline(never)]
-fn give_back<T: Pooled>(storage: Arc<Storage<T>>) {
+fn recycle<T: Pooled>(storage: Arc<Storage<T>>) {
     let Ok(mut storage) = Arc::try_unique(storage) else { return };
-    if storage.home == NO_LIST {
+    if storage.free_list == NO_LIST {
         return;
     }
     storage.changes(T::Derived::clear);
-    let home = storage.home;
+    let free_list = storage.free_list;
     let mut storage = Some(storage);
     T::with_free_list(|list| {
-        if list.id == home
+        if list.id == free_list
             && let Some(storage) = storage.take()
         {
             list.put(storage);
         }
     });
     if let Some(storage) = storage {
-        give_to_all(storage);
+        recycle_for_all(storage);
     }
 }
 
 /// A buffer of another thread's.
 #[cold]
-fn give_to_all<T: Pooled>(storage: UniqueArc<Storage<T>>) {
+fn recycle_for_all<T: Pooled>(storage: UniqueArc<Storage<T>>) {
     lock_shared().put(storage);
 }
 

@@ -7,21 +7,21 @@ use crate::tensor::{ROWS_AT_ONCE, sum_of_products};
 use crate::{Scalar, Tensor};
 
 /// What few sums need, so that the others stay small.
-struct More<T: Scalar> {
+struct Deferred<T: Scalar> {
     /// Products that wait to be multiplied at once, and their rows.
     pairs: Vec<(Tensor<T>, Tensor<T>)>,
     rows: usize,
-    /// Blocks of terms that were put aside: at place i the sum of 2^i blocks, or [`taken`](Tensor::taken).
+    /// Blocks of terms that were put aside: at place i the sum of 2^i blocks, or [`vacant`](Tensor::vacant).
     blocks: Vec<Tensor<T>>,
 }
 
-impl<T: Scalar> Default for More<T> {
+impl<T: Scalar> Default for Deferred<T> {
     fn default() -> Self {
-        More { pairs: Vec::new(), rows: 0, blocks: Vec::new() }
+        Deferred { pairs: Vec::new(), rows: 0, blocks: Vec::new() }
     }
 }
 
-impl<T: Scalar> More<T> {
+impl<T: Scalar> Deferred<T> {
     /// Puts a block aside; two sums of as many blocks become one.
     fn put(&mut self, block: Tensor<T>) {
         let mut sum = block;
@@ -30,18 +30,18 @@ impl<T: Scalar> More<T> {
                 *place = sum;
                 return;
             }
-            let mut earlier = std::mem::replace(place, Tensor::taken());
+            let mut earlier = std::mem::replace(place, Tensor::vacant());
             earlier.add_assign(&sum);
             sum = earlier;
         }
         self.blocks.push(sum);
     }
 
-    /// The sum of `last`, which may be [`taken`](Tensor::taken), and of all blocks; none is left.
+    /// The sum of `last`, which may be [`vacant`](Tensor::vacant), and of all blocks; none is left.
     fn total(&mut self, last: Tensor<T>) -> Tensor<T> {
         let mut total = last;
         for place in self.blocks.iter_mut().filter(|place| !place.is_released()) {
-            let mut block = std::mem::replace(place, Tensor::taken());
+            let mut block = std::mem::replace(place, Tensor::vacant());
             if !total.is_released() {
                 block.add_assign(&total);
             }
@@ -56,18 +56,18 @@ impl<T: Scalar> More<T> {
 /// A variable may have a term for each of many time steps. After a block of terms their sum is put aside and the next block
 /// begins; blocks are added pairwise. So the error grows with the logarithm of the number of terms.
 pub(crate) struct Sum<T: Scalar> {
-    /// The block that is being summed; [`taken`](Tensor::taken) until its first term.
+    /// The block that is being summed; [`vacant`](Tensor::vacant) until its first term.
     dense: Tensor<T>,
     /// How many numbers each element of the block is the sum of.
     added: usize,
     /// How many elements of slices have been added since `added` last grew.
     of_slices: usize,
-    more: Option<Box<More<T>>>,
+    deferred: Option<Box<Deferred<T>>>,
 }
 
 impl<T: Scalar> Default for Sum<T> {
     fn default() -> Self {
-        Sum { dense: Tensor::taken(), added: 0, of_slices: 0, more: None }
+        Sum { dense: Tensor::vacant(), added: 0, of_slices: 0, deferred: None }
     }
 }
 
@@ -94,13 +94,13 @@ impl<T: Scalar> Sum<T> {
     #[cold]
     fn put_aside(&mut self) {
         self.added = 0;
-        let block = std::mem::replace(&mut self.dense, Tensor::taken());
-        self.more.get_or_insert_default().put(block);
+        let block = std::mem::replace(&mut self.dense, Tensor::vacant());
+        self.deferred.get_or_insert_default().put(block);
     }
 
     /// Whether a full array that is added should be one that nobody else holds.
     #[inline]
-    pub(crate) fn would_keep(&self) -> bool {
+    pub(crate) fn would_store(&self) -> bool {
         self.dense.is_released() || self.dense.is_shared()
     }
 
@@ -135,7 +135,7 @@ impl<T: Scalar> Sum<T> {
     pub(crate) fn add_slice(&mut self, part: &Tensor<T>, (axis, start): (usize, usize), shape: &[usize]) {
         let sum = self.block(shape);
         let whole = sum.len();
-        sum.add_region(axis, start, part);
+        sum.add_slice(axis, start, part);
         self.of_slices += part.len();
         // Slices side by side are no sum; only when they could cover the whole again does every element count.
         if self.of_slices >= whole {
@@ -153,18 +153,18 @@ impl<T: Scalar> Sum<T> {
     /// Keeps a product to be multiplied with others at once.
     fn defer(&mut self, x: Tensor<T>, g: Tensor<T>) {
         let rows = x.shape()[0];
-        if self.more.as_ref().is_some_and(|more| more.rows + rows > ROWS_AT_ONCE) {
+        if self.deferred.as_ref().is_some_and(|deferred| deferred.rows + rows > ROWS_AT_ONCE) {
             self.multiply();
         }
-        let more = self.more.get_or_insert_default();
-        more.pairs.push((x, g));
-        more.rows += rows;
+        let deferred = self.deferred.get_or_insert_default();
+        deferred.pairs.push((x, g));
+        deferred.rows += rows;
     }
 
     /// Multiplies the products that wait.
     fn multiply(&mut self) {
-        let Some(more) = &mut self.more else { return };
-        let pairs = &more.pairs;
+        let Some(deferred) = &mut self.deferred else { return };
+        let pairs = &deferred.pairs;
         let Some((x, g)) = pairs.first() else { return };
         if self.dense.is_released() {
             let shape = [x.shape()[1], g.shape()[1]];
@@ -172,30 +172,30 @@ impl<T: Scalar> Sum<T> {
         } else {
             sum_of_products(pairs, T::ONE, self.dense.as_mut_slice());
         }
-        more.pairs.clear();
-        more.rows = 0;
+        deferred.pairs.clear();
+        deferred.rows = 0;
         self.count(1);
     }
 
     /// Takes the cotangent of a node of shape `shape` out, and leaves an empty sum with the memory for the next.
     #[inline]
     pub(crate) fn finish(&mut self, shape: &[usize]) -> Tensor<T> {
-        if self.more.is_some() {
-            self.finish_more();
+        if self.deferred.is_some() {
+            self.finish_deferred();
         }
         (self.added, self.of_slices) = (0, 0);
         if self.dense.is_released() {
             return Tensor::zeros(shape);
         }
-        std::mem::replace(&mut self.dense, Tensor::taken())
+        std::mem::replace(&mut self.dense, Tensor::vacant())
     }
 
     /// Adds to the block what else there is.
     #[inline(never)]
-    fn finish_more(&mut self) {
+    fn finish_deferred(&mut self) {
         self.multiply();
-        if let Some(more) = &mut self.more {
-            self.dense = more.total(std::mem::replace(&mut self.dense, Tensor::taken()));
+        if let Some(deferred) = &mut self.deferred {
+            self.dense = deferred.total(std::mem::replace(&mut self.dense, Tensor::vacant()));
         }
     }
 }

@@ -35,11 +35,11 @@ pub struct Tensor<T: Scalar> {
 
 /// From so many elements on the system is asked whether it has the memory: a failed allocation ends the program without a word
 /// about the shape.
-const WORTH_ASKING: usize = 1 << 30;
+const PROBE_FROM: usize = 1 << 30;
 
 #[cold]
 #[track_caller]
-fn ask_for_memory<T>(shape: &[usize], len: usize) {
+fn probe_memory<T>(shape: &[usize], len: usize) {
     if Vec::<T>::new().try_reserve_exact(len).is_err() {
         panic!("tensor: there is no memory for shape {shape:?}, which takes {} bytes", len * size_of::<T>());
     }
@@ -153,8 +153,8 @@ impl<T: Scalar> Tensor<T> {
     #[inline]
     #[track_caller]
     fn build_of_len(shape: &[usize], len: usize, fill: impl FnOnce(&mut [T])) -> Self {
-        if len >= WORTH_ASKING {
-            ask_for_memory::<T>(shape, len);
+        if len >= PROBE_FROM {
+            probe_memory::<T>(shape, len);
         }
         let write = |to: &mut [T]| {
             if cfg!(debug_assertions) {
@@ -174,7 +174,7 @@ impl<T: Scalar> Tensor<T> {
 
     /// Stands where a tensor was taken out; holds nothing and is never read.
     #[inline]
-    pub(crate) fn taken() -> Self {
+    pub(crate) fn vacant() -> Self {
         Self::contiguous(Buffer::none(), Layout::of_len(&[], 0))
     }
 

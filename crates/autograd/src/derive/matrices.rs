@@ -29,7 +29,7 @@ pub fn jacobian<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T,
     let tape = Tape::new();
     let x = at.on(&tape);
     let y = f(&tape, &x);
-    let blocks = room("jacobian", y, &variables(&x));
+    let blocks = reserve("jacobian", y, &variables(&x));
     (y.value(), rows(y, &x, blocks))
 }
 
@@ -55,7 +55,7 @@ pub fn jacobian_forward<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Fun
     let x = at.on(&tape);
     let y = f(&tape, &x);
     let leaves = variables(&x);
-    let blocks = room("jacobian_forward", y, &leaves);
+    let blocks = reserve("jacobian_forward", y, &leaves);
     let (cotangent, pulled_back) = pullback(y, &leaves);
     let mut columns = pulled_back.into_iter().zip(blocks).map(|(to_leaf, block)| {
         // Row i of ∂(x̄)/∂(ȳ) is column i of ∂y/∂x.
@@ -91,7 +91,7 @@ pub fn hessian<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T, 
     let leaves = variables(&x);
     let mut blocks = Vec::with_capacity(leaves.len());
     for &leaf in &leaves {
-        blocks.push(room("hessian", leaf, &leaves));
+        blocks.push(reserve("hessian", leaf, &leaves));
     }
     let mut rest = y.sum().grad(&leaves).into_iter().zip(blocks);
     at.map(|_, _| {
@@ -103,7 +103,7 @@ pub fn hessian<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T, 
 /// Memory for ∂y/∂x of every one of `x`, before anything else of that size is computed. A failed allocation would end the
 /// program without a word.
 #[track_caller]
-fn room<T: Scalar>(name: &str, y: Var<'_, T>, x: &[Var<'_, T>]) -> Vec<Vec<T>> {
+fn reserve<T: Scalar>(name: &str, y: Var<'_, T>, x: &[Var<'_, T>]) -> Vec<Vec<T>> {
     let mut blocks = Vec::with_capacity(x.len());
     for leaf in x {
         let (value, input) = (y.shape(), leaf.shape());

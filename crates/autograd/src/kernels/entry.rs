@@ -3,7 +3,7 @@
 use super::elementwise::{self, simd};
 use super::packs::Packable;
 use super::{activation, product, sum_of_products};
-use crate::matrix::{HoldsMatrix, Matrix, Operand};
+use crate::matrix::{AsMatrix, Matrix, Operand};
 use crate::scalar::Kernels;
 
 macro_rules! products {
@@ -20,7 +20,7 @@ macro_rules! products {
         fn single_product(a: Matrix<'_, Self>, b: Matrix<'_, Self>, to: &mut [Self]) {
             product::in_depth(a, Packable::once(b), 0.0, None, to, product::multiply);
         }
-        fn sum_of_products<M: HoldsMatrix<Self>>(pairs: &[(M, M)], beta: Self, to: &mut [Self]) {
+        fn sum_of_products<M: AsMatrix<Self>>(pairs: &[(M, M)], beta: Self, to: &mut [Self]) {
             sum_of_products::sum_of_products(pairs, beta, to);
         }
     };

@@ -14,7 +14,7 @@ pub trait Gemm: Scalar {
     /// A right-hand matrix in the order in which the kernel reads it.
     type Packed: Send + Sync;
     /// Whether the kernel shares a product among the threads of rayon, where there are several.
-    const SHARES: bool;
+    const MULTITHREADED: bool;
     /// Whether the kernel has a packed form.
     const PACKS: bool;
     /// Packs `b`, into the memory of `spare` if it is large enough.

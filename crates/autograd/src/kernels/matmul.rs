@@ -50,7 +50,7 @@ fn rows_at_first(rows: usize, b: &Right<'_, f32>) -> usize {
 
 impl Gemm for f32 {
     type Packed = PackedBMatrix<f32>;
-    const SHARES: bool = true;
+    const MULTITHREADED: bool = true;
     const PACKS: bool = true;
 
     fn pack(b: Matrix<'_, f32>, spare: Option<Self::Packed>) -> Self::Packed {
@@ -109,7 +109,7 @@ fn multiply_rows(a: Matrix<'_, f32>, b: &Right<'_, f32>, beta: f32, bias: Option
 
 impl Gemm for f64 {
     type Packed = ();
-    const SHARES: bool = false;
+    const MULTITHREADED: bool = false;
     const PACKS: bool = false;
 
     fn pack(_: Matrix<'_, f64>, _: Option<()>) {}

@@ -6,10 +6,10 @@
 #![allow(unsafe_code)]
 
 mod activation;
+mod cache;
 pub(crate) mod elementwise;
 mod entry;
 mod gemm;
-mod kept;
 mod matmul;
 mod packs;
 mod prefetch;

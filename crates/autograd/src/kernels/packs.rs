@@ -40,7 +40,7 @@ impl<T: Gemm> Pack<T> {
 
 /// A weight in blocks of columns has some dozens. More come from a buffer that is multiplied by part by part, each once, and
 /// to keep those would help nobody.
-const KEPT_PACKS: usize = 128;
+const MOST_PACKS: usize = 128;
 
 impl<T: Gemm> Default for PackCache<T> {
     fn default() -> Self {
@@ -80,7 +80,7 @@ impl<T: Gemm> PackCache<T> {
         }
         let key = [offset, b.rows, b.cols, b.row_stride, b.col_stride];
         let (mut link, mut made) = (&self.first, None);
-        for _ in 0..KEPT_PACKS {
+        for _ in 0..MOST_PACKS {
             if link.get().is_none() {
                 // Another thread may have added its own meanwhile, and the search goes on behind it. Two may even make the
                 // same one: waiting inside a thread pool would be worse.
@@ -89,7 +89,7 @@ impl<T: Gemm> PackCache<T> {
             let pack = link.get().expect("it was set by this thread or another");
             if pack.key == key {
                 if let Some(second) = made {
-                    self.keep_for_a_race(second);
+                    self.store_as_spare(second);
                 }
                 return pack.packed.as_ref();
             }
@@ -112,7 +112,7 @@ impl<T: Gemm> PackCache<T> {
 
     /// Keeps what another thread has packed first: the two may meet again when the weight has changed. One of a shape, however
     /// many threads there are.
-    fn keep_for_a_race(&self, second: Box<Pack<T>>) {
+    fn store_as_spare(&self, second: Box<Pack<T>>) {
         let mut spares = self.spares();
         if spares.iter().all(|spare| spare.shape() != second.shape()) {
             spares.push(second);
@@ -233,19 +233,19 @@ mod tests {
         assert!(cache.get_or_pack(0, all).is_some());
         // Each of these threads looked before the first had put its own there.
         let late: Vec<_> = (0..3).map(|_| cache.pack([0, 64, 64, 64, 1], all)).collect();
-        late.into_iter().for_each(|second| cache.keep_for_a_race(second));
+        late.into_iter().for_each(|second| cache.store_as_spare(second));
         assert_eq!(cache.spares().len(), 1);
     }
 
     #[test]
     fn a_buffer_that_is_read_part_by_part_keeps_so_many_packed_forms_and_no_more() {
-        let data = numbers(16 * (KEPT_PACKS + 1));
-        let all = Matrix::new(&data, [KEPT_PACKS + 1, 16], [16, 1]);
+        let data = numbers(16 * (MOST_PACKS + 1));
+        let all = Matrix::new(&data, [MOST_PACKS + 1, 16], [16, 1]);
         let cache = PackCache::<f32>::default();
-        for row in 0..KEPT_PACKS {
+        for row in 0..MOST_PACKS {
             assert!(cache.get_or_pack(16 * row, all.row_block(row, 1)).is_some(), "part {row}");
         }
-        assert!(cache.get_or_pack(16 * KEPT_PACKS, all.row_block(KEPT_PACKS, 1)).is_none());
+        assert!(cache.get_or_pack(16 * MOST_PACKS, all.row_block(MOST_PACKS, 1)).is_none());
         assert!(cache.get_or_pack(0, all.row_block(0, 1)).is_some(), "what is kept is found");
     }
 

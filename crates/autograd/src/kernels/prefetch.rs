@@ -13,10 +13,10 @@ use crate::matrix::{Matrix, Operand};
 use crate::storage::Buffer;
 
 /// The products with the matrices of one buffer.
-pub(crate) struct Prefetched<T: Gemm>(Mutex<Vec<Followed<T>>>);
+pub(crate) struct Prefetched<T: Gemm>(Mutex<Vec<RowStream<T>>>);
 
 /// A buffer of rows that is multiplied by one matrix.
-struct Followed<T: Gemm> {
+struct RowStream<T: Gemm> {
     product: Key,
     /// Where in the buffer the rows begin that are expected next.
     next: usize,
@@ -38,8 +38,8 @@ struct Block<T: Gemm> {
 /// Rows that are multiplied at once.
 const ROWS: usize = 128;
 
-/// Buffers of rows that are followed for one weight: one for each shard, as a rule.
-const FOLLOWED: usize = 8;
+/// Streams that are tracked for one weight: one for each shard, as a rule.
+const MOST_STREAMS: usize = 8;
 
 enum Plan<T: Gemm> {
     Alone,
@@ -50,7 +50,7 @@ enum Plan<T: Gemm> {
 
 /// Whether products with `b` are worth computing for many rows at once.
 pub(super) fn is_worth_it<T: Gemm>(b: Matrix<'_, T>) -> bool {
-    T::SHARES && b.rows * b.cols >= STAYS_IN_CACHE
+    T::MULTITHREADED && b.rows * b.cols >= STAYS_IN_CACHE
 }
 
 impl<T: Gemm> Prefetched<T> {
@@ -92,32 +92,32 @@ impl<T: Gemm> Prefetched<T> {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn followed(&self) -> MutexGuard<'_, Vec<Followed<T>>> {
+    fn streams(&self) -> MutexGuard<'_, Vec<RowStream<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn plan(&self, product: Key, a: &Operand<'_, T>, rows_left: usize) -> Plan<T> {
-        let mut followed = self.followed();
-        if let Some(same) = followed.iter_mut().find(|followed| followed.product == product) {
+        let mut streams = self.streams();
+        if let Some(same) = streams.iter_mut().find(|stream| stream.product == product) {
             return same.plan(a, rows_left);
         }
-        if followed.len() == FOLLOWED {
-            followed.remove(0);
+        if streams.len() == MOST_STREAMS {
+            streams.remove(0);
         }
-        followed.push(Followed { product, next: end_of(a), block: None });
+        streams.push(RowStream { product, next: end_of(a), block: None });
         Plan::Alone
     }
 
     fn keep(&self, product: Key, block: Block<T>) {
-        if let Some(followed) = self.followed().iter_mut().find(|followed| followed.product == product) {
-            followed.block = Some(block);
+        if let Some(stream) = self.streams().iter_mut().find(|stream| stream.product == product) {
+            stream.block = Some(block);
         }
     }
 
     /// How many blocks of products wait.
     #[cfg(test)]
     pub(crate) fn blocks(&self) -> usize {
-        self.followed().iter().filter(|followed| followed.block.is_some()).count()
+        self.streams().iter().filter(|stream| stream.block.is_some()).count()
     }
 }
 
@@ -131,7 +131,7 @@ fn end_of<T: Gemm>(a: &Operand<'_, T>) -> usize {
     a.offset + a.matrix.rows * a.matrix.cols
 }
 
-impl<T: Gemm> Followed<T> {
+impl<T: Gemm> RowStream<T> {
     fn plan(&mut self, a: &Operand<'_, T>, rows_left: usize) -> Plan<T> {
         let Matrix { rows, cols, .. } = a.matrix;
         let follows = a.offset == self.next;

@@ -1,9 +1,9 @@
 //! The entry for a product. How it is computed is decided here and below: in parts of the depth, in blocks, packed or as the
 //! matrix lies, at once with the products that are expected next.
 
+use super::cache::MatrixCache;
 use super::elementwise;
 use super::gemm::Gemm;
-use super::kept::Kept;
 use super::packs::Packable;
 use super::prefetch;
 use crate::matrix::{Matrix, Operand};
@@ -20,7 +20,7 @@ const BLOCK_ROWS: usize = 64;
 const BLOCK_COLS: usize = 128;
 
 /// `to = a·b + beta·to + bias`.
-pub(super) fn product<T: Gemm + Pooled<Derived = Kept<T>>>(
+pub(super) fn product<T: Gemm + Pooled<Derived = MatrixCache<T>>>(
     a: Operand<'_, T>,
     b: Operand<'_, T>,
     beta: T,
@@ -122,7 +122,7 @@ pub(super) fn multiply<T: Gemm>(a: Matrix<'_, T>, b: Packable<'_, T>, beta: T, b
 /// where shards are computed, it never does.
 fn would_wait_for_threads<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
     const WORTH_SHARING: usize = 1 << 23;
-    T::SHARES
+    T::MULTITHREADED
         && (a.rows > BLOCK_ROWS || b.cols > BLOCK_COLS)
         && a.rows * a.cols * b.cols < WORTH_SHARING
         && rayon::current_num_threads() > 1

@@ -6,7 +6,7 @@ use super::gemm::Gemm;
 use super::packs::Packable;
 use super::product::{DEPTH, DEPTH_BLOCK, in_depth, multiply};
 use super::transpose::transpose;
-use crate::matrix::{HoldsMatrix, Matrix};
+use crate::matrix::{AsMatrix, Matrix};
 use crate::storage::Buffer;
 
 /// Rows of several pairs that are multiplied at once. Fewer than the depth that the kernel adds up in one go would write the sum
@@ -17,7 +17,7 @@ pub(crate) const ROWS_AT_ONCE: usize = DEPTH_BLOCK;
 const ROWS_ENOUGH: usize = 64;
 
 /// `to = Σ xᵀ·g + beta·to`. Pairs of many rows are summed in halves, as by [`in_depth`].
-pub(super) fn sum_of_products<T: Gemm, M: HoldsMatrix<T>>(pairs: &[(M, M)], beta: T, to: &mut [T]) {
+pub(super) fn sum_of_products<T: Gemm, M: AsMatrix<T>>(pairs: &[(M, M)], beta: T, to: &mut [T]) {
     if to.is_empty() {
         return;
     }
@@ -48,7 +48,7 @@ pub(super) fn sum_of_products<T: Gemm, M: HoldsMatrix<T>>(pairs: &[(M, M)], beta
 }
 
 /// `to = Σ xᵀ·g + beta·to` as one product.
-fn multiply_together<T: Gemm, M: HoldsMatrix<T>>(pairs: &[(M, M)], beta: T, to: &mut [T]) {
+fn multiply_together<T: Gemm, M: AsMatrix<T>>(pairs: &[(M, M)], beta: T, to: &mut [T]) {
     let rows = pairs.iter().map(|(x, _)| x.rows()).sum();
     let (x, g) = &pairs[0];
     let (x_cols, g_cols) = (x.matrix().cols, g.matrix().cols);

@@ -44,7 +44,7 @@ impl Gate {
 const ELEMENTWISE: [&str; 6] = ["add", "sub", "mul", "div", "maximum", "where"];
 
 /// As many nodes as are looked at on the way to a name; a step of a cell has a few dozen.
-const LOOKED_AT: usize = 256;
+const MOST_NODES: usize = 256;
 
 impl<T: Scalar> Names<'_, T> {
     /// The gate that a node belongs to.
@@ -59,7 +59,7 @@ impl<T: Scalar> Names<'_, T> {
                     self.inputs_in_scope(node).filter_map(|(input, place)| (place == Place::Same).then_some(input)),
                 );
             }
-            if reached.len() > LOOKED_AT {
+            if reached.len() > MOST_NODES {
                 return None;
             }
         }
@@ -105,9 +105,9 @@ impl<T: Scalar> Names<'_, T> {
 
     /// The inputs of a node, and where they were recorded, seen from it.
     fn inputs_in_scope(self, node: u32) -> impl Iterator<Item = (u32, Place)> {
-        let own = self.home(node);
+        let own = self.scope_without_parts(node);
         self.graph.inputs(node).iter().map(move |&input| {
-            let other = self.home(input);
+            let other = self.scope_without_parts(input);
             let place = match () {
                 () if self.is_parameter(input) => Place::Outside,
                 () if own == other => Place::Same,

@@ -63,7 +63,7 @@ impl SumOfSlices {
         }
         let mut y = Tensor::zeros(&self.shape);
         for (piece, &(axis, start)) in pieces.iter().zip(places) {
-            y.add_region(axis, start, piece);
+            y.add_slice(axis, start, piece);
         }
         y
     }

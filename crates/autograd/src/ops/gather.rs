@@ -36,7 +36,7 @@ fn index_add<T: Scalar>(x: &Tensor<T>, axis: usize, length: usize, indices: &[us
     let mut y = Tensor::zeros(&shape);
     if indices.len() <= BLOCK {
         for (from, &to) in indices.iter().enumerate() {
-            y.add_region(axis, to, &x.part(axis, from..from + 1));
+            y.add_slice(axis, to, &x.part(axis, from..from + 1));
         }
         return y;
     }
@@ -48,7 +48,7 @@ fn index_add<T: Scalar>(x: &Tensor<T>, axis: usize, length: usize, indices: &[us
             &[from] => x.part(axis, from..from + 1),
             _ => x.gather(axis, same).sum_axis(axis).unsqueeze(axis),
         };
-        y.add_region(axis, indices[same[0]], &piece);
+        y.add_slice(axis, indices[same[0]], &piece);
     }
     y
 }

@@ -38,7 +38,7 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'_, 't, '_, T> {
     fn add(self, sum: &mut Sum<T>, term: Kind<Var<'t, T>>, input: Var<'t, T>) {
         match term {
             Kind::Zero => {}
-            Kind::Dense(g) if sum.would_keep() => sum.add_dense(self.scratch.take(g)),
+            Kind::Dense(g) if sum.would_store() => sum.add_dense(self.scratch.take(g)),
             Kind::Dense(g) => g.with_value(|g| sum.add_to_block(g)),
             Kind::Summed(g) => g.with_value(|g| input.with_shape(|shape| sum.add_summed(g, shape))),
             Kind::Product(x, g) => sum.add_product(x.value(), self.scratch.take(g)), // x and g may be one variable

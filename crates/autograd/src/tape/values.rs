@@ -49,7 +49,7 @@ impl<T: Scalar> Values<T> {
     /// Moves a value out that nobody reads any more.
     #[inline]
     pub(super) fn take(&self, index: u32) -> Tensor<T> {
-        std::mem::replace(&mut self.tensors.borrow_mut()[index as usize], Tensor::taken())
+        std::mem::replace(&mut self.tensors.borrow_mut()[index as usize], Tensor::vacant())
     }
 
     /// Calls `f` with all values; one that was released still has its shape.

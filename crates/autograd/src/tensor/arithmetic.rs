@@ -132,7 +132,7 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// Adds `piece` to the part of this tensor that starts at `start` of `axis`; everything else stays.
-    pub(crate) fn add_region(&mut self, axis: usize, start: usize, piece: &Self) {
+    pub(crate) fn add_slice(&mut self, axis: usize, start: usize, piece: &Self) {
         if piece.is_empty() {
             return;
         }

@@ -6,7 +6,7 @@ use super::Tensor;
 use crate::Scalar;
 pub(crate) use crate::kernels::ROWS_AT_ONCE;
 use crate::kernels::runs::for_each_run;
-use crate::matrix::{HoldsMatrix, Matrix, Operand};
+use crate::matrix::{AsMatrix, Matrix, Operand};
 use crate::shape::{self, broadcast_or_panic, count_or_panic, element_count};
 
 /// Products of matrices.
@@ -127,7 +127,7 @@ impl<T: Scalar> Tensor<T> {
     }
 }
 
-impl<T: Scalar> HoldsMatrix<T> for Tensor<T> {
+impl<T: Scalar> AsMatrix<T> for Tensor<T> {
     fn rows(&self) -> usize {
         self.shape()[0]
     }

@@ -5,18 +5,18 @@ use super::packs::PackCache;
 use super::prefetch::Prefetched;
 use crate::storage::{Derived, pooled};
 
-pub struct Kept<T: Gemm> {
+pub struct MatrixCache<T: Gemm> {
     pub(crate) packs: PackCache<T>,
     pub(crate) prefetched: Prefetched<T>,
 }
 
-impl<T: Gemm> Default for Kept<T> {
+impl<T: Gemm> Default for MatrixCache<T> {
     fn default() -> Self {
-        Kept { packs: PackCache::default(), prefetched: Prefetched::default() }
+        MatrixCache { packs: PackCache::default(), prefetched: Prefetched::default() }
     }
 }
 
-impl<T: Gemm> Derived for Kept<T> {
+impl<T: Gemm> Derived for MatrixCache<T> {
     #[cold]
     fn retire(&mut self) {
         self.packs.retire();
@@ -30,5 +30,5 @@ impl<T: Gemm> Derived for Kept<T> {
     }
 }
 
-pooled!(f32, Kept<f32>);
-pooled!(f64, Kept<f64>);
+pooled!(f32, MatrixCache<f32>);
+pooled!(f64, MatrixCache<f64>);
