@@ -4,30 +4,30 @@ use std::panic::Location;
 
 use triomphe::Arc;
 
-/// Which values the rules of an op read: what [`Op::reads`](crate::Op::reads) gives back.
+/// Which values the rules of an op read: the result of [`Op::reads`](crate::Op::reads).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reads {
-    /// Bit k for input k; all bits for all inputs, however many there are.
+    /// Bit k for input k; all bits mean all inputs, however many there are.
     inputs: u32,
     output: bool,
 }
 
 impl Reads {
-    /// Inputs and output.
+    /// All inputs and the output.
     pub const ALL: Reads = Reads { inputs: !0, output: true };
-    /// The inputs alone, as those of a product.
+    /// All inputs, as for a product.
     pub const INPUTS: Reads = Reads { inputs: !0, output: false };
-    /// The output alone, as that of tanh.
+    /// The output, as for tanh.
     pub const OUTPUT: Reads = Reads { inputs: 0, output: true };
-    /// Neither, as those of a sum or a slice.
+    /// Neither, as for a sum or a slice.
     pub const NOTHING: Reads = Reads { inputs: 0, output: false };
 
-    /// Input number `k` alone, one of the first 32: as the mask of a choice.
+    /// Input number `k`, one of the first 32.
     pub const fn input(k: u32) -> Reads {
         Reads { inputs: 1 << k, output: false }
     }
 
-    /// What either of two says: `Reads::input(0).and(Reads::OUTPUT)`.
+    /// What either of the two reads: `Reads::input(0).and(Reads::OUTPUT)`.
     ///
     /// ```
     /// use rewind_autograd::Reads;
@@ -39,7 +39,8 @@ impl Reads {
         Reads { inputs: self.inputs | other.inputs, output: self.output | other.output }
     }
 
-    /// The same for an op of so many inputs, in the form that is looked up fastest: all of them are [`INPUTS`](Reads::INPUTS).
+    /// The same for an op of `arity` inputs, in the form that is fastest to look up: all of them are
+    /// [`INPUTS`](Reads::INPUTS).
     #[doc(hidden)]
     pub const fn of(self, arity: usize) -> Reads {
         let all = arity <= 32 && self.inputs.trailing_ones() as usize == arity;
@@ -62,14 +63,14 @@ impl Reads {
     }
 }
 
-/// What is remembered of a node besides its value; `O` is an op.
+/// A node without its value; `O` is the type of ops.
 pub(crate) struct Node<O> {
     /// What computed the value; `None` for a leaf, a constant, and whatever no gradient flows through.
     pub(crate) op: Option<O>,
     /// The inputs are `edges[first_edge..][..arity]` of the block.
     first_edge: u32,
     arity: u32,
-    /// A gradient may flow to it.
+    /// Whether a gradient may flow to it.
     pub(crate) tracked: bool,
     /// What the op's rules read; the output where there is no op, since it cannot be computed again.
     pub(crate) reads: Reads,
@@ -80,14 +81,14 @@ pub(crate) struct Node<O> {
 }
 
 impl<O> Node<O> {
-    /// A variable that gradients are wanted for.
+    /// Whether it is a variable to differentiate with respect to.
     #[inline]
     pub(crate) fn is_leaf(&self) -> bool {
         self.tracked && self.op.is_none()
     }
 }
 
-/// Nodes that were recorded one after another, without a sweep over them in between.
+/// Nodes recorded without a sweep over them in between.
 struct Block<O> {
     /// The position of the first node.
     first: u32,
@@ -106,10 +107,10 @@ impl<O> Block<O> {
     }
 }
 
-/// The nodes of a tape, in the order of recording: the inputs of a node stand before it.
+/// The nodes of a tape, in the order of recording: the inputs of a node come before it.
 ///
-/// A clone shares the nodes that are there. A sweep reads such a clone while its rules record on the tape: what they record
-/// goes to a new block.
+/// A clone shares the nodes recorded so far. A sweep reads such a clone while its rules record on the tape: what they
+/// record goes to a new block.
 pub(crate) struct Graph<O> {
     last: Arc<Block<O>>,
     /// The blocks before it, in order.
@@ -129,7 +130,7 @@ impl<O> Clone for Graph<O> {
 }
 
 impl<O> Graph<O> {
-    /// How many nodes there are.
+    /// The number of nodes.
     #[inline]
     pub(crate) fn len(&self) -> u32 {
         self.last.first + self.last.nodes.len() as u32
@@ -175,14 +176,14 @@ impl<O> Graph<O> {
         &self.earlier[self.earlier.partition_point(|block| block.first <= node) - 1]
     }
 
-    /// The node at a position, if there is one: what a rule computes in a first-order sweep is none.
+    /// The node at a position, if there is one: what a rule computes in a first-order sweep has none.
     #[inline]
     pub(crate) fn node(&self, node: u32) -> Option<&Node<O>> {
         let block = self.block(node);
         block.nodes.get((node - block.first) as usize)
     }
 
-    /// A node that there is, and the positions of its inputs.
+    /// An existing node, and the positions of its inputs.
     #[inline]
     pub(crate) fn node_and_inputs(&self, node: u32) -> (&Node<O>, &[u32]) {
         let block = self.block(node);
@@ -209,14 +210,14 @@ impl<O> Graph<O> {
         self.node(node).is_some_and(|node| node.tracked)
     }
 
-    /// A node to be changed, if no sweep reads it.
+    /// A node to modify, if no sweep is reading it.
     pub(crate) fn node_mut(&mut self, node: u32) -> Option<&mut Node<O>> {
         let blocks = std::iter::once(&mut self.last).chain(self.earlier.iter_mut().rev());
         let block = Arc::get_mut(blocks.into_iter().find(|block| block.first <= node)?)?;
         block.nodes.get_mut((node - block.first) as usize)
     }
 
-    /// Forgets all nodes and keeps the memory of the first block.
+    /// Removes all nodes; the first block retains its memory.
     pub(crate) fn clear(&mut self) {
         if let Some(first) = self.earlier.drain(..).next() {
             self.last = first;

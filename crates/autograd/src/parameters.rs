@@ -1,4 +1,4 @@
-//! Structs of parameters that are generic in their leaf: tensors at rest, variables on a tape, gradients afterwards.
+//! Structs of parameters that are generic in their leaf: tensors in storage, variables on a tape, gradients.
 //!
 //! `Cell<Tensor<T>>` stores parameters, `Cell<Var<'t, T>>` computes with them, and `Cell<Tensor<T>>` again holds their
 //! gradients or an optimiser's moments. [`parameters!`](crate::parameters!) writes the struct and its [`Parameters`]
@@ -13,9 +13,9 @@ use smallvec::SmallVec;
 use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
 
-/// The dotted name of the place that a walk over a module has reached, such as `layers.0.weight_ih`.
+/// The dotted name of the current position in a walk over a module, such as `layers.0.weight_ih`.
 ///
-/// The bytes of a string; without an allocation for names of usual length, since modules are walked at each training step.
+/// Names of usual length need no allocation: modules are walked at each training step.
 #[derive(Clone, Debug, Default)]
 pub struct Path(SmallVec<[u8; 64]>);
 
@@ -34,7 +34,7 @@ impl Path {
 
     /// The name so far.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("names are appended and taken away as a whole")
+        std::str::from_utf8(&self.0).expect("complete names are appended and removed")
     }
 }
 
@@ -74,10 +74,10 @@ pub trait Parameters<P>: Sized {
     where
         P: 'a;
 
-    /// Like [`visit_at`](Parameters::visit_at), with leaves that may be changed.
+    /// Like [`visit_at`](Parameters::visit_at), with mutable leaves.
     fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P));
 
-    /// The same structure with every leaf replaced by what `f` makes of it.
+    /// The same structure with every leaf replaced by `f` of its name and the leaf.
     fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q>;
 
     /// Calls `f` with the dotted name of every leaf and the leaf.
@@ -88,17 +88,17 @@ pub trait Parameters<P>: Sized {
         self.visit_at(&mut Path::default(), &mut f);
     }
 
-    /// Calls `f` with the dotted name of every leaf and the leaf, which may be changed.
+    /// Calls `f` with the dotted name of every leaf and the mutable leaf.
     fn visit_mut(&mut self, mut f: impl FnMut(&str, &mut P)) {
         self.visit_mut_at(&mut Path::default(), &mut f);
     }
 
-    /// The same structure with every leaf replaced by what `f` makes of its name and value.
+    /// The same structure with every leaf replaced by `f` of its name and the leaf.
     fn map<Q>(&self, mut f: impl FnMut(&str, &P) -> Q) -> Self::With<Q> {
         self.map_at(&mut Path::default(), &mut f)
     }
 
-    /// The same structure made from the leaves of two modules of that structure.
+    /// The same structure, made by `f` from the leaves of two modules of that structure.
     ///
     /// # Panics
     /// If their vectors or options differ, so that the leaves do not pair up; the first name that differs is named.
@@ -135,8 +135,9 @@ pub trait Parameters<P>: Sized {
     }
 }
 
-/// A module of tensors at rest: [`Parameters`] with leaves of type [`Tensor<T>`], whose [`map`](Parameters::map) from tensor to
-/// tensor gives a module of the same type back. The bound for code that is generic in a module; every module of tensors has it.
+/// A module of tensors: [`Parameters`] with leaves of type [`Tensor<T>`], for which [`map`](Parameters::map) from
+/// tensor to tensor returns the same type. Use it as the bound of code that is generic over modules; every module of
+/// tensors implements it.
 ///
 /// ```
 /// use rewind_autograd::{Module, OnTape, Scalar, Tape, Tensor, Var, parameters};
@@ -163,13 +164,13 @@ impl<T: Scalar, M: Parameters<Tensor<T>, With<Tensor<T>> = M>> Module<T> for M {
 
 /// Puts modules of tensors on a tape.
 pub trait OnTape<T: Scalar>: Parameters<Tensor<T>> {
-    /// The module with every tensor a leaf of `tape` that gradients flow to, named by its dotted name. No numbers are
+    /// The module with every tensor a leaf of `tape` that gradients flow to, named by its dotted name. No elements are
     /// copied.
     fn on<'t>(&self, tape: &'t Tape<T>) -> Self::With<Var<'t, T>> {
         self.map(|name, tensor| tape.parameter(name, tensor.clone()))
     }
 
-    /// The number of numbers in all tensors.
+    /// The number of elements in all tensors.
     fn parameter_count(&self) -> usize {
         self.leaves().iter().map(|tensor| tensor.len()).sum()
     }
@@ -223,7 +224,7 @@ impl<P, M: Parameters<P>> Parameters<P> for Option<M> {
     }
 }
 
-/// Leaves by number: a module for functions of a few tensors.
+/// An array of leaves, named by position: a module for functions of a few tensors.
 impl<P, const N: usize> Parameters<P> for [P; N] {
     type With<Q> = [Q; N];
 
@@ -268,7 +269,7 @@ impl<P, A: Parameters<P>, B: Parameters<P>> Parameters<P> for (A, B) {
     }
 }
 
-/// Holds the place of the leaf in a module that has no field of that type, only modules that hold such.
+/// Names the leaf type of a module that has no field of that type, only modules.
 ///
 /// ```
 /// use std::marker::PhantomData;

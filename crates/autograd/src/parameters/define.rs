@@ -5,11 +5,11 @@
 /// The first type parameter is the leaf, the others are modules. A field is
 /// - a leaf: `P`, `Option<P>`;
 /// - a module: `Layer<P>`, `Vec<Layer<P>>`, `Option<Layer<P>>`, `(Layer<P>, Layer<P>)`, `[P; 3]`, or a module parameter `M`;
-/// - a setting, which is copied as it is: any other single name (`usize`, `Kind`) or option of one, and whatever is marked
-///   `#[setting]`, as a `Vec<usize>` must be.
+/// - a setting, which is copied unchanged: any other single name (`usize`, `Kind`) or option of one, and whatever is
+///   marked `#[setting]`, as a `Vec<usize>` must be.
 ///
-/// `Clone` and `Debug` are derived, and what else a `derive` of yours lists. A module that has only modules (`Both<P, F, B>`)
-/// holds the place of its leaf with a field of type [`PhantomData<P>`](std::marker::PhantomData).
+/// `Clone` and `Debug` are derived, and what else a `derive` of yours lists. A module that has only modules (`Both<P,
+/// F, B>`) names its leaf type with a field of type [`PhantomData<P>`](std::marker::PhantomData).
 ///
 /// ```
 /// use rewind_autograd::{parameters, OnTape, Parameters, Tape, Tensor};
@@ -45,8 +45,8 @@
 /// assert_eq!(on_tape.names(), ["body.weight", "head.weight"]);
 /// ```
 ///
-/// Bounds, lifetimes, constants and fields without names are refused by one sentence, and a field that is neither leaf, module nor
-/// setting with a note that names `#[setting]`:
+/// Bounds, lifetimes, constants and fields without names are refused with one message, and a field that is neither
+/// leaf, module nor setting with a note that names `#[setting]`:
 ///
 /// ```compile_fail,E0277
 /// rewind_autograd::parameters! { struct Layer<P> { weight: P, heads: Vec<usize> } }
