@@ -1,4 +1,4 @@
-//! Functions that are run again instead of being remembered (Griewank and Walther 2000; Chen et al. 2016).
+//! Functions that are recomputed in the sweep instead of being recorded (Griewank and Walther 2000; Chen et al. 2016).
 
 use std::any::Any;
 
@@ -10,14 +10,15 @@ use crate::sums::{Sum, Sums};
 use crate::tape::{Tape, Var};
 use crate::{Scalar, Tensor};
 
-/// y = f(inputs), of which only the inputs and the result are kept: the sweep runs f again when it comes there.
+/// y = f(inputs), recomputed in the sweep: the tape stores the inputs and the result only, and the sweep runs f again
+/// when it reaches this node.
 ///
-/// A sequence in segments of √T steps, each a checkpoint, is read backwards with memory for √T results and one segment; f
-/// is computed twice. The same bits come out as without the checkpoint. Differentiated again (with [`grad`](Var::grad)), f
-/// is run again on the tape itself, so every order works; there, the sums may differ in rounding.
+/// A sequence in segments of √T steps, each a checkpoint, needs memory for √T results and one segment; f is computed
+/// twice. The gradients have the same bits as without the checkpoint. At higher orders (with [`grad`](Var::grad)), f
+/// runs again on the tape itself, so every order works; there, sums may differ in rounding.
 ///
-/// f must compute the same thing at every call, from `inputs` alone: no other variable can be used in it, since its tape
-/// is not that of the inputs.
+/// f must compute the same result at every call, from `inputs` alone. It cannot use other variables, since it may run
+/// on another tape.
 ///
 /// ```
 /// use rewind_autograd::{Tape, Tensor, checkpoint};
@@ -32,7 +33,7 @@ use crate::{Scalar, Tensor};
 /// ```
 ///
 /// # Panics
-/// If there is no input, or they do not live on one tape.
+/// If there is no input, or the inputs live on different tapes.
 #[track_caller]
 pub fn checkpoint<'t, T, F>(inputs: &[Var<'t, T>], f: F) -> Var<'t, T>
 where
@@ -43,13 +44,13 @@ where
     first.tape().apply(Checkpoint(Box::new(f)), inputs)
 }
 
-/// A function of variables, on whatever tape they live.
+/// A function of variables, on any tape.
 type Function<T> = dyn for<'s> Fn(&'s Tape<T>, &[Var<'s, T>]) -> Var<'s, T> + Send + Sync;
 
 /// y = f(inputs); x̄ = ȳ·∂f/∂x, by a sweep over f, run again.
 pub(crate) struct Checkpoint<T: Scalar>(Box<Function<T>>);
 
-/// Variables in the place of a checkpoint's inputs.
+/// Variables that stand in for a checkpoint's inputs.
 type StandIns<'s, T> = SmallVec<[Var<'s, T>; 8]>;
 
 impl<T: Scalar> Checkpoint<T> {
@@ -59,15 +60,15 @@ impl<T: Scalar> Checkpoint<T> {
         (op as &dyn Any).downcast_ref()
     }
 
-    /// The function of `inputs`, which live on `tape`.
+    /// Runs the function at `inputs`, which live on `tape`.
     pub(crate) fn run<'s>(&self, tape: &'s Tape<T>, inputs: &[Var<'s, T>]) -> Var<'s, T> {
         let y = (self.0)(tape, inputs);
         assert!(std::ptr::eq(y.tape(), tape), "checkpoint: the result lives on another tape than the inputs");
         y
     }
 
-    /// In a first-order sweep: f is run on a tape of its own, and swept by `sweep`. The sums of that sweep are those of `inputs`,
-    /// taken along and brought back, so that the same numbers are added in the same order as if f had been recorded.
+    /// First order: runs f on a tape of its own, and `sweep` sweeps it. The sums of `inputs` move into that sweep and
+    /// back, so the same terms are added in the same order as if f had been recorded.
     #[cold]
     pub(crate) fn replay_values(
         &self,
@@ -92,8 +93,8 @@ impl<T: Scalar> Checkpoint<T> {
         });
     }
 
-    /// In a recorded sweep: f is run on the tape itself, from aliases of the inputs on. `sweep` gets its result, the
-    /// positions at which a sweep over it ends, and which input each of them stands for.
+    /// Recorded: runs f on the tape itself, at aliases of the inputs. `sweep` gets the result, the positions at which a
+    /// sweep over it ends, and a map from these positions to the inputs.
     #[cold]
     pub(crate) fn replay_recorded<'t>(
         &self,
@@ -111,8 +112,8 @@ impl<T: Scalar> Checkpoint<T> {
     }
 }
 
-/// One variable for each input, made by `reached` if a gradient flows to it and else by `other`; inputs that are one variable
-/// get one.
+/// A variable for each input, made by `reached` if a gradient flows to the input, else by `other`. Inputs that are the
+/// same variable share one.
 fn stand_ins<'t, 's, T: Scalar>(
     inputs: &[(Var<'t, T>, bool)],
     reached: impl Fn(Var<'t, T>) -> Var<'s, T>,
@@ -129,13 +130,13 @@ fn stand_ins<'t, 's, T: Scalar>(
     vars
 }
 
-/// The input that a variable stands for.
+/// The input that a variable stands in for.
 fn original<'t, T: Scalar>(variable: u32, vars: &StandIns<'_, T>, inputs: &[(Var<'t, T>, bool)]) -> Var<'t, T> {
     let place = vars.iter().position(|v| v.id() == variable).expect("gradients are wanted for the inputs alone");
     inputs[place].0
 }
 
-/// The same value under another position: a place at which a sweep can stop.
+/// The same value at a new position, at which a sweep can stop.
 fn alias<T: Scalar>(x: Var<'_, T>) -> Var<'_, T> {
     x.reshape(&x.shape())
 }
@@ -149,7 +150,7 @@ impl<T: Scalar> Op<T> for Checkpoint<T> {
         let vars: Vec<_> = inputs.iter().map(|&x| tape.constant(x.clone())).collect();
         self.run(&tape, &vars).value()
     }
-    /// One input alone. The sweep does not ask, but runs f again for all inputs at once.
+    /// The rule for one input. The sweep does not call it: it runs f again once for all inputs.
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let inputs: Vec<_> = (0..at.arity()).map(|i| at.input(i)).collect();
         if !at.tape().records_nothing() {

@@ -1,11 +1,11 @@
 //! Derivatives of every kind, from the vjps of the ops alone.
 //!
 //! Every function here takes a point, `at`, and a function of it. The point is a module of tensors: a struct of
-//! [`parameters!`](crate::parameters!), or an array `[x, w]`. The function gets a tape for constants and the module with
-//! variables for leaves, and is called once. What has the shape of the point comes back as the same module.
+//! [`parameters!`](crate::parameters!), or an array `[x, w]`. The function gets a tape for constants and the module
+//! with variables for leaves, and is called once. Results with the shape of the point are returned as the same module.
 //!
-//! For y = f(x) with n numbers in x and m in y, J = ∂y/∂x `[m, n]`; a *sweep* is one reading of the tape backwards, which
-//! costs about what f costs; a *recorded* sweep writes itself behind f on the tape, to be read backwards too:
+//! For y = f(x) with n elements in x and m in y, J = ∂y/∂x `[m, n]`. A *sweep* is one reverse pass over the tape and
+//! costs about what f costs. A *recorded* sweep appends its own computation to the tape, which can be swept too:
 //!
 //! | function | gives | passes besides f |
 //! |---|---|---|
@@ -39,7 +39,7 @@ use crate::shape::mismatch;
 use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
 
-/// A function of a module of parameters: every closure `|tape, x| …` that gives a variable of the tape.
+/// A function of a module of parameters: any closure `|tape, x| …` that returns a variable of the tape.
 pub trait Function<T: Scalar, M: Parameters<Tensor<T>>>:
     for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>
 {
@@ -53,7 +53,7 @@ where
 {
 }
 
-/// f(x) and its gradient ∇f(x), for a function with one number as its value. One sweep.
+/// f(x) and its gradient ∇f(x), for a scalar function. One sweep.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, derive};
@@ -63,7 +63,7 @@ where
 /// ```
 ///
 /// # Panics
-/// If the value of `f` is not one number.
+/// If the value of `f` does not have exactly one element.
 #[track_caller]
 pub fn gradient<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T, M>) -> (T, M) {
     let tape = Tape::new();
@@ -73,8 +73,8 @@ pub fn gradient<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T,
     (y.value().item(), y.backward_to(&variables(&x)).of(&x))
 }
 
-/// y = f(x) and the vector-Jacobian product ȳ·J: x̄_i = Σ_k ȳ_k·∂y_k/∂x_i. The cotangent ȳ has the shape of y, x̄ that of
-/// x. One sweep, however large y is.
+/// The value y = f(x) and the vector-Jacobian product ȳ·J: x̄_i = Σ_k ȳ_k·∂y_k/∂x_i. The cotangent ȳ has the shape of
+/// y, x̄ that of x. One sweep, however large y is.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, derive};
@@ -106,8 +106,8 @@ pub fn vjp<T: Scalar, M: Parameters<Tensor<T>>>(
 /// y = f(x) and the Jacobian-vector product J·ẋ: ẏ_k = Σ_i ∂y_k/∂x_i·ẋ_i, the derivative of y in the direction ẋ. The
 /// tangent ẋ has the shape of x, ẏ that of y.
 ///
-/// There are no rules for forward mode: ȳ ↦ ȳ·J is linear in ȳ, and *its* vjp is ẋ ↦ J·ẋ (the transpose of the transpose;
-/// Townsend 2017). So a jvp is a vjp of a vjp, costs about as much as two, and keeps the whole tape.
+/// There are no forward-mode rules: ȳ·J is linear in ȳ, and *its* vjp with respect to ȳ is J·ẋ (Townsend 2017). So a
+/// jvp is a vjp of a vjp. It costs about as much as two, and needs the memory of the full tape.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, derive};
@@ -118,7 +118,7 @@ pub fn vjp<T: Scalar, M: Parameters<Tensor<T>>>(
 /// ```
 ///
 /// # Panics
-/// If the tangent has not the structure and the shapes of the point.
+/// If the tangent differs from the point in structure or shapes.
 #[track_caller]
 pub fn jvp<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, tangent: &M, f: impl Function<T, M>) -> (Tensor<T>, Tensor<T>) {
     check_direction("jvp", at, tangent);
@@ -130,8 +130,8 @@ pub fn jvp<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, tangent: &M, f: impl Fun
     (y.value(), pushed)
 }
 
-/// The gradient of a function with one number as its value, and the product of its Hessian with a direction: ∇f and
-/// H·v = ∇(∇f·v) (Pearlmutter 1994). Both have the shape of x; H itself is never made.
+/// The gradient ∇f of a scalar function and the Hessian-vector product H·v = ∇(∇f·v) (Pearlmutter 1994). Both have the
+/// shape of x; H itself is never formed.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, derive};
@@ -143,7 +143,8 @@ pub fn jvp<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, tangent: &M, f: impl Fun
 /// ```
 ///
 /// # Panics
-/// If the value of `f` is not one number, or the direction has not the structure and the shapes of the point.
+/// If the value of `f` does not have exactly one element, or the direction differs from the point in structure or
+/// shapes.
 #[track_caller]
 pub fn hvp<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, direction: &M, f: impl Function<T, M>) -> (M, M) {
     check_direction("hvp", at, direction);
@@ -154,7 +155,7 @@ pub fn hvp<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, direction: &M, f: impl F
     let gradient = y.sum().grad(&variables(&x));
     let product = along(&tape, &gradient, direction).backward_to(&variables(&x)).of(&x);
     let mut rest = gradient.into_iter();
-    // By way of the module on the tape: its leaves become tensors, and the module is of type `M` again.
+    // Mapping the module on the tape to tensors gives type `M` again.
     (x.map(|_, _| rest.next().expect("one gradient per leaf").value()), product)
 }
 
@@ -185,8 +186,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 }
 
-/// A cotangent of `y`, and what y's vjp makes of it for every one of `x`: a linear function of the cotangent, recorded.
-/// The cotangent is 0, where a linear function is what it is anywhere.
+/// A cotangent of `y`, and the vjp of y at it for every one of `x`, recorded: a linear function of the cotangent. The
+/// derivative of a linear function is the same everywhere, so the cotangent is 0.
 fn pullback<'t, T: Scalar>(y: Var<'t, T>, x: &[Var<'t, T>]) -> (Var<'t, T>, Vec<Var<'t, T>>) {
     let cotangent = y.tape().leaf(Tensor::zeros(&y.shape()));
     (cotangent, y.grad_from(cotangent, x))

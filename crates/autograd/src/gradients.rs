@@ -1,4 +1,4 @@
-//! What is asked of a result: gradients as values, or recorded so that they can be differentiated again.
+//! The entry points of differentiation: gradients as values, or recorded so that they can be differentiated again.
 
 use crate::parameters::Parameters;
 use crate::shape::mismatch;
@@ -28,9 +28,9 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.sweep(seed.clone(), None, None)
     }
 
-    /// [`backward`](Var::backward), with `watch` called for the cotangent of every variable that a gradient flows through,
-    /// when it is complete: from the result to the leaves, in the reverse order of recording, the same at every run. What
-    /// should *change* a cotangent is [`map_cotangent`](Var::map_cotangent).
+    /// [`backward`](Var::backward), which also calls `watch` with every variable that a gradient flows through and its
+    /// complete cotangent, from the result to the leaves, in the reverse order of recording. To *change* a cotangent,
+    /// use [`map_cotangent`](Var::map_cotangent).
     ///
     /// ```
     /// use rewind_autograd::{Tape, Tensor};
@@ -88,7 +88,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.sweep(seed.clone(), Some(self.positions("backward_from_to", wrt)), None)
     }
 
-    /// Gradients of every leaf, or of the variables at some positions.
+    /// The gradients of every leaf, or of the variables at the `wanted` positions.
     fn sweep(self, seed: Tensor<T>, wanted: Option<Vec<u32>>, watch: Option<Watch<'_, T>>) -> Gradients<'t, T> {
         let totals = sweep_values(self, seed, Wrt::of(wanted.as_deref()), watch);
         Gradients { tape: self.tape(), totals, wanted }
@@ -132,13 +132,13 @@ impl<'t, T: Scalar> Var<'t, T> {
         wrt.iter().map(|v| find(&totals, *v).copied().unwrap_or_else(|| self.tape().zeros(&v.shape()))).collect()
     }
 
-    /// What to do about a constant that a gradient is wanted for.
+    /// Advice for a constant that a gradient was requested for.
     #[cold]
     pub(crate) fn how_to_track(self) -> &'static str {
         "No gradient flows to it, nor to what is computed from constants alone; record what it depends on with `Tape::leaf`"
     }
 
-    /// A quiet tape would answer 0 to everything.
+    /// Refuses a quiet tape, on which every gradient would be 0.
     #[track_caller]
     pub(crate) fn check_recorded(self, op: &str) {
         if self.tape().records_nothing() {
@@ -180,17 +180,17 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 }
 
-/// What a sweep gives for `v`.
+/// The result of a sweep for `v`.
 fn find<'a, T: Scalar, X>(totals: &'a Totals<X>, v: Var<'_, T>) -> Option<&'a X> {
     let place = totals.binary_search_by_key(&v.id(), |(node, _)| *node).ok()?;
     Some(&totals[place].1)
 }
 
-/// Gradients by variable: of every leaf, or of the variables that were asked for.
+/// Gradients by variable: of every leaf, or of the requested variables.
 pub struct Gradients<'t, T: Scalar> {
     tape: &'t Tape<T>,
     totals: Totals<Tensor<T>>,
-    /// Positions that were asked for, ascending; `None` for every leaf.
+    /// The requested positions, ascending; `None` for every leaf.
     wanted: Option<Vec<u32>>,
 }
 
@@ -198,7 +198,7 @@ impl<'t, T: Scalar> Gradients<'t, T> {
     /// The gradient with respect to `v`, of its shape; 0 where the result does not depend on it.
     ///
     /// # Panics
-    /// If `v` is of another tape, is a constant, or was not among the variables that gradients were asked for.
+    /// If `v` lives on another tape, is a constant, or was not requested.
     #[track_caller]
     pub fn get(&self, v: Var<'t, T>) -> Tensor<T> {
         match self.find(v) {
@@ -213,7 +213,7 @@ impl<'t, T: Scalar> Gradients<'t, T> {
     /// As [`get`](Gradients::get).
     #[track_caller]
     pub fn of<M: Parameters<Var<'t, T>>>(&self, module: &M) -> M::With<Tensor<T>> {
-        // Refused behind the closure, which would take the blame for a variable of another tape.
+        // Panics after the walk: inside the closure, the message would name the closure's line.
         let mut missing = None;
         let gradients = module.map(|_, &v| {
             self.find(v).unwrap_or_else(|| {
@@ -227,7 +227,7 @@ impl<'t, T: Scalar> Gradients<'t, T> {
         }
     }
 
-    /// The gradient with respect to `v`, if it is one that was asked for.
+    /// The gradient with respect to `v`, if it was requested.
     fn find(&self, v: Var<'t, T>) -> Option<Tensor<T>> {
         if !std::ptr::eq(v.tape(), self.tape) {
             return None;

@@ -1,4 +1,4 @@
-//! Looking into a tape: what is recorded at a position, and its op, to be applied elsewhere.
+//! Inspection of a tape: what is recorded at a position, and its op, which can be applied elsewhere.
 
 use std::panic::Location;
 
@@ -9,7 +9,7 @@ use crate::op::{Op, Site, Term};
 use crate::tape::{OpBox, Tape, Var};
 use crate::{Scalar, Tensor};
 
-/// What a tape tells about one of its nodes.
+/// A node of a tape, as [`Tape::node`] describes it.
 #[derive(Clone, Debug)]
 pub struct NodeInfo<T: Scalar> {
     /// The position on the tape.
@@ -23,13 +23,13 @@ pub struct NodeInfo<T: Scalar> {
     /// Its layer, time step and gate, as far as they are known: `encoder/t=3/f`; the dotted name if it is a parameter.
     /// See [`Tape::scope`].
     pub scope: String,
-    /// The dotted names of the parameters among the inputs: what tells one `affine` from another.
+    /// The dotted names of the parameters among the inputs: they tell one `affine` from another.
     pub parameters: Vec<String>,
     /// The line of the program that recorded it.
     pub location: &'static Location<'static>,
 }
 
-/// The op of a node: an op that is applied like any other. Given by [`Tape::op`].
+/// The op of a node: an op that is applied like any other. Returned by [`Tape::op`].
 pub struct NodeOp<T: Scalar> {
     graph: Graph<OpBox<T>>,
     node: u32,
@@ -46,8 +46,8 @@ impl<T: Scalar> NodeOp<T> {
         &**self.graph.op(self.node).expect("the node has an op")
     }
 
-    /// Runs the function of a [`checkpoint`](crate::checkpoint()) on another tape, whose nodes can then be looked at; `None` if the op
-    /// is none.
+    /// Runs the function of a [`checkpoint`](crate::checkpoint()) on another tape, whose nodes can then be looked at;
+    /// `None` if the op is no checkpoint.
     ///
     /// ```
     /// use rewind_autograd::{Tape, Tensor, checkpoint};
@@ -79,7 +79,7 @@ impl<T: Scalar> Op<T> for NodeOp<T> {
     }
 }
 
-/// Looking in from outside.
+/// Inspection.
 impl<T: Scalar> Tape<T> {
     /// What is recorded at position `index`.
     ///
@@ -103,7 +103,7 @@ impl<T: Scalar> Tape<T> {
                 record.op.as_ref().map_or(if record.tracked { "leaf" } else { "constant" }, |op| op.name()),
                 record.location,
             ),
-            None => ("constant", Location::caller()), // what a rule computes in a first-order sweep
+            None => ("constant", Location::caller()), // a value that a rule computes in a first-order sweep
         };
         let inputs = graph.inputs(node).iter().map(|&i| i as usize).collect();
         let (scope, parameters) = Names::with(self, |names| (names.scope_of(node), names.parameters_of(node)));
@@ -126,8 +126,8 @@ impl<T: Scalar> Tape<T> {
         Some(NodeOp { graph, node })
     }
 
-    /// Puts what `wrap` makes of the op of node `index` in its place: how rules are made wrong on purpose. Leaves and
-    /// constants have no op and stay as they are.
+    /// Replaces the op of node `index` by `wrap` of it: for tests in which a rule is wrong on purpose. Leaves and
+    /// constants have no op and do not change.
     #[doc(hidden)]
     pub fn wrap_op<O: Op<T>>(&self, index: usize, wrap: impl FnOnce(Box<dyn Op<T>>) -> O) {
         self.with_node_mut(index as u32, |node| {
@@ -138,7 +138,7 @@ impl<T: Scalar> Tape<T> {
     }
 }
 
-/// An op that was taken out of its node.
+/// An op moved out of its node.
 struct Unboxed<T: Scalar>(OpBox<T>);
 
 impl<T: Scalar> Op<T> for Unboxed<T> {

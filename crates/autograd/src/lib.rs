@@ -1,6 +1,6 @@
 //! Tape-based reverse-mode automatic differentiation.
 //!
-//! A [`Tape`] records what is computed with [`Var`]s, in order; reading it backwards gives gradients. Rules are written
+//! A [`Tape`] records what is computed with [`Var`]s, and a reverse pass over it gives gradients. Rules are written
 //! once, in differentiable ops, so a gradient can be recorded and differentiated again, to any order.
 //!
 //! ```
@@ -17,11 +17,12 @@
 //! assert_eq!(gradient.shape(), [2, 1]);
 //! ```
 //!
-//! - [`ops!`] makes ops of their values and rules, a line each; [`Op`] is the trait behind it. Built-in ops and yours take the same route.
+//! - [`ops!`] defines ops, with a line for the value and for each rule; [`Op`] is the trait behind it. Built-in ops and
+//!   yours take the same route.
 //! - [`parameters!`] makes a struct of parameters that can be put on a tape, mapped, zipped, saved and trained.
 //! - The crate `rewind-check` compares gradients with differences, to second order, and names the op at fault.
 //! - [`mod@derive`] gives Jacobians, Hessians, their products with vectors, and gradients per sample.
-//! - [`nonfinite`] finds the op that made a NaN or an infinity.
+//! - [`nonfinite`] finds the op that produced a NaN or an infinity.
 
 mod checkpoint;
 pub mod derive;

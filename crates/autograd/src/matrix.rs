@@ -1,8 +1,8 @@
-//! Matrices as views: rows and columns at strides in a slice, and the buffer that an operand of a product lies in.
+//! Strided views of matrices, and operands of products together with the buffer that holds them.
 
 use crate::storage::{Buffer, Pooled};
 
-/// A strided matrix: element (i, j) lies at `data[i · row_stride + j · col_stride]`.
+/// A strided matrix: element (i, j) is `data[i · row_stride + j · col_stride]`.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a, T> {
     pub(crate) data: &'a [T],
@@ -23,7 +23,7 @@ impl<'a, T: Copy> Matrix<'a, T> {
         Matrix { data, rows, cols, row_stride, col_stride }
     }
 
-    /// A matrix in row-major order without gaps.
+    /// A contiguous matrix in row-major order.
     pub(crate) fn row_major(data: &'a [T], rows: usize, cols: usize) -> Self {
         Matrix::new(data, [rows, cols], [cols, 1])
     }
@@ -38,7 +38,7 @@ impl<'a, T: Copy> Matrix<'a, T> {
         Matrix::new(&self.data[start * self.col_stride..], [self.rows, cols], [self.row_stride, self.col_stride])
     }
 
-    /// The elements in row-major order, if they lie in that order without gaps.
+    /// The elements, if they are contiguous in row-major order.
     #[inline]
     pub(crate) fn as_slice(self) -> Option<&'a [T]> {
         let rows_follow = self.rows <= 1 || self.row_stride == self.cols;
@@ -46,7 +46,7 @@ impl<'a, T: Copy> Matrix<'a, T> {
         contiguous.then(|| &self.data[..self.rows * self.cols])
     }
 
-    /// Copies the elements in row-major order to `to`, which has exactly their number.
+    /// Copies the elements in row-major order to `to`, which has the same length.
     pub(crate) fn copy_to(self, to: &mut [T]) {
         if let Some(elements) = self.as_slice() {
             return to.copy_from_slice(elements);
@@ -65,7 +65,7 @@ impl<'a, T: Copy> Matrix<'a, T> {
     }
 }
 
-/// What holds a matrix, and can show it.
+/// A type that can be viewed as a matrix.
 pub trait AsMatrix<T> {
     /// The number of rows.
     fn rows(&self) -> usize;
@@ -73,7 +73,7 @@ pub trait AsMatrix<T> {
     fn matrix(&self) -> Matrix<'_, T>;
 }
 
-/// A matrix, and the buffer that it lies in from `offset` on: what is derived from a matrix is kept with its buffer.
+/// A matrix that starts at `offset` of a buffer. Data derived from the matrix is cached with the buffer.
 #[derive(Clone, Copy)]
 pub struct Operand<'a, T: Pooled> {
     pub(crate) matrix: Matrix<'a, T>,

@@ -1,7 +1,7 @@
-//! What a node is called in the structure of the program: its layer, its time step, its gate.
+//! Names of nodes by the structure of the program: layer, time step, gate.
 //!
-//! The scopes are recorded. The layer is not: it is read off the names of the parameters that the node, or those it comes from,
-//! read. Nor is the gate, but where a part was cut out and named (`naming/gate.rs`).
+//! Scopes are recorded. Layers are inferred from the names of the parameters that a node or its ancestors read, and
+//! gates from the named parts of a split (`naming/gate.rs`).
 
 mod gate;
 
@@ -10,7 +10,7 @@ use crate::graph::Graph;
 use crate::scopes::Scopes;
 use crate::tape::{OpBox, Tape, Var};
 
-/// What names are read off: the nodes of a tape and their scopes.
+/// The nodes of a tape and their scopes, from which names are inferred.
 #[derive(Clone, Copy)]
 pub(crate) struct Names<'a, T: Scalar> {
     graph: &'a Graph<OpBox<T>>,
@@ -27,7 +27,7 @@ impl<T: Scalar> Names<'_, T> {
         self.graph.node(node).map_or(0, |node| node.scope)
     }
 
-    /// The scope of a node without the level that numbers the parts of another.
+    /// The scope of a node, without the level for the parts of a split.
     fn scope_without_parts(self, node: u32) -> u32 {
         self.scopes.without_parts(self.scope_id(node))
     }
@@ -39,7 +39,7 @@ impl<T: Scalar> Names<'_, T> {
     /// Layer, scopes and gate of a node, as far as they are known, separated by `/`.
     pub(crate) fn scope_of(self, node: u32) -> String {
         if node >= self.graph.len() {
-            return String::new(); // what a rule computes, and no node
+            return String::new(); // a value that a rule computes is no node
         }
         let path = self.scopes.path(self.scope_id(node));
         if self.is_parameter(node) {
@@ -57,8 +57,8 @@ impl<T: Scalar> Names<'_, T> {
         parameters.map(|&input| self.scopes.path(self.scope_id(input))).collect()
     }
 
-    /// The module of the parameters that a node reads, or else of those that were read last on the way to it: a search by
-    /// distance, within the node's scope and those around it, over no more than a few dozen nodes.
+    /// The module of the parameters that a node reads, or else of those that its nearest ancestors read: a
+    /// breadth-first search within the node's scope and those around it, over at most a few dozen nodes.
     fn layer_of(self, node: u32) -> String {
         const MOST_NODES: usize = 64;
         let from = self.scope_without_parts(node);
@@ -91,7 +91,7 @@ pub(crate) fn within(outer: &str, inner: &str) -> String {
     [outer, inner].into_iter().filter(|scope| !scope.is_empty()).collect::<Vec<_>>().join("/")
 }
 
-/// The longest beginning, in whole parts, that two dotted names share.
+/// The longest common prefix of two dotted names, cut between parts.
 fn common<'a>(a: &'a str, b: &str) -> &'a str {
     let ends = |s: &str, at: usize| s.len() == at || s[at..].starts_with(['.', '/']);
     let shared = a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
@@ -103,15 +103,15 @@ impl<T: Scalar> Var<'_, T> {
     /// dotted name of a parameter.
     ///
     /// - The scopes are those of [`Tape::scope`] and [`Tape::numbered_scope`]; unrolling enters `t=3`.
-    /// - The layer is the module of the parameters that this variable reads, or else of those that were read last on the
-    ///   way to it within its scopes.
-    /// - The gate is its name in [`split_named`](Var::split_named) (`2 of 4` in [`split`](Var::split)). It follows the value through
-    ///   ops of one input and through elementwise ops, within its scope, until it meets another: f, f + p∘c, σ(f + p∘c) and σ(f)∘c
-    ///   with c from before are in f; σ(i)∘tanh(g) is in no gate, nor is what an activated gate meets later: f∘c + i∘g, o∘tanh(c').
-    ///   What is added to a gate before its activation belongs to it, be it a product or another value of the step. A product
-    ///   of matrices belongs to none.
+    /// - The layer is the module of the parameters that this variable reads, or else of those that its nearest
+    ///   ancestors within its scopes read.
+    /// - The gate is its name in [`split_named`](Var::split_named) (`2 of 4` in [`split`](Var::split)). Within its
+    ///   scope, the name follows the value through ops of one input and elementwise ops until it meets another gate or,
+    ///   once activated, another value of the step: f, f + p∘c, σ(f + p∘c) and σ(f)∘c with c from the previous step are
+    ///   in f; σ(i)∘tanh(g), f∘c + i∘g and o∘tanh(c') are in no gate. What is added to a gate before its activation
+    ///   belongs to the gate. A matrix product belongs to none.
     ///
-    /// A [quiet](Tape::quiet) tape keeps no ops, so it knows scopes alone: neither layer nor gate.
+    /// A [quiet](Tape::quiet) tape records no ops, so only scopes are known: neither layer nor gate.
     pub fn scope(self) -> String {
         Names::with(self.tape(), |names| names.scope_of(self.id()))
     }

@@ -1,4 +1,4 @@
-//! Where a NaN or an infinity came from: [`Var::find_nonfinite`] and what it says.
+//! Where a NaN or an infinity came from: [`Var::find_nonfinite`] and its report.
 
 use std::fmt;
 use std::panic::Location;
@@ -12,27 +12,28 @@ use crate::{Scalar, Tensor, Var};
 /// How many time steps or layers an [`Origin`] follows back.
 const TRAIL_LENGTH: usize = 8;
 
-/// How many nodes it looks at for that.
+/// The most nodes it visits for that.
 const MOST_NODES: usize = 1000;
 
-/// Where the first number that is not finite was made.
+/// Where the first non-finite value arose.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pass {
-    /// In the forward pass: the op's inputs are finite and its value is not. Or it is a leaf or constant, and was given so.
+    /// In the forward pass: the op's inputs are finite and its value is not. Or it is a leaf or constant with a
+    /// non-finite value.
     Forward,
-    /// In the sweep: the op's cotangent is finite, and what its rule makes of it for this input is not.
+    /// In the sweep: the op's cotangent is finite, and the term that its rule returns for this input is not.
     Rule {
         /// The number of the input.
         input: usize,
     },
-    /// In the sweep: all terms that needed this node are finite, and their sum is not.
+    /// In the sweep: all terms of this node's cotangent are finite, and their sum is not.
     Sum,
 }
 
-/// A node of the tape, as a reader of a report wants it named.
+/// A node of the tape, as a report names it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
-    /// The position on the tape; that of the checkpoint, for a node of a region that is run again.
+    /// The position on the tape; for a node inside a checkpoint, that of the checkpoint.
     pub position: usize,
     /// The name of its op, `leaf` or `constant`.
     pub op: &'static str,
@@ -42,7 +43,7 @@ pub struct Place {
     pub location: &'static Location<'static>,
 }
 
-/// The size of a tensor that a report speaks of.
+/// The magnitude of a tensor in a report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Size {
     /// What it is: `input 0`, `value`, `cotangent`.
@@ -51,11 +52,11 @@ pub struct Size {
     pub place: Place,
     /// Its Euclidean norm.
     pub norm: f64,
-    /// Its smallest number.
+    /// Its smallest element.
     pub least: f64,
-    /// Its largest number.
+    /// Its largest element.
     pub most: f64,
-    /// The number at the place where the first that is not finite was made, if the shapes let it be told.
+    /// Its element at the index of the first non-finite one, if the shapes have that index.
     pub here: Option<f64>,
 }
 
@@ -66,30 +67,30 @@ pub struct Origin {
     pub pass: Pass,
     /// The node at fault.
     pub place: Place,
-    /// The number: NaN or ±∞.
+    /// The value: NaN or ±∞.
     pub value: f64,
-    /// Where it stands in the value (of the input, in a sweep), one position per axis: the first of its kind.
+    /// Its index in the value (in a sweep: in the cotangent of the input), one position per axis: the first non-finite
+    /// element.
     pub index: Vec<usize>,
-    /// How many numbers of that tensor are not finite.
+    /// How many elements of that tensor are not finite.
     pub count: usize,
-    /// How many numbers that tensor has.
+    /// How many elements that tensor has.
     pub of: usize,
     /// Where the infinity became a NaN on its way to the result, if it did.
     pub turned_nan: Option<Place>,
-    /// The sizes of what the op or rule computed with.
+    /// The magnitudes of the operands of the op or rule.
     pub operands: Vec<Size>,
-    /// How it came to that: the sizes of the values (in a sweep, cotangents) that led there, the latest first; of those in
-    /// one scope only the nearest.
+    /// What led there: the magnitudes of the values (in a sweep, cotangents) on the way, the latest first; in each
+    /// scope only the nearest.
     pub trail: Vec<Size>,
 }
 
 impl<T: Scalar> Var<'_, T> {
-    /// The first NaN or infinity that makes this variable or the gradient of a leaf infinite or NaN; `None` if all are
-    /// finite. Numbers that are not finite and needed neither, because a mask cuts them off, are no fault.
+    /// Finds the first NaN or infinity that makes this variable, or the gradient of a leaf, non-finite; `None` if all
+    /// are finite. Non-finite values that reach neither, since a mask cuts them off, do not count.
     ///
-    /// A tool to understand with: it costs two sweeps and looks at every number. Of a variable of several numbers it
-    /// looks at the gradients of the sum. Nothing is recorded; values that the tape had [let go of](Tape::release_unread) are
-    /// computed again.
+    /// A debugging tool: it costs two sweeps and reads every element. For a variable with several elements it examines
+    /// the gradients of their sum. Nothing is recorded; [released](Tape::release_unread) values are recomputed.
     ///
     /// ```
     /// use rewind_autograd::{Tape, Tensor};
@@ -116,7 +117,7 @@ impl<T: Scalar> Var<'_, T> {
     }
 }
 
-/// The first number of `tensor` that is infinite or NaN, with its place, one position per axis.
+/// The index, one position per axis, and the value of the first element of `tensor` that is infinite or NaN.
 pub fn first_nonfinite<T: Scalar>(tensor: &Tensor<T>) -> Option<(Vec<usize>, f64)> {
     if tensor.all_finite() {
         return None;
@@ -129,7 +130,7 @@ pub fn first_nonfinite<T: Scalar>(tensor: &Tensor<T>) -> Option<(Vec<usize>, f64
 fn in_forward<T: Scalar>(result: Var<'_, T>) -> Origin {
     let tape = result.tape();
     let origin = |bad: fn(&Tensor<T>) -> bool| {
-        // Back along bad values only: what a mask has cut off is not on the way.
+        // Back along non-finite values only: what a mask cuts off is not on the way.
         let mut on_the_way = vec![false; result.position() + 1];
         on_the_way[result.position()] = true;
         let mut first = result.id();
@@ -156,7 +157,7 @@ fn in_forward<T: Scalar>(result: Var<'_, T>) -> Origin {
     report
 }
 
-/// What `look` finds in the region that a checkpoint runs again, as seen from the checkpoint.
+/// What `look` finds inside a checkpoint, as seen from the checkpoint.
 fn inside_checkpoint<T: Scalar>(
     tape: &Tape<T>,
     node: u32,
@@ -178,7 +179,7 @@ fn in_sweep<T: Scalar>(result: Var<'_, T>, seed: &Tensor<T>) -> Option<Origin> {
     let mut bad = vec![false; result.position() + 1];
     let mut watch = |node: u32, total: &Tensor<T>| bad[node as usize] = !total.all_finite();
     sweep_values(result, seed.clone(), Wrt::Leaves, Some(&mut watch));
-    // From the leaves up along bad cotangents: the last node on the way got the first of them.
+    // From the leaves up along non-finite cotangents: the last node on the way received the first of them.
     let mut on_the_way = vec![false; bad.len()];
     for node in 0..=result.id() {
         let reached = Var::new(tape, node).is_leaf() || inputs(tape, node).any(|input| on_the_way[input as usize]);
@@ -227,7 +228,7 @@ fn cotangent_trail<T: Scalar>(
     })
 }
 
-/// From node to node, each time to the one before it with the largest number; the first of every scope on the way.
+/// From node to node, each time to the predecessor with the largest element; the first of every scope on the way.
 fn trail<T: Scalar>(
     tape: &Tape<T>,
     from: u32,
@@ -240,7 +241,7 @@ fn trail<T: Scalar>(
             break;
         }
         let finite = before(node).into_iter().filter(|(_, _, x)| x.all_finite());
-        // What was computed has a history; a parameter has none.
+        // Computed values first: a parameter has no history.
         let key = |(_, n, x): &(_, u32, Tensor<T>)| (inputs(tape, *n).len() > 0, largest(x));
         let later = |a: &_, b: &_| key(a).0.cmp(&key(b).0).then(key(a).1.total_cmp(&key(b).1));
         let Some((what, next, x)) = finite.max_by(later) else { break };
@@ -262,7 +263,7 @@ fn inputs<T: Scalar>(tape: &Tape<T>, node: u32) -> std::vec::IntoIter<u32> {
     tape.with_graph(|graph| graph.inputs(node).to_vec()).into_iter()
 }
 
-/// What the rule of a node gives for one input, if the cotangent of the node is `cotangent`.
+/// The term that the rule of a node returns for one input, at the cotangent `cotangent`.
 fn term<T: Scalar>(tape: &Tape<T>, node: u32, input: usize, cotangent: &Tensor<T>) -> Tensor<T> {
     let (op, alone) = (tape.op(node as usize).expect("a consumer has an op"), Tape::new());
     let inputs: Vec<_> = inputs(tape, node).map(|input| alone.leaf(tape.value_of(input))).collect();

@@ -1,4 +1,4 @@
-//! What an op is, what its rules are asked about, and what they give back.
+//! The trait of ops, the node that a rule is called for, and the term that it returns.
 
 use std::any::Any;
 
@@ -10,7 +10,7 @@ use crate::{Scalar, Tensor};
 /// A differentiable operation: a value from values, and one vector-Jacobian product per input.
 ///
 /// Built-in ops and yours take the same route. The rule is written once, with [`Var`]s, and serves every order: for
-/// first-order gradients its values are forgotten after use, for higher orders they are recorded.
+/// first-order gradients its values are discarded after use, for higher orders they are recorded.
 ///
 /// ```
 /// use rewind_autograd::{Op, Scalar, Site, Tape, Tensor, Term, Var};
@@ -40,24 +40,24 @@ pub trait Op<T: Scalar>: Any + Send + Sync {
     /// The name of the op in messages and reports.
     fn name(&self) -> &'static str;
 
-    /// The value of the output. Shapes have been checked before: by the method that records the op.
+    /// The value of the output. The method that records the op has checked the shapes.
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T>;
 
     /// The cotangent of input number `input`, given that of the output: `ȳ · ∂output/∂input`.
     ///
-    /// Called once for each input that a gradient flows to. Write it with the methods of [`Var`], never with numbers
-    /// taken out of them: what is computed outside the tape has no second derivative.
+    /// Called once for each input that a gradient flows to. Write it with the methods of [`Var`], never with values
+    /// read out of them: what is computed outside the tape has no second derivative.
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T>;
 
-    /// Which values the rules read, besides the cotangent. An op that says less than everything lets the tape release
-    /// memory (see [`Tape::release_unread`]); shapes can always be read. A rule that reads more than this says gets the same
-    /// numbers, in every sweep, but slower: they are computed again, and [`Tape::recomputed`] counts them.
+    /// Which values the rules read, besides the cotangent. The tape may release the others (see
+    /// [`Tape::release_unread`]); shapes can always be read. A rule that reads more than this says still gets the right
+    /// values, but they are recomputed, which is slower; [`Tape::recomputed`] counts them.
     fn reads(&self) -> Reads {
         Reads::ALL
     }
 }
 
-/// The node that a rule is asked about: its inputs, its output and the cotangent of its output.
+/// The node that a rule is called for: its inputs, its output and the cotangent of its output.
 pub struct Site<'t, T: Scalar> {
     tape: &'t Tape<T>,
     node: u32,
@@ -70,7 +70,7 @@ impl<'t, T: Scalar> Site<'t, T> {
         Site { tape, node, cotangent }
     }
 
-    /// The tape to compute on, for constants.
+    /// The tape, to make constants on.
     #[inline]
     pub fn tape(&self) -> &'t Tape<T> {
         self.tape
@@ -120,11 +120,11 @@ pub(crate) enum Kind<V> {
     Slice { part: V, axis: usize, start: usize },
 }
 
-/// One contribution to the cotangent of an input: what [`Op::vjp`] gives back.
+/// One contribution to the cotangent of an input: what [`Op::vjp`] returns.
 ///
-/// Three kinds of term need not be full arrays: a product xᵀ·ȳ that is not multiplied yet (a weight that is used at T time
-/// steps costs one product over all of them), a slice's cotangent, which costs the slice's size, and a cotangent of a broadcast
-/// shape, which is summed down in place.
+/// Three kinds of term are cheaper than a full array: a deferred product xᵀ·ȳ (a weight that is used at T time steps
+/// costs one product over all of them), the cotangent of a slice (which costs the size of the slice), and a cotangent
+/// of a broadcast shape (which is summed down in place).
 pub struct Term<'t, T: Scalar>(pub(crate) Kind<Var<'t, T>>);
 
 /// A cotangent of the input's shape, as [`Term::dense`].
@@ -196,11 +196,11 @@ impl<'t, T: Scalar> Term<'t, T> {
         }
     }
 
-    /// The term, if it can belong to `input`, which is input number `number` of `op`. A summed term of the input's own shape
-    /// is dense.
+    /// The term, if it fits `input`, which is input number `number` of `op`. A summed term of the input's own shape is
+    /// dense.
     ///
     /// # Panics
-    /// If it cannot.
+    /// If it does not fit.
     #[inline]
     pub(crate) fn checked(self, op: &dyn Op<T>, number: usize, input: Var<'t, T>) -> Kind<Var<'t, T>> {
         match self.0 {

@@ -1,4 +1,4 @@
-//! The two numbers a tape computes with: `f32` to train, `f64` to check.
+//! The two element types: `f32` to train, `f64` to check.
 
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
@@ -26,7 +26,8 @@ mod sealed {
 /// assert_eq!(logistic(0.0_f64), 0.5);
 /// ```
 ///
-/// In code that is generic in `T`, a number is made by [`from_f64`](Scalar::from_f64), and stands on the right of a variable:
+/// In code that is generic in `T`, a constant is made with [`from_f64`](Scalar::from_f64), and goes on the right of a
+/// variable:
 ///
 /// ```
 /// use rewind_autograd::{Scalar, Tape, Tensor, Var};
@@ -39,7 +40,8 @@ mod sealed {
 /// assert_eq!((0.5 * (a + b)).value().item(), 2.5); // on the left where the type is known
 /// ```
 ///
-/// On the left, for every `T`, Rust has no place for it: an impl of `Mul<Var<T>>` for a type parameter belongs to the crate of `Mul`.
+/// Not on the left: by the orphan rule, `Mul<Var<T>>` cannot be implemented for a type parameter outside the crate of
+/// `Mul`.
 ///
 /// ```compile_fail,E0277
 /// # use rewind_autograd::{Scalar, Var};
@@ -84,9 +86,9 @@ pub trait Scalar:
     fn from_f64(x: f64) -> Self;
     /// The same number as `f64`; exact.
     fn to_f64(self) -> f64;
-    /// Neither infinite nor NaN.
+    /// Whether it is neither infinite nor NaN.
     fn is_finite(self) -> bool;
-    /// NaN or not.
+    /// Whether it is NaN.
     fn is_nan(self) -> bool;
     /// |x|.
     fn abs(self) -> Self;
@@ -94,9 +96,9 @@ pub trait Scalar:
     fn sqrt(self) -> Self;
     /// e^x.
     fn exp(self) -> Self;
-    /// e^x - 1, exact near 0.
+    /// e^x - 1, accurate near 0.
     fn exp_m1(self) -> Self;
-    /// ln(1 + x), exact near 0.
+    /// ln(1 + x), accurate near 0.
     fn ln_1p(self) -> Self;
     /// The natural logarithm.
     fn ln(self) -> Self;
@@ -108,15 +110,16 @@ pub trait Scalar:
     fn cos(self) -> Self;
     /// The error function, 2/√π ∫₀ˣ exp(-t²) dt.
     fn erf(self) -> Self;
-    /// The normal distribution function, ½·(1 + erf(x/√2)), exact where it is next to 0.
+    /// The normal distribution function, ½·(1 + erf(x/√2)), accurate where it is close to 0.
     fn normal_cdf(self) -> Self;
     /// x^p for a real p.
     fn powf(self, p: Self) -> Self;
 }
 
-/// Loops that are written by hand for each number type: the entries to `kernels`, which implements them.
+/// Loops written by hand for each element type: the interface to `kernels`, which implements them.
 pub trait Kernels: Pooled {
-    /// `to = a·b + beta·to + bias`, the bias a row, `beta` 0 or 1. What can serve another product with `b` is kept with its buffer.
+    /// `to = a·b + beta·to + bias`, the bias a row, `beta` 0 or 1. Packed forms of `b` and prefetched products are
+    /// cached with its buffer.
     fn product(
         a: Operand<'_, Self>,
         b: Operand<'_, Self>,
@@ -126,7 +129,7 @@ pub trait Kernels: Pooled {
     );
     /// `to = a·b`, where no other product with `b` is expected.
     fn single_product(a: Matrix<'_, Self>, b: Matrix<'_, Self>, to: &mut [Self]);
-    /// `to = Σ xᵀ·g + beta·to` over the pairs (x, g), of which there is one at least.
+    /// `to = Σ xᵀ·g + beta·to` over the pairs (x, g), at least one.
     fn sum_of_products<M: AsMatrix<Self>>(pairs: &[(M, M)], beta: Self, to: &mut [Self]);
     /// `to[i] = exp(from[i])`.
     fn exp_slice(from: &[Self], to: &mut [Self]);
@@ -203,7 +206,8 @@ macro_rules! scalar {
             }
             #[inline]
             fn normal_cdf(self) -> Self {
-                // In f64 for both: far out, erfc magnifies the rounding of its argument by the square of it.
+                // In f64 for both types: in the tail, erfc amplifies the rounding of its argument by the square of the
+                // argument.
                 (0.5 * libm::erfc(-f64::from(self) * std::f64::consts::FRAC_1_SQRT_2)) as $t
             }
             #[inline]

@@ -1,9 +1,9 @@
-//! Where nodes were recorded: a tree of scopes, in which a node keeps one number.
+//! Where nodes were recorded: a tree of scopes. A node stores the index of its scope.
 //!
-//! A time step is one entry of the tree: naming it costs nanoseconds and, once the tape has its memory, no allocation. Text is
-//! made when somebody asks for it (`naming.rs`).
+//! A time step is one entry of the tree: entering it takes nanoseconds and, once the tape has its memory, no
+//! allocation. Text is formatted on demand (`naming.rs`).
 
-/// What one level of the tree says.
+/// One level of the tree.
 #[derive(Clone, Copy)]
 pub(crate) enum Part {
     /// `text[start..end]` of the tree.
@@ -12,9 +12,9 @@ pub(crate) enum Part {
     Parameter { start: u32, end: u32, node: u32 },
     /// `name=number`: a time step.
     Numbered { name: &'static str, number: u32 },
-    /// The nodes from position `first` on are the parts of one, called by these names.
+    /// The nodes from position `first` on are the parts of a split, with these names.
     Named { names: &'static [&'static str], first: u32 },
-    /// The nodes from position `first` on are the `of` parts of one.
+    /// The nodes from position `first` on are the `of` parts of a split.
     Counted { of: u32, first: u32 },
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Scopes {
     entries: Vec<Entry>,
     text: String,
     current: u32,
-    /// Whether any node has been recorded as a part of another.
+    /// Whether any node has been recorded as a part of a split.
     parts: bool,
 }
 
@@ -39,7 +39,7 @@ impl Scopes {
         self.current
     }
 
-    /// Forgets all scopes and keeps the memory.
+    /// Removes all scopes; the memory is retained.
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
         self.text.clear();
@@ -47,12 +47,12 @@ impl Scopes {
         self.parts = false;
     }
 
-    /// Makes `scope` the current one; returns the one before.
+    /// Makes `scope` the current one; returns the previous one.
     pub(crate) fn set(&mut self, scope: u32) -> u32 {
         std::mem::replace(&mut self.current, scope)
     }
 
-    /// Whether any node has a name as a part of another.
+    /// Whether any node has a name as a part of a split.
     pub(crate) fn has_parts(&self) -> bool {
         self.parts
     }
@@ -75,7 +75,7 @@ impl Scopes {
         Some(self.entries[(scope as usize).checked_sub(1)?])
     }
 
-    /// The scope without the level that numbers the parts of a node.
+    /// The scope, without the level for the parts of a split.
     pub(crate) fn without_parts(&self, scope: u32) -> u32 {
         match self.entry(scope) {
             Some(Entry { parent, part: Part::Named { .. } | Part::Counted { .. } }) => parent,
@@ -83,7 +83,7 @@ impl Scopes {
         }
     }
 
-    /// Whether `outer` is `scope` or one of the scopes around it. Scopes are entered after those around them.
+    /// Whether `outer` is `scope` or one of the scopes around it. A scope has a larger index than those around it.
     pub(crate) fn is_within(&self, mut scope: u32, outer: u32) -> bool {
         while scope > outer {
             scope = self.entry(scope).map_or(0, |entry| entry.parent);
@@ -91,7 +91,7 @@ impl Scopes {
         scope == outer
     }
 
-    /// The name of a node as a part of another: `f`, `2 of 4`.
+    /// The name of a node as a part of a split: `f`, `2 of 4`.
     pub(crate) fn part(&self, scope: u32, node: u32) -> Option<String> {
         match self.entry(scope)?.part {
             Part::Named { names, first } => names.get((node - first) as usize).map(|&name| name.to_owned()),
@@ -104,7 +104,7 @@ impl Scopes {
         matches!(self.entry(scope), Some(Entry { part: Part::Parameter { node: own, .. }, .. }) if own == node)
     }
 
-    /// The names of all levels, the outermost first, without the parts of nodes.
+    /// The names of all levels, the outermost first, without the parts of splits.
     pub(crate) fn path(&self, mut scope: u32) -> String {
         let mut levels = Vec::new();
         while let Some(Entry { parent, part }) = self.entry(scope) {

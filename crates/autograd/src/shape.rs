@@ -7,7 +7,8 @@ use std::ops::{Deref, DerefMut};
 
 use smallvec::SmallVec;
 
-/// The lengths of a tensor's axes, or its strides: a list that reads as a slice. Up to four axes take no allocation.
+/// The lengths of a tensor's axes, or its strides: a list that dereferences to a slice. Up to four axes take no
+/// allocation.
 ///
 /// ```
 /// use rewind_autograd::Tensor;
@@ -29,7 +30,7 @@ impl Shape {
     /// The lengths in `lengths`.
     #[inline]
     pub fn from_slice(lengths: &[usize]) -> Self {
-        // Copying the few lengths one by one beats a call to the memory routine of the platform.
+        // Copying a few lengths one by one is faster than a call of `memcpy`.
         if lengths.len() > 4 {
             return Shape(SmallVec::from_slice(lengths));
         }
@@ -156,7 +157,7 @@ impl PartialEq for Shape {
 }
 
 impl Hash for Shape {
-    /// As the slice, for look-ups by one.
+    /// As the slice, so that maps can be queried with one.
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.as_slice().hash(state);
     }
@@ -188,7 +189,7 @@ pub(crate) fn same(a: &[usize], b: &[usize]) -> bool {
     }
 }
 
-/// The most elements that a tensor may have: so many that those of `f64` take `isize::MAX` bytes, which is all that memory can hold.
+/// The most elements that a tensor may have: as `f64` they take `isize::MAX` bytes, the limit of an allocation.
 pub const MOST_ELEMENTS: usize = isize::MAX as usize / 8;
 
 /// The number of elements: the product of the lengths (1 for a scalar, shape `[]`).
@@ -201,8 +202,8 @@ pub fn element_count(shape: &[usize]) -> usize {
     count_or_panic("element_count", shape)
 }
 
-/// The number of elements, if a tensor may have so many: at most [`MOST_ELEMENTS`]. A length of 0 is taken as 1 here: the lengths
-/// beside it are limited too, since strides are products of them.
+/// The number of elements, or `None` if it exceeds [`MOST_ELEMENTS`]. A length of 0 counts as 1 for this limit: the
+/// other lengths are limited too, since strides are products of them.
 ///
 /// ```
 /// use rewind_autograd::shape::checked_element_count;
@@ -264,7 +265,7 @@ pub(crate) fn row_major(shape: &[usize]) -> Shape {
     strides
 }
 
-/// Whether elements of `shape` at `strides` lie in row-major order without gaps. The stride of a length of 1 says nothing.
+/// Whether `shape` and `strides` are contiguous in row-major order. The stride of an axis of length 1 does not matter.
 pub(crate) fn is_row_major(shape: &[usize], strides: &[usize]) -> bool {
     let mut expected = 1;
     for (&length, &stride) in shape.iter().zip(strides).rev() {
@@ -300,7 +301,8 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Option<Shape> {
         .collect()
 }
 
-/// Strides with which a tensor of `shape` and `strides` is read as if it had the shape `to`; `None` if it does not fit.
+/// The strides of a tensor of `shape` and `strides` when it is broadcast to the shape `to`; `None` if it does not
+/// broadcast.
 pub(crate) fn broadcast_strides(shape: &[usize], strides: &[usize], to: &[usize]) -> Option<Shape> {
     let new_axes = to.len().checked_sub(shape.len())?;
     let mut out = Shape::from_elem(0, new_axes);
@@ -314,7 +316,7 @@ pub(crate) fn broadcast_strides(shape: &[usize], strides: &[usize], to: &[usize]
     Some(out)
 }
 
-/// Shapes as they stand in messages: `[2, 3] and [4]`.
+/// Shapes as messages show them: `[2, 3] and [4]`.
 pub(crate) struct Listed<'a>(pub(crate) &'a [&'a [usize]]);
 
 impl fmt::Display for Listed<'_> {
@@ -349,13 +351,13 @@ pub fn mismatch(op: &str, shapes: &[&[usize]], expected: &str) -> ! {
     panic!("{op}: shapes {} do not fit: expected {expected}", Listed(shapes))
 }
 
-/// Whether two shapes broadcast to one, which is not made.
+/// Whether two shapes broadcast together; the result is not computed.
 #[inline]
 pub(crate) fn broadcasts(a: &[usize], b: &[usize]) -> bool {
     a.iter().rev().zip(b.iter().rev()).all(|(&x, &y)| x == y || x == 1 || y == 1)
 }
 
-/// Whether a tensor of `shape` can be read as if it had the shape `wide`.
+/// Whether `shape` broadcasts to `wide`.
 #[inline]
 pub(crate) fn stretches_to(shape: &[usize], wide: &[usize]) -> bool {
     shape.len() <= wide.len() && shape.iter().rev().zip(wide.iter().rev()).all(|(&x, &y)| x == y || x == 1)
@@ -369,7 +371,7 @@ pub(crate) fn stretches_to(shape: &[usize], wide: &[usize]) -> bool {
 /// ```
 ///
 /// # Panics
-/// If there is none, or a tensor cannot have so many elements. The message names `op` and the shapes.
+/// If they do not broadcast, or the result has too many elements. The message names `op` and the shapes.
 #[track_caller]
 pub fn broadcast_or_panic(op: &str, a: &[usize], b: &[usize]) -> Shape {
     let Some(shape) = broadcast(a, b) else {
@@ -379,7 +381,7 @@ pub fn broadcast_or_panic(op: &str, a: &[usize], b: &[usize]) -> Shape {
     shape
 }
 
-/// Makes sure that `axis` is an axis of `shape`.
+/// Checks that `axis` is an axis of `shape`.
 ///
 /// ```
 /// rewind_autograd::shape::check_axis("my_op", &[2, 3], 1);
@@ -394,20 +396,20 @@ pub fn check_axis(op: &str, shape: &[usize], axis: usize) {
     }
 }
 
-/// Whether `range` lies within `axis` of `shape`.
+/// Whether `range` is within `axis` of `shape`.
 #[inline]
 pub(crate) fn holds(shape: &[usize], axis: usize, range: &std::ops::Range<usize>) -> bool {
     range.start <= range.end && shape.get(axis).is_some_and(|&length| range.end <= length)
 }
 
-/// Makes sure that the positions `indices` lie in `axis` of `shape`.
+/// Checks that the positions `indices` are in range for `axis` of `shape`.
 ///
 /// ```
 /// rewind_autograd::shape::check_indices("my_op", &[2, 3], 1, &[2, 0, 2]);
 /// ```
 ///
 /// # Panics
-/// If there is no such axis, or an index lies outside. The message names `op`, the index, the axis and the shape.
+/// If there is no such axis, or an index is out of range. The message names `op`, the index, the axis and the shape.
 #[track_caller]
 pub fn check_indices(op: &str, shape: &[usize], axis: usize, indices: &[usize]) {
     check_axis(op, shape, axis);
@@ -416,14 +418,14 @@ pub fn check_indices(op: &str, shape: &[usize], axis: usize, indices: &[usize]) 
     }
 }
 
-/// Makes sure that `range` lies within `axis` of `shape`.
+/// Checks that `range` is within `axis` of `shape`.
 ///
 /// ```
 /// rewind_autograd::shape::check_range("my_op", &[2, 3], 1, &(0..2));
 /// ```
 ///
 /// # Panics
-/// If there is no such axis, or the range lies outside. The message names `op`, the range, the axis and the shape.
+/// If there is no such axis, or the range is out of bounds. The message names `op`, the range, the axis and the shape.
 #[track_caller]
 pub fn check_range(op: &str, shape: &[usize], axis: usize, range: &std::ops::Range<usize>) {
     check_axis(op, shape, axis);

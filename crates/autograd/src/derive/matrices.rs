@@ -1,4 +1,4 @@
-//! Whole Jacobians and Hessians, one sweep a row or column.
+//! Full Jacobians and Hessians, one sweep per row or column.
 
 use super::{Function, check_scalar, pullback, variables};
 use crate::parameters::{OnTape, Parameters};
@@ -8,8 +8,8 @@ use crate::{Scalar, Tensor, Var};
 
 /// y = f(x) and its Jacobian J = ∂y/∂x, by rows: for every leaf of x a tensor of shape `[shape of y…, shape of leaf…]`.
 ///
-/// One sweep per number in y, over one recording: right for functions with small values. For many outputs of few inputs
-/// see [`jacobian_forward`].
+/// One sweep per element of y, over one recording: for functions with few outputs. With many outputs and few inputs,
+/// use [`jacobian_forward`].
 ///
 /// ```
 /// use rewind_autograd::{Tensor, derive};
@@ -23,7 +23,7 @@ use crate::{Scalar, Tensor, Var};
 /// ```
 ///
 /// # Panics
-/// If there is no memory for a matrix of so many numbers.
+/// If there is no memory for a matrix of that size.
 #[track_caller]
 pub fn jacobian<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T, M>) -> (Tensor<T>, M) {
     let tape = Tape::new();
@@ -33,9 +33,8 @@ pub fn jacobian<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T,
     (y.value(), rows(y, &x, blocks))
 }
 
-/// y and the Jacobian of [`jacobian`], by columns: the same tensors, at the cost of one recorded sweep and one sweep over it
-/// per number in x. Right for large values of few inputs: the state of a network after many steps as a function of one
-/// number, say.
+/// The same as [`jacobian`], computed by columns: one recorded sweep, and one sweep over it per element of x. For many
+/// outputs of few inputs: the state of a network after many steps as a function of a scalar, say.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, derive};
@@ -48,7 +47,7 @@ pub fn jacobian<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T,
 /// ```
 ///
 /// # Panics
-/// If there is no memory for a matrix of so many numbers.
+/// If there is no memory for a matrix of that size.
 #[track_caller]
 pub fn jacobian_forward<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T, M>) -> (Tensor<T>, M) {
     let tape = Tape::new();
@@ -67,11 +66,11 @@ pub fn jacobian_forward<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Fun
     (y.value(), x.map(|_, _| columns.next().expect("one column block per leaf")))
 }
 
-/// The Hessian H = ∂²f/∂x² of a function with one number as its value: for every leaf a the module of its blocks,
-/// `hessian.a.b` of shape `[shape of a…, shape of b…]`.
+/// The Hessian H = ∂²f/∂x² of a scalar function: for every leaf a, a module of blocks `hessian.a.b` of shape `[shape of
+/// a…, shape of b…]`.
 ///
-/// One recorded sweep, then one sweep over both per number in x. For products with few directions see
-/// [`hvp`](super::hvp), which costs one.
+/// One recorded sweep, then one sweep over both per element of x. For products with a few directions use
+/// [`hvp`](super::hvp), which takes one such sweep.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, derive};
@@ -81,7 +80,7 @@ pub fn jacobian_forward<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Fun
 /// ```
 ///
 /// # Panics
-/// If the value of `f` is not one number, or there is no memory for a matrix of so many numbers.
+/// If the value of `f` does not have exactly one element, or there is no memory for a matrix of that size.
 #[track_caller]
 pub fn hessian<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T, M>) -> M::With<M> {
     let tape = Tape::new();
@@ -100,8 +99,8 @@ pub fn hessian<T: Scalar, M: Parameters<Tensor<T>>>(at: &M, f: impl Function<T, 
     })
 }
 
-/// Memory for ∂y/∂x of every one of `x`, before anything else of that size is computed. A failed allocation would end the
-/// program without a word.
+/// Reserves memory for ∂y/∂x of every one of `x`, before anything of that size is computed: a failed allocation would
+/// abort the program without a message.
 #[track_caller]
 fn reserve<T: Scalar>(name: &str, y: Var<'_, T>, x: &[Var<'_, T>]) -> Vec<Vec<T>> {
     let mut blocks = Vec::with_capacity(x.len());
@@ -123,7 +122,7 @@ fn reserve<T: Scalar>(name: &str, y: Var<'_, T>, x: &[Var<'_, T>]) -> Vec<Vec<T>
     blocks
 }
 
-/// ∂y/∂x for every leaf of `x`, one sweep per number in y, in the memory of `blocks`.
+/// ∂y/∂x for every leaf of `x`, one sweep per element of y, in the memory of `blocks`.
 fn rows<'t, T: Scalar, M: Parameters<Var<'t, T>>>(y: Var<'t, T>, x: &M, mut blocks: Vec<Vec<T>>) -> M::With<Tensor<T>> {
     let leaves = variables(x);
     let count = y.element_count();

@@ -7,10 +7,10 @@ use crate::{Scalar, Tensor, Var};
 
 /// The loss of every one of B samples and its gradient: leaves of shape `[B, shape of parameter…]`.
 ///
-/// The samples go over one tape one after another: B times the cost of a batch of one, in the memory of one sample and of
-/// the result. A sum over the first axis is the gradient of the summed loss. The same numbers are the
-/// [`jacobian`](super::jacobian) of a vector of B losses computed as one batch; that takes B sweeps over the whole batch,
-/// so B² rows, and only pays where a batch costs hardly more than a sample.
+/// The samples are processed in sequence on one tape: B times the cost of a batch of one, in the memory of one sample
+/// plus the result. The sum over the first axis is the gradient of the summed loss. The [`jacobian`](super::jacobian)
+/// of a vector of B losses computed as one batch has the same values. It takes B sweeps over the batch, so B² rows, and
+/// only pays where a batch costs hardly more than a sample.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, derive, parameters};
@@ -25,7 +25,7 @@ use crate::{Scalar, Tensor, Var};
 /// ```
 ///
 /// # Panics
-/// If the loss of a sample is not one number.
+/// If the loss of a sample does not have exactly one element.
 #[track_caller]
 pub fn per_sample<T, M, D, F>(at: &M, samples: &[D], f: F) -> (Vec<T>, M)
 where
@@ -51,7 +51,7 @@ where
         tape.clear();
     }
     let mut rest = all.into_iter();
-    // By way of a module of variables, whose leaves become tensors: so it is of type `M` again.
+    // Mapping a module of variables to tensors gives type `M` again.
     let gradients = at.on(&tape).map(|_, leaf| {
         let mut shape = leaf.shape();
         shape.insert(0, samples.len());

@@ -1,4 +1,4 @@
-//! Which gate a value belongs to: a name follows the value that it was given to until it meets another.
+//! Which gate a value belongs to: the name of a gate follows its value until that meets another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ impl Gate {
         Gate { own: true, ..Gate::default() }
     }
 
-    /// Of a value that was computed from two, element by element.
+    /// Of a value computed elementwise from two.
     fn meet(self, other: Gate) -> Gate {
         match (&self.name, &other.name) {
             (Some(a), Some(b)) if a == b => Gate { applied: self.applied || other.applied, ..self },
@@ -40,10 +40,10 @@ impl Gate {
     }
 }
 
-/// Ops of several inputs that work element by element. Others, as products of matrices, start a value of their own.
+/// Elementwise ops of several inputs. Others, such as matrix products, start a new value.
 const ELEMENTWISE: [&str; 6] = ["add", "sub", "mul", "div", "maximum", "where"];
 
-/// As many nodes as are looked at on the way to a name; a step of a cell has a few dozen.
+/// The most nodes visited on the way to a name; a step of a cell has a few dozen.
 const MOST_NODES: usize = 256;
 
 impl<T: Scalar> Names<'_, T> {
@@ -63,7 +63,7 @@ impl<T: Scalar> Names<'_, T> {
                 return None;
             }
         }
-        // Inputs stand before the nodes that are computed from them.
+        // Inputs come before the nodes that are computed from them.
         let mut gates = BTreeMap::new();
         for &node in &reached {
             gates.insert(node, self.gate_from(node, &gates));
@@ -84,7 +84,7 @@ impl<T: Scalar> Names<'_, T> {
         let gate = match self.graph.inputs(node).len() {
             1 => {
                 let gate = inputs.reduce(Gate::meet).unwrap_or_default();
-                // What is linear reads no value: a scaled or reshaped pre-activation is still one.
+                // The rule of a linear op reads no values: a scaled or reshaped pre-activation is still one.
                 Gate {
                     applied: gate.applied || self.graph.node(node).is_some_and(|node| node.reads != Reads::NOTHING),
                     ..gate
