@@ -1,17 +1,17 @@
-//! What a sweep sums in: the cotangents of nodes, as terms come in.
+//! The cotangents of a sweep: sums to which terms are added.
 //!
-//! A value that is used many times gets one term for each use. Sums take tensors; nothing here knows a tape.
+//! A value that is used many times gets a term for each use. Sums work on tensors; nothing here knows the tape.
 
 use crate::kernels::reduce::BLOCK;
 use crate::tensor::{ROWS_AT_ONCE, sum_of_products};
 use crate::{Scalar, Tensor};
 
-/// What few sums need, so that the others stay small.
+/// Work that a sum defers. Boxed, since few sums need it.
 struct Deferred<T: Scalar> {
-    /// Products that wait to be multiplied at once, and their rows.
+    /// Products to be multiplied at once, and the total of their rows.
     pairs: Vec<(Tensor<T>, Tensor<T>)>,
     rows: usize,
-    /// Blocks of terms that were put aside: at place i the sum of 2^i blocks, or [`vacant`](Tensor::vacant).
+    /// Completed blocks of terms: at position i the sum of 2^i blocks, or [`vacant`](Tensor::vacant).
     blocks: Vec<Tensor<T>>,
 }
 
@@ -22,7 +22,7 @@ impl<T: Scalar> Default for Deferred<T> {
 }
 
 impl<T: Scalar> Deferred<T> {
-    /// Puts a block aside; two sums of as many blocks become one.
+    /// Adds a completed block; two sums of equally many blocks become one.
     fn put(&mut self, block: Tensor<T>) {
         let mut sum = block;
         for place in &mut self.blocks {
@@ -37,7 +37,7 @@ impl<T: Scalar> Deferred<T> {
         self.blocks.push(sum);
     }
 
-    /// The sum of `last`, which may be [`vacant`](Tensor::vacant), and of all blocks; none is left.
+    /// The sum of `last`, which may be [`vacant`](Tensor::vacant), and of all blocks, which are removed.
     fn total(&mut self, last: Tensor<T>) -> Tensor<T> {
         let mut total = last;
         for place in self.blocks.iter_mut().filter(|place| !place.is_released()) {
@@ -53,12 +53,12 @@ impl<T: Scalar> Deferred<T> {
 
 /// The cotangent of one node in a first-order sweep, summed in place.
 ///
-/// A variable may have a term for each of many time steps. After a block of terms their sum is put aside and the next block
-/// begins; blocks are added pairwise. So the error grows with the logarithm of the number of terms.
+/// A variable may get a term from each of many time steps. Terms are summed in blocks and the blocks pairwise, so the
+/// error grows with the logarithm of the number of terms.
 pub(crate) struct Sum<T: Scalar> {
     /// The block that is being summed; [`vacant`](Tensor::vacant) until its first term.
     dense: Tensor<T>,
-    /// How many numbers each element of the block is the sum of.
+    /// How many values each element of the block is the sum of.
     added: usize,
     /// How many elements of slices have been added since `added` last grew.
     of_slices: usize,
@@ -72,7 +72,7 @@ impl<T: Scalar> Default for Sum<T> {
 }
 
 impl<T: Scalar> Sum<T> {
-    /// The block, from zeros on.
+    /// The block; zeros at first.
     #[inline]
     fn block(&mut self, shape: &[usize]) -> &mut Tensor<T> {
         if self.dense.is_released() {
@@ -81,7 +81,7 @@ impl<T: Scalar> Sum<T> {
         &mut self.dense
     }
 
-    /// So many numbers more were added to each element.
+    /// Counts `added` more values in each element.
     #[inline]
     fn count(&mut self, added: usize) {
         self.added += added;
@@ -98,25 +98,27 @@ impl<T: Scalar> Sum<T> {
         self.deferred.get_or_insert_default().put(block);
     }
 
-    /// Whether a full array that is added should be one that nobody else holds.
+    /// Whether [`add_dense`](Sum::add_dense) would store the next array rather than add it; then it should not share
+    /// its buffer.
     #[inline]
     pub(crate) fn would_store(&self) -> bool {
         self.dense.is_released() || self.dense.is_shared()
     }
 
-    /// Adds a full array, and keeps it if there is none yet.
+    /// Adds a full array; stores it if the sum is empty.
     #[inline]
     pub(crate) fn add_dense(&mut self, g: Tensor<T>) {
         if self.dense.is_released() {
             (self.dense, self.added) = (g, 1);
             return;
         }
-        // Into elements that nobody else holds: those of a view, as a part of a sequence's cotangent is, would be copied first.
+        // Adds into a buffer that is not shared: a shared one, such as a view of a sequence's cotangent, would be
+        // copied first.
         let sum = if self.dense.is_shared() { std::mem::replace(&mut self.dense, g) } else { g };
         self.add_to_block(&sum);
     }
 
-    /// Adds a full array to those that came before.
+    /// Adds a full array to the earlier ones.
     #[inline]
     pub(crate) fn add_to_block(&mut self, g: &Tensor<T>) {
         self.dense.add_assign(g);
@@ -137,7 +139,8 @@ impl<T: Scalar> Sum<T> {
         let whole = sum.len();
         sum.add_slice(axis, start, part);
         self.of_slices += part.len();
-        // Slices side by side are no sum; only when they could cover the whole again does every element count.
+        // Disjoint slices add one value to each element. So one is counted whenever the slices could have covered every
+        // element.
         if self.of_slices >= whole {
             self.of_slices = 0;
             self.count(1);
@@ -150,7 +153,7 @@ impl<T: Scalar> Sum<T> {
         self.defer(x.into_rows(), g.into_rows());
     }
 
-    /// Keeps a product to be multiplied with others at once.
+    /// Stores a product, to be multiplied with others at once.
     fn defer(&mut self, x: Tensor<T>, g: Tensor<T>) {
         let rows = x.shape()[0];
         if self.deferred.as_ref().is_some_and(|deferred| deferred.rows + rows > ROWS_AT_ONCE) {
@@ -161,7 +164,7 @@ impl<T: Scalar> Sum<T> {
         deferred.rows += rows;
     }
 
-    /// Multiplies the products that wait.
+    /// Multiplies the deferred products.
     fn multiply(&mut self) {
         let Some(deferred) = &mut self.deferred else { return };
         let pairs = &deferred.pairs;
@@ -177,7 +180,7 @@ impl<T: Scalar> Sum<T> {
         self.count(1);
     }
 
-    /// Takes the cotangent of a node of shape `shape` out, and leaves an empty sum with the memory for the next.
+    /// Returns the cotangent, of shape `shape`, and leaves an empty sum that retains its memory.
     #[inline]
     pub(crate) fn finish(&mut self, shape: &[usize]) -> Tensor<T> {
         if self.deferred.is_some() {
@@ -190,7 +193,7 @@ impl<T: Scalar> Sum<T> {
         std::mem::replace(&mut self.dense, Tensor::vacant())
     }
 
-    /// Adds to the block what else there is.
+    /// Adds the deferred products and the completed blocks to the block.
     #[inline(never)]
     fn finish_deferred(&mut self) {
         self.multiply();
@@ -200,16 +203,16 @@ impl<T: Scalar> Sum<T> {
     }
 }
 
-/// The sums of a sweep, by node. Few nodes wait for terms at any time, however long the tape. A sum stays where it is, and the
-/// next node to be summed there finds its memory: a second sweep allocates nothing.
+/// The sums of a sweep, by node. Few nodes have an unfinished sum at any time, however long the tape. The next node
+/// reuses the place of a finished sum and its memory, so a second sweep allocates nothing.
 pub(crate) struct Sums<S> {
-    /// By node: the place in `sums` plus one, or 0.
+    /// By node: the index in `sums` plus one, or 0.
     places: Vec<u32>,
     sums: Vec<S>,
     /// How many places this sweep has used.
     used: usize,
     free: Vec<u32>,
-    /// The nodes that gradients are wanted for, descending, with the places of their sums.
+    /// The nodes whose gradients are requested, descending, with the places of their sums.
     kept: Vec<(u32, u32)>,
 }
 
@@ -220,7 +223,7 @@ impl<S> Default for Sums<S> {
 }
 
 impl<S: Default> Sums<S> {
-    /// Begins a sweep over so many nodes.
+    /// Begins a sweep over `nodes` nodes.
     pub(crate) fn begin(&mut self, nodes: usize) {
         self.places.clear();
         self.places.resize(nodes, 0);
@@ -229,7 +232,7 @@ impl<S: Default> Sums<S> {
         self.used = 0;
     }
 
-    /// The sum of `node`, if a term has come for it.
+    /// The sum of `node`, if it has a term.
     #[inline]
     pub(crate) fn waiting(&mut self, node: u32) -> Option<&mut S> {
         let place = self.places[node as usize].checked_sub(1)?;
@@ -262,14 +265,14 @@ impl<S: Default> Sums<S> {
         })
     }
 
-    /// The place of `node` is free for another one: its sum has been finished.
+    /// Frees the place of `node`, whose sum is finished.
     #[inline]
     pub(crate) fn release(&mut self, node: u32) {
         let place = std::mem::take(&mut self.places[node as usize]);
         self.free.push(place - 1);
     }
 
-    /// Keeps the sum of `node`, a new one if it has been released, for the end of the sweep.
+    /// Retains the sum of `node`, a new one if it has been released, until the end of the sweep.
     pub(crate) fn keep(&mut self, node: u32) -> &mut S {
         self.of(node);
         let place = std::mem::take(&mut self.places[node as usize]) - 1;
@@ -277,14 +280,14 @@ impl<S: Default> Sums<S> {
         &mut self.sums[place as usize]
     }
 
-    /// Moves the sum of `node` out, if one waits there.
+    /// Moves out the sum of `node`, if it has one.
     pub(crate) fn take(&mut self, node: u32) -> Option<S> {
         let sum = std::mem::take(self.waiting(node)?);
         self.release(node);
         Some(sum)
     }
 
-    /// The nodes whose sums were kept, ascending, each with its sum.
+    /// The nodes whose sums were retained, ascending, each with its sum.
     pub(crate) fn kept<R>(&mut self, mut f: impl FnMut(u32, &mut S) -> R) -> impl Iterator<Item = R> {
         let sums = &mut self.sums;
         self.kept.iter().rev().map(move |&(node, place)| f(node, &mut sums[place as usize]))

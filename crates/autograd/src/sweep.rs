@@ -1,4 +1,4 @@
-//! The reverse pass: one loop from the result down to the first variable that a gradient is wanted for.
+//! The reverse pass: one loop from the result down to the first variable whose gradient is requested.
 
 mod needed;
 mod recorded;
@@ -20,26 +20,25 @@ use recorded::Recorded;
 use values::Values;
 pub(crate) use values::Watch;
 
-/// Gradients by position, ascending; those that nothing flows to are missing. Without an allocation for the parameters of a
-/// cell.
+/// Gradients by position, ascending, without those that nothing flows to. No allocation for the parameters of a cell.
 pub(crate) type Totals<X> = SmallVec<[(u32, X); 8]>;
 
 /// The two kinds of sweep: values, or variables that can be differentiated again. The rules are the same.
 trait Sweep<'t, T: Scalar>: Copy {
     /// A complete cotangent.
     type Total: Clone;
-    /// A cotangent whose terms are still coming in.
+    /// A cotangent to which terms are still added.
     type Sum: Default;
 
     /// Adds a complete cotangent to that of `node`.
     fn seed(self, sum: &mut Self::Sum, total: Self::Total);
     /// Adds a rule's term to the cotangent of `input`, which it fits.
     fn add(self, sum: &mut Self::Sum, term: Kind<Var<'t, T>>, input: Var<'t, T>);
-    /// Shows the complete cotangent of `node`, if somebody wants to see it.
+    /// Passes the complete cotangent of `node` to the watcher, if there is one.
     fn show(self, sum: &mut Self::Sum, node: Var<'t, T>);
-    /// The cotangent of `node`; its sum is empty then.
+    /// Returns the cotangent of `node`, and empties its sum.
     fn finish(self, sum: &mut Self::Sum, node: Var<'t, T>) -> Self::Total;
-    /// A cotangent as a variable, for the rules of a node. What those of the node before have computed is forgotten.
+    /// A cotangent as a variable, for the rules of a node. Discards what the rules of the previous node computed.
     fn variable(self, total: Self::Total) -> Var<'t, T>;
     /// Runs the function of a checkpoint again and sweeps it, into the sums of its `inputs`: those that gradients flow to.
     fn replay(
@@ -51,7 +50,7 @@ trait Sweep<'t, T: Scalar>: Copy {
     );
 }
 
-/// The gradients as values; `watch` is shown every cotangent when it is complete.
+/// The gradients as values; `watch` gets every complete cotangent.
 pub(crate) fn sweep_values<T: Scalar>(
     from: Var<'_, T>,
     seed: Tensor<T>,
@@ -83,7 +82,7 @@ fn totals<'t, T: Scalar, S: Sweep<'t, T>>(
     sums.kept(|node, sum| (node, kind.finish(sum, Var::new(from.tape(), node)))).collect()
 }
 
-/// Sweeps from `from` down, and keeps the sums of `wrt`. `sums` may hold some to go on from.
+/// Sweeps from `from` down, and retains the sums of `wrt`. `sums` may already hold terms.
 fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
     kind: S,
     from: Var<'t, T>,
@@ -102,7 +101,7 @@ fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
         kind.show(sum, node);
         let (record, inputs) = graph.node_and_inputs(index);
         let Some(op) = &record.op else {
-            sums.keep(index); // a leaf, whose sum a sweep around this one may go on with
+            sums.keep(index); // a leaf: an enclosing sweep may add to its sum
             continue;
         };
         let total = kind.finish(sum, node);

@@ -1,4 +1,4 @@
-//! Recording: a flat list of nodes in the order in which they were computed, and the handle that programs compute with.
+//! The tape: a flat list of nodes, in the order in which they were computed.
 //!
 //! That order is topological by construction, so the reverse pass is a loop over positions and nothing ever recurses over
 //! the graph: a tape of a million nodes is swept, and dropped, in constant stack.
@@ -29,28 +29,28 @@ pub use var::Var;
 /// An op with its settings, inline in its node if they are small: recording most nodes allocates nothing.
 pub(crate) type OpBox<T> = SmallBox<dyn Op<T>, S4>;
 
-/// What becomes of the results of ops.
+/// What happens to the results of ops.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// Nodes, which a sweep can read backwards.
+    /// Nodes, for a sweep to read.
     Recording,
     /// Nodes without ops: no gradient flows through them.
     Quiet,
-    /// Values that are no nodes and last until the next rule is asked: a first-order sweep is under way.
+    /// Values without nodes, discarded after each node of the sweep: a first-order sweep is running.
     Sweeping,
 }
 
-/// Memory that is kept from one step of a training loop to the next.
+/// Memory that is reused from one training step to the next.
 struct Workspace<T: Scalar> {
-    /// What a sweep sums in.
+    /// The sums of a sweep.
     sums: Cell<Sums<Sum<T>>>,
     /// A tape for running the function of a checkpoint again.
     inner: Cell<Option<Box<Tape<T>>>>,
-    /// Lists that live no longer than a recording.
+    /// Lists that last as long as a recording.
     lists: Bump,
 }
 
-/// A record of a computation, to be read backwards.
+/// A record of a computation, for the reverse pass.
 ///
 /// ```
 /// use rewind_autograd::{Tape, Tensor};
@@ -73,7 +73,7 @@ impl<T: Scalar> Default for Tape<T> {
     }
 }
 
-/// While it lives, what the tape records belongs to a scope. Made by [`Tape::scope`] and [`Tape::numbered_scope`].
+/// A guard: while it lives, the tape records in its scope. Made by [`Tape::scope`] and [`Tape::numbered_scope`].
 #[must_use = "a scope ends where its guard is dropped"]
 pub struct Scope<'t, T: Scalar> {
     tape: &'t Tape<T>,
@@ -92,7 +92,7 @@ impl<T: Scalar> Tape<T> {
         Self::with_mode(Mode::Recording)
     }
 
-    /// A tape that computes values but keeps no record: for inference.
+    /// A tape that computes values but records no ops: for inference.
     ///
     /// Every value stays readable until [`clear`](Tape::clear), but no gradient flows through it.
     pub fn quiet() -> Self {
@@ -109,7 +109,7 @@ impl<T: Scalar> Tape<T> {
         }
     }
 
-    /// A variable that gradients are wanted for: an input or a parameter.
+    /// A variable to differentiate with respect to: an input or a parameter.
     #[track_caller]
     pub fn leaf(&self, value: Tensor<T>) -> Var<'_, T> {
         match self.mode.get() {
@@ -152,7 +152,7 @@ impl<T: Scalar> Tape<T> {
         self.constant(Tensor::scalar(value))
     }
 
-    /// A constant filled with 0, as the first state of a recurrent network. It takes the memory of one number.
+    /// A constant filled with 0, such as the initial state of a recurrent network. It takes the memory of one element.
     ///
     /// # Panics
     /// If the shape holds more elements than [`MOST_ELEMENTS`](crate::shape::MOST_ELEMENTS).
@@ -162,7 +162,7 @@ impl<T: Scalar> Tape<T> {
         self.constant(Tensor::scalar(T::ZERO).broadcast_to(shape))
     }
 
-    /// Computes `op` of `inputs` and records it. Every op, built-in or yours, passes through here.
+    /// Computes `op` of `inputs` and records it. Every op, built-in or yours, is recorded here.
     ///
     /// # Panics
     /// If an input lives on another tape, or whatever `op` panics with.
@@ -179,7 +179,7 @@ impl<T: Scalar> Tape<T> {
         }
     }
 
-    /// Makes sure that the values of `inputs` are there.
+    /// Checks that `inputs` live on this tape, and recomputes those that were released.
     #[inline]
     #[track_caller]
     fn check_inputs(&self, inputs: &[Var<'_, T>], op: impl Fn() -> &'static str) {
@@ -206,9 +206,9 @@ impl<T: Scalar> Tape<T> {
         Var::new(self, self.values.push(value))
     }
 
-    /// Forgets everything, and keeps the memory for the next recording.
+    /// Removes all nodes, and retains the memory for the next recording.
     ///
-    /// Variables borrow their tape, so none can be left over:
+    /// Variables borrow their tape, so none can be used afterwards:
     ///
     /// ```compile_fail,E0502
     /// use rewind_autograd::{Tape, Tensor};
@@ -224,7 +224,7 @@ impl<T: Scalar> Tape<T> {
         self.workspace.lists.reset();
     }
 
-    /// How many nodes are recorded; in a rule, with the values that last until it has been asked.
+    /// The number of nodes; within a rule, plus the values that rules have computed for the current node.
     pub fn len(&self) -> usize {
         self.values.len()
     }
@@ -266,19 +266,19 @@ impl<T: Scalar> Tape<T> {
         self.enter(|_| Part::Numbered { name, number })
     }
 
-    /// The next nodes are the parts of one; ends like any scope.
+    /// A scope in which the next nodes are the named parts of a split.
     pub(crate) fn named_parts(&self, names: &'static [&'static str]) -> Scope<'_, T> {
         let first = self.len() as u32;
         self.enter(|_| Part::Named { names, first })
     }
 
-    /// The next `of` nodes are the parts of one; ends like any scope.
+    /// A scope in which the next `of` nodes are the parts of a split.
     pub(crate) fn counted_parts(&self, of: usize) -> Scope<'_, T> {
         let (of, first) = (of as u32, self.len() as u32);
         self.enter(|_| Part::Counted { of, first })
     }
 
-    /// Enters a scope, but in a first-order sweep: what rules compute is forgotten, and so would its scope be.
+    /// Enters a scope, except in a first-order sweep, whose values are discarded.
     fn enter(&self, part: impl FnOnce(&mut Scopes) -> Part) -> Scope<'_, T> {
         let guard = self.current_scope();
         if self.mode.get() != Mode::Sweeping {
@@ -289,7 +289,7 @@ impl<T: Scalar> Tape<T> {
         guard
     }
 
-    /// Comes back to the current scope when it is dropped.
+    /// A guard that restores the current scope.
     pub(crate) fn current_scope(&self) -> Scope<'_, T> {
         Scope { tape: self, outer: self.scopes.borrow().current() }
     }
@@ -298,11 +298,11 @@ impl<T: Scalar> Tape<T> {
         self.scopes.borrow_mut().set(scope);
     }
 
-    /// Releases the values recorded since position `start` that no rule of theirs reads (see
-    /// [`Op::reads`](crate::Op::reads)), but for those of `keep`, which later ops will read. The memory of a recurrent
-    /// network is mostly such values: the pre-activations of its gates and the terms of its sums.
+    /// Releases the values recorded since position `start` that no rule reads (see [`Op::reads`](crate::Op::reads)),
+    /// except those in `keep`, which later ops will read. The memory of a recurrent network is mostly such values: the
+    /// pre-activations of its gates and the terms of its sums.
     ///
-    /// Nothing else changes: a value that is read after all is computed once more.
+    /// Nothing else changes: a released value that is read later is recomputed.
     ///
     /// ```
     /// use rewind_autograd::{Tape, Tensor};
@@ -321,13 +321,13 @@ impl<T: Scalar> Tape<T> {
         self.values.release_unread(&self.graph.borrow(), start, keep.iter().map(|v| v.id()));
     }
 
-    /// How many values were computed again since the tape was made, because they were read after they had been released.
-    /// If a rule does so, its op reads more than it says.
+    /// How many released values were recomputed since the tape was made. If a rule reads such a value, its op reads
+    /// more than [`Op::reads`](crate::Op::reads) says.
     pub fn recomputed(&self) -> usize {
         self.values.recomputed()
     }
 
-    /// Makes sure that a value is there.
+    /// Recomputes a value if it was released.
     #[inline(always)]
     pub(crate) fn restore(&self, index: u32) {
         if self.values.is_released(index) {
@@ -353,7 +353,7 @@ impl<T: Scalar> Tape<T> {
         f(&self.graph.borrow())
     }
 
-    /// The nodes that are there now, to be read while the tape goes on.
+    /// A snapshot of the nodes, which can be read while the tape records.
     pub(crate) fn graph(&self) -> Graph<OpBox<T>> {
         self.graph.borrow().clone()
     }
@@ -371,7 +371,7 @@ impl<T: Scalar> Tape<T> {
         self.mode.get() != Mode::Recording
     }
 
-    /// What a sweep sums in; a sweep within this one gets its own.
+    /// The sums for a sweep; a nested sweep gets its own.
     pub(crate) fn take_sums(&self) -> Sums<Sum<T>> {
         self.workspace.sums.take()
     }
@@ -380,7 +380,7 @@ impl<T: Scalar> Tape<T> {
         self.workspace.sums.set(sums);
     }
 
-    /// Calls `f` with an empty tape that is kept for such calls.
+    /// Calls `f` with an empty tape, which is reused from call to call.
     pub(crate) fn with_inner<R>(&self, f: impl FnOnce(&Tape<T>) -> R) -> R {
         let mut inner = self.workspace.inner.take().unwrap_or_default();
         let result = f(&inner);

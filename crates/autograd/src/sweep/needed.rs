@@ -2,7 +2,7 @@
 
 use crate::graph::Graph;
 
-/// The variables that gradients are wanted for.
+/// The variables whose gradients are requested.
 #[derive(Clone, Copy)]
 pub(crate) enum Wrt<'a> {
     /// Every leaf of the tape.
@@ -17,17 +17,17 @@ impl<'a> Wrt<'a> {
         positions.map_or(Wrt::Leaves, Wrt::Nodes)
     }
 
-    /// Whether a node is wanted that is no leaf.
+    /// Whether the gradient of a node that is no leaf is requested.
     #[inline]
     pub(super) fn names(self, node: u32) -> bool {
         matches!(self, Wrt::Nodes(positions) if positions.binary_search(&node).is_ok())
     }
 }
 
-/// Which nodes depend on a wanted one: the only ones that a cotangent is worth computing for.
+/// The nodes that depend on a requested one: only these need a cotangent.
 pub(super) struct Needed {
     pub(super) lowest: u32,
-    /// By node; `None` where it is the tracked ones, since those depend on some leaf.
+    /// By node; `None` for all tracked nodes, each of which depends on a leaf.
     nodes: Option<Vec<bool>>,
 }
 

@@ -25,7 +25,7 @@ impl<T: Scalar> Copy for Recorded<'_, T> {}
 
 impl<'t, T: Scalar> Sweep<'t, T> for Recorded<'t, T> {
     type Total = Var<'t, T>;
-    /// Terms wait, and are summed by ops when the cotangent is complete.
+    /// Terms are collected, and summed by ops when the cotangent is complete.
     type Sum = Vec<Kind<Var<'t, T>>>;
 
     fn seed(self, sum: &mut Self::Sum, total: Var<'t, T>) {
@@ -38,7 +38,7 @@ impl<'t, T: Scalar> Sweep<'t, T> for Recorded<'t, T> {
 
     fn show(self, _: &mut Self::Sum, _: Var<'t, T>) {}
 
-    /// What is recorded from here on belongs where the node does that it differentiates.
+    /// What is recorded next gets the scope of the node that it differentiates.
     fn finish(self, sum: &mut Self::Sum, node: Var<'t, T>) -> Var<'t, T> {
         self.tape.set_scope(self.tape.with_graph(|graph| graph.node(node.id()).map_or(0, |node| node.scope)));
         sum_of_terms(std::mem::take(sum), node)
@@ -91,7 +91,7 @@ fn sum_of_terms<'t, T: Scalar>(sum: Vec<Kind<Var<'t, T>>>, node: Var<'t, T>) -> 
     pairwise(&terms).unwrap_or_else(|| tape.zeros(&shape))
 }
 
-/// The sum of some variables: one after another in blocks, and the blocks pairwise.
+/// The sum of some variables: sequential in blocks, pairwise over the blocks.
 fn pairwise<'t, T: Scalar>(terms: &[Var<'t, T>]) -> Option<Var<'t, T>> {
     if terms.len() > BLOCK {
         let (first, second) = terms.split_at(terms.len() / 2);

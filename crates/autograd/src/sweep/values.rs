@@ -1,4 +1,4 @@
-//! First order: what rules compute is forgotten after every node, and terms are added in place.
+//! First order: what rules compute is discarded after every node, and terms are added in place.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use crate::sums::{Sum, Sums};
 use crate::tape::{Scratch, Var};
 use crate::{Scalar, Tensor};
 
-/// Is shown every complete cotangent.
+/// Gets every complete cotangent, with the position of its node.
 pub(crate) type Watch<'w, T> = &'w mut dyn FnMut(u32, &Tensor<T>);
 
 pub(super) struct Values<'s, 't, 'w, T: Scalar> {
@@ -33,7 +33,7 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'_, 't, '_, T> {
         sum.add_dense(total);
     }
 
-    /// A value that a sum keeps is moved out of what the rule has computed, not shared: so sums add in place.
+    /// A value that a sum stores is moved out of the rule's values, not shared, so that sums add in place.
     #[inline]
     fn add(self, sum: &mut Sum<T>, term: Kind<Var<'t, T>>, input: Var<'t, T>) {
         match term {

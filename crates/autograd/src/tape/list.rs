@@ -1,4 +1,4 @@
-//! Lists that live no longer than a recording, as lists of its variables do.
+//! Lists in the memory of a tape, such as lists of its variables.
 
 use std::ops::{Deref, DerefMut};
 
@@ -13,8 +13,9 @@ pub struct List<'t, X>(Vec<'t, X>);
 
 /// Lists of variables.
 impl<T: Scalar> Tape<T> {
-    /// An empty list with room for `capacity` items: variables, states of cells. They borrow the tape, so the list cannot outlive
-    /// the recording, and after [`clear`](Tape::clear) the next one gets its memory: a loop that trains allocates none.
+    /// An empty list with room for `capacity` items: variables, states of cells. They borrow the tape, so the list
+    /// cannot outlive the recording, and after [`clear`](Tape::clear) the next list reuses its memory: a training loop
+    /// allocates none.
     ///
     /// ```
     /// use rewind_autograd::{Tape, Tensor, ops::layout::stack};

@@ -3,7 +3,7 @@
 use super::{Mode, Tape, Var};
 use crate::{Scalar, Tensor};
 
-/// A tape whose ops compute values that are no nodes. When it is dropped (a rule may panic), the tape is as before.
+/// A tape whose ops compute values without nodes. Dropping it restores the tape, also when a rule panics.
 pub(crate) struct Scratch<'t, T: Scalar> {
     tape: &'t Tape<T>,
     before: Mode,
@@ -11,13 +11,13 @@ pub(crate) struct Scratch<'t, T: Scalar> {
 }
 
 impl<'t, T: Scalar> Scratch<'t, T> {
-    /// From here on, ops on `tape` compute values that are no nodes.
+    /// From now on, ops on `tape` compute values without nodes.
     pub(crate) fn on(tape: &'t Tape<T>) -> Self {
         let before = tape.mode.replace(Mode::Sweeping);
         Scratch { tape, before, nodes: tape.graph.borrow().len() }
     }
 
-    /// Forgets all values that are no nodes, and begins again with this one.
+    /// Discards all values without nodes, and adds this one.
     #[inline]
     pub(crate) fn begin(&self, value: Tensor<T>) -> Var<'t, T> {
         self.tape.values.truncate(self.nodes);

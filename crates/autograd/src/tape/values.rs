@@ -1,4 +1,4 @@
-//! The values of nodes: kept, released where no rule reads them, and computed again where one is read after all.
+//! The values of nodes: stored, released where no rule reads them, and recomputed if one is read later.
 
 use std::cell::{Cell, RefCell};
 
@@ -9,11 +9,11 @@ use super::OpBox;
 use crate::graph::Graph;
 use crate::{Op, Scalar, Tensor};
 
-/// The values of all nodes, by position. In a first-order sweep, those that a rule computes stand behind them.
+/// The values of all nodes, by position. In a first-order sweep, those that a rule computes follow.
 pub(super) struct Values<T: Scalar> {
     tensors: RefCell<Vec<Tensor<T>>>,
     recomputed: Cell<usize>,
-    /// Memory for the list of an op's inputs, where it has many.
+    /// Memory for the input list of an op with many inputs.
     inputs: Cell<Bump>,
 }
 
@@ -46,7 +46,7 @@ impl<T: Scalar> Values<T> {
         self.tensors.borrow_mut().truncate(len as usize);
     }
 
-    /// Moves a value out that nobody reads any more.
+    /// Moves out a value that is not read again.
     #[inline]
     pub(super) fn take(&self, index: u32) -> Tensor<T> {
         std::mem::replace(&mut self.tensors.borrow_mut()[index as usize], Tensor::vacant())
@@ -84,7 +84,7 @@ impl<T: Scalar> Values<T> {
         }
     }
 
-    /// Releases the values from position `start` on that no rule there reads, but for those of `keep`.
+    /// Releases the values from position `start` on that no rule there reads, except those in `keep`.
     pub(super) fn release_unread(&self, graph: &Graph<OpBox<T>>, start: usize, keep: impl Iterator<Item = u32>) {
         let mut needed: SmallVec<[bool; 64]> = SmallVec::from_elem(false, (graph.len() as usize).saturating_sub(start));
         let mut need = |node: u32| {
@@ -110,12 +110,12 @@ impl<T: Scalar> Values<T> {
         }
     }
 
-    /// How many values were computed again.
+    /// How many values were recomputed.
     pub(super) fn recomputed(&self) -> usize {
         self.recomputed.get()
     }
 
-    /// Computes a released value again, and what it needs for that.
+    /// Recomputes a released value, and the released values that it depends on.
     #[cold]
     pub(super) fn restore(&self, graph: &Graph<OpBox<T>>, index: u32) {
         let mut waiting = vec![index];

@@ -61,7 +61,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.index
     }
 
-    /// The value; no numbers are copied.
+    /// The value; no elements are copied.
     pub fn value(self) -> Tensor<T> {
         self.tape.value_of(self.index)
     }
@@ -73,7 +73,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.with_tensor(f)
     }
 
-    /// Calls `f` with the value, whose numbers may have been released.
+    /// Calls `f` with the value, whose elements may have been released.
     #[inline]
     fn with_tensor<R>(self, f: impl FnOnce(&Tensor<T>) -> R) -> R {
         self.tape.with_values(|values| f(&values[self.index as usize]))
@@ -136,7 +136,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.tape.with_graph(|graph| graph.is_tracked(self.index))
     }
 
-    /// Whether it is a leaf of its tape: a variable that gradients are wanted for.
+    /// Whether it is a leaf of its tape: a variable to differentiate with respect to.
     pub(crate) fn is_leaf(self) -> bool {
         self.tape.with_graph(|graph| graph.node(self.index).is_some_and(|node| node.is_leaf()))
     }
