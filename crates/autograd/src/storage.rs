@@ -1,65 +1,65 @@
-//! Where a tensor's elements lie: reference-counted buffers that go back to a free list instead of to the allocator.
+//! Storage of elements: reference-counted buffers that return to a free list instead of to the allocator.
 //!
 //! A training step asks for the same sizes again and again. Fresh memory costs a page fault for every 4 KiB touched,
-//! which is more than most elementwise ops cost, so buffers are kept, by size, on the thread that made them.
+//! which is more than most elementwise ops cost, so each thread retains the buffers that it made, by size.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use triomphe::{Arc, UniqueArc};
 
-/// One buffer. Small, since every value on a tape has one: it takes one cache line.
+/// One buffer. Every value on a tape has one, so its header is one cache line.
 pub(crate) struct Storage<T: Pooled> {
     /// The elements, from `start` on.
     data: Box<[T]>,
     /// How many of the elements belong to the tensor that the buffer was made for.
     used: usize,
-    /// Tells these contents from all others; 0 until somebody wants to know.
+    /// Identifies these contents; 0 until it is first read.
     version: AtomicU64,
-    /// The free list it goes back to; 0 for a buffer that no free list handed out. Taking back more than was handed out
-    /// would let the lists grow without end.
+    /// The free list it returns to; 0 for a buffer that came from none. Taking in such buffers would let the lists grow
+    /// without bound.
     free_list: u32,
     /// Its size class there.
     class: u16,
     /// Where the first cache line begins, in a buffer of a free list.
     start: u16,
-    /// Buffers of weights have it, most have none.
+    /// Present in buffers of weights, absent in most.
     derived: OnceLock<Box<T::Derived>>,
 }
 
-/// What is derived from the contents of a buffer and kept with it until they change. Storage knows no more of it than when that
-/// is.
+/// Data derived from the contents of a buffer, and cached with it until they change. Storage only says when that is.
 pub trait Derived: Default + Send + Sync {
-    /// The contents are about to change, to those of the same weight as a rule: memory may be kept for what is derived from them.
+    /// The contents are about to change, as a rule to new values of the same weight: memory may be retained for the
+    /// data derived from those.
     fn retire(&mut self);
     /// The buffer is released.
     fn clear(&mut self);
 }
 
-/// The home of buffers that no free list handed out; lists count from 1.
+/// The list of buffers that came from none; the ids of lists start at 1.
 const NO_LIST: u32 = 0;
 
-/// Bytes of a cache line. A vector of AVX-512 fills one: to load or store those that lie across two takes twice as long.
+/// Bytes of a cache line. A vector of AVX-512 fills one; a load or store across two takes twice as long.
 const CACHE_LINE: usize = 64;
 
-/// Size classes: those of every length that a machine of 64 bits can hold.
+/// The number of size classes: enough for every length on a 64-bit machine.
 const CLASSES: usize = 4 * 62;
 
-/// Buffers waiting to be used again, by size class.
+/// Released buffers, by size class, to be used again.
 pub struct FreeList<T: Pooled> {
-    /// Tells the lists of different threads apart; 0 until the first buffer is made.
+    /// Identifies the list among those of all threads; 0 until the first buffer is made.
     id: u32,
     classes: [Vec<UniqueArc<Storage<T>>>; CLASSES],
 }
 
 /// An element type that buffers hold, with its free lists. Implemented by [`pooled!`] for the two scalars.
 pub trait Pooled: Copy + Default + Send + Sync + 'static {
-    /// What is kept with a buffer.
+    /// Data cached with a buffer.
     type Derived: Derived;
     /// This thread's list; `None` while the thread is being torn down.
     fn with_free_list<R>(f: impl FnOnce(&mut FreeList<Self>) -> R) -> Option<R>;
     /// Buffers that were dropped on another thread than the one that made them. Any thread takes from here before it
-    /// allocates, so results that cross threads in every step do not pile up.
+    /// allocates, so results that cross threads in every step do not accumulate.
     fn shared_free_list() -> &'static Mutex<FreeList<Self>>;
 }
 
@@ -134,12 +134,12 @@ fn lock_shared<T: Pooled>() -> std::sync::MutexGuard<'static, FreeList<T>> {
     T::shared_free_list().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A shared handle on a [`Storage`] that gives the buffer back to the free list when the last handle is dropped.
+/// A shared handle on a [`Storage`] that returns the buffer to the free list when the last handle is dropped.
 pub(crate) struct Buffer<T: Pooled>(Option<Arc<Storage<T>>>);
 
 impl<T: Pooled> Buffer<T> {
-    /// A buffer of at least `len` elements, of which `fill` gets the first `len`. They are whatever was there before: it
-    /// writes all of them.
+    /// A buffer of at least `len` elements, of which `fill` gets the first `len`. Their contents are unspecified: it
+    /// must write all of them.
     #[inline]
     pub(crate) fn filled(len: usize, fill: impl FnOnce(&mut [T])) -> Self {
         let class = class_of(len);
@@ -157,12 +157,12 @@ impl<T: Pooled> Buffer<T> {
         })
     }
 
-    /// No buffer: what is left where one was taken out.
+    /// No buffer: what remains where one was moved out.
     pub(crate) fn none() -> Self {
         Buffer(None)
     }
 
-    /// Takes over the elements of `data`; without a copy, if it has no room to spare.
+    /// Takes ownership of the elements of `data`; without a copy, if it has no spare capacity.
     pub(crate) fn from_vec(data: Vec<T>) -> Self {
         Buffer(Some(Storage::new(data, NO_LIST, 0, 0).shareable()))
     }
@@ -183,7 +183,7 @@ impl<T: Pooled> Buffer<T> {
         &storage.data[usize::from(storage.start)..]
     }
 
-    /// The elements, if nobody else holds them, to be changed: what was derived from them is retired.
+    /// The elements for writing, if no other handle shares them. Data derived from them is retired.
     pub(crate) fn data_mut(&mut self) -> Option<&mut [T]> {
         let storage = Arc::get_mut(self.0.as_mut()?)?;
         storage.changes(T::Derived::retire);
@@ -195,7 +195,7 @@ impl<T: Pooled> Buffer<T> {
         self.storage().is_unique()
     }
 
-    /// What is derived from the contents, to be filled by whoever derives it.
+    /// The data derived from the contents; whatever derives it fills it.
     pub(crate) fn derived(&self) -> &T::Derived {
         self.storage().derived.get_or_init(Box::default)
     }
@@ -205,7 +205,7 @@ impl<T: Pooled> Buffer<T> {
         self.storage().used
     }
 
-    /// A number that tells these contents from all others.
+    /// A number that identifies these contents.
     pub(crate) fn version(&self) -> u64 {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let own = &self.storage().version;
@@ -239,7 +239,7 @@ impl<T: Pooled> Storage<T> {
         &mut self.data[usize::from(self.start)..]
     }
 
-    /// The contents are about to change. What was derived from them goes through `end`.
+    /// The contents are about to change: calls `end` on the data derived from them.
     #[inline]
     fn changes(&mut self, end: impl FnOnce(&mut T::Derived)) {
         *self.version.get_mut() = 0;
@@ -265,8 +265,8 @@ impl<T: Pooled> Drop for Buffer<T> {
     }
 }
 
-/// Nobody else holds a handle to clone, or the last of them does all this. Apart from `drop`, which is often called on nothing
-/// and should save no registers then.
+/// Returns the buffer to its list, if no other handle is left. Not inlined into `drop`, which is often called on an
+/// empty handle and should save no registers then.
 #[inline(never)]
 fn recycle<T: Pooled>(storage: Arc<Storage<T>>) {
     let Ok(mut storage) = Arc::try_unique(storage) else { return };
@@ -288,7 +288,7 @@ fn recycle<T: Pooled>(storage: Arc<Storage<T>>) {
     }
 }
 
-/// A buffer of another thread's.
+/// Puts a buffer that another thread made into the shared list.
 #[cold]
 fn recycle_for_all<T: Pooled>(storage: UniqueArc<Storage<T>>) {
     lock_shared().put(storage);
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn buffers_that_no_list_handed_out_do_not_pile_up() {
-        // A length that is also that of a class: data of the user's comes in ever new vectors of such lengths.
+        // A length that is also that of a class: users pass ever new vectors of such lengths.
         let waiting = || f64::with_free_list(|list| list.classes.iter().map(Vec::len).sum::<usize>());
         let before = waiting();
         for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! The value: a dense array with any number of axes, in row-major order, with strided views.
+//! Dense arrays of any rank, in row-major order, with strided views.
 
 mod arithmetic;
 mod layout;
@@ -33,8 +33,8 @@ pub struct Tensor<T: Scalar> {
     layout: Layout,
 }
 
-/// From so many elements on the system is asked whether it has the memory: a failed allocation ends the program without a word
-/// about the shape.
+/// From this many elements on, a trial allocation comes first: a failed allocation aborts the program without naming
+/// the shape.
 const PROBE_FROM: usize = 1 << 30;
 
 #[cold]
@@ -45,7 +45,7 @@ fn probe_memory<T>(shape: &[usize], len: usize) {
     }
 }
 
-/// Making tensors.
+/// Constructors.
 impl<T: Scalar> Tensor<T> {
     /// The elements of `data` in row-major order.
     ///
@@ -126,10 +126,11 @@ impl<T: Scalar> Tensor<T> {
         Self::build(&[], |to| to.fill(value))
     }
 
-    /// A tensor whose elements `fill` writes, in row-major order: the way to compute a value in a loop of one's own.
+    /// A tensor whose elements `fill` writes, in row-major order: for computing a value in a loop of your own.
     ///
-    /// `fill` must write every element. What the slice holds before is not defined: NaN in a debug build, so that an element that was
-    /// forgotten shows; elements of dropped tensors in a release build, where clearing them would take as long as writing them.
+    /// `fill` must write every element. The initial contents of the slice are unspecified: NaN in a debug build, so
+    /// that a missed element shows; elements of dropped tensors in a release build, where clearing them would take as
+    /// long as writing them.
     ///
     /// ```
     /// use rewind_autograd::Tensor;
@@ -172,13 +173,13 @@ impl<T: Scalar> Tensor<T> {
         Self::build_of_len(self.shape(), self.len(), fill)
     }
 
-    /// Stands where a tensor was taken out; holds nothing and is never read.
+    /// A placeholder without a buffer, left where a tensor was moved out; never read.
     #[inline]
     pub(crate) fn vacant() -> Self {
         Self::contiguous(Buffer::none(), Layout::of_len(&[], 0))
     }
 
-    /// Releases the elements and keeps the shape.
+    /// Releases the elements; the shape remains.
     #[inline]
     pub(crate) fn release(&mut self) {
         self.buffer = Buffer::none();
@@ -196,7 +197,7 @@ impl<T: Scalar> Tensor<T> {
     }
 }
 
-/// Looking at tensors.
+/// Shape and elements.
 impl<T: Scalar> Tensor<T> {
     /// The length of every axis; `[]` for a scalar.
     #[inline]
@@ -210,7 +211,7 @@ impl<T: Scalar> Tensor<T> {
         shape::same(self.shape(), other.shape())
     }
 
-    /// How far apart neighbours along every axis lie in memory, in elements; 0 along a broadcast axis.
+    /// The strides: the distance in memory between neighbours along every axis, in elements; 0 along a broadcast axis.
     ///
     /// ```
     /// use rewind_autograd::Tensor;
@@ -238,7 +239,7 @@ impl<T: Scalar> Tensor<T> {
         self.len() == 0
     }
 
-    /// Whether the elements lie in memory in row-major order without gaps.
+    /// Whether the elements are contiguous in row-major order.
     #[inline]
     pub fn is_contiguous(&self) -> bool {
         self.layout.is_contiguous()
@@ -276,7 +277,7 @@ impl<T: Scalar> Tensor<T> {
         }
     }
 
-    /// Copies the elements in row-major order to `to`, which has exactly their length.
+    /// Copies the elements in row-major order to `to`, which has the same length.
     pub(crate) fn copy_to(&self, to: &mut [T]) {
         match self.as_slice() {
             Some(slice) => to.copy_from_slice(slice),
@@ -287,7 +288,7 @@ impl<T: Scalar> Tensor<T> {
     /// The element at `index`, one position per axis.
     ///
     /// # Panics
-    /// If `index` has the wrong length or lies outside.
+    /// If `index` has the wrong length or is out of range.
     #[track_caller]
     pub fn at(&self, index: &[usize]) -> T {
         if index.len() != self.rank() || index.iter().zip(self.shape()).any(|(i, n)| i >= n) {
@@ -315,7 +316,7 @@ impl<T: Scalar> Tensor<T> {
     }
 
     pub(crate) fn view(&self) -> View<'_, T> {
-        // An empty view may start behind the end of its buffer (a slice at the end of an axis, say).
+        // An empty view may start past the end of its buffer (a slice at the end of an axis, say).
         let data = self.buffer.data().get(self.offset..).unwrap_or_default();
         View { data, shape: self.shape(), strides: self.strides() }
     }

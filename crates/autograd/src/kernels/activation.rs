@@ -1,21 +1,21 @@
-//! tanh and the logistic function of vectors of `f32`, by which the values of a gate pass: every element of a cell goes through one of
-//! them at each time step.
+//! Vectorised tanh and logistic function of `f32`: every element of a gate goes through one of them at each time step.
 //!
-//! In about 16 operations a vector each. The library's functions are made of its general exponential and choose among several
-//! branches, which takes 36 to 52. The coefficients are those of `tests/fixtures/activation/fit.py`.
+//! Each takes about 16 operations per vector. The library's functions use its general exponential and select among
+//! several branches, which takes 36 to 52. The coefficients are those of `tests/fixtures/activation/fit.py`.
 
 use rten_simd::ops::{BitOps, FloatOps, IntOps, NumOps};
 use rten_simd::{Isa, Simd, SimdUnaryOp};
 
-/// tanh x as x·P(x²)/Q(x²), at most 6 units in the last place off; exactly x where x is small, and exactly ±1 from |x| = 10 on.
+/// tanh x as x·P(x²)/Q(x²), with an error of at most 6 ulp; exactly x where x is small, and exactly ±1 from |x| = 10
+/// on.
 pub(super) struct Tanh;
 
 impl Tanh {
-    /// P and Q, from the constant on: the least relative error (2·10⁻⁸) of two polynomials of degree four for |x| up to 9.02, where
-    /// tanh rounds to 1.
+    /// P and Q, the constant term first: the least relative error (2·10⁻⁸) of two polynomials of degree four for |x| up
+    /// to 9.02, where tanh rounds to 1.
     const P: [f32; 5] = [1.0, 0.133_797_11, 3.494_026_6e-3, 2.058_334_6e-5, 1.331_888e-8];
     const Q: [f32; 5] = [1.0, 0.467_130_27, 2.587_104_2e-2, 3.283_079_4e-4, 7.761_942e-7];
-    /// Here the quotient has passed 1 by more than its rounding, so the bound on it gives exactly 1 from here on.
+    /// From here on the quotient exceeds 1 by more than its rounding, so clamping it gives exactly 1.
     const END: f32 = 10.0;
 }
 
@@ -30,17 +30,17 @@ impl SimdUnaryOp<f32> for Tanh {
     }
 }
 
-/// 1/(1 + e^-x), at most 3 units in the last place off wherever it is a normal number, 0 from x = -88.4 down.
+/// 1/(1 + e^-x), with an error of at most 3 ulp wherever it is a normal number, 0 from x = -88.4 down.
 ///
-/// e^-x = 2^k·e^-r with k the integer next to -x/ln 2, so that |r| ≤ ln 2/2 (Cody and Waite 1980).
+/// e^-x = 2^k·e^-r with k the integer nearest to -x/ln 2, so that |r| ≤ ln 2/2 (Cody and Waite 1980).
 pub(super) struct Sigmoid;
 
 impl Sigmoid {
-    /// e^-r for |r| ≤ ln 2/2, from the constant on; relative error 3·10⁻⁹.
+    /// e^-r for |r| ≤ ln 2/2, the constant term first; relative error 3·10⁻⁹.
     const EXP: [f32; 7] = [1.0, -1.0, 0.499_999_94, -0.166_665_2, 4.166_839_3e-2, -8.368_781e-3, 1.381_446_7e-3];
     /// ln 2 in two parts: products of the first with a k are exact.
     const LN_2: [f32; 2] = [0.693_145_75, 1.428_606_8e-6];
-    /// 1.5·2^23: added to a small number, it leaves the integer next to it in the lowest bits.
+    /// 1.5·2^23: added to a small number, it leaves the nearest integer in the lowest bits.
     const ROUNDING: f32 = 12_582_912.0;
     /// Here k is 128 and -127: 2^k is infinite, and 0.
     const ENDS: [f32; 2] = [-89.0, 88.0];
@@ -56,7 +56,7 @@ impl SimdUnaryOp<f32> for Sigmoid {
         let k = ops.sub(shifted, rounding);
         let [high, low] = Self::LN_2;
         let r = ops.mul_add(k, ops.splat(low), ops.mul_add(k, ops.splat(high), x));
-        // k + 127 as the exponent of a number.
+        // k + 127 as the exponent of a float.
         let bits = ints.shift_left::<23>(shifted.reinterpret_cast());
         let power: I::F32 = ints.add(bits, ints.splat(f32::to_bits(1.0) as i32)).reinterpret_cast();
         let exp = ops.mul(polynomial(isa, r, &Self::EXP), power);
@@ -64,7 +64,7 @@ impl SimdUnaryOp<f32> for Sigmoid {
     }
 }
 
-/// x between two bounds; NaN stays NaN, since of two operands that do not compare it is the second that comes out.
+/// x clamped to two bounds. NaN stays NaN: of unordered operands, the second is returned.
 #[inline(always)]
 fn bounded<I: Isa>(isa: I, x: I::F32, [low, high]: [f32; 2]) -> I::F32 {
     let ops = isa.f32();
@@ -73,7 +73,7 @@ fn bounded<I: Isa>(isa: I, x: I::F32, [low, high]: [f32; 2]) -> I::F32 {
 
 /// Σ coefficients[i]·x^i.
 ///
-/// A loop, since what a closure computes inside of an iterator is not compiled for the instruction set.
+/// A loop: a closure inside an iterator is not compiled for the instruction set.
 #[inline(always)]
 fn polynomial<I: Isa, const N: usize>(isa: I, x: I::F32, coefficients: &[f32; N]) -> I::F32 {
     let ops = isa.f32();

@@ -1,10 +1,11 @@
-//! What is kept with the buffer of a right-hand matrix: packed forms of it, and products with it that are expected next.
+//! Data cached with the buffer of a right-hand matrix: packed forms of it, and prefetched products with it.
 
 use super::gemm::Gemm;
 use super::packs::PackCache;
 use super::prefetch::Prefetched;
 use crate::storage::{Derived, pooled};
 
+/// Packed forms and prefetched products of the matrices in one buffer.
 pub struct MatrixCache<T: Gemm> {
     pub(crate) packs: PackCache<T>,
     pub(crate) prefetched: Prefetched<T>,

@@ -8,7 +8,7 @@ use super::runs::for_each_run;
 use crate::Scalar;
 use crate::shape::{Shape, row_major};
 
-/// A strided view: element `i` lies at `data[Σ i_axis · strides_axis]`.
+/// A strided view: element `i` is `data[Σ i_axis · strides_axis]`.
 pub(crate) struct View<'a, T> {
     pub(crate) data: &'a [T],
     pub(crate) shape: &'a [usize],
@@ -38,7 +38,8 @@ pub(crate) fn each_pair<T: Copy>(a: &[T], b: &[T], to: &mut [T], f: impl Fn(T, T
     }
 }
 
-/// The rows of `elements`, of `length` each. `chunks_exact` begins with a division, which takes longer than to add a short row.
+/// The rows of `elements`, of `length` each. `chunks_exact` begins with a division, which takes longer than adding a
+/// short row.
 #[inline(always)]
 pub(crate) fn rows<T>(mut elements: &[T], length: usize) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
@@ -58,7 +59,7 @@ pub(crate) fn rows_mut<T>(mut elements: &mut [T], length: usize) -> impl Iterato
     })
 }
 
-/// `to[i] = f(a[i], row[i])` over slices, where `row` begins again whenever it ends.
+/// `to[i] = f(a[i], row[i])` over slices, with `row` repeated.
 #[inline(always)]
 pub(crate) fn each_row<T: Copy>(a: &[T], row: &[T], to: &mut [T], f: impl Fn(T, T) -> T) {
     if let &[b] = row {
@@ -148,7 +149,7 @@ pub(crate) fn accumulate<T: Scalar>(to: &mut [T], strides: &[usize], from: View<
     });
 }
 
-/// `to[i] = from[i]` wherever `mask[i]` is not 0; the rest of `to` stays.
+/// `to[i] = from[i]` wherever `mask[i]` is not 0; the rest of `to` is unchanged.
 pub(crate) fn accumulate_where<T: Scalar>(to: &mut [T], strides: &[usize], mask: View<'_, T>, from: View<'_, T>) {
     let all = [strides, &mask.strides, &from.strides];
     for_each_run(from.shape, all, |[t, m, a], [st, sm, sa], len| {

@@ -1,4 +1,4 @@
-//! The entries to the kernels, for each number type.
+//! The interface of the kernels, implemented for each element type.
 
 use super::elementwise::{self, simd};
 use super::packs::Packable;

@@ -1,4 +1,4 @@
-//! What a matrix kernel offers, for each element type.
+//! The matrix kernel of an element type.
 
 use crate::Scalar;
 use crate::matrix::Matrix;
@@ -13,7 +13,7 @@ pub struct Right<'a, T: Gemm> {
 pub trait Gemm: Scalar {
     /// A right-hand matrix in the order in which the kernel reads it.
     type Packed: Send + Sync;
-    /// Whether the kernel shares a product among the threads of rayon, where there are several.
+    /// Whether the kernel splits a product among the threads of rayon, where there are several.
     const MULTITHREADED: bool;
     /// Whether the kernel has a packed form.
     const PACKS: bool;

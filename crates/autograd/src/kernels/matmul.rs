@@ -15,7 +15,7 @@ use super::row::RowTimesMatrix;
 use crate::matrix::Matrix;
 
 thread_local! {
-    /// One executor for the thread: choosing the instruction set takes longer than a small product.
+    /// One executor per thread: selecting the instruction set takes longer than a small product.
     static EXECUTOR: GemmExecutor = GemmExecutor::new();
 }
 
@@ -24,25 +24,25 @@ fn nd(m: Matrix<'_, f32>) -> NdTensorView<'_, f32, 2> {
         .expect("Matrix::new has checked that the elements lie within the buffer")
 }
 
-/// From so many rows on it is faster to begin with the bias than to have the kernel add it to each tile that it has written.
-/// The bits are the same.
+/// From this many rows on, writing the bias first is faster than having the kernel add it to each tile. The bits are
+/// the same.
 const ROWS_ON_BIAS: usize = 16;
 
-/// Rows of a tile, the part of a product whose sums the kernel keeps in registers.
+/// Rows of a tile, the part of a product whose sums the kernel holds in registers.
 const TILE_ROWS: usize = 6;
 
 /// Weights of fewer elements stay in the cache between two time steps, or two products.
 pub(crate) const STAYS_IN_CACHE: usize = 1 << 18;
 
-/// The elements of a matrix that is one row without gaps.
+/// The elements of a matrix that is one contiguous row.
 #[inline]
 fn as_row(a: Matrix<'_, f32>) -> Option<&[f32]> {
     (a.rows == 1 && a.col_stride == 1 && a.cols > 0).then(|| &a.data[..a.cols])
 }
 
-/// How many rows to multiply by `b` first, for the rest to be a product of its own. The last tile has the rows that are left
-/// over, and one of one or two rows takes as long as one of four: its few sums wait for themselves. So the last four rows stay
-/// together, unless it takes longer to read `b` twice.
+/// How many rows to multiply by `b` first; the rest is a product of its own. A last tile of one or two rows takes as
+/// long as one of four, since the latency of its few sums dominates. So the last four rows stay together, unless
+/// reading `b` twice takes longer.
 fn rows_at_first(rows: usize, b: &Right<'_, f32>) -> usize {
     let again = b.packed.is_some() && b.matrix.rows * b.matrix.cols < STAYS_IN_CACHE;
     if again && rows > TILE_ROWS && matches!(rows % TILE_ROWS, 1 | 2) { rows - 4 } else { rows }
@@ -72,7 +72,7 @@ impl Gemm for f32 {
     }
 }
 
-/// Memory for the library to pack into: that of a packed form which is not needed any more.
+/// Memory for the library to pack into, from a packed form that is no longer needed.
 struct Recycled(Cell<Vec<u32>>);
 
 impl Alloc for Recycled {

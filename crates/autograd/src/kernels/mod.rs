@@ -1,7 +1,7 @@
-//! Loops over slices. The only home of SIMD and of `unsafe`; nothing here knows what a gradient is.
+//! Loops over slices. SIMD and `unsafe` occur here only; nothing here knows what a gradient is.
 //!
-//! What is written by hand for each number type is called through [`Kernels`](crate::scalar::Kernels), a trait that every
-//! [`Scalar`](crate::Scalar) has; the other loops are generic functions.
+//! Loops written by hand for each element type are called through [`Kernels`](crate::scalar::Kernels), a trait that
+//! every [`Scalar`](crate::Scalar) implements; the others are generic functions.
 
 #![allow(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Packed forms of weights: made once, found without a lock, and packed into again when the weight has changed.
+//! Packed forms of weights: made once and found without a lock; when the weight changes, their memory is reused.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -10,12 +10,12 @@ type Key = [usize; 5];
 
 /// The packed forms of the matrices that lie in one buffer (a weight and its transpose, as a rule).
 ///
-/// A list that only grows, link by link, until the elements change: the threads of all shards ask it in every time step, and a
-/// look at it writes nothing that the cache of another core holds.
+/// A linked list that only grows until the elements change. The threads of all shards search it at every time step; a
+/// search writes nothing, so it invalidates no cache line of another core.
 pub(crate) struct PackCache<T: Gemm> {
     first: Link<T>,
-    /// Those of elements that have changed since, to be packed into again. An optimiser changes a weight in every training step,
-    /// and fresh memory for it costs a page fault for every 4 KiB. Only who packs locks this.
+    /// Packed forms of earlier contents, whose memory is reused. An optimiser changes a weight at every training step,
+    /// and fresh memory costs a page fault for every 4 KiB. Locked only to pack.
     spares: Mutex<Spares<T>>,
 }
 
@@ -26,20 +26,20 @@ type Spares<T> = Vec<Box<Pack<T>>>;
 
 struct Pack<T: Gemm> {
     key: Key,
-    /// `None` only while it is packed into again.
+    /// `None` only while it is being packed.
     packed: Option<T::Packed>,
     next: Link<T>,
 }
 
 impl<T: Gemm> Pack<T> {
-    /// Rows and columns, by which the size of the packed form goes.
+    /// Rows and columns, which determine the size of the packed form.
     fn shape(&self) -> [usize; 2] {
         [self.key[1], self.key[2]]
     }
 }
 
-/// A weight in blocks of columns has some dozens. More come from a buffer that is multiplied by part by part, each once, and
-/// to keep those would help nobody.
+/// The most packed forms of one buffer. A weight in blocks of columns has a few dozen. More come from a buffer whose
+/// parts are each multiplied once, and caching those gains nothing.
 const MOST_PACKS: usize = 128;
 
 impl<T: Gemm> Default for PackCache<T> {
@@ -54,10 +54,11 @@ impl<T: Gemm> PackCache<T> {
         *self = Self::default();
     }
 
-    /// The elements are about to change: no packed form is valid any more, and their memory is kept for those of the new ones.
+    /// The elements are about to change: the packed forms become invalid, and their memory is retained for the new
+    /// ones.
     ///
-    /// What was waiting and has not been used since the last change is released, but for as many as there were in use:
-    /// threads that happen to pack the same matrix at the same time need one each.
+    /// Spares that were not used since the last change are released, except as many as there were packed forms in use:
+    /// threads that pack the same matrix at the same time need one each.
     pub(crate) fn retire(&mut self) {
         let spares = self.spares.get_mut().unwrap_or_else(PoisonError::into_inner);
         let waiting = spares.len();
@@ -82,8 +83,8 @@ impl<T: Gemm> PackCache<T> {
         let (mut link, mut made) = (&self.first, None);
         for _ in 0..MOST_PACKS {
             if link.get().is_none() {
-                // Another thread may have added its own meanwhile, and the search goes on behind it. Two may even make the
-                // same one: waiting inside a thread pool would be worse.
+                // Another thread may have added a link meanwhile; then the search continues after it. Two threads may
+                // even pack the same matrix: waiting inside a thread pool would be worse.
                 made = link.set(made.take().unwrap_or_else(|| self.pack(key, b))).err();
             }
             let pack = link.get().expect("it was set by this thread or another");
@@ -110,8 +111,8 @@ impl<T: Gemm> PackCache<T> {
         pack
     }
 
-    /// Keeps what another thread has packed first: the two may meet again when the weight has changed. One of a shape, however
-    /// many threads there are.
+    /// Retains a packed form that another thread added first: the race may recur when the weight has changed. One per
+    /// shape, however many threads there are.
     fn store_as_spare(&self, second: Box<Pack<T>>) {
         let mut spares = self.spares();
         if spares.iter().all(|spare| spare.shape() != second.shape()) {
@@ -124,12 +125,12 @@ impl<T: Gemm> PackCache<T> {
     }
 }
 
-/// A right-hand matrix, and where packed forms of its parts are kept.
+/// A right-hand matrix, and the cache of its packed forms.
 pub(super) struct Packable<'a, T: Gemm> {
     pub(super) matrix: Matrix<'a, T>,
     /// Where the matrix begins in its buffer.
     pub(super) offset: usize,
-    /// `None` if it is not worth packing.
+    /// `None` if packing does not pay.
     pub(super) packs: Option<&'a PackCache<T>>,
 }
 
@@ -157,7 +158,7 @@ impl<'a, T: Gemm> Packable<'a, T> {
         Packable { matrix: self.matrix.col_block(start, cols), offset, ..self }
     }
 
-    /// For the kernel, packed if it is worth it.
+    /// For the kernel, packed if that pays.
     pub(super) fn right(self) -> Right<'a, T> {
         Right { matrix: self.matrix, packed: self.packs.and_then(|packs| packs.get_or_pack(self.offset, self.matrix)) }
     }

@@ -1,9 +1,9 @@
-//! Products of rows that are expected next.
+//! Prefetched products of rows.
 //!
-//! A recurrent step multiplies the rows of its time step by a weight that may be larger than the cache, and the rows of all steps
-//! are contiguous in one buffer. After two products of rows that follow each other, those of the next steps are computed at once,
-//! which reads the weight once for many steps. The bits are the same: an element is the same sum, in the same order, however many
-//! rows there are.
+//! A recurrent step multiplies the rows of its time step by a weight that may be larger than the cache, and the rows of
+//! all steps are contiguous in one buffer. After products of two consecutive blocks of rows, the products of the next
+//! steps are computed at once, which reads the weight once for many steps. The bits are the same: each element is the
+//! same sum, in the same order, however many rows there are.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,10 +15,10 @@ use crate::storage::Buffer;
 /// The products with the matrices of one buffer.
 pub(crate) struct Prefetched<T: Gemm>(Mutex<Vec<RowStream<T>>>);
 
-/// A buffer of rows that is multiplied by one matrix.
+/// A buffer whose rows, block after block, are multiplied by one matrix.
 struct RowStream<T: Gemm> {
     product: Key,
-    /// Where in the buffer the rows begin that are expected next.
+    /// Where the rows that are expected next begin in the buffer.
     next: usize,
     /// Products of the rows that begin there.
     block: Option<Block<T>>,
@@ -38,24 +38,24 @@ struct Block<T: Gemm> {
 /// Rows that are multiplied at once.
 const ROWS: usize = 128;
 
-/// Streams that are tracked for one weight: one for each shard, as a rule.
+/// The most streams that are tracked for one weight: one for each shard, as a rule.
 const MOST_STREAMS: usize = 8;
 
 enum Plan<T: Gemm> {
     Alone,
-    /// It was computed, and lies in a buffer from so many elements on.
+    /// Prefetched, in this buffer from this element on.
     Ready(Buffer<T>, usize),
     Compute,
 }
 
-/// Whether products with `b` are worth computing for many rows at once.
+/// Whether prefetching products with `b` pays.
 pub(super) fn is_worth_it<T: Gemm>(b: Matrix<'_, T>) -> bool {
     T::MULTITHREADED && b.rows * b.cols >= STAYS_IN_CACHE
 }
 
 impl<T: Gemm> Prefetched<T> {
-    /// Writes the product `a·b + bias` to `to` if it was computed before, or is worth computing now with those that follow.
-    /// `multiply` does so for many rows.
+    /// Writes `a·b + bias` to `to`, if it was prefetched or is now computed together with the next products; returns
+    /// whether it was. `multiply` computes the product of many rows.
     pub(super) fn product(
         &self,
         a: &Operand<'_, T>,
@@ -87,7 +87,7 @@ impl<T: Gemm> Prefetched<T> {
         true
     }
 
-    /// The contents have changed.
+    /// Discards all products: the contents have changed.
     pub(super) fn clear(&mut self) {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -114,7 +114,7 @@ impl<T: Gemm> Prefetched<T> {
         }
     }
 
-    /// How many blocks of products wait.
+    /// The number of prefetched blocks.
     #[cfg(test)]
     pub(crate) fn blocks(&self) -> usize {
         self.streams().iter().filter(|stream| stream.block.is_some()).count()
@@ -137,11 +137,11 @@ impl<T: Gemm> RowStream<T> {
         let follows = a.offset == self.next;
         self.next = end_of(a);
         if let Some(block) = &self.block
-            && let Some(behind) = a.offset.checked_sub(block.first)
-            && behind % cols == 0
-            && behind / cols + rows <= block.rows
+            && let Some(distance) = a.offset.checked_sub(block.first)
+            && distance % cols == 0
+            && distance / cols + rows <= block.rows
         {
-            let (row, products) = (behind / cols, block.products.clone());
+            let (row, products) = (distance / cols, block.products.clone());
             let width = products.used() / block.rows;
             if row + rows == block.rows {
                 self.block = None;

@@ -1,5 +1,5 @@
-//! The entry for a product. How it is computed is decided here and below: in parts of the depth, in blocks, packed or as the
-//! matrix lies, at once with the products that are expected next.
+//! The entry point for a product. It decides how the product is computed: in parts of the depth, in blocks, from a
+//! packed or a strided matrix, together with the next products.
 
 use super::cache::MatrixCache;
 use super::elementwise;
@@ -9,13 +9,13 @@ use super::prefetch;
 use crate::matrix::{Matrix, Operand};
 use crate::storage::{Buffer, Pooled};
 
-/// The depth of the blocks in which the kernels add up a product.
+/// The depth of the blocks in which the kernels accumulate a product.
 pub(crate) const DEPTH_BLOCK: usize = 256;
 
-/// The most depth whose blocks are added one after another.
+/// The largest depth whose blocks are added sequentially.
 pub(super) const DEPTH: usize = 16 * DEPTH_BLOCK;
 
-/// The `f32` kernel shares what is taller or wider than one such block among the threads of rayon.
+/// The `f32` kernel splits a product that is taller or wider than one such block among the threads of rayon.
 const BLOCK_ROWS: usize = 64;
 const BLOCK_COLS: usize = 128;
 
@@ -47,7 +47,7 @@ pub(super) fn product<T: Gemm + Pooled<Derived = MatrixCache<T>>>(
     }
 }
 
-/// Whether `b` is worth packing: not if it is tiny. A single row is multiplied by a narrow matrix as it lies.
+/// Whether packing `b` pays: not if it is tiny, nor for a single row times a narrow matrix.
 fn wants_packing<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
     T::PACKS && b.rows * b.cols >= 256 && (a.rows > 1 || b.cols > BLOCK_COLS)
 }
@@ -57,11 +57,11 @@ fn sums_as_several_rows<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
     a.rows > 1 || b.col_stride == 1 || wants_packing(a, b)
 }
 
-/// A product of so little depth that its blocks are added one after another: `to = a·b + beta·to + bias`.
+/// A product whose depth is small enough to add its blocks sequentially: `to = a·b + beta·to + bias`.
 pub(super) type Shallow<T> = fn(Matrix<'_, T>, Packable<'_, T>, T, Option<&[T]>, &mut [T]);
 
-/// `to = a·b + beta·to + bias`. More depth than the kernel should add block after block is summed in halves, so that the error
-/// grows with its logarithm.
+/// `to = a·b + beta·to + bias`. A larger depth than the kernel should add block by block is summed in halves, so that
+/// the error grows with the logarithm of the depth.
 #[inline]
 pub(super) fn in_depth<T: Gemm>(
     a: Matrix<'_, T>,
@@ -118,7 +118,7 @@ pub(super) fn multiply<T: Gemm>(a: Matrix<'_, T>, b: Packable<'_, T>, beta: T, b
     }
 }
 
-/// Whether the kernel would share a product among threads that takes less time than to wake them. On a pool of one thread,
+/// Whether the kernel would split a product among threads although waking them takes longer. On a pool of one thread,
 /// where shards are computed, it never does.
 fn would_wait_for_threads<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
     const WORTH_SHARING: usize = 1 << 23;

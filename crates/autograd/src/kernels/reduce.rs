@@ -9,7 +9,7 @@ use super::runs::for_each_run;
 use crate::Scalar;
 use crate::shape::{Shape, row_major};
 
-/// Sums that are computed at the same time, in as many registers as it takes: none waits for the one before.
+/// Independent partial sums, in separate registers, which hide the latency of an addition.
 const LANES: usize = 8;
 
 /// Pairwise summation of a slice: the error grows with log n, not with n.
@@ -38,7 +38,8 @@ pub(crate) fn fold_axis<T: Scalar>(from: View<'_, T>, axis: usize, to: &mut [T],
     elementwise::accumulate(to, &strides, from, f);
 }
 
-/// Adds one after another before a sum is cut in two: the error of a sum of n numbers grows with this and with log n.
+/// The most elements that are added sequentially; longer sums are split in two. The error of a sum of n elements grows
+/// with this and with log n.
 pub(crate) const BLOCK: usize = 64;
 
 /// Sums the last axis of `from`, whose elements are contiguous.
@@ -69,7 +70,7 @@ pub(crate) fn add_rows<T: Scalar>(to: &mut [T], from: &[T]) {
     }
     let mut rest = from;
     if width <= NARROW / 2 {
-        // As many narrow rows as make a wide one are added to as many sums at once.
+        // As many narrow rows as make a wide one are added at once, to as many sums.
         let mut sums = [T::ZERO; NARROW];
         let sums = &mut sums[..NARROW / width * width];
         let wide = from.chunks_exact(sums.len());
@@ -94,7 +95,7 @@ pub(crate) fn add_runs<T: Scalar>(to: &mut [T], strides: &[usize], from: View<'_
     });
 }
 
-/// [`sum_slice`] of elements that lie `stride` apart.
+/// [`sum_slice`] of elements at a stride.
 fn sum_strided<T: Scalar>(data: &[T], start: usize, stride: usize, len: usize) -> T {
     if len > BLOCK {
         let half = len / 2;
@@ -103,32 +104,33 @@ fn sum_strided<T: Scalar>(data: &[T], start: usize, stride: usize, len: usize) -
     (0..len).fold(T::ZERO, |sum, i| sum + data[start + i * stride])
 }
 
-/// Whether elements of `shape`, contiguous, are rows that all are added to the same: their leading axes are summed,
-/// and no other.
+/// Whether the sum is over the leading axes and no other, so that all rows of contiguous elements of `shape` are added
+/// to one row.
 pub(crate) fn sums_leading_axes(strides: &[usize], shape: &[usize]) -> bool {
     let mut axes = shape.iter().zip(strides).filter(|&(&length, _)| length != 1).map(|(_, &stride)| stride);
     axes.find(|&stride| stride != 0).is_some() && axes.all(|stride| stride != 0)
 }
 
-/// How many elements [`add_runs`] adds one after another to an element of `to`: those of all summed axes but the innermost.
+/// How many elements [`add_runs`] adds sequentially to an element of `to`: those of all summed axes but the innermost.
 pub(crate) fn added_one_by_one(strides: &[usize], shape: &[usize]) -> usize {
     let mut axes = shape.iter().zip(strides).rev().filter(|&(&length, _)| length != 1);
     axes.next();
     axes.filter(|&(_, &stride)| stride == 0).fold(1, |all, (&length, _)| all.saturating_mul(length))
 }
 
-/// Turns `length` rows of `inner` elements into the sums of all rows up to each one; from the last row on, if `reversed`.
+/// Replaces each of `length` rows of `inner` elements by the sum of all rows up to it; from the last row on, if
+/// `reversed`.
 ///
 /// Sums within blocks first, then sums of the blocks: the error grows with the logarithm of the length.
-pub(crate) fn prefix_sums<T: Scalar>(numbers: &mut [T], length: usize, inner: usize, reversed: bool) {
+pub(crate) fn prefix_sums<T: Scalar>(elements: &mut [T], length: usize, inner: usize, reversed: bool) {
     if inner == 1 {
-        return prefix_sums_of_slice(numbers, reversed);
+        return prefix_sums_of_slice(elements, reversed);
     }
     let row = |k: usize| inner * if reversed { length - 1 - k } else { k };
     for k in (1..length).filter(|k| k % BLOCK != 0) {
         for i in 0..inner {
-            let before = numbers[row(k - 1) + i];
-            numbers[row(k) + i] = before + numbers[row(k) + i];
+            let before = elements[row(k - 1) + i];
+            elements[row(k) + i] = before + elements[row(k) + i];
         }
     }
     if length <= BLOCK {
@@ -136,19 +138,19 @@ pub(crate) fn prefix_sums<T: Scalar>(numbers: &mut [T], length: usize, inner: us
     }
     let whole_blocks = (length - 1) / BLOCK;
     let ends = (1..=whole_blocks).map(|block| row(block * BLOCK - 1));
-    let mut before: Vec<T> = ends.flat_map(|end| numbers[end..end + inner].iter().copied()).collect();
+    let mut before: Vec<T> = ends.flat_map(|end| elements[end..end + inner].iter().copied()).collect();
     prefix_sums(&mut before, whole_blocks, inner, false);
     for k in BLOCK..length {
         let (to, from) = (row(k), (k / BLOCK - 1) * inner);
-        elementwise::add(&mut numbers[to..to + inner], &before[from..from + inner]);
+        elementwise::add(&mut elements[to..to + inner], &before[from..from + inner]);
     }
 }
 
 /// [`prefix_sums`] of contiguous elements.
-fn prefix_sums_of_slice<T: Scalar>(numbers: &mut [T], reversed: bool) {
-    // -0 changes no number that it is added to, where 0 would change -0.
+fn prefix_sums_of_slice<T: Scalar>(elements: &mut [T], reversed: bool) {
+    // x + -0 is x for every x, where -0 + 0 would be 0.
     let nothing = -T::ZERO;
-    let last = numbers.len().div_ceil(BLOCK) - 1;
+    let last = elements.len().div_ceil(BLOCK) - 1;
     let mut sums = Vec::with_capacity(last + 1);
     let mut running = |block: &mut [T]| {
         let add = |sum, x: &mut T| {
@@ -161,8 +163,8 @@ fn prefix_sums_of_slice<T: Scalar>(numbers: &mut [T], reversed: bool) {
         });
     };
     match reversed {
-        false => numbers.chunks_mut(BLOCK).for_each(&mut running),
-        true => numbers.rchunks_mut(BLOCK).for_each(&mut running),
+        false => elements.chunks_mut(BLOCK).for_each(&mut running),
+        true => elements.rchunks_mut(BLOCK).for_each(&mut running),
     }
     if last == 0 {
         return;
@@ -171,22 +173,22 @@ fn prefix_sums_of_slice<T: Scalar>(numbers: &mut [T], reversed: bool) {
     prefix_sums_of_slice(&mut sums, false);
     let add = |(block, &before): (&mut [T], &T)| block.iter_mut().for_each(|x| *x = before + *x);
     match reversed {
-        false => numbers.chunks_mut(BLOCK).skip(1).zip(&sums).for_each(add),
-        true => numbers.rchunks_mut(BLOCK).skip(1).zip(&sums).for_each(add),
+        false => elements.chunks_mut(BLOCK).skip(1).zip(&sums).for_each(add),
+        true => elements.rchunks_mut(BLOCK).skip(1).zip(&sums).for_each(add),
     }
 }
 
-/// √Σx² over all of `parts`, in `f64`: neither the squares nor their sum leave the range of numbers if the norm does not, and
-/// the error grows with the logarithm of the count. ∞ or NaN if a number is.
+/// √Σx² over all of `parts`, in `f64`: neither the squares nor their sum overflow or underflow if the norm does not,
+/// and the error grows with the logarithm of the number of elements. ∞ or NaN if an element is.
 pub(crate) fn norm<'a, T: Scalar>(parts: impl Iterator<Item = &'a [T]> + Clone) -> f64 {
-    // Of a sum in this range none of the squares was infinite, and those that vanished are less than its last digit. The
+    // If the sum is in this range, no square overflowed, and those that underflowed are less than its last digit. The
     // squares of `f32` are always in range, except for 0.
     const IN_RANGE: RangeInclusive<f64> = 1e-280..=f64::MAX;
     let plain = sum_of_squares(parts.clone(), T::to_f64);
     if IN_RANGE.contains(&plain) {
         return plain.sqrt();
     }
-    // A power of two as the unit rounds nothing.
+    // Scaling by a power of two is exact.
     let unit = 2_f64.powi(600);
     let scale = if plain < 1.0 { unit } else { 1.0 / unit };
     sum_of_squares(parts, |x| x.to_f64() * scale).sqrt() / scale
@@ -214,12 +216,12 @@ fn sum_of_squares<'a, T: Scalar>(parts: impl Iterator<Item = &'a [T]>, f: impl F
     sums.total()
 }
 
-/// A sum of numbers that come one by one, added pairwise.
+/// A running sum, added pairwise.
 #[derive(Default)]
 struct Pairs {
-    /// How many numbers have come.
+    /// How many values have been added.
     count: usize,
-    /// The sum of 2^i numbers for every bit i of the count, from the highest on.
+    /// The sum of 2^i values for every bit i of the count, the highest first.
     sums: SmallVec<[f64; 8]>,
 }
 
@@ -233,7 +235,7 @@ impl Pairs {
     }
 
     fn total(&self) -> f64 {
-        // Not `sum()`, which is -0 if there is no number.
+        // Not `sum()`, which is -0 if there is no value.
         self.sums.iter().rev().fold(0.0, |total, sum| total + sum)
     }
 }

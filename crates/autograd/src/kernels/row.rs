@@ -1,18 +1,19 @@
-//! One row times a matrix: the product of a sequence that is alone in its batch.
+//! One row times a matrix: the product of a batch of one.
 //!
-//! The library's kernels are made for several rows. For one, they want the matrix packed and read two vectors of it at a time, or
-//! they write the sums after every eight elements of depth. Here the sums of eight vectors stay in registers.
+//! The library's kernels are made for several rows. For one row, they either need the matrix packed and read two
+//! vectors of it at a time, or write the sums after every eight elements of depth. Here the sums of eight vectors stay
+//! in registers.
 
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, Simd, SimdOp};
 
 use crate::matrix::Matrix;
 
-/// The depth after which the kernel for several rows writes its sums. Here it is the same, so that the bits are.
+/// The depth after which the kernel for several rows writes its sums; the same here, so that the bits are the same.
 const DEPTH: usize = 256;
 
-/// `c = a·b + beta·c + bias` for a row `a` and a matrix `b` whose rows have no gaps, in the bits that every row has of a product
-/// of several.
+/// `c = a·b + beta·c + bias` for a row `a` and a matrix `b` with contiguous rows. The bits are those of the row in a
+/// product of several.
 pub(super) struct RowTimesMatrix<'a> {
     pub(super) a: &'a [f32],
     pub(super) b: Matrix<'a, f32>,
@@ -42,7 +43,7 @@ impl SimdOp for RowTimesMatrix<'_> {
             col += one;
         }
         if col < cols {
-            // What does not fill a vector.
+            // The remainder, less than a vector.
             let store = |x: I::F32, xs: &mut [f32]| xs.copy_from_slice(&x.to_array().as_ref()[..xs.len()]);
             self.columns::<I, 1>(isa, col, cols - col, |xs| ops.load_pad(xs).0, store);
         }

@@ -1,5 +1,5 @@
-//! Σ xᵀ·g, the gradient of a weight that is used at many time steps: the rows of several pairs are laid together and multiplied
-//! at once.
+//! Σ xᵀ·g, the gradient of a weight that is used at many time steps: the rows of several pairs are stacked and
+//! multiplied at once.
 
 use super::elementwise;
 use super::gemm::Gemm;
@@ -9,11 +9,11 @@ use super::transpose::transpose;
 use crate::matrix::{AsMatrix, Matrix};
 use crate::storage::Buffer;
 
-/// Rows of several pairs that are multiplied at once. Fewer than the depth that the kernel adds up in one go would write the sum
-/// more often, and more would leave the cache between being laid together and being multiplied.
+/// Rows of several pairs that are multiplied at once. Fewer than the kernel's depth block would write the sum more
+/// often; more would leave the cache between stacking and multiplying.
 pub(crate) const ROWS_AT_ONCE: usize = DEPTH_BLOCK;
 
-/// So many rows are not worth laying together with others: to copy them takes longer than to write the sum more often.
+/// From this many rows on, stacking does not pay: the copy takes longer than writing the sum more often.
 const ROWS_ENOUGH: usize = 64;
 
 /// `to = Σ xᵀ·g + beta·to`. Pairs of many rows are summed in halves, as by [`in_depth`].
@@ -71,7 +71,7 @@ fn multiply_transpose<T: Gemm>(xt: Matrix<'_, T>, g: Packable<'_, T>, mut beta: 
     }
 }
 
-/// Calls `f` with the rows of all parts, each below the one before.
+/// Calls `f` with all parts, stacked along the rows.
 fn stacked<'a, T: Gemm>(
     parts: impl Iterator<Item = Matrix<'a, T>>,
     rows: usize,
@@ -81,15 +81,15 @@ fn stacked<'a, T: Gemm>(
     Buffer::filled(rows * cols, |all| {
         let mut rest = &mut *all;
         for part in parts {
-            let (here, behind) = rest.split_at_mut(part.rows * cols);
+            let (here, after) = rest.split_at_mut(part.rows * cols);
             part.copy_to(here);
-            rest = behind;
+            rest = after;
         }
         f(Matrix::row_major(all, rows, cols));
     });
 }
 
-/// [`stacked`], and transposed.
+/// [`stacked`], transposed.
 fn stacked_as_columns<'a, T: Gemm>(
     parts: impl Iterator<Item = Matrix<'a, T>>,
     rows: usize,

@@ -2,11 +2,12 @@
 
 use crate::matrix::Matrix;
 
-/// Rows and columns that change places in registers.
+/// Rows and columns of a tile, which is transposed in registers.
 const TILE: usize = 4;
 
-/// Rows that are read side by side: what they give to a column fills a cache line, and their lines stay in the cache until all
-/// of their elements have been read. With more rows, whose lengths are powers of two as a rule, they would not.
+/// Rows that are read together: their elements of one column fill a cache line, and their own cache lines stay in the
+/// cache until all elements have been read. With more rows at a stride that is a power of two, as is common, they would
+/// be evicted.
 const STRIP: usize = 16;
 
 /// `to[col · stride + row] = from[row, col]`.
@@ -22,8 +23,8 @@ pub(crate) fn transpose<T: Copy>(from: Matrix<'_, T>, to: &mut [T], stride: usiz
         let full = first + (end - first) / TILE * TILE;
         for col in (0..tiled).step_by(TILE) {
             for row in (first..full).step_by(TILE) {
-                // SAFETY: the tile lies within the matrix, which lies within its buffer (`Matrix::new`), and its columns are
-                // neighbours; its transpose lies within `to`, as was checked above.
+                // SAFETY: the tile lies within the matrix, which lies within its buffer (`Matrix::new`), and its
+                // columns are adjacent; its transpose lies within `to`, as was checked above.
                 unsafe {
                     let corner = from.data.as_ptr().add(row * from.row_stride + col);
                     tile(corner, from.row_stride, to.as_mut_ptr().add(col * stride + row), stride);
@@ -35,8 +36,8 @@ pub(crate) fn transpose<T: Copy>(from: Matrix<'_, T>, to: &mut [T], stride: usiz
     }
 }
 
-/// Four elements of each of four rows of `from`, to each of four rows of `to`. A check for each of them, and four moves for each
-/// row, took three times as long.
+/// Four elements of each of four rows of `from`, to each of four rows of `to`. Bounds checks and scalar moves took
+/// three times as long.
 ///
 /// # Safety
 /// Four elements can be read and written at the beginning of each of the rows.

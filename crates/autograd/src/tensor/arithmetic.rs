@@ -1,4 +1,4 @@
-//! Arithmetic on values: maps, and pieces put together.
+//! Arithmetic on tensors: maps, in-place updates and assembly.
 
 use super::Tensor;
 use crate::Scalar;
@@ -24,8 +24,8 @@ impl<T: Scalar> Tensor<T> {
     /// A function over slices, applied to all elements: `f(from, to)` writes `to[i]` from `from[i]`. For functions that have a
     /// vectorised form.
     ///
-    /// `f` is called once for contiguous elements, else for one run of elements after another, so it must treat every element by
-    /// itself. It must write every element of `to`, as in [`build`](Tensor::build).
+    /// `f` is called once for contiguous elements, else once for every contiguous run, so it must treat elements
+    /// independently. It must write every element of `to`, as in [`build`](Tensor::build).
     ///
     /// ```
     /// use rewind_autograd::Tensor;
@@ -107,7 +107,7 @@ impl<T: Scalar> Tensor<T> {
         &mut elements[self.offset..][..len]
     }
 
-    /// Adds `other`, which is stretched if need be, in place.
+    /// Adds `other` in place, broadcast to this tensor's shape.
     ///
     /// ```
     /// use rewind_autograd::Tensor;
@@ -131,7 +131,7 @@ impl<T: Scalar> Tensor<T> {
         elementwise::accumulate(self.as_mut_slice(), &strides, other.view(), |x, y| x + y);
     }
 
-    /// Adds `piece` to the part of this tensor that starts at `start` of `axis`; everything else stays.
+    /// Adds `piece` to the part of this tensor that starts at `start` of `axis`; all other elements are unchanged.
     pub(crate) fn add_slice(&mut self, axis: usize, start: usize, piece: &Self) {
         if piece.is_empty() {
             return;
@@ -147,8 +147,8 @@ impl<T: Scalar> Tensor<T> {
         elementwise::accumulate(&mut self.as_mut_slice()[first..], &strides, piece.view(), |x, y| x + y);
     }
 
-    /// Folds `axis` by `f` from `start`, from its first position to its last; the axis is gone from the result, which is `start`
-    /// where the axis is empty. For sums use [`sum_axis`](Tensor::sum_axis), which bounds the rounding error.
+    /// Folds `axis` by `f` from `start`, from its first position to its last. The result has the axis removed; it is
+    /// `start` where the axis is empty. For sums use [`sum_axis`](Tensor::sum_axis), which bounds the rounding error.
     ///
     /// ```
     /// use rewind_autograd::Tensor;
@@ -170,7 +170,7 @@ impl<T: Scalar> Tensor<T> {
         })
     }
 
-    /// Pieces laid at `(axis, start)` of a tensor of `shape` that they cover without a gap.
+    /// A tensor of `shape`, assembled from pieces at `(axis, start)` that cover it.
     pub(crate) fn assemble<'a>(shape: &[usize], pieces: impl Iterator<Item = (&'a Self, usize, usize)>) -> Self {
         let strides = row_major(shape);
         Self::build(shape, |to| {
@@ -180,7 +180,7 @@ impl<T: Scalar> Tensor<T> {
         })
     }
 
-    /// The positions `indices` of `axis`, in that order; a position may come more than once.
+    /// The positions `indices` of `axis`, in that order; positions may repeat.
     ///
     /// ```
     /// use rewind_autograd::Tensor;
@@ -189,7 +189,7 @@ impl<T: Scalar> Tensor<T> {
     /// ```
     ///
     /// # Panics
-    /// If there is no such axis, or an index lies outside.
+    /// If there is no such axis, or an index is out of range.
     #[track_caller]
     pub fn gather(&self, axis: usize, indices: &[usize]) -> Self {
         check_indices("gather", self.shape(), axis, indices);

@@ -1,29 +1,30 @@
-//! The lengths of a tensor's axes, and how far apart neighbours along them lie.
+//! The shape and strides of a tensor.
 
 use crate::shape::{Shape, element_count, is_row_major, row_major};
 
-/// Lengths and, where the elements neither lie in row-major order without gaps nor are all one and the same, strides.
+/// The shape and, unless the elements are contiguous or all one and the same, the strides.
 ///
-/// Small and flat: every value is moved several times between the op that makes it and the one that frees it. With such a
-/// layout a tensor is 64 bytes, which are moved as a whole; an enum, of which the payload alone is moved, stalls the
-/// processor at what it has only just written.
+/// Small and flat: every value is moved several times between the op that makes it and the one that frees it. With this
+/// layout a tensor is 64 bytes, moved as a unit. An enum, of which only the payload is moved, causes store-forwarding
+/// stalls.
 #[derive(Clone)]
 pub(super) struct Layout {
-    /// Four times the number of elements, plus [`STRIDED`] or [`ONE_ELEMENT`] for what does not lie in row-major order.
+    /// Four times the number of elements, plus [`STRIDED`] or [`ONE_ELEMENT`] for layouts that are not contiguous.
     extent: usize,
-    /// The lengths, and behind them the strides, if any: of four axes, or of two, without an allocation.
+    /// The lengths, followed by the strides if they are stored: of four axes, or of two with strides, without an
+    /// allocation.
     sizes: Shape,
 }
 
-/// Strides are written down.
+/// The strides are stored.
 const STRIDED: usize = 1;
 
-/// All strides are 0: one element, stretched, as the cotangent of a mean is. It needs no strides, so one of any rank up to four
-/// is made without an allocation.
+/// All strides are 0: one broadcast element, such as the cotangent of a mean. The strides are not stored, so up to four
+/// axes take no allocation.
 const ONE_ELEMENT: usize = 2;
 
 impl Layout {
-    /// Row-major order without gaps: no strides are written down.
+    /// Contiguous in row-major order: no strides are stored.
     #[inline]
     pub(super) fn contiguous(shape: &[usize]) -> Self {
         Self::of_len(shape, element_count(shape))

@@ -16,7 +16,7 @@ fn bits(x: &Tensor<f32>) -> Vec<u32> {
     x.to_vec().into_iter().map(f32::to_bits).collect()
 }
 
-/// The rows of a time step, which lie among those of the others, times `w`, against the same rows alone.
+/// The rows of a time step, among those of the others, times `w`, against the same rows alone.
 fn assert_as_alone(x: &Tensor<f32>, t: usize, [w, bias]: [&Tensor<f32>; 2], case: &str) {
     let own = x.index(0, t);
     let alone = Tensor::from_vec(own.to_vec(), own.shape());

@@ -1,4 +1,4 @@
-//! Products of matrices: one, many at once, and the sum of many that a weight's cotangent is.
+//! Matrix products: single, batched, and the sum of products that is a weight's cotangent.
 
 use std::borrow::Cow;
 
@@ -21,7 +21,7 @@ impl<T: Scalar> Tensor<T> {
     /// ```
     ///
     /// # Panics
-    /// If they are not matrices that fit.
+    /// If they are not matrices of matching shapes.
     #[track_caller]
     pub fn matmul(&self, other: &Self) -> Self {
         match (self.shape(), other.shape()) {
@@ -42,7 +42,7 @@ impl<T: Scalar> Tensor<T> {
     /// ```
     ///
     /// # Panics
-    /// If they are not matrices that fit.
+    /// If they are not matrices of matching shapes.
     #[track_caller]
     pub fn matmul_transposed(&self, other: &Self) -> Self {
         match (self.shape(), other.shape()) {
@@ -117,7 +117,7 @@ impl<T: Scalar> Tensor<T> {
         Operand { matrix, buffer: &self.buffer, offset: self.offset }
     }
 
-    /// The matrix of the last two axes that starts `offset` elements behind this tensor's first.
+    /// The matrix of the last two axes that starts `offset` elements after this tensor's first.
     fn matrix_at(&self, offset: usize) -> Matrix<'_, T> {
         let (row, col) = (self.rank() - 2, self.rank() - 1);
         let data = self.buffer.data().get(self.offset + offset..).unwrap_or_default();
@@ -136,7 +136,7 @@ impl<T: Scalar> AsMatrix<T> for Tensor<T> {
     }
 }
 
-/// `to = Σ xᵀ·g + beta·to` over pairs of matrices (x, g), of which there is one at least.
+/// `to = Σ xᵀ·g + beta·to` over pairs of matrices (x, g), at least one.
 pub(crate) fn sum_of_products<T: Scalar>(pairs: &[(Tensor<T>, Tensor<T>)], beta: T, to: &mut [T]) {
     T::sum_of_products(pairs, beta, to);
 }

@@ -1,4 +1,5 @@
-//! Sums of elements. None adds more than a block of them one after another: the error grows with the logarithm of their count.
+//! Sums of elements. No more than a block is added sequentially, so the error grows with the logarithm of the number of
+//! elements.
 
 use std::iter;
 
@@ -8,7 +9,8 @@ use crate::kernels::elementwise;
 use crate::kernels::reduce::{self, BLOCK};
 use crate::shape::{self, Shape, broadcast_strides, check_axis, row_major, stretches_to};
 
-/// Sums and norms. Blocks of elements are added pairwise, so that the error grows with the logarithm of their count, on any axis.
+/// Sums and norms. Blocks of elements are added pairwise, so that the error grows with the logarithm of their number,
+/// on any axis.
 impl<T: Scalar> Tensor<T> {
     /// The sum of all elements, added pairwise.
     ///
@@ -20,7 +22,7 @@ impl<T: Scalar> Tensor<T> {
         reduce::sum_slice(self.to_contiguous().as_slice().expect("contiguous by construction"))
     }
 
-    /// The sum along `axis`, which is gone from the result; added pairwise.
+    /// The sum along `axis`, which is removed; added pairwise.
     ///
     /// ```
     /// use rewind_autograd::Tensor;
@@ -69,8 +71,8 @@ impl<T: Scalar> Tensor<T> {
         sum
     }
 
-    /// Adds `wide`, summed down to this tensor's shape (the transpose of broadcasting), in place. Returns how many elements were
-    /// added one after another to each of this tensor's.
+    /// Adds `wide`, summed down to this tensor's shape (the transpose of broadcasting), in place. Returns how many
+    /// elements were added sequentially to each of this tensor's.
     pub(crate) fn add_summed(&mut self, wide: &Self) -> usize {
         if let Some(from) = wide.as_slice()
             && wide.repeats(self)
@@ -90,7 +92,7 @@ impl<T: Scalar> Tensor<T> {
         1
     }
 
-    /// Adds `wide`, summed down: a long axis in halves, each of which is summed by itself.
+    /// Adds `wide`, summed down: a long axis in halves, each summed separately.
     fn add_halves(&mut self, wide: &Self) {
         if wide.is_empty() {
             return;
@@ -113,7 +115,8 @@ impl<T: Scalar> Tensor<T> {
         self.add_assign(&second);
     }
 
-    /// The strides with which this tensor's elements, in row-major order, are those that `wide` is summed to.
+    /// The strides that map the elements of `wide` to those of this tensor, in row-major order, to which they are
+    /// summed.
     fn strides_in(&self, wide: &Self) -> Shape {
         broadcast_strides(self.shape(), &row_major(self.shape()), wide.shape())
             .expect("a wide cotangent fits its input")
@@ -129,7 +132,7 @@ impl<T: Scalar> Tensor<T> {
         })
     }
 
-    /// The 2-norm of all elements, √Σx²: ∞ only if it is larger than any number, or an element is infinite.
+    /// The 2-norm of all elements, √Σx²: ∞ only if it exceeds the range of the type, or an element is infinite.
     ///
     /// ```
     /// use rewind_autograd::Tensor;

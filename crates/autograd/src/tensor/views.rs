@@ -9,7 +9,7 @@ use crate::shape::{self, Shape, broadcast_strides, check_range, count_or_panic};
 /// Views: the same elements in another order, shape or part.
 impl<T: Scalar> Tensor<T> {
     fn with_layout(&self, offset: usize, shape: &[usize], strides: &[usize]) -> Self {
-        // An empty view may start behind the end of its buffer (a slice at the end of an axis, say).
+        // An empty view may start past the end of its buffer (a slice at the end of an axis, say).
         let layout = Layout::new(shape, strides);
         let offset = if layout.len() == 0 { self.offset } else { offset };
         Tensor { buffer: self.buffer.clone(), offset, layout }
@@ -39,7 +39,7 @@ impl<T: Scalar> Tensor<T> {
         self.with_layout(self.offset + range.start * strides[axis], &shape, &strides)
     }
 
-    /// Position `at` of `axis`; the axis is gone.
+    /// Position `at` of `axis`; the axis is removed.
     ///
     /// ```
     /// use rewind_autograd::Tensor;
@@ -124,7 +124,7 @@ impl<T: Scalar> Tensor<T> {
         self.with_layout(self.offset, &shape, &strides)
     }
 
-    /// The tensor stretched to `shape` by the rules of broadcasting; nothing is copied.
+    /// The tensor broadcast to `shape`; nothing is copied.
     ///
     /// ```
     /// use rewind_autograd::Tensor;
@@ -133,7 +133,7 @@ impl<T: Scalar> Tensor<T> {
     /// ```
     ///
     /// # Panics
-    /// If this tensor's shape does not stretch to `shape`, or that holds more elements than
+    /// If this tensor's shape does not broadcast to `shape`, or that holds more elements than
     /// [`MOST_ELEMENTS`](crate::shape::MOST_ELEMENTS).
     #[track_caller]
     pub fn broadcast_to(&self, shape: &[usize]) -> Self {
@@ -182,7 +182,7 @@ impl<T: Scalar> Tensor<T> {
         self.with_layout(self.offset, &shape, &strides)
     }
 
-    /// The same tensor with its elements in row-major order without gaps; copied only if they are not.
+    /// The same tensor with contiguous elements in row-major order; copied only if they are not.
     ///
     /// ```
     /// use rewind_autograd::Tensor;
