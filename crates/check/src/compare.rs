@@ -8,11 +8,11 @@ use crate::prober::{Prober, Subject};
 use crate::report::{Doubt, Entry, Invalid, StepError};
 use crate::sample::{Context, Rounding, agrees};
 
-/// Entries that stay doubtful at many steps, up to which every other is examined too. From then on, an entry is examined only if
-/// a few steps speak against the tape: where everything is doubtful, a few hundred entries say so, and hide no wrong one.
+/// After this many entries that stay doubtful at many steps, an entry is examined only if a few steps speak against the
+/// tape. Where everything is doubtful, a few hundred entries show that, and no wrong entry is missed.
 const MOST_EXAMINED: usize = 256;
 
-/// What a comparison came to.
+/// The outcome of a comparison.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Outcome {
     #[default]
@@ -66,7 +66,7 @@ pub(crate) struct Comparison {
     pub(crate) numeric: Vec<Tensor<f64>>,
 }
 
-/// Entries of one input that are compared at most, to say which entry a wrong direction comes from.
+/// The most entries of one input that are compared to say which entry a wrong direction comes from.
 pub(crate) const MOST_ENTRIES: usize = 2048;
 
 /// Settings of a comparison.
@@ -74,9 +74,9 @@ pub(crate) const MOST_ENTRIES: usize = 2048;
 pub(crate) struct Rules<'a> {
     /// The order, from 1. From 2 on a derivative may be zero everywhere (of a linear function), and that is no doubt.
     pub(crate) order: usize,
-    /// The rounding inside the function. Asked for only when an entry is examined at many steps.
+    /// The rounding inside the function. Computed only when an entry is examined at many steps.
     pub(crate) rounding: &'a dyn Fn() -> Rounding,
-    /// At most so many entries of each input, evenly spread.
+    /// The most entries of each input, evenly spread.
     pub(crate) most: usize,
 }
 
@@ -209,11 +209,11 @@ fn examine<T: Scalar>(
 
 /// Inputs that share a direction, as the factors by which each of them moves: 0 for those that do not.
 ///
-/// What is seen along a direction is a sum over its inputs, so one of small gradients would be drowned by the others. Inputs move
-/// less the larger their gradients are, so that all weigh the same; where they differ too much for that, they get several
-/// directions.
+/// A derivative along a direction is a sum over its inputs, in which those with small gradients would be lost. The
+/// larger the gradients of an input, the less it moves, so that all weigh the same; where they differ too much for
+/// that, they get several directions.
 pub(crate) fn bands<T: Scalar>(prober: &Prober<'_, T>, analytic: &[Tensor<T>]) -> Vec<Vec<f64>> {
-    // How far an input may be kept back: what it loses in size, rounding gains. In single precision not at all.
+    // How much less an input may move: rounding weighs more by the same factor. In single precision not at all.
     let widest = 1e-2 * prober.precision.tolerance / prober.precision.step.powi(2);
     if widest < 1.0 {
         return vec![vec![1.0; analytic.len()]];
@@ -236,7 +236,7 @@ pub(crate) fn bands<T: Scalar>(prober: &Prober<'_, T>, analytic: &[Tensor<T>]) -
         bands.push(factors);
         rest = others;
     }
-    // Those that should have no gradient move along with the largest: what they add is seen there.
+    // Inputs that should have no gradient move along with the largest: what they add is seen there.
     if bands.is_empty() {
         bands.push(vec![0.0; sizes.len()]);
     }
@@ -316,12 +316,12 @@ fn contexts<T: Scalar>(prober: &Prober<'_, T>, input: usize, analytic: &[f64], r
     scales.iter().map(|&scale| Context { reference: largest / scale, rounding: Rounding::default(), scale }).collect()
 }
 
-/// How closely a gradient is looked at.
+/// How closely a gradient is examined.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Look {
     /// One direction first; every entry if that one disagrees or cannot tell.
     Direction,
-    /// Every entry, of which a direction through all may not see one that is a little wrong.
+    /// Every entry: a direction may miss one that is slightly wrong.
     Entries,
 }
 

@@ -105,7 +105,7 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// What one needs to see the same again.
+    /// What is needed to reproduce the report.
     fn reproduce(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 8;
         let more = self.shapes.len().saturating_sub(SHOWN);
@@ -122,7 +122,7 @@ fn compared(f: &mut fmt::Formatter<'_>, entry: &Entry, margin: &str) -> fmt::Res
     write!(f, "{margin}error       {absolute:.1e}, relative {relative:.1e}, {:.1e} ulp", entry.ulps())
 }
 
-/// How the error moves with the step.
+/// How the error varies with the step.
 fn movement(f: &mut fmt::Formatter<'_>, steps: &[StepError]) -> fmt::Result {
     if steps.is_empty() {
         return Ok(());

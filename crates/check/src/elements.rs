@@ -12,7 +12,7 @@ pub(crate) fn elements<T: Scalar>(x: &Tensor<T>) -> Vec<f64> {
 pub(crate) fn direction<T: Scalar>(shape: &[usize], seed: u64, stream: u64) -> Tensor<T> {
     let mut state = (stream ^ seed.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03;
     Tensor::from_fn(shape, |_| {
-        // splitmix64 (Steele et al. 2014): a check must not depend on anybody's generator.
+        // splitmix64 (Steele et al. 2014): a check must not depend on the generator of a library.
         state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -23,7 +23,7 @@ pub(crate) fn direction<T: Scalar>(shape: &[usize], seed: u64, stream: u64) -> T
     })
 }
 
-/// Every element a thousandth of its size away.
+/// Every element moved by a thousandth of its size.
 pub(crate) fn nudged<T: Scalar>(x: &Tensor<T>, seed: u64, stream: u64) -> Tensor<T> {
     let (u, from) = (direction::<f64>(x.shape(), seed, stream + 77).to_vec(), elements(x));
     Tensor::from_fn(x.shape(), |k| T::from_f64(from[k] + 1e-3 * u[k] * if from[k] == 0.0 { 1.0 } else { from[k] }))

@@ -1,4 +1,4 @@
-//! A guess at the kind of mistake, from a wrong gradient beside the right one.
+//! A guess at the kind of mistake: a wrong gradient compared with the right one.
 
 use rewind_autograd::Tensor;
 
@@ -16,7 +16,7 @@ pub(crate) struct Evidence {
     pub(crate) cotangent: Tensor<f64>,
 }
 
-/// Relative to the largest element: what differences are sure of.
+/// The accuracy of differences, relative to the largest element.
 const CLOSE: f64 = 1e-5;
 
 /// The pattern of the mistake in the gradient of input number `input`, if it is a known one.
@@ -81,8 +81,8 @@ fn rearranged(a: &Tensor<f64>, n: &Tensor<f64>, size: f64) -> Option<Pattern> {
     None
 }
 
-/// Whether a at k is n at k - by wherever both are there. What is pushed over the end is lost, and what comes in at the
-/// other end may be anything.
+/// Whether a at k is n at k - by wherever both exist. Elements shifted past one end are lost, and those at the other
+/// end may be anything.
 fn shifted(a: &Tensor<f64>, n: &Tensor<f64>, axis: usize, by: isize, size: f64) -> bool {
     let (distance, length) = (by.unsigned_abs(), n.shape()[axis]);
     let (front, back) = (0..length - distance, distance..length);

@@ -1,6 +1,6 @@
-//! One derivative at many step sizes. The error of a wrong rule does not move with the step; truncation falls with its
-//! square, rounding rises as it falls. Where the derivatives from both sides stay apart, there is a kink. Where nothing settles,
-//! the function changes faster than any step.
+//! One derivative at many step sizes. The error of a wrong rule does not change with the step; truncation falls with
+//! its square, rounding rises as it falls. Where the derivatives from both sides stay apart, there is a kink. Where
+//! nothing settles, the function changes faster than any step.
 
 use crate::report::{Doubt, Invalid, StepError};
 use crate::sample::{Context, Precision, Sample};
@@ -8,7 +8,7 @@ use crate::sample::{Context, Precision, Sample};
 /// What differences at many steps say of an entry.
 #[derive(Clone, Debug)]
 pub(crate) enum Ruling {
-    /// Agreement over a range of steps; with the relative error that would have been seen.
+    /// Agreement over a range of steps; with the relative error that would have been detected.
     Right { numeric: f64, resolution: f64 },
     /// The differences settle, and not where the tape says; with the errors at some of the steps.
     Wrong { numeric: f64, errors: Vec<StepError> },
@@ -63,7 +63,7 @@ fn rule(analytic: f64, samples: &[Sample], context: &Context, precision: &Precis
     if has_kink(&finite) {
         return doubt(Doubt::Kink);
     }
-    // Where every derivative of the input is zero, what is next to zero is measured by the slopes beside the point.
+    // Where every derivative of the input is zero, what is close to zero is measured by the slopes beside the point.
     let own = if context.reference == 0.0 { finite[0].slope() } else { context.reference };
     let context = &Context { reference: own, ..*context };
     let estimates = [finite.iter().map(|s| (s.central, s.noise)).collect(), extrapolated(&finite)];
@@ -141,14 +141,14 @@ fn has_kink(samples: &[Sample]) -> bool {
     let clear_of_noise = samples.iter().rev().skip_while(noisy).count();
     let Some(from) = clear_of_noise.checked_sub(FLAT) else { return false };
     let last = &samples[from..clear_of_noise];
-    // A function that stands still nearest to the point has its kink further away.
+    // A function that is constant nearest to the point has its kink further away.
     if last.iter().any(|s| s.still) {
         return false;
     }
     stays_apart(last) || jumps(last, &samples[0])
 }
 
-/// Whether each of the one-sided derivatives stays where it is, away from the other.
+/// Whether each of the one-sided derivatives stays constant, away from the other.
 fn stays_apart(samples: &[Sample]) -> bool {
     let clear = |s: &Sample| s.jump().abs() > 10.0 * s.noise && s.jump().abs() > 1e-3 * s.slope();
     samples.iter().all(clear) && both_stay(samples, |_| 1.0, |s| 0.15 * s.jump().abs())
@@ -245,7 +245,7 @@ fn agreement(
     let mut sharpest: Option<Agreement> = None;
     for estimates in estimates {
         for (window, samples) in estimates.windows(WINDOW).zip(samples.windows(WINDOW)) {
-            // Where nothing moves, nothing is learned, unless nothing should move.
+            // If nothing moves, nothing is learned, unless nothing should move.
             if window_is_still(samples) && (analytic != 0.0 || rounded) {
                 continue;
             }
@@ -259,8 +259,8 @@ fn agreement(
     sharpest
 }
 
-/// Whether the function stands still at the shorter steps only because what it moves by is rounded away: before, it moved by little
-/// more than rounding.
+/// Whether the function is constant at the shorter steps only because its change is rounded away: at longer steps, it
+/// changed by little more than rounding.
 fn is_rounded_away(samples: &[Sample]) -> bool {
     let last = samples.iter().rfind(|s| !s.still);
     last.is_some_and(|s| s.moved() <= 256.0 * s.noise * s.step)
@@ -278,7 +278,7 @@ struct Plateau {
 }
 
 impl Plateau {
-    /// Whether it goes on between its steps: these are multiples of each other, and a wave may have the same period.
+    /// Whether it continues between its steps: these are multiples of each other, and a wave may have the same period.
     fn is_confirmed(&self, probe: &mut dyn FnMut(f64) -> Result<Sample, Invalid>) -> Result<bool, Invalid> {
         for between in [1.37, 0.79, 0.53] {
             let sample = probe(between * self.steps.1)?;
@@ -302,7 +302,7 @@ fn plateau(
     for estimates in estimates {
         for (k, window) in estimates.windows(WINDOW).enumerate() {
             let value = window[WINDOW / 2].0;
-            // Beside what differences say of longer steps, an estimate may be negligible.
+            // Compared with differences at longer steps, an estimate may be negligible.
             let before = samples[..=k].iter().map(|s| s.central.abs()).fold(0.0, f64::max);
             if !is_settled(window, 0.01 * before)
                 || !is_continuous(&samples[k..k + WINDOW], &samples[k + WINDOW..], context.rounding.largest)
@@ -327,8 +327,8 @@ fn plateau(
     flattest
 }
 
-/// Whether the samples from number `from` on say anything: a function that moves at large steps, and stands still at tiny
-/// ones only, is rounded and not flat.
+/// Whether the samples from number `from` on say anything: a function that moves at large steps, and is constant at
+/// tiny ones only, is rounded and not flat.
 fn speaks(samples: &[Sample], from: usize) -> bool {
     let inside = &samples[from..];
     let flat = inside.iter().all(|s| s.still);

@@ -65,11 +65,11 @@ pub fn full() -> Check {
     Check::new(Mode::Full, 2)
 }
 
-/// Random directions through all inputs at once, at order one: a few evaluations in all, however large the inputs. Every
-/// direction has entries of both signs, and weights of its own for the outputs; inputs of small gradients weigh as much as
-/// others. It does not see an error that is small beside the gradient of its input: below about 1e-6 of its norm in
-/// `f64`, and up to a few times that with several inputs. If a direction disagrees or cannot tell, every entry is compared,
-/// to say which.
+/// Random directions through all inputs at once, at order one: a few evaluations in all, however large the inputs.
+/// Every direction has entries of both signs, and weights of its own for the outputs; inputs of small gradients weigh
+/// as much as others. It misses an error that is small compared with the gradient of its input: below about 1e-6 of its
+/// norm in `f64`, and up to a few times that with several inputs. If a direction disagrees or cannot tell, every entry
+/// is compared, to say which.
 ///
 /// ```
 /// rewind_check::fast().function(&[rewind_check::sample::<f64>(&[50, 20], 1)], |_, x| x[0].tanh()).assert();

@@ -1,4 +1,4 @@
-//! One node of a tape by itself: its op at values of our own.
+//! One node of a tape in isolation: its op at given values.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ pub(crate) struct Node<T: Scalar> {
 #[derive(Clone)]
 pub(crate) struct Panicked {
     pub(crate) message: String,
-    /// Whether it gave a term that does not fit its input.
+    /// Whether it returned a term that does not fit its input.
     pub(crate) wrong_shape: bool,
 }
 
@@ -47,7 +47,7 @@ impl<T: Scalar> Node<T> {
         self.leaves(true).len() < self.inputs.len()
     }
 
-    /// The inputs that stand for the leaves: all of them, or if `shared` the first of each variable.
+    /// The inputs that become leaves: all of them, or if `shared` the first of each variable.
     pub(crate) fn leaves(&self, shared: bool) -> Vec<usize> {
         let inputs = &self.info.inputs;
         (0..inputs.len()).filter(|&i| !shared || !inputs[..i].contains(&inputs[i])).collect()
@@ -63,8 +63,8 @@ impl<T: Scalar> Node<T> {
         direction(self.info.value.shape(), seed, 1 << 40)
     }
 
-    /// Calls `f` with the op between leaves and output; how it panics, if it does. If `shared`, inputs that are the
-    /// same variable are the same leaf.
+    /// Calls `f` with the op between leaves and output; returns how it panics, if it does. If `shared`, inputs that are
+    /// the same variable are the same leaf.
     pub(crate) fn alone<R>(&self, shared: bool, f: impl FnOnce(&Alone<'_, T>) -> R) -> Result<R, Panicked> {
         let (leaves, inputs) = (self.leaves(shared), &self.info.inputs);
         let leaf_of = |i: usize| leaves.iter().position(|&leaf| leaf == i || shared && inputs[leaf] == inputs[i]);
@@ -91,7 +91,7 @@ pub(crate) struct Alone<'a, T: Scalar> {
     op: &'a NodeOp<T>,
     /// Which leaf each input of the op is.
     leaf_of: Vec<usize>,
-    /// Whether the rule gave a term that does not fit its input.
+    /// Whether the rule returned a term that does not fit its input.
     misfit: Arc<AtomicBool>,
 }
 
@@ -115,7 +115,7 @@ impl<T: Scalar> Alone<'_, T> {
         (leaves, tape.apply(known, &inputs))
     }
 
-    /// What the rule gives for every leaf.
+    /// The terms of the rule, for every leaf.
     pub(crate) fn rule(&self, leaves: &[Tensor<T>], value: Tensor<T>, cotangent: &Tensor<T>) -> Vec<Tensor<T>> {
         let tape = Tape::new();
         let (leaves, output) = self.record(&tape, leaves, value);
@@ -124,8 +124,8 @@ impl<T: Scalar> Alone<'_, T> {
     }
 }
 
-/// An op whose value is known and not computed again: an op that keeps something from its last value must not be helped by
-/// ours.
+/// An op with a known value, which is not recomputed: an op that stores something from its last value must not be
+/// helped by our calls.
 struct Known<T: Scalar> {
     op: NodeOp<T>,
     value: Tensor<T>,

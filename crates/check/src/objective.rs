@@ -5,7 +5,7 @@ use rewind_autograd::{Scalar, Tape, Tensor, Var};
 use crate::elements::{direction, elements};
 use crate::report::Invalid;
 
-/// A function of variables, as users hand it over.
+/// A function of variables, as users pass it.
 pub(crate) type Function<'f, T> = dyn for<'t> Fn(&'t Tape<T>, &[Var<'t, T>]) -> Var<'t, T> + 'f;
 
 /// A closure at an order: L_1 = Σ weight·f(x), and L_(k+1) = Σ weight·∇L_k. At order k, what is differentiated is f itself

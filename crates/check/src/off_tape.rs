@@ -1,4 +1,4 @@
-//! Values that follow the inputs and came back to the tape as constants: what no rule can see.
+//! Values that depend on the inputs but are constants on the tape: no rule sees them.
 
 use std::panic::Location;
 

@@ -1,4 +1,4 @@
-//! Where a wrong gradient comes from: an op whose rule is wrong by itself, or a value that left the tape.
+//! Where a wrong gradient comes from: an op with a wrong rule, or a value that left the tape.
 
 use rewind_autograd::{Scalar, Tape, Tensor, Var};
 
@@ -9,10 +9,10 @@ use crate::off_tape;
 use crate::report::{Culprit, Doubt};
 use crate::suspect::{Search, Walk};
 
-/// What a search comes to.
+/// The result of a search.
 pub(crate) struct Origin {
     pub(crate) culprit: Option<Culprit>,
-    /// Why a node cannot be told by itself, if one cannot: the function is not wrong if nothing else is.
+    /// Why a node alone cannot be judged, if there is one: without another fault, the function is not wrong.
     pub(crate) doubt: Option<Doubt>,
 }
 
@@ -21,7 +21,7 @@ pub(crate) fn find<T: Scalar>(objective: &Objective<'_, T>, inputs: &[Tensor<T>]
     let tape = Tape::new();
     let roots = match catch(|| objective.record_before(&tape, inputs)) {
         Ok(roots) => roots.into_iter().map(Var::position).collect::<Vec<_>>(),
-        // The reverse pass below the order in question fails already: what stands on the tape until then is looked at.
+        // The reverse pass below this order fails already: examine what was recorded until then.
         Err(_) => (0..tape.len()).collect(),
     };
     let walk = Walk::new(ancestors(&tape, &roots), search);

@@ -24,14 +24,14 @@ pub enum Pattern {
     Transposed,
     /// It is the gradient of another input of the op.
     OfInput(usize),
-    /// It lies this many positions too far along an axis.
+    /// It is shifted by this many positions along an axis.
     Shifted {
         /// The axis.
         axis: usize,
         /// How far.
         by: isize,
     },
-    /// It runs backwards along an axis.
+    /// It is reversed along an axis.
     Reversed {
         /// The axis.
         axis: usize,
@@ -68,7 +68,7 @@ pub enum Pattern {
     SameVariable,
     /// The op gives another value when it is computed again, as a [`checkpoint`](rewind_autograd::checkpoint()) is in the sweep.
     Unsteady {
-        /// How far the values lie apart.
+        /// The largest difference between the values.
         difference: f64,
     },
     /// It is infinite or NaN where the inputs and the value are finite.
@@ -127,7 +127,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// A factor as people write it: 2, 1/3, 0.37, and where it lies beside such a number, with the digits that tell it apart.
+/// A factor in its usual form: 2, 1/3, 0.37; close to such a number, with the digits that distinguish it.
 fn plain(k: f64) -> String {
     const SURE: f64 = 1e-6;
     let (whole, part) = (k.round(), (1.0 / k).round());

@@ -6,7 +6,7 @@ use crate::elements::{direction, elements};
 use crate::report::Invalid;
 use crate::sample::{Precision, Sample};
 
-/// What differences are taken of: writes the values at some inputs to a list, and nothing else.
+/// The function to take differences of: writes its values at some inputs to a list.
 pub(crate) type Subject<'s, T> = dyn FnMut(&[Tensor<T>], &mut Vec<T>) -> Result<(), Invalid> + 's;
 
 /// Takes differences of a subject around a point.
@@ -44,7 +44,7 @@ impl<'a, T: Scalar> Prober<'a, T> {
     pub(crate) fn entry(&mut self, (input, at): (usize, usize), step: f64) -> Result<Sample, Invalid> {
         let start = self.inputs[input].as_slice().expect("contiguous by construction")[at];
         let x = start.to_f64();
-        // The step that is really taken: x ± step is rounded.
+        // The actual step: x ± step is rounded.
         let (up, down) = (T::from_f64(x + step), T::from_f64(x - step));
         self.inputs[input].as_mut_slice()[at] = up;
         let right = (self.subject)(&self.inputs, &mut self.right);

@@ -1,4 +1,4 @@
-//! What a check found: a plain struct for programs. How it is printed stands in `display.rs`.
+//! What a check found: a plain struct for programs. `display.rs` prints it.
 
 use std::panic::Location;
 
@@ -7,11 +7,11 @@ use crate::pattern::Pattern;
 /// What a check says about a gradient.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
-    /// Every entry that was asked for agrees with differences; of empty inputs there is none.
+    /// Every requested entry agrees with differences; empty inputs have none.
     Right,
     /// At least one entry disagrees, and the disagreement does not depend on the step.
     Wrong,
-    /// Nothing was found wrong, but some entries cannot be told from differences.
+    /// Nothing was found wrong, but differences cannot decide some entries.
     CannotTell(Doubt),
     /// The function cannot be checked at all.
     Invalid(Invalid),
@@ -29,15 +29,15 @@ pub enum Doubt {
     IgnoresInput(String),
     /// The function is infinite or NaN at the point or beside it.
     NonFinite,
-    /// The differences settle at no step: the function changes within the shortest one, as an unstable recursion does after many
-    /// steps, or a wave far from 0. Every op is right by itself, and no value left the tape.
+    /// The differences settle at no step: the function changes within the shortest one, as an unstable recursion does
+    /// after many steps, or a wave far from 0. Every op alone is right, and no value left the tape.
     Unsettled,
-    /// The differences settle, and not where the tape says, but every op is right by itself, and no value left the tape: so it is not
-    /// the gradient that is wrong. The function changes within the steps that can be told from rounding, or an op rounds its
-    /// value inside.
+    /// The differences settle at another value than the tape's, but every op alone is right and no value left the tape:
+    /// so the gradient is not wrong. The function changes within the steps that can be told from rounding, or an op
+    /// rounds its value inside.
     Unexplained,
     /// Steps, changes of the value or derivatives are too small or too large for this precision. Every op that can be
-    /// told is right by itself, and no value left the tape.
+    /// judged alone is right, and no value left the tape.
     OutOfRange,
     /// There is no input.
     Nothing,
@@ -68,7 +68,7 @@ pub enum Invalid {
 pub enum Mode {
     /// Every entry of every input.
     Full,
-    /// So many random directions through all inputs at once.
+    /// Random directions through all inputs at once.
     Fast {
         /// The number of directions.
         projections: usize,
@@ -145,11 +145,11 @@ pub struct Suspect {
     pub panic: Option<String>,
     /// How many nodes of the tape have a wrong rule of this name, this one included.
     pub nodes: usize,
-    /// How many nodes were looked at alone.
+    /// How many nodes were checked alone.
     pub examined: usize,
 }
 
-/// A value that follows the inputs without a record on the tape.
+/// A value that depends on the inputs without a record on the tape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffTape {
     /// Its position on the tape, where it is a constant; that of the checkpoint, if it lies inside one.
@@ -163,10 +163,10 @@ pub struct OffTape {
 /// Where a wrong gradient comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Culprit {
-    /// The first op on the tape whose rule is wrong by itself.
+    /// The first op on the tape whose rule is wrong.
     Op(Suspect),
-    /// Every op is right by itself, but a value left the tape (`detach`, `value`, a number kept from before) and came
-    /// back as a constant.
+    /// Every op alone is right, but a value left the tape (by `detach`, by `value`, or stored from an earlier call) and
+    /// came back as a constant.
     OffTape(OffTape),
 }
 
@@ -178,28 +178,28 @@ pub struct Report {
     pub verdict: Verdict,
     /// How many entries were compared, all orders together.
     pub entries: usize,
-    /// How many of them were settled, right or wrong.
+    /// How many of them were decided, right or wrong.
     pub checked: usize,
     /// How many disagreed at the first step size.
     pub disagreeing: usize,
     /// Which derivatives were compared.
     pub mode: Mode,
-    /// The highest order that was asked for.
+    /// The highest order that was requested.
     pub orders: usize,
     /// `"f32"` or `"f64"`.
     pub precision: &'static str,
-    /// An error of this size, relative to the largest entry of its input, would have been seen everywhere that was
+    /// An error of this size, relative to the largest entry of its input, would have been detected everywhere that was
     /// checked.
     pub resolution: f64,
     /// The seed of all directions and weights.
     pub seed: u64,
     /// The shapes of the inputs.
     pub shapes: Vec<Vec<usize>>,
-    /// The smallest sizes that fail, if they were looked for: [`shrunk`](crate::shrunk), or the check of a cell.
+    /// The smallest sizes that fail, if they were searched for: [`shrunk`](crate::shrunk), or the check of a cell.
     pub sizes: Option<Vec<usize>>,
-    /// The entry that disagrees most, or else the one that could not be told, or else the one that agrees least.
+    /// The entry that disagrees most, or else one that could not be decided, or else the one that agrees least.
     pub worst: Option<Entry>,
-    /// How the error of the worst entry moves with the step, if it was looked at.
+    /// How the error of the worst entry varies with the step, if that was examined.
     pub steps: Vec<StepError>,
     /// Where a wrong gradient comes from.
     pub culprit: Option<Culprit>,
@@ -217,7 +217,8 @@ impl Report {
         self.verdict == Verdict::Wrong
     }
 
-    /// The part of the entries that was settled, from 0 to 1: of empty inputs 1 if the check passed, and 0 if not.
+    /// The fraction of the entries that were decided, from 0 to 1; for empty inputs 1 if the check passed, and 0 if
+    /// not.
     pub fn fraction(&self) -> f64 {
         if self.entries == 0 { f64::from(self.passed()) } else { self.checked as f64 / self.entries as f64 }
     }

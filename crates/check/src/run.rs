@@ -39,7 +39,7 @@ impl<T: Scalar> Run<'_, T> {
         let mut objective = self.objective(self.seed);
         let (mut first, mut again) = (Vec::new(), Vec::new());
         objective.evaluate(self.inputs, &mut first)?;
-        // One call after the other, so that a value that comes back every second or third time is seen.
+        // One call after another, so that a value that recurs every second or third time is seen.
         for _ in 1..CALLS {
             objective.evaluate(self.inputs, &mut again)?;
             unchanged(&first, &again)?;
@@ -55,7 +55,7 @@ impl<T: Scalar> Run<'_, T> {
         Ok(())
     }
 
-    /// The gradient by the tape; a panic of the reverse pass is put down to the op that causes it.
+    /// The gradient by the tape; a panic of the reverse pass is attributed to the op that causes it.
     fn gradient(&self, seed: u64, report: &mut Report) -> Result<Option<Vec<Tensor<T>>>, Invalid> {
         match catch(|| self.objective(seed).gradient(self.inputs)) {
             Ok(gradient) => Ok(Some(gradient)),
@@ -147,8 +147,8 @@ impl<T: Scalar> Run<'_, T> {
         Ok(true)
     }
 
-    /// Which entry is it, that a direction does not agree for? Of one that is wrong, some entries are enough to say; one that
-    /// cannot tell may hide a wrong entry anywhere. Where not every entry was compared, the direction decides.
+    /// Which entry does a direction not agree for? For one that is wrong, some entries are enough to say; one that
+    /// cannot be decided may hide a wrong entry anywhere. Where not every entry was compared, the direction decides.
     fn which_entry(
         &self,
         along: Comparison,
@@ -187,8 +187,9 @@ impl<T: Scalar> Run<'_, T> {
         }
     }
 
-    /// Puts a comparison down to its origin. What differences cannot tell is wrong all the same if an op is wrong by itself or a
-    /// value left the tape, and what looks wrong is not told if nothing is but an op that cannot be told.
+    /// Attributes a comparison to its origin. What differences cannot decide is wrong nevertheless if an op alone is
+    /// wrong or a value left the tape. What looks wrong is undecided if the only suspect is an op that cannot be judged
+    /// alone.
     fn explained(&self, mut comparison: Comparison) -> (Comparison, Option<Culprit>) {
         match &comparison.outcome {
             Outcome::Wrong => {
@@ -220,7 +221,7 @@ impl<T: Scalar> Run<'_, T> {
         let worst = comparison.worst.as_ref().map(|found| found.entry::<T>(self.names, shapes, self.order));
         match comparison.outcome {
             Outcome::Right => {
-                // Of what is right, the largest error; what could not be told keeps its place.
+                // Of right entries, the largest error; an undecided one keeps its place.
                 let larger = |worst: &Entry| report.worst.as_ref().is_none_or(|w| worst.relative() > w.relative());
                 if report.verdict == Verdict::Right && worst.as_ref().is_some_and(larger) {
                     report.worst = worst;

@@ -164,7 +164,7 @@ impl Context {
     }
 }
 
-/// What one sample says of an entry: agreement, with the relative error that would have been seen; or nothing yet.
+/// What one sample says of an entry: agreement, with the relative error that would have been detected; or nothing yet.
 pub(crate) fn agrees(analytic: f64, sample: &Sample, context: &Context, precision: &Precision) -> Option<f64> {
     if !analytic.is_finite() {
         return None;

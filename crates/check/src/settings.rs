@@ -7,7 +7,7 @@ use crate::objective::Function;
 use crate::report::{Doubt, Invalid, Mode, Report, Verdict};
 use crate::run::Run;
 
-/// Settings of a check: every entry or random directions, up to which order, and the seed of what is random.
+/// Settings of a check: every entry or random directions, up to which order, and the seed of random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Check {
     mode: Mode,
@@ -35,7 +35,7 @@ impl Check {
         Check { seed, ..self }
     }
 
-    /// So many random directions instead of every entry.
+    /// Compares this many random directions instead of every entry.
     ///
     /// # Panics
     /// If there are none.
@@ -152,7 +152,7 @@ pub fn shrunk(sizes: &[usize], check: impl Fn(&[usize]) -> Report) -> Report {
     while smaller_found {
         smaller_found = false;
         for k in 0..smallest.len() {
-            // From far to near: 1, half, one less.
+            // From small to large: 1, half, one less.
             let size = smallest[k];
             for smaller in [1, size / 2, size.saturating_sub(1)] {
                 if smaller == 0 || smaller >= smallest[k] {

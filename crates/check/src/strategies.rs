@@ -1,4 +1,4 @@
-//! What to draw at random in a property test of a gradient. Needs the feature `proptest`.
+//! Random shapes, tensors and ops for property tests of gradients. Needs the feature `proptest`.
 //!
 //! ```
 //! use proptest::prelude::*;
@@ -78,7 +78,7 @@ impl fmt::Debug for Elementwise {
     }
 }
 
-/// One of the smooth elementwise ops that are defined for every number and stay finite: to put before and behind an op.
+/// One of the smooth elementwise ops that are defined for every number and stay finite: to put before and after an op.
 pub fn op() -> impl Strategy<Value = Elementwise> {
     macro_rules! ops {
         ($($name:ident)*) => { vec![$(Elementwise { name: stringify!($name), apply: |x| x.$name() }),*] };

@@ -16,9 +16,9 @@ use crate::sample::Rounding;
 /// How far a search goes.
 #[derive(Clone, Copy)]
 pub(crate) struct Search {
-    /// Entries of one input of an op that are compared at most, where every one is asked for.
+    /// The most entries of one input of an op that are compared, where all are requested.
     pub(crate) most: usize,
-    /// Whether derivatives of rules are looked at, too.
+    /// Whether derivatives of rules are examined too.
     pub(crate) deep: bool,
     /// Whether a rule that is not finite explains what is wrong.
     pub(crate) not_finite: bool,
@@ -26,7 +26,7 @@ pub(crate) struct Search {
     pub(crate) seed: u64,
 }
 
-/// How a node is looked at.
+/// How a node is examined.
 #[derive(Clone, Copy)]
 struct View {
     /// 1 for the rule against its value, 2 for the derivative of the rule against the rule.
@@ -56,7 +56,7 @@ pub(crate) struct Walk<T: Scalar> {
     /// Those with an op, ascending.
     nodes: Vec<Node<T>>,
     search: Search,
-    /// Why a node cannot be told: the first reason that may be that of the whole function.
+    /// Why a node cannot be judged: the first reason that may be that of the entire function.
     doubt: RefCell<Option<Doubt>>,
 }
 
@@ -78,8 +78,8 @@ impl<T: Scalar> Walk<T> {
         self.suspect_by(Look::Direction).or_else(|| self.suspect_by(Look::Entries))
     }
 
-    /// The first node that is wrong by its rule, by the derivative of its rule, because it has another value when it is computed
-    /// again, where it gets the same variable twice, or because its rule is not finite.
+    /// The first node that is wrong by its rule, by the derivative of its rule, because its value changes when it is
+    /// recomputed, where it gets the same variable twice, or because its rule is not finite.
     fn suspect_by(&self, look: Look) -> Option<Suspect> {
         let view = |order, shared| View { order, look, shared };
         let derivatives = |shared| {
@@ -100,7 +100,7 @@ impl<T: Scalar> Walk<T> {
 
     /// Each rule against differences of its own value.
     fn rules(&self, view: View) -> Option<Suspect> {
-        // All rules before any value: an op that keeps something from its last value must not be helped by ours.
+        // All rules before any value: an op that stores something from its last value must not be helped by our calls.
         let rules: Vec<_> = self.nodes.iter().map(|node| self.rule(node, view.shared)).collect();
         self.first(view, |place| match &rules[place] {
             Err(panicked) => Some(panicked.clone().into()),
@@ -121,7 +121,7 @@ impl<T: Scalar> Walk<T> {
             if first.is_none() {
                 first = match &fault.pattern {
                     Some(Pattern::Unsteady { .. }) => Some(suspect(node, fault)),
-                    // The rule of a checkpoint is a sweep over others, and never wrong by itself.
+                    // The rule of a checkpoint is a sweep over other ops, and never wrong alone.
                     _ => self.inside(node, view.look).unwrap_or_else(|| Some(suspect(node, fault))),
                 };
             }
@@ -150,7 +150,7 @@ impl<T: Scalar> Walk<T> {
         if look == Look::Entries { self.search.most } else { MOST_ENTRIES }
     }
 
-    /// What the rule of a node gives at the values on the tape.
+    /// The terms of a node's rule at the values on the tape.
     fn rule(&self, node: &Node<T>, shared: bool) -> Result<Vec<Tensor<T>>, Panicked> {
         let (values, cotangent) = (node.values(shared), node.cotangent(self.search.seed));
         node.alone(shared, |alone| alone.rule(&values, node.info.value.clone(), &cotangent))
@@ -223,7 +223,8 @@ impl<T: Scalar> Walk<T> {
         }
     }
 
-    /// Whether the op gives its value again: a sweep runs a checkpoint a second time, and an op may count its calls.
+    /// Whether the op computes the same value again: a sweep runs a checkpoint a second time, and an op may count its
+    /// calls.
     fn recompute(&self, node: &Node<T>) -> Option<Fault> {
         let (values, value) = (node.values(false), &node.info.value);
         let again = node.alone(false, |alone| [(); 3].map(|()| alone.value(&values))).ok()?;
@@ -237,8 +238,8 @@ impl<T: Scalar> Walk<T> {
     fn finite(&self, node: &Node<T>) -> Option<Fault> {
         let is_finite = |x: &Tensor<T>| elements(x).into_iter().all(f64::is_finite);
         let broken = self.rule(node, false).is_ok_and(|rule| !rule.iter().all(is_finite));
-        let whole = is_finite(&node.info.value) && node.values(false).iter().all(is_finite);
-        (broken && whole).then(|| Fault { pattern: Some(Pattern::NotFinite), ..Fault::default() })
+        let defined = is_finite(&node.info.value) && node.values(false).iter().all(is_finite);
+        (broken && defined).then(|| Fault { pattern: Some(Pattern::NotFinite), ..Fault::default() })
     }
 
     fn pattern(&self, node: &Node<T>, view: View, comparison: &Comparison, gradients: &[Tensor<T>]) -> Option<Pattern> {
@@ -302,7 +303,7 @@ fn named<T: Scalar>(found: &Found, node: &Node<T>, view: View) -> Entry {
     found.entry::<T>(&names, &shapes, view.order)
 }
 
-/// The rounding inside of an op: its inputs are exact, but what it computes of them is as large as they are.
+/// The rounding inside an op: its inputs are exact, but its intermediate values are as large as they are.
 fn rounding_alone<'a, T: Scalar>(
     pairs: impl Iterator<Item = (&'a Tensor<T>, &'a Tensor<T>)>,
     node: &Node<T>,

@@ -1,5 +1,5 @@
-//! The ops by which a recorded sweep sums terms: products that were deferred, and slices. Each is one node, however
-//! many time steps it sums over.
+//! The ops by which a recorded sweep sums terms: deferred products, and slices. Each is one node, however many time
+//! steps it sums over.
 
 use smallvec::SmallVec;
 
@@ -52,10 +52,11 @@ impl SumOfSlices {
         self.places.push((axis, start));
     }
 
-    /// Of pieces that would cover the whole many times, each half by itself: so the error grows with the logarithm of that.
+    /// Pieces that could cover every element many times are summed in halves, so that the error grows with the
+    /// logarithm of their number.
     fn sum<T: Scalar>(&self, pieces: &[&Tensor<T>], places: &[(usize, usize)]) -> Tensor<T> {
-        let (all, whole) = (pieces.iter().map(|piece| piece.len()).sum::<usize>(), element_count(&self.shape));
-        if pieces.len() > BLOCK && all / BLOCK > whole {
+        let (added, len) = (pieces.iter().map(|piece| piece.len()).sum::<usize>(), element_count(&self.shape));
+        if pieces.len() > BLOCK && added / BLOCK > len {
             let half = pieces.len() / 2;
             let mut first = self.sum(&pieces[..half], &places[..half]);
             first.add_assign(&self.sum(&pieces[half..], &places[half..]));

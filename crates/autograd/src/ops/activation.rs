@@ -28,7 +28,7 @@ ops! {
         x: |g, y| g.tape().apply(TanhVjp, &[y, g]),
     }
 
-    /// ȳ·(1 - y²): the adjoint of tanh in one pass, an op like any other. Inputs y and g; ȳ' = -2·y·g·c, ḡ' = (1 - y²)·c.
+    /// ȳ·(1 - y²): the adjoint of tanh in one pass. Inputs y and g; ȳ' = -2·y·g·c, ḡ' = (1 - y²)·c.
     pub op tanh_vjp = TanhVjp(y, g) {
         value: y.zip(g, |y, g| g * (T::ONE - y * y)),
         y: |c, y, g| y * g * c * T::from_f64(-2.0),
@@ -58,12 +58,12 @@ ops! {
     /// The exponential linear unit, y = x where x > 0, e^x - 1 elsewhere; x̄ = ȳ, or ȳ·e^x (Clevert et al. 2016).
     pub method elu = Elu(x) {
         value: x.map(|x| if x > T::ZERO { x } else { x.exp_m1() }),
-        // e^min(x, 0). y + 1 would do as well, if it did not round e^x away where y is next to -1.
+        // e^min(x, 0), and not y + 1, which rounds e^x away where y is close to -1.
         x: |g, x| g * (-((-x).relu())).exp(),
     }
 
-    /// The normal distribution function, y = Φ(x) = ½·(1 + erf(x/√2)), exact where it is next to 0;
-    /// x̄ = ȳ·exp(-x²/2)/√(2π).
+    /// The normal distribution function, y = Φ(x) = ½·(1 + erf(x/√2)), accurate where it is close to 0; x̄ =
+    /// ȳ·exp(-x²/2)/√(2π).
     pub method normal_cdf = NormalCdf(x) {
         value: x.map(T::normal_cdf),
         x: |g, x| {
@@ -87,7 +87,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// Layer normalisation over the last axis: (x - mean)/√(variance + eps)·gain + bias, the variance that of the
-    /// population (Ba et al. 2016). x `[…, n]`, gain and bias `[n]`. Elements whose squares overflow are normalised as all others.
+    /// population (Ba et al. 2016). x `[…, n]`, gain and bias `[n]`. Elements whose squares overflow are normalised
+    /// correctly too.
     ///
     /// # Panics
     /// If x is a scalar, or gain or bias do not broadcast to its shape.
@@ -108,7 +109,8 @@ impl<'t, T: Scalar> Var<'t, T> {
                 let variance = centred.square().mean_axis(axis).unsqueeze(axis);
                 centred / (variance + eps).sqrt()
             }
-            // Both sides of the quotient in a unit in which squares do not overflow. It cancels, so it is a constant.
+            // Numerator and denominator are scaled so that squares do not overflow. The scale cancels, so it is a
+            // constant.
             Some(units) => {
                 let eps = self.tape().constant(units.map(|unit| eps / unit / unit));
                 let centred = centred / self.tape().constant(units);
@@ -120,8 +122,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 }
 
-/// For every row of `x` a power of two next to its largest element if that is so large that squares may overflow, else 1;
-/// `None` if all are 1.
+/// A scale for every row of `x`: a power of two close to its largest element if squares may overflow, else 1; `None` if
+/// all are 1.
 fn units<T: Scalar>(x: &Tensor<T>) -> Option<Tensor<T>> {
     const LARGE: f64 = 1e15;
     let axis = x.rank() - 1;

@@ -51,19 +51,19 @@ ops! {
         b: |g, y, b| Term::summed(-(g * (y / b))),
     }
 
-    /// y = x / c for a fixed number c; x̄ = ȳ/c. Not x·(1/c), which is rounded twice, and infinite or 0 where 1/c is.
+    /// y = x / c for a constant c; x̄ = ȳ/c. Not x·(1/c), which is rounded twice, and infinite or 0 where 1/c is.
     pub op div_by_number = DivByNumber<T>(x; c: T) {
         value: x.map(|x| x / c),
         x: |g| g / c,
     }
 
-    /// y = c / x for a fixed number c; x̄ = -ȳ·(y/x).
+    /// y = c / x for a constant c; x̄ = -ȳ·(y/x).
     pub op number_div = NumberDiv<T>(x; c: T) -> y {
         value: x.map(|x| c / x),
         x: |g, y, x| -(g * (y / x)),
     }
 
-    /// y = scale·x + shift with two fixed numbers, in one pass; x̄ = scale·ȳ.
+    /// y = scale·x + shift with two constants, in one pass; x̄ = scale·ȳ.
     pub method scale_shift = ScaleShift<T>(x; scale: T, shift: T) {
         value: x.map(|x| scale * x + shift),
         x: |g| g * scale,
@@ -88,7 +88,7 @@ fn where_above<'t, T: Scalar>(a: Var<'t, T>, b: Var<'t, T>, g: Var<'t, T>) -> Te
 }
 
 impl<'t, T: Scalar> Var<'t, T> {
-    /// 1 - x, in one pass: what an update gate leaves of the old state.
+    /// 1 - x, in one pass: the weight of the previous state under an update gate x.
     #[track_caller]
     pub fn one_minus(self) -> Self {
         self.scale_shift(-T::ONE, T::ONE)
@@ -102,10 +102,12 @@ macro_rules! operator {
             /// Elementwise, with broadcasting.
             ///
             /// # Panics
-            /// If the shapes do not broadcast, or to more elements than a tensor may have, or the variables live on two tapes.
+            /// If the shapes do not broadcast, or to more elements than a tensor may have, or the variables live on
+            /// different tapes.
             #[track_caller]
             fn $method(self, other: Var<'t, T>) -> Var<'t, T> {
-                // Two tapes are refused by `apply`. Where one stretches to the other, the result is no larger than that.
+                // `apply` refuses variables of different tapes. Where one shape broadcasts to the other, the result is
+                // no larger than that.
                 if std::ptr::eq(self.tape(), other.tape())
                     && !self.has_shape_of(other)
                     && !self.with_shapes(other, |a, b| stretches_to(a, b) || stretches_to(b, a))
@@ -127,7 +129,7 @@ impl<'t, T: Scalar> Neg for Var<'t, T> {
     type Output = Var<'t, T>;
     #[track_caller]
     fn neg(self) -> Var<'t, T> {
-        self.scale_shift(-T::ONE, -T::ZERO) // -0, so that the sign of a zero is kept
+        self.scale_shift(-T::ONE, -T::ZERO) // -0 preserves the sign of a zero
     }
 }
 

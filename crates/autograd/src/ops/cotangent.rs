@@ -1,4 +1,4 @@
-//! The op that changes nothing but the cotangent.
+//! The identity, with a cotangent that is mapped.
 
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
@@ -25,11 +25,11 @@ impl<T: Scalar> Op<T> for MapCotangent<T> {
 }
 
 impl<'t, T: Scalar> Var<'t, T> {
-    /// The same value, and a cotangent that becomes `map` of itself where it passes back through here: to clip it, scale
-    /// it or reverse it in flight. It holds for what is computed from the *returned* variable.
+    /// The same value, whose cotangent is replaced by `map` of it in the sweep: to clip, scale or reverse a gradient.
+    /// It applies to what is computed from the *returned* variable.
     ///
     /// `map` computes with variables, as every rule does, so gradients of any order can be taken; above the first they
-    /// are derivatives of the changed gradient. To look and change nothing, use
+    /// are derivatives of the changed gradient. To read cotangents without changing them, use
     /// [`backward_watched`](Var::backward_watched); to stop a cotangent, [`detach`](Var::detach).
     ///
     /// ```

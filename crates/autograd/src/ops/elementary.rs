@@ -33,13 +33,13 @@ ops! {
         x: |g, x| g / x,
     }
 
-    /// y = e^x - 1, exact near 0; x̄ = ȳ·e^x.
+    /// y = e^x - 1, accurate near 0; x̄ = ȳ·e^x.
     pub method exp_m1 = ExpM1(x) {
         value: x.map(T::exp_m1),
         x: |g, x| g * x.exp(),
     }
 
-    /// y = ln(1 + x), exact near 0; x̄ = ȳ/(1 + x).
+    /// y = ln(1 + x), accurate near 0; x̄ = ȳ/(1 + x).
     pub method ln_1p = Ln1p(x) {
         value: x.map(T::ln_1p),
         x: |g, x| g / (x + T::ONE),
@@ -51,7 +51,7 @@ ops! {
         x: |g, x| g.tape().apply(SquareVjp, &[x, g]),
     }
 
-    /// 2·x·ȳ: the adjoint of the square in one pass, an op like any other. Inputs x and g; x̄' = 2·g·c, ḡ' = 2·x·c.
+    /// 2·x·ȳ: the adjoint of the square in one pass. Inputs x and g; x̄' = 2·g·c, ḡ' = 2·x·c.
     pub op square_vjp = SquareVjp(x, g) {
         // Doubled last: 2x may be infinite where g is 0.
         value: x.zip(g, |x, g| x * g + x * g),
@@ -95,7 +95,7 @@ ops! {
         x: |g, x| g * x.sign(),
     }
 
-    /// y = x^p for a fixed real p; x̄ = ȳ·p·x^(p-1). Where x < 0 and p is no whole number, y is NaN.
+    /// y = x^p for a fixed real p; x̄ = ȳ·p·x^(p-1). Where x < 0 and p is not an integer, y is NaN.
     pub method powf = Powf<T>(x; p: T) {
         value: x.map(|x| power(x, p)),
         x: |g, x| if p == T::ZERO {

@@ -40,7 +40,7 @@ fn index_add<T: Scalar>(x: &Tensor<T>, axis: usize, length: usize, indices: &[us
         }
         return y;
     }
-    // A position may come very often: what is added there is gathered first, and then summed as any axis is.
+    // A position may occur very often: the terms for it are gathered first, and then summed like any axis.
     let mut order: Vec<usize> = (0..indices.len()).collect();
     order.sort_by_key(|&from| indices[from]);
     for same in order.chunk_by(|&a, &b| indices[a] == indices[b]) {
@@ -54,10 +54,10 @@ fn index_add<T: Scalar>(x: &Tensor<T>, axis: usize, length: usize, indices: &[us
 }
 
 impl<'t, T: Scalar> Var<'t, T> {
-    /// The positions `indices` of `axis`, in that order; a position may come more than once.
+    /// The positions `indices` of `axis`, in that order; positions may repeat.
     ///
     /// # Panics
-    /// If there is no such axis, or an index lies outside.
+    /// If there is no such axis, or an index is out of range.
     #[track_caller]
     pub fn index_select(self, axis: usize, indices: &[usize]) -> Self {
         let mut shape = self.shape();

@@ -1,5 +1,5 @@
-//! Ops that move elements without changing them. Transposes and broadcasts are views; what takes a part of the elements stands
-//! in [`parts`](super::parts).
+//! Ops that move elements without changing them. Transposes and broadcasts are views; ops that take a part of the
+//! elements are in [`parts`](super::parts).
 //!
 //! ```
 //! use rewind_autograd::ops::layout::{concat, stack};
@@ -55,13 +55,13 @@ ops! {
         x: |g| g.permute(&inverse(axes)),
     }
 
-    /// y = x stretched to a shape; x̄ = ȳ summed down.
+    /// y = x broadcast to a shape; x̄ = ȳ summed down.
     pub op broadcast_to = BroadcastTo(x; &shape: Shape) {
         value: x.broadcast_to(shape),
         x: |g| Term::summed(g),
     }
 
-    /// y = x with `axis` read backwards; x̄ = ȳ read backwards.
+    /// y = x with `axis` reversed; x̄ = ȳ reversed.
     ///
     /// # Panics
     /// If there is no such axis.
@@ -79,7 +79,7 @@ fn check_two_axes<T: Scalar>(x: Var<'_, T>) {
     }
 }
 
-/// Panics unless a new axis can be at `axis` of `x`.
+/// Panics unless a new axis can be inserted at `axis` of `x`.
 #[track_caller]
 fn check_new_axis<T: Scalar>(op: &str, x: Var<'_, T>, axis: usize) {
     if axis > x.rank() {
@@ -87,7 +87,7 @@ fn check_new_axis<T: Scalar>(op: &str, x: Var<'_, T>, axis: usize) {
     }
 }
 
-/// The order of axes that undoes `axes`.
+/// The inverse of the permutation `axes`.
 fn inverse(axes: &[usize]) -> Shape {
     let mut back = Shape::from_elem(0, axes.len());
     for (to, &from) in axes.iter().enumerate() {
@@ -177,10 +177,10 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.tape().apply(Permute { axes: Shape::from_slice(axes) }, &[self])
     }
 
-    /// Stretched to `shape` by the rules of broadcasting; a view.
+    /// Broadcast to `shape`; a view.
     ///
     /// # Panics
-    /// If this variable's shape does not stretch to `shape`.
+    /// If this variable's shape does not broadcast to `shape`.
     #[track_caller]
     pub fn broadcast_to(self, shape: &[usize]) -> Self {
         let own = self.shape();

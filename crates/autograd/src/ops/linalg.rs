@@ -1,4 +1,4 @@
-//! Products of matrices, and the affine map that every gate is made of.
+//! Matrix products, and the affine map that every gate is made of.
 //!
 //! ```
 //! use rewind_autograd::{Tape, Tensor};
@@ -35,8 +35,8 @@ ops! {
         },
     }
 
-    /// y = a·bᵀ over the last axis of a and a matrix b; ā = ȳ·b, b̄ = ȳᵀ·a (deferred). The rule of a product needs it: there, bᵀ
-    /// would be a node of its own, and a view of the weight for each time step.
+    /// y = a·bᵀ over the last axis of a and a matrix b; ā = ȳ·b, b̄ = ȳᵀ·a (deferred). The rule of `matmul` uses it: an
+    /// explicit bᵀ would be one more node and view for each time step.
     pub op matmul_transposed = MatMulTransposed(a, b) {
         value: by_rows(a, b.shape()[0], |rows| rows.matmul_transposed(b)),
         a: |g, b| g.matmul(b),
@@ -97,11 +97,12 @@ impl<T: Scalar> Op<T> for Affine {
     }
 }
 
-/// Panics if the product of `a` and `b`, as wide as `width` says of the shape of `b`, has more elements than a tensor can.
+/// Panics if the product of `a` and `b`, whose last axis is `width` of the shape of `b`, has more elements than a
+/// tensor may have.
 #[inline]
 #[track_caller]
 fn check_result<'t, T: Scalar>(op: &str, a: Var<'t, T>, b: Var<'t, T>, width: impl Fn(&[usize]) -> usize) {
-    // A product of a matrix is as large as its rows times its width: no shape has to be made to know that.
+    // If `b` is a matrix, the size is rows times width: no shape has to be built.
     let fits = a.with_shapes(b, |a, b| match (a, b) {
         ([rows @ .., _], [_, _]) => {
             checked_element_count(rows).is_some_and(|rows| rows.max(1).saturating_mul(width(b)) <= MOST_ELEMENTS)
@@ -128,7 +129,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// The matrix product over the last two axes, `[…, m, k]·[…, k, n] → […, m, n]`; leading axes broadcast.
     ///
     /// # Panics
-    /// If one of them has fewer than two axes, or the shapes do not fit.
+    /// If one of them has fewer than two axes, or the shapes do not match.
     #[track_caller]
     pub fn matmul(self, other: Var<'t, T>) -> Self {
         let fits = self.with_shapes(other, |a, b| match (a, b) {
@@ -144,8 +145,8 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.tape().apply(MatMul, &[self, other])
     }
 
-    /// The matrix product with the transpose of a matrix, `[…, m, k]·[n, k]ᵀ → […, m, n]`: as with weights that other
-    /// libraries store by outputs.
+    /// The matrix product with the transpose of a matrix, `[…, m, k]·[n, k]ᵀ → […, m, n]`: for weights that are stored
+    /// as `[outputs, inputs]`, as in PyTorch.
     ///
     /// ```
     /// use rewind_autograd::{Tape, Tensor};
@@ -191,7 +192,7 @@ impl<'t, T: Scalar> Var<'t, T> {
 /// ```
 ///
 /// # Panics
-/// If there is no product, or the shapes do not fit.
+/// If there is no product, or the shapes do not match.
 #[track_caller]
 pub fn affine<'t, T: Scalar>(products: &[(Var<'t, T>, Var<'t, T>)], bias: Option<Var<'t, T>>) -> Var<'t, T> {
     let Some(&(first, w)) = products.first() else {

@@ -7,11 +7,11 @@ use crate::{Scalar, Var, ops};
 ops! {
     pub(super) const NAMES;
 
-    /// Binary cross-entropy of logits x against targets t in 0..=1, elementwise: -t·ln σ(x) - (1 - t)·ln(1 - σ(x));
-    /// x̄ = ȳ·(σ(x) - t), t̄ = -ȳ·x. Right, with its gradient, for logits of any size.
+    /// Binary cross-entropy of logits x against targets t in 0..=1, elementwise: -t·ln σ(x) - (1 - t)·ln(1 - σ(x)); x̄
+    /// = ȳ·(σ(x) - t), t̄ = -ȳ·x. Value and gradient are accurate for logits of any size.
     ///
-    /// Computed as w·|x| + ln(1 + e^-|x|), where w is what the target gives to the class that x speaks against: no term cancels
-    /// another.
+    /// Computed as w·|x| + ln(1 + e^-|x|), where w is the target's share of the class that x votes against: no terms
+    /// cancel.
     ///
     /// ```
     /// use rewind_autograd::{Tape, Tensor};
@@ -65,9 +65,9 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// Softmax cross-entropy of logits `[…, C]` against `target`, a distribution over the C classes of the same shape:
     /// -Σ_c target_c · ln softmax(logits)_c → `[…]`.
     ///
-    /// A row of zeros in `target` has loss 0 and gradient 0: that is how a target is ignored. Safe for logits of any size,
-    /// and right, with its gradient, for predictions so confident that the softmax rounds to 1. The gradient with respect to
-    /// the target is -ln softmax, also where the target is 0.
+    /// A row of zeros in `target` has loss 0 and gradient 0: use it to ignore a target. Value and gradient are accurate
+    /// for logits of any size, also for predictions so confident that the softmax rounds to 1. The gradient with
+    /// respect to the target is -ln softmax, also where the target is 0.
     ///
     /// ```
     /// use rewind_autograd::{Tape, Tensor};

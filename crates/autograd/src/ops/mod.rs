@@ -1,5 +1,5 @@
-//! The built-in ops: rows of [`ops!`](crate::ops!), with their docs, their value and a rule for each input, and the methods of
-//! [`Var`](crate::Var) that record them. What has any number of inputs implements [`Op`](crate::Op) by hand.
+//! The built-in ops: rows of [`ops!`](crate::ops!), with their docs, their value and a rule for each input, and the
+//! methods of [`Var`](crate::Var) that record them. Ops with any number of inputs implement [`Op`](crate::Op) by hand.
 //!
 //! Notation: for an op y = f(x), x̄ is the cotangent of x: the derivative of the final scalar with respect to x.
 
@@ -24,7 +24,7 @@ pub use table::wrong_arity;
 /// The ops that are written by hand: those with any number of inputs, or with a function as a setting.
 const BY_HAND: &[&str] = &["affine", "concat", "map_cotangent", "stack", "sum_of_products", "sum_of_slices"];
 
-/// The names of all built-in ops, as they stand on a tape. A test proves that each has a row in the table of ops.
+/// The names of all built-in ops, as a tape records them. A test proves that each has a row in the table of ops.
 ///
 /// ```
 /// assert!(rewind_autograd::ops::names().any(|name| name == "matmul"));

@@ -24,7 +24,7 @@ ops! {
         x: |g| Term::slice(g, axis, start),
     }
 
-    /// y = one position of an axis of x, which is gone from y; x̄ = ȳ there, 0 elsewhere.
+    /// y = one position of an axis of x, with the axis removed; x̄ = ȳ there, 0 elsewhere.
     pub op index = Index(x; axis: usize, at: usize) {
         value: x.position(axis, at),
         x: |g| Term::slice(g.unsqueeze(axis), axis, at),
@@ -44,7 +44,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.tape().apply(Slice { axis, start: range.start, end: range.end }, &[self])
     }
 
-    /// Position `at` of `axis`, which is gone from the result: one time step; a view.
+    /// Position `at` of `axis`, with the axis removed: one time step; a view.
     ///
     /// # Panics
     /// If there is no such axis or position.
@@ -56,7 +56,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.tape().apply(Index { axis, at }, &[self])
     }
 
-    /// `axis` cut into `N` parts of one length: the gates of a cell.
+    /// `axis` split into `N` parts of equal length: the gates of a cell.
     ///
     /// ```
     /// use rewind_autograd::{Tape, Tensor};
@@ -67,7 +67,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// ```
     ///
     /// # Panics
-    /// If there is no such axis or its length is no multiple of `N`.
+    /// If there is no such axis or its length is not a multiple of `N`.
     #[track_caller]
     pub fn split<const N: usize>(self, axis: usize) -> [Self; N] {
         let part = self.part_length("split", axis, N);

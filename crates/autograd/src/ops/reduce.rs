@@ -28,7 +28,7 @@ ops! {
         x: |g, x: shape| g.broadcast_to(&x),
     }
 
-    /// y = Σ x along `axis`, which is gone from y; x̄ = ȳ at every position of the axis.
+    /// y = Σ x along `axis`, which is removed; x̄ = ȳ at every position of the axis.
     ///
     /// # Panics
     /// If there is no such axis.
@@ -44,7 +44,8 @@ ops! {
         x: |g, x: shape| g.broadcast_to(&x),
     }
 
-    /// y = the largest x along `axis`, which is gone from y, or NaN if there is one; ȳ goes to the first position that holds it.
+    /// y = the largest x along `axis`, which is removed, or NaN if there is one; ȳ goes to the first position that
+    /// holds it.
     ///
     /// # Panics
     /// If there is no such axis, or it has length 0.
@@ -57,7 +58,7 @@ ops! {
         },
     }
 
-    /// y = 1 at the first position along an axis that holds its largest x, 0 elsewhere; flat, so x̄ = 0.
+    /// y = 1 at the first position along an axis that holds its largest x, 0 elsewhere; piecewise constant, so x̄ = 0.
     pub op first_max = FirstMax(x; axis: usize) {
         value: mark_first_max(x, axis),
         x: |_g| Term::zero(),
@@ -100,7 +101,7 @@ fn check_largest(shape: &[usize], axis: usize) {
 }
 
 impl<T: Scalar> Tensor<T> {
-    /// The largest element along `axis`, which is gone from the result; NaN if there is one.
+    /// The largest element along `axis`, which is removed; NaN if there is one.
     ///
     /// # Panics
     /// If there is no such axis, or it has length 0.
@@ -118,7 +119,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.sum() / T::from_f64(self.element_count() as f64)
     }
 
-    /// The mean along `axis`, which is gone from the result; NaN if the axis is empty.
+    /// The mean along `axis`, which is removed; NaN if the axis is empty.
     ///
     /// # Panics
     /// If there is no such axis.
@@ -131,7 +132,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// Summed down to `shape`: the transpose of [`broadcast_to`](Var::broadcast_to).
     ///
     /// # Panics
-    /// If `shape` does not stretch to this variable's shape.
+    /// If `shape` does not broadcast to this variable's shape.
     #[track_caller]
     pub fn sum_to(self, shape: &[usize]) -> Self {
         let own = self.shape();

@@ -20,27 +20,30 @@ use crate::{Scalar, Tensor, Term, Var, ops};
 ops! {
     pub(super) const NAMES;
 
-    /// y = 0, ½ or 1 where x is negative, zero or positive; NaN where it is NaN. Flat: no gradient flows through it.
+    /// y = 0, ½ or 1 where x is negative, zero or positive; NaN where it is NaN. Piecewise constant: no gradient flows
+    /// through it.
     pub method heaviside = Heaviside(x) {
         value: x.map(|x| above(x, T::ZERO)),
         x: |_g| Term::zero(),
     }
 
-    /// y = -1, 0 or 1 where x is negative, zero or positive; NaN where it is NaN. Flat: no gradient flows through it.
+    /// y = -1, 0 or 1 where x is negative, zero or positive; NaN where it is NaN. Piecewise constant: no gradient flows
+    /// through it.
     pub method sign = Sign(x) {
         value: x.map(sign),
         x: |_g| Term::zero(),
     }
 
-    /// y = 1 where lo <= x <= hi, 0 elsewhere, NaN where x is NaN; flat, so x̄ = 0.
+    /// y = 1 where lo <= x <= hi, 0 elsewhere, NaN where x is NaN; piecewise constant, so x̄ = 0.
     pub op within = Within<T>(x; lo: T, hi: T) {
         value: x.map(|x| within(x, lo, hi)),
         x: |_g| Term::zero(),
     }
 
-    /// y = 1, ½ or 0 where a is larger than b, equal, or smaller, broadcast; NaN where one is NaN; flat, so ā = b̄ = 0.
+    /// y = 1, ½ or 0 where a is larger than b, equal, or smaller, broadcast; NaN where one is NaN; piecewise constant,
+    /// so ā = b̄ = 0.
     ///
-    /// Not a step of a - b, which is NaN for two equal infinities.
+    /// Not the Heaviside step of a - b, which is NaN for two equal infinities.
     pub op above = Above(a, b) {
         value: a.zip(b, above),
         a: |_g| Term::zero(),
@@ -60,8 +63,8 @@ ops! {
         },
     }
 
-    /// y = a where mask is 1, b where it is 0; ā = mask·ȳ, b̄ = (1 - mask)·ȳ. Chooses rather than multiplies, so that a NaN
-    /// on the side not chosen does not come through.
+    /// y = a where mask is 1, b where it is 0; ā = mask·ȳ, b̄ = (1 - mask)·ȳ. Selects rather than multiplies, so that a
+    /// NaN on the other side has no effect.
     pub op where = Where(mask, a, b) {
         value: Tensor::choose(mask, a, b),
         mask: |_g| Term::zero(),

@@ -1,11 +1,12 @@
 //! Softmax, its logarithm, and ln Σ e^x, safe for logits of any size.
 //!
-//! All three subtract the largest element m of a line first and take the logarithm last: with R = Σ e^(x - m) over all other
-//! elements of the line, ln Σ e^x = m + ln(1 + R). Subtracting ln Σ e^x itself would bring in its rounding, which grows with
-//! m; and ln(1 + R) keeps an R that is tiny beside 1, which is the whole loss of a confident prediction.
+//! All three work on lanes, the elements along one axis. They subtract the largest element m of a lane first and take
+//! the logarithm last: with R = Σ e^(x - m) over all other elements of the lane, ln Σ e^x = m + ln(1 + R). Subtracting
+//! ln Σ e^x itself would add its rounding error, which grows with m. And ln(1 + R) preserves an R that is tiny compared
+//! with 1, which is the entire loss of a confident prediction.
 //!
-//! Infinities: e^-∞ is 0, so an entry of -∞ has probability 0; in a line of nothing but -∞ every entry has, ln Σ e^x is
-//! -∞, and no gradient flows. One entry of +∞ has probability 1; several share it. NaN makes its line NaN.
+//! Infinities: e^-∞ is 0, so an entry of -∞ has probability 0. In a lane of -∞ alone every probability is 0, ln Σ e^x
+//! is -∞, and no gradient flows. One entry of +∞ has probability 1; several share it. A NaN makes its lane NaN.
 
 use super::reduce::first_max;
 use crate::kernels::elementwise::{rows, rows_mut};
@@ -36,10 +37,10 @@ ops! {
     /// y·(h - Σ y·h) along an axis with h = g - g_m, g_m that of the most probable entry: the adjoint of the softmax in one pass.
     /// Inputs y and g, cotangent c: ȳ' = c·(h - Σ y·h) - h·Σ y·c, ḡ' = p - δ_m·Σp with p = y·(c - Σ y·c).
     ///
-    /// Of a y that sums to 1, g_m changes nothing. But without it the sum, which is next to g_m, would cancel the gradient of a
-    /// confident prediction.
+    /// Since y sums to 1, g_m changes nothing in exact arithmetic. Without it, the sum, which is close to g_m, would
+    /// cancel the gradient of a confident prediction.
     pub op softmax_vjp = SoftmaxVjp(y, g; axis: usize) {
-        value: by_lines(y, g, axis, softmax_vjp),
+        value: by_lanes(y, g, axis, softmax_vjp),
         y: |c, y, g| {
             let h = g - sum_along(first_max(y, axis) * g, axis);
             c * (h - sum_along(y * h, axis)) - h * sum_along(y * c, axis)
@@ -51,8 +52,8 @@ ops! {
         },
     }
 
-    /// y = x - ln Σ e^x along `axis`; x̄ = ȳ - e^y·Σȳ. The logarithm of the softmax, but not of a rounded number: safe for logits
-    /// of any size, exact where the softmax is next to 1.
+    /// y = x - ln Σ e^x along `axis`; x̄ = ȳ - e^y·Σȳ. The logarithm of the softmax, without rounding the softmax
+    /// first: safe for logits of any size, accurate where the softmax is close to 1.
     ///
     /// ```
     /// use rewind_autograd::{Tape, Tensor};
@@ -73,15 +74,16 @@ ops! {
     /// ȳ - e^y·Σȳ along an axis: the adjoint of the logarithm of the softmax in one pass. Inputs y and g, cotangent c:
     /// ȳ' = -e^y·c·Σg, ḡ' = c - Σ e^y·c.
     ///
-    /// Computed as (1 - e^y)·g - e^y·Σ'g, where Σ' leaves out the entry itself: no term cancels another where the softmax is next to
-    /// 1. A line of g that is 0 has gradient 0, whatever y is there: its target is ignored.
+    /// Computed as (1 - e^y)·g - e^y·Σ'g, where Σ' leaves out the entry itself: no terms cancel where the softmax is close to one.
+    /// A lane of g that is 0 has gradient 0, whatever y is there: its target is ignored.
     pub op log_softmax_vjp = LogSoftmaxVjp(y, g; axis: usize) {
-        value: by_lines(y, g, axis, log_softmax_vjp),
+        value: by_lanes(y, g, axis, log_softmax_vjp),
         y: |c, y, g| -(y.exp() * c * sum_along(g, axis)),
         g: |c, y| c - sum_along(y.exp() * c, axis),
     }
 
-    /// y = ln Σ e^x along `axis`, which is gone from y; x̄ = ȳ·softmax x. Safe for elements of any size. -∞ over an empty axis.
+    /// y = ln Σ e^x along `axis`, which is removed; x̄ = ȳ·softmax x. Safe for elements of any size. -∞ over an empty
+    /// axis.
     ///
     /// ```
     /// use rewind_autograd::{Tape, Tensor};
@@ -101,20 +103,20 @@ ops! {
     }
 }
 
-/// Σ v along `axis`, which stays with length 1.
+/// Σ v along `axis`, with the axis retained at length 1.
 fn sum_along<T: Scalar>(v: Var<'_, T>, axis: usize) -> Var<'_, T> {
     v.sum_axis(axis).unsqueeze(axis)
 }
 
 fn softmax<T: Scalar>(x: &Tensor<T>, axis: usize) -> Tensor<T> {
-    let mut lines = Lines::new(x, axis);
-    lines.each_exponentials(|row, total| {
-        // A line of -∞ has no total; its entries are 0 as they stand.
+    let mut lanes = Lanes::new(x, axis);
+    lanes.each_exponentials(|row, total| {
+        // A lane of -∞ has no total; its entries are 0 already.
         if total.sum() != T::ZERO {
             row.iter_mut().for_each(|e| *e = *e / total.sum());
         }
     });
-    lines.restored()
+    lanes.restored()
 }
 
 fn softmax_vjp<T: Scalar>(y: &[T], g: &[T], x: &mut [T]) {
@@ -126,15 +128,15 @@ fn softmax_vjp<T: Scalar>(y: &[T], g: &[T], x: &mut [T]) {
 }
 
 fn log_softmax<T: Scalar>(x: &Tensor<T>, axis: usize) -> Tensor<T> {
-    let mut lines = Lines::new(x, axis);
-    let shifted = lines.elements.clone();
-    let mut logarithms = Vec::with_capacity(lines.count());
-    lines.each_exponentials(|_, total| logarithms.push(total.ln()));
-    lines.elements = shifted;
-    for (row, ln) in rows_mut(lines.elements.as_mut_slice(), lines.length).zip(logarithms) {
+    let mut lanes = Lanes::new(x, axis);
+    let shifted = lanes.elements.clone();
+    let mut logarithms = Vec::with_capacity(lanes.count());
+    lanes.each_exponentials(|_, total| logarithms.push(total.ln()));
+    lanes.elements = shifted;
+    for (row, ln) in rows_mut(lanes.elements.as_mut_slice(), lanes.length).zip(logarithms) {
         row.iter_mut().for_each(|s| *s = *s - ln);
     }
-    lines.restored()
+    lanes.restored()
 }
 
 fn log_softmax_vjp<T: Scalar>(y: &[T], g: &[T], x: &mut [T]) {
@@ -148,7 +150,7 @@ fn log_softmax_vjp<T: Scalar>(y: &[T], g: &[T], x: &mut [T]) {
         let others = sum_slice(&g[..i]) + sum_slice(&g[i + 1..]);
         (i, -(y[i].exp_m1() * g[i]) - x[i] * others)
     });
-    // Of all other entries 1 - e^y is at least a half, and keeps what rounding the sum brings in small.
+    // For all other entries 1 - e^y is at least ½, so the rounding of the sum stays small.
     x.iter_mut().zip(g).for_each(|(x, &g)| *x = (T::ONE - *x) * g - *x * (sum - g));
     if let Some((i, exact)) = at_likely {
         x[i] = exact;
@@ -156,45 +158,45 @@ fn log_softmax_vjp<T: Scalar>(y: &[T], g: &[T], x: &mut [T]) {
 }
 
 fn log_sum_exp<T: Scalar>(x: &Tensor<T>, axis: usize) -> Tensor<T> {
-    let mut lines = Lines::new(x, axis);
-    let mut logarithms = Vec::with_capacity(lines.count());
-    lines.each_exponentials(|_, total| logarithms.push(total.ln()));
+    let mut lanes = Lanes::new(x, axis);
+    let mut logarithms = Vec::with_capacity(lanes.count());
+    lanes.each_exponentials(|_, total| logarithms.push(total.ln()));
     let mut shape = x.shape().to_vec();
     shape.remove(axis);
-    // Over an empty axis there are no lines to walk, and every sum is 0.
-    logarithms.resize(lines.count(), T::ZERO);
+    // Over an empty axis there are no lanes to walk, and every sum is 0.
+    logarithms.resize(lanes.count(), T::ZERO);
     Tensor::build(&shape, |to| {
-        let sums = lines.largest.iter().zip(&logarithms);
+        let sums = lanes.largest.iter().zip(&logarithms);
         to.iter_mut().zip(sums).for_each(|(to, (&largest, &ln))| *to = largest + ln);
     })
 }
 
-/// What `f` writes for every line along `axis` of two tensors of one shape.
-fn by_lines<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>, axis: usize, f: impl Fn(&[T], &[T], &mut [T])) -> Tensor<T> {
+/// What `f` writes for every lane along `axis` of two tensors of one shape.
+fn by_lanes<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>, axis: usize, f: impl Fn(&[T], &[T], &mut [T])) -> Tensor<T> {
     let length = a.shape()[axis];
     let [a, b] = [a, b].map(|x| x.with_axis_last(axis).to_contiguous());
     let (from, other) = (a.as_slice().unwrap_or_default(), b.as_slice().unwrap_or_default());
-    let lines = Tensor::build(a.shape(), |to| {
-        let lines = rows(from, length).zip(rows(other, length)).zip(rows_mut(to, length));
-        lines.for_each(|((a, b), to)| f(a, b, to));
+    let lanes = Tensor::build(a.shape(), |to| {
+        let lanes = rows(from, length).zip(rows(other, length)).zip(rows_mut(to, length));
+        lanes.for_each(|((a, b), to)| f(a, b, to));
     });
-    lines.with_last_axis_at(axis).to_contiguous()
+    lanes.with_last_axis_at(axis).to_contiguous()
 }
 
-/// The lines of a tensor along one axis, contiguous, with the largest element of each subtracted.
-struct Lines<T: Scalar> {
+/// The lanes of a tensor along one axis, contiguous, with the largest element of each subtracted.
+struct Lanes<T: Scalar> {
     axis: usize,
     length: usize,
-    /// The largest number of every line; -∞ if there is none but NaN.
+    /// The largest element of every lane; -∞ if all are NaN.
     largest: Vec<T>,
     /// x - m, of the tensor's shape with `axis` as the last one.
     elements: Tensor<T>,
 }
 
-/// Σ e^(x - m) over one line.
+/// Σ e^(x - m) over one lane.
 #[derive(Clone, Copy)]
 struct Total<T> {
-    /// The share of the largest number: 1, or 0 in a line of -∞.
+    /// The share of the largest element: 1, or 0 in a lane of -∞.
     largest: T,
     /// The share of all other elements.
     others: T,
@@ -205,13 +207,13 @@ impl<T: Scalar> Total<T> {
         self.largest + self.others
     }
 
-    /// The logarithm of the sum; 0 in a line of -∞, where m = -∞ says it all.
+    /// The logarithm of the sum; 0 in a lane of -∞, where m is -∞ already.
     fn ln(self) -> T {
         if self.largest == T::ZERO { self.others } else { self.others.ln_1p() }
     }
 }
 
-impl<T: Scalar> Lines<T> {
+impl<T: Scalar> Lanes<T> {
     fn new(x: &Tensor<T>, axis: usize) -> Self {
         let length = x.shape()[axis];
         let mut elements = x.with_axis_last(axis).to_contiguous();
@@ -226,14 +228,14 @@ impl<T: Scalar> Lines<T> {
                 row.iter_mut().for_each(|x| *x = if *x == T::INFINITY { T::ZERO } else { *x - T::INFINITY });
             }
         }
-        Lines { axis, length, largest, elements }
+        Lanes { axis, length, largest, elements }
     }
 
     fn count(&self) -> usize {
         self.largest.len()
     }
 
-    /// Puts e^(x - m) in the place of x - m, and calls `f` with every line of that and its total.
+    /// Replaces x - m by e^(x - m), and calls `f` with every lane and its total.
     fn each_exponentials(&mut self, mut f: impl FnMut(&mut [T], Total<T>)) {
         self.elements = self.elements.map_slices(T::exp_slice);
         for row in rows_mut(self.elements.as_mut_slice(), self.length) {
@@ -242,13 +244,13 @@ impl<T: Scalar> Lines<T> {
         }
     }
 
-    /// The elements, with the axis back in its place.
+    /// The elements, with the axis at its position again.
     fn restored(self) -> Tensor<T> {
         self.elements.with_last_axis_at(self.axis).to_contiguous()
     }
 }
 
-/// The sum of a line of e^(x - m). The largest number, and it alone is left out, is one that is exactly e^0.
+/// The sum of a lane of e^(x - m). The largest element is one that is exactly e^0; it alone is left out of `others`.
 fn total<T: Scalar>(row: &mut [T]) -> Total<T> {
     match row.iter().position(|&e| e == T::ONE) {
         Some(at) => {

@@ -26,9 +26,10 @@
 ///
 /// - **`value`** is computed from tensors, the inputs by their names in the head of the row, with [`Tensor::map`](crate::Tensor::map),
 ///   [`zip`](crate::Tensor::zip), [`build`](crate::Tensor::build) and whatever else a tensor can do. `T` is the type of the elements.
-/// - **A rule** for each input follows, in any order: `input: |g, …| term`, where `g` is ȳ, the cotangent of the output. After it come
-///   the values that the rule reads, by name. Only these are kept in memory ([`Op::reads`](crate::Op::reads)). The output has a
-///   name if the head gives it one: `Exp(x) -> y`. `x: shape` reads the shape alone, which costs nothing to keep.
+/// - **A rule** for each input follows, in any order: `input: |g, …| term`, where `g` is ȳ, the cotangent of the
+///   output. The values that the rule reads follow, by name. Only these stay in memory
+///   ([`Op::reads`](crate::Op::reads)). The output has a name if the head gives it one: `Exp(x) -> y`. `x: shape` reads
+///   the shape alone, which takes no memory.
 /// - **A term** is ȳ·∂y/∂input, computed with [`Var`](crate::Var)s: a variable of the shape of the input, or another
 ///   [`Term`](crate::Term), as `Term::summed` for an input that was broadcast.
 ///
@@ -73,7 +74,7 @@
 ///   [`Tape::apply`](crate::Tape::apply). (`method` writes a method of `Var`, for built-in ops.)
 /// - **`const NAMES;`** as the first item makes a list of the names of all rows.
 ///
-/// An op with any number of inputs, or with logic in its settings, implements [`Op`](crate::Op).
+/// For an op with any number of inputs, or with logic in its settings, implement [`Op`](crate::Op).
 ///
 /// An input without a rule is refused (`OpInput::b` not covered):
 ///
@@ -98,7 +99,7 @@
 /// }
 /// ```
 ///
-/// And a rule for what is no input, or one that reads what is no value of the op:
+/// So is a rule for an unknown input, or one that reads an unknown value:
 ///
 /// ```compile_fail,E0599
 /// rewind_autograd::ops! {
@@ -118,7 +119,7 @@
 /// }
 /// ```
 ///
-/// A rule computes with the values that it names and no others:
+/// A rule can use only the values that it names:
 ///
 /// ```compile_fail,E0425
 /// rewind_autograd::ops! {
@@ -169,7 +170,7 @@ macro_rules! ops {
         );
 
         const _: () = {
-            // Numbers for names: of the inputs, and of all that a rule can read.
+            // Indices for names: of the inputs, and of all that a rule can read.
             #[allow(non_camel_case_types)] // the names are those of variables
             enum OpInput { $($input),+ }
             #[allow(non_camel_case_types, dead_code)] // not every value is read
@@ -278,7 +279,7 @@ macro_rules! ops {
     };
 }
 
-/// An op of a table was applied to more or fewer inputs than it has.
+/// Panics: an op was applied to the wrong number of inputs.
 #[doc(hidden)]
 #[cold]
 pub fn wrong_arity(op: &str, found: usize, inputs: &[&str]) -> ! {
