@@ -9,6 +9,14 @@ use crate::{Scalar, Tensor};
 impl<'t, T: Scalar> Var<'t, T> {
     /// The gradients of this scalar with respect to every leaf.
     ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let (x, y) = (tape.leaf(Tensor::scalar(3.0)), tape.leaf(Tensor::scalar(4.0)));
+    /// let gradients = (x * y * y).backward();
+    /// assert_eq!((gradients.get(x).item(), gradients.get(y).item()), (16.0, 24.0));
+    /// ```
+    ///
     /// # Panics
     /// If this variable holds more than one number: then [`backward_from`](Var::backward_from) needs a seed. If the tape
     /// is [quiet](Tape::quiet).
@@ -19,6 +27,14 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// The vector-Jacobian product with `seed`, ∂(Σ seed·self)/∂leaf for every leaf.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from_vec(vec![1.0, -3.0], &[2]));
+    /// let seed = Tensor::from_vec(vec![1.0, 10.0], &[2]);
+    /// assert_eq!((x * x).backward_from(&seed).get(x).to_vec(), [2.0, -60.0]);
+    /// ```
     ///
     /// # Panics
     /// If the seed has another shape than this variable, or the tape is quiet.
@@ -57,6 +73,15 @@ impl<'t, T: Scalar> Var<'t, T> {
 
     /// The gradients of this scalar with respect to `wrt`, which may be any variables of the tape: the hidden state at
     /// every time step, say.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::scalar(3.0));
+    /// let h = x * 2.0; // no leaf
+    /// let gradients = (h * h).backward_to(&[h]);
+    /// assert_eq!(gradients.get(h).item(), 12.0);
+    /// ```
     ///
     /// # Panics
     /// If this variable holds more than one number, a variable of `wrt` lives on another tape or is a constant, or the tape is
@@ -117,6 +142,16 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// The vector-Jacobian product with `seed`, recorded: differentiable in the inputs and in the seed.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from_vec(vec![1.0, -3.0], &[2]));
+    /// let seed = tape.leaf(Tensor::from_vec(vec![1.0, 10.0], &[2]));
+    /// let [vjp] = (x * x).grad_from(seed, &[x])[..] else { unreachable!() };
+    /// assert_eq!(vjp.value().to_vec(), [2.0, -60.0]);
+    /// assert_eq!(vjp.sum().backward().get(seed).to_vec(), [2.0, -6.0]); // linear in the seed
+    /// ```
     ///
     /// # Panics
     /// If the seed has another shape than this variable, a variable lives on another tape, one of `wrt` is a constant, or the
@@ -187,6 +222,18 @@ fn find<'a, T: Scalar, X>(totals: &'a Totals<X>, v: Var<'_, T>) -> Option<&'a X>
 }
 
 /// Gradients by variable: of every leaf, or of the requested variables.
+///
+/// ```
+/// use rewind_autograd::{Gradients, OnTape, Tape, Tensor, parameters};
+/// parameters! { struct Line<P> { slope: P, offset: P } }
+/// let line = Line { slope: Tensor::scalar(2.0), offset: Tensor::scalar(1.0) };
+/// let tape = Tape::new();
+/// let on_tape = line.on(&tape);
+/// let gradients: Gradients<'_, f64> = (on_tape.slope * 5.0 + on_tape.offset).backward();
+/// assert_eq!(gradients.get(on_tape.slope).item(), 5.0);
+/// let all: Line<Tensor<f64>> = gradients.of(&on_tape); // the gradients of a module
+/// assert_eq!(all.offset.item(), 1.0);
+/// ```
 pub struct Gradients<'t, T: Scalar> {
     tape: &'t Tape<T>,
     totals: Totals<Tensor<T>>,

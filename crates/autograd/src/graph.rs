@@ -5,6 +5,14 @@ use std::panic::Location;
 use triomphe::Arc;
 
 /// Which values the rules of an op read: the result of [`Op::reads`](crate::Op::reads).
+///
+/// ```
+/// use rewind_autograd::Reads;
+/// assert!(Reads::ALL.reads_inputs() && Reads::ALL.reads_output());
+/// assert!(Reads::INPUTS.reads_inputs() && !Reads::INPUTS.reads_output());
+/// assert!(!Reads::OUTPUT.reads_inputs() && Reads::OUTPUT.reads_output());
+/// assert!(!Reads::NOTHING.reads_inputs() && !Reads::NOTHING.reads_output());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reads {
     /// Bit k for input k; all bits mean all inputs, however many there are.

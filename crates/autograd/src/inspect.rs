@@ -128,6 +128,30 @@ impl<T: Scalar> Tape<T> {
 
     /// Replaces the op of node `index` by `wrap` of it: for tests in which a rule is wrong on purpose. Leaves and
     /// constants have no op and do not change.
+    ///
+    /// ```
+    /// use rewind_autograd::{Op, Site, Tape, Tensor, Term};
+    ///
+    /// /// An op with its sign wrong in the reverse pass.
+    /// struct Flipped(Box<dyn Op<f64>>);
+    /// impl Op<f64> for Flipped {
+    ///     fn name(&self) -> &'static str {
+    ///         self.0.name()
+    ///     }
+    ///     fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+    ///         self.0.forward(inputs)
+    ///     }
+    ///     fn vjp<'t>(&self, input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
+    ///         self.0.vjp(input, &at.with_cotangent(-at.cotangent()))
+    ///     }
+    /// }
+    ///
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::scalar(3.0));
+    /// let y = x * x;
+    /// tape.wrap_op(y.position(), Flipped);
+    /// assert_eq!(y.backward().get(x).item(), -6.0);
+    /// ```
     #[doc(hidden)]
     pub fn wrap_op<O: Op<T>>(&self, index: usize, wrap: impl FnOnce(Box<dyn Op<T>>) -> O) {
         self.with_node_mut(index as u32, |node| {

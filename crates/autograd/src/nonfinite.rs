@@ -61,6 +61,21 @@ pub struct Size {
 }
 
 /// The first NaN or infinity that reaches a result or its gradients. Prints as a few lines.
+///
+/// ```
+/// use rewind_autograd::nonfinite::{Origin, Pass, Place, Size};
+/// use rewind_autograd::{Tape, Tensor};
+/// let tape = Tape::new();
+/// let x = tape.leaf(Tensor::from_vec(vec![4.0, 0.0], &[2]));
+/// let origin: Origin = x.sqrt().find_nonfinite().expect("the slope of sqrt at 0 is infinite");
+/// assert_eq!(origin.pass, Pass::Rule { input: 0 }); // the values are finite
+/// assert_eq!((origin.value, origin.index), (f64::INFINITY, vec![1]));
+/// assert_eq!((origin.count, origin.of), (1, 2));
+/// let Place { op, position, .. } = origin.place;
+/// assert_eq!((op, position), ("sqrt", 1));
+/// let input: &Size = &origin.operands[1]; // after the cotangent
+/// assert_eq!((input.what.as_str(), input.least, input.most, input.here), ("input 0", 0.0, 4.0, Some(0.0)));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Origin {
     /// Forward or in the sweep.
@@ -118,6 +133,12 @@ impl<T: Scalar> Var<'_, T> {
 }
 
 /// The index, one position per axis, and the value of the first element of `tensor` that is infinite or NaN.
+///
+/// ```
+/// use rewind_autograd::{Tensor, nonfinite::first_nonfinite};
+/// let x = Tensor::from_vec(vec![1.0, 2.0, f64::INFINITY, 4.0], &[2, 2]);
+/// assert_eq!(first_nonfinite(&x), Some((vec![1, 0], f64::INFINITY)));
+/// ```
 pub fn first_nonfinite<T: Scalar>(tensor: &Tensor<T>) -> Option<(Vec<usize>, f64)> {
     if tensor.all_finite() {
         return None;

@@ -167,6 +167,17 @@ impl<'t, T: Scalar> Term<'t, T> {
     }
 
     /// Whether this can be a cotangent of `input`. The sweep refuses a term that does not fit.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor, Term};
+    /// let tape = Tape::new();
+    /// let input = tape.leaf(Tensor::<f64>::zeros(&[3]));
+    /// let [rows, part] = [[2, 3], [1, 1]].map(|shape| tape.constant(Tensor::zeros(&shape)));
+    /// assert!(Term::zero().fits(input));
+    /// assert!(Term::summed(rows).fits(input)); // summed over the first axis
+    /// assert!(!Term::dense(rows).fits(input));
+    /// assert!(!Term::slice(part, 0, 2).fits(input)); // another rank
+    /// ```
     #[inline]
     pub fn fits(&self, input: Var<'t, T>) -> bool {
         match &self.0 {

@@ -16,6 +16,13 @@ use crate::{Scalar, Tensor, Var};
 /// The dotted name of the current position in a walk over a module, such as `layers.0.weight_ih`.
 ///
 /// Names of usual length need no allocation: modules are walked at each training step.
+///
+/// ```
+/// use rewind_autograd::parameters::Path;
+/// let mut path = Path::default();
+/// let name = path.at("layers", |path| path.at("0", |path| path.as_str().to_owned()));
+/// assert_eq!((name.as_str(), path.as_str()), ("layers.0", ""));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Path(SmallVec<[u8; 64]>);
 
@@ -89,6 +96,22 @@ pub trait Parameters<P>: Sized {
     }
 
     /// Calls `f` with the dotted name of every leaf and the mutable leaf.
+    ///
+    /// ```
+    /// use rewind_autograd::{OnTape, Parameters, Tensor, parameters};
+    /// parameters! { struct Line<P> { slope: P, offset: P } }
+    /// let mut line = Line { slope: Tensor::scalar(3.0), offset: Tensor::zeros(&[4]) };
+    /// assert_eq!(line.parameter_count(), 5);
+    /// line.visit_mut(|name, p| {
+    ///     if name == "slope" {
+    ///         *p = p.map(|x| x - 1.0);
+    ///     }
+    /// });
+    /// let mut shapes = Vec::new();
+    /// line.visit(|name, p| shapes.push((name.to_owned(), p.rank())));
+    /// assert_eq!(line.slope.item(), 2.0);
+    /// assert_eq!(shapes, [("slope".to_owned(), 0), ("offset".to_owned(), 1)]);
+    /// ```
     fn visit_mut(&mut self, mut f: impl FnMut(&str, &mut P)) {
         self.visit_mut_at(&mut Path::default(), &mut f);
     }

@@ -194,6 +194,11 @@ pub const MOST_ELEMENTS: usize = isize::MAX as usize / 8;
 
 /// The number of elements: the product of the lengths (1 for a scalar, shape `[]`).
 ///
+/// ```
+/// use rewind_autograd::shape::element_count;
+/// assert_eq!((element_count(&[2, 3]), element_count(&[])), (6, 1));
+/// ```
+///
 /// # Panics
 /// If there are more than a tensor may have; see [`checked_element_count`].
 #[inline]

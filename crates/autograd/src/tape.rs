@@ -95,6 +95,14 @@ impl<T: Scalar> Tape<T> {
     /// A tape that computes values but records no ops: for inference.
     ///
     /// Every value stays readable until [`clear`](Tape::clear), but no gradient flows through it.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::quiet();
+    /// let x = tape.leaf(Tensor::scalar(3.0));
+    /// assert_eq!((x * x).value().item(), 9.0);
+    /// assert!(!(x * x).is_tracked());
+    /// ```
     pub fn quiet() -> Self {
         Self::with_mode(Mode::Quiet)
     }
@@ -323,6 +331,17 @@ impl<T: Scalar> Tape<T> {
 
     /// How many released values were recomputed since the tape was made. If a rule reads such a value, its op reads
     /// more than [`Op::reads`](crate::Op::reads) says.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::scalar(0.5));
+    /// let sum = x + x;
+    /// tape.release_unread(0, &[]);
+    /// assert_eq!(tape.recomputed(), 0);
+    /// assert_eq!(sum.value().item(), 1.0);
+    /// assert_eq!(tape.recomputed(), 1);
+    /// ```
     pub fn recomputed(&self) -> usize {
         self.values.recomputed()
     }

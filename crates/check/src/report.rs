@@ -18,6 +18,16 @@ pub enum Verdict {
 }
 
 /// Why differences say nothing about an entry.
+///
+/// ```
+/// use rewind_autograd::Tensor;
+/// use rewind_check::{Doubt, Verdict};
+/// let x = Tensor::from_vec(vec![0.0, 1.0], &[2]);
+/// let report = rewind_check::function(&[x], |_tape, x| x[0].abs());
+/// assert_eq!(report.verdict, Verdict::CannotTell(Doubt::Kink));
+/// assert!(report.fraction() < 1.0);
+/// report.assert_not_wrong(); // doubt passes here, and fails in `assert`
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Doubt {
     /// The function has a kink or a jump closer than the smallest step: the derivatives from both sides differ.
@@ -44,6 +54,18 @@ pub enum Doubt {
 }
 
 /// Why a function cannot be checked.
+///
+/// ```
+/// use std::cell::Cell;
+/// use rewind_autograd::Tensor;
+/// use rewind_check::{Invalid, Verdict};
+/// let calls = Cell::new(0.0);
+/// let report = rewind_check::function(&[Tensor::scalar(1.0)], |_tape, x| {
+///     calls.set(calls.get() + 1.0);
+///     x[0] * calls.get()
+/// });
+/// assert!(matches!(report.verdict, Verdict::Invalid(Invalid::NotDeterministic { .. })));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Invalid {
     /// Called twice with the same inputs it gave two values that differ by this much.
@@ -64,6 +86,15 @@ pub enum Invalid {
 }
 
 /// Which derivatives are compared.
+///
+/// ```
+/// use rewind_autograd::Tensor;
+/// use rewind_check::Mode;
+/// let x = [Tensor::from_vec(vec![0.3_f32, -0.8], &[2])];
+/// let report = rewind_check::fast().projections(3).seed(7).function(&x, |_tape, x| x[0].tanh());
+/// assert_eq!(report.mode, Mode::Fast { projections: 3 });
+/// assert_eq!(rewind_check::full().orders(1).function(&x, |_tape, x| x[0].tanh()).mode, Mode::Full);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Every entry of every input.
@@ -150,6 +181,13 @@ pub struct Suspect {
 }
 
 /// A value that depends on the inputs without a record on the tape.
+///
+/// ```
+/// use rewind_autograd::Tensor;
+/// use rewind_check::{Culprit, OffTape};
+/// let report = rewind_check::function(&[Tensor::scalar(2.0)], |_tape, x| x[0] * x[0].detach());
+/// assert!(matches!(report.culprit, Some(Culprit::OffTape(OffTape { node: 1, rule_of: None, .. }))));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffTape {
     /// Its position on the tape, where it is a constant; that of the checkpoint, if it lies inside one.
@@ -171,6 +209,37 @@ pub enum Culprit {
 }
 
 /// What a check found.
+///
+/// ```
+/// use rewind_autograd::{Op, Scalar, Site, Tensor, Term};
+/// use rewind_check::{Culprit, Pattern, Suspect, Verdict};
+///
+/// /// y = x², with a rule that lacks the factor 2.
+/// #[derive(Clone)]
+/// struct Square;
+/// impl<T: Scalar> Op<T> for Square {
+///     fn name(&self) -> &'static str {
+///         "square"
+///     }
+///     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+///         inputs[0].map(|x| x * x)
+///     }
+///     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+///         Term::dense(at.input(0) * at.cotangent())
+///     }
+/// }
+///
+/// let report = rewind_check::op(Square, &[Tensor::from_vec(vec![0.5, -2.0], &[2])]);
+/// assert_eq!(report.verdict, Verdict::Wrong);
+/// assert!(report.is_wrong() && !report.passed());
+/// assert!(report.steps.iter().all(|step| step.error > 0.1)); // the error does not vanish with the step
+/// let worst = report.worst.as_ref().expect("an entry is wrong");
+/// assert!((worst.relative() - 0.5).abs() < 1e-6 && worst.absolute() > 0.1 && worst.ulps() > 1e6);
+/// let suspect: &Suspect = report.suspect().expect("an op is at fault");
+/// assert!(matches!(&report.culprit, Some(Culprit::Op(op)) if op == suspect));
+/// assert_eq!(suspect.op, "square");
+/// assert!(matches!(suspect.pattern, Some(Pattern::Factor(k)) if (k - 0.5).abs() < 1e-6));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a check that nobody looks at checks nothing"]
 pub struct Report {

@@ -12,8 +12,26 @@
 //!     fn silu_is_right(x in strategies::tensor::<f64>(strategies::shape(3, 4))) {
 //!         rewind_check::fast().function(&[x], |_, x| x[0].silu()).assert();
 //!     }
+//!
+//!     # /*
+//!     #[test]
+//!     # */
+//!     fn chains_are_right(x in strategies::of_shape::<f64>(&[3], 0.3..1.5), ops in strategies::ops(3)) {
+//!         let chain = |x| ops.iter().fold(x, |y, op: &strategies::Elementwise| (op.apply)(y));
+//!         rewind_check::fast().function(&[x], |_, x| chain(x[0])).assert_not_wrong();
+//!     }
+//!
+//!     # /*
+//!     #[test]
+//!     # */
+//!     fn shapes_fit((a, b) in strategies::broadcasting(3, 4), lengths in strategies::lengths(2, 7)) {
+//!         prop_assert!(rewind_autograd::shape::broadcast(&a, &b).is_some());
+//!         prop_assert!(lengths.iter().all(|length| (1..=7).contains(length)));
+//!     }
 //! }
 //! # silu_is_right();
+//! # chains_are_right();
+//! # shapes_fit();
 //! ```
 
 use std::fmt;

@@ -90,6 +90,17 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// The length of every axis.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::<f32>::zeros(&[2, 3]));
+    /// assert_eq!(x.shape(), [2, 3]);
+    /// assert!(x.has_shape(&[2, 3]));
+    /// assert_eq!((x.rank(), x.element_count()), (2, 6));
+    /// assert_eq!(x.value().rank(), 2);
+    /// assert!(!x.value().is_empty());
+    /// ```
     #[inline]
     pub fn shape(self) -> Shape {
         self.with_shape(Shape::from_slice)
@@ -142,6 +153,15 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// The same value as a constant: no gradient flows back through it.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::scalar(3.0));
+    /// let y = x * x.detach(); // the second factor is a constant
+    /// assert!(!x.detach().is_tracked());
+    /// assert_eq!(y.backward().get(x).item(), 3.0);
+    /// ```
     #[track_caller]
     pub fn detach(self) -> Var<'t, T> {
         self.tape.constant(self.value())
