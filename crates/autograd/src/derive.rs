@@ -40,6 +40,20 @@ use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
 
 /// A function of a module of parameters: any closure `|tape, x| …` that returns a variable of the tape.
+///
+/// ```
+/// use rewind_autograd::derive::{self, Function};
+/// use rewind_autograd::{Module, Tensor};
+///
+/// /// One step of gradient descent on any function.
+/// fn descend<M: Module<f64>>(at: &M, rate: f64, f: impl Function<f64, M>) -> M {
+///     let (_, gradient) = derive::gradient(at, f);
+///     at.zip(&gradient, |_name, x, g| x.zip(g, |x, g| x - rate * g))
+/// }
+///
+/// let [x] = descend(&[Tensor::scalar(3.0)], 0.25, |_tape, [x]| *x * *x);
+/// assert_eq!(x.item(), 1.5);
+/// ```
 pub trait Function<T: Scalar, M: Parameters<Tensor<T>>>:
     for<'t> Fn(&'t Tape<T>, &M::With<Var<'t, T>>) -> Var<'t, T>
 {

@@ -18,7 +18,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// ```
     ///
     /// # Panics
-    /// If this variable holds more than one number: then [`backward_from`](Var::backward_from) needs a seed. If the tape
+    /// If this variable has more than one element: then [`backward_from`](Var::backward_from) needs a seed. If the tape
     /// is [quiet](Tape::quiet).
     #[track_caller]
     pub fn backward(self) -> Gradients<'t, T> {
@@ -84,7 +84,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// ```
     ///
     /// # Panics
-    /// If this variable holds more than one number, a variable of `wrt` lives on another tape or is a constant, or the tape is
+    /// If this variable has more than one element, a variable of `wrt` lives on another tape or is a constant, or the tape is
     /// quiet.
     #[track_caller]
     pub fn backward_to(self, wrt: &[Var<'t, T>]) -> Gradients<'t, T> {
@@ -132,7 +132,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// ```
     ///
     /// # Panics
-    /// If this variable holds more than one number, a variable of `wrt` lives on another tape or is a constant, or the tape is
+    /// If this variable has more than one element, a variable of `wrt` lives on another tape or is a constant, or the tape is
     /// quiet.
     #[track_caller]
     pub fn grad(self, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {

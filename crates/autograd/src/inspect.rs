@@ -84,11 +84,11 @@ impl<T: Scalar> Tape<T> {
     /// What is recorded at position `index`.
     ///
     /// ```
-    /// use rewind_autograd::{Tape, Tensor};
+    /// use rewind_autograd::{NodeInfo, Tape, Tensor};
     /// let tape = Tape::new();
     /// let x = tape.leaf(Tensor::scalar(2.0));
     /// let y = x.sin() * x;
-    /// let node = tape.node(y.position());
+    /// let node: NodeInfo<f64> = tape.node(y.position());
     /// assert_eq!((node.name, node.inputs), ("mul", vec![1, 0]));
     /// ```
     ///
@@ -113,11 +113,11 @@ impl<T: Scalar> Tape<T> {
     /// The op of the node at position `index`; `None` for a leaf, a constant, and a value that no gradient flows through.
     ///
     /// ```
-    /// use rewind_autograd::{Op, Tape, Tensor};
+    /// use rewind_autograd::{NodeOp, Op, Tape, Tensor};
     /// let tape = Tape::new();
     /// let x = tape.leaf(Tensor::scalar(2.0));
     /// let y = x.exp();
-    /// let exp = tape.op(y.position()).expect("exp is an op");
+    /// let exp: NodeOp<f64> = tape.op(y.position()).expect("exp is an op");
     /// assert_eq!(exp.forward(&[&Tensor::scalar(0.0)]).item(), 1.0);
     /// ```
     pub fn op(&self, index: usize) -> Option<NodeOp<T>> {

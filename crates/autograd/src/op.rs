@@ -58,6 +58,35 @@ pub trait Op<T: Scalar>: Any + Send + Sync {
 }
 
 /// The node that a rule is called for: its inputs, its output and the cotangent of its output.
+///
+/// ```
+/// use rewind_autograd::{Op, Reads, Site, Tape, Tensor, Term};
+///
+/// /// y = mean of the inputs, all of one shape; x̄_k = ȳ/n.
+/// struct Mean;
+/// impl Op<f64> for Mean {
+///     fn name(&self) -> &'static str {
+///         "mean_of_inputs"
+///     }
+///     fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+///         let mut y = Tensor::zeros(inputs[0].shape());
+///         inputs.iter().for_each(|x| y.add_assign(x));
+///         y.map(|sum| sum / inputs.len() as f64)
+///     }
+///     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
+///         Term::dense(at.cotangent() / at.arity() as f64)
+///     }
+///     fn reads(&self) -> Reads {
+///         Reads::NOTHING
+///     }
+/// }
+///
+/// let tape = Tape::new();
+/// let x = [1.0, 2.0, 6.0].map(|x| tape.leaf(Tensor::scalar(x)));
+/// let y = tape.apply(Mean, &x);
+/// assert_eq!(y.value().item(), 3.0);
+/// assert_eq!(y.backward().get(x[1]).item(), 1.0 / 3.0);
+/// ```
 pub struct Site<'t, T: Scalar> {
     tape: &'t Tape<T>,
     node: u32,

@@ -13,7 +13,7 @@ mod sealed {
     impl Sealed for f64 {}
 }
 
-/// A real number that a [`Tensor`](crate::Tensor) can hold: `f32` or `f64`.
+/// A floating-point type that a [`Tensor`](crate::Tensor) can hold: `f32` or `f64`.
 ///
 /// The trait is sealed. Train in `f32`, check gradients in `f64`: every op, cell and loss is generic over it.
 ///
@@ -24,6 +24,8 @@ mod sealed {
 /// }
 /// assert_eq!(logistic(0.0_f32), 0.5);
 /// assert_eq!(logistic(0.0_f64), 0.5);
+/// assert_eq!(Scalar::to_f64(0.5_f32), 0.5);
+/// assert!(Scalar::is_finite(0.5_f32) && Scalar::is_nan(f64::NAN));
 /// ```
 ///
 /// In code that is generic in `T`, a constant is made with [`from_f64`](Scalar::from_f64), and goes on the right of a
@@ -84,7 +86,7 @@ pub trait Scalar:
 
     /// The nearest number of this type.
     fn from_f64(x: f64) -> Self;
-    /// The same number as `f64`; exact.
+    /// The same value as `f64`; exact.
     fn to_f64(self) -> f64;
     /// Whether it is neither infinite nor NaN.
     fn is_finite(self) -> bool;

@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 /// assert_eq!(strides, [3, 1]);
 /// assert_eq!(strides.iter().max(), Some(&3));
 /// assert_eq!(Shape::from([2, 3]), [3, 2].into_iter().rev().collect::<Shape>());
+/// assert_eq!(Shape::from_slice(&[2, 3]).as_slice(), [2, 3]);
 /// ```
 #[derive(Default)]
 pub struct Shape(SmallVec<[usize; 4]>);

@@ -44,7 +44,7 @@ fn rule(analytic: f64, samples: &[Sample], context: &Context, precision: &Precis
     let doubt = |doubt| (Ruling::Doubt { doubt, numeric }, None);
     let wrong = |numeric| Ruling::Wrong { numeric, errors: errors(analytic, samples) };
     if finite.len() < 2 * WINDOW || finite.iter().all(|s| s.still && s.blind) {
-        // Of finite values, differences are infinite only if the derivative is too large for a number.
+        // Of finite values, differences are infinite only if the derivative overflows.
         let broken = samples.iter().any(|s| s.broken);
         return doubt(if broken { Doubt::NonFinite } else { Doubt::OutOfRange });
     }
@@ -89,7 +89,7 @@ fn rule(analytic: f64, samples: &[Sample], context: &Context, precision: &Precis
     })
 }
 
-/// The errors of a wrong entry at a few of the steps, from the largest; none if it is not even a number.
+/// The errors of a wrong entry at a few of the steps, from the largest; none if it is NaN.
 fn errors(analytic: f64, samples: &[Sample]) -> Vec<StepError> {
     if !analytic.is_finite() {
         return Vec::new();

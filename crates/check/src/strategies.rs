@@ -96,7 +96,7 @@ impl fmt::Debug for Elementwise {
     }
 }
 
-/// One of the smooth elementwise ops that are defined for every number and stay finite: to put before and after an op.
+/// One of the smooth elementwise ops that are defined and finite everywhere: to put before and after an op.
 pub fn op() -> impl Strategy<Value = Elementwise> {
     macro_rules! ops {
         ($($name:ident)*) => { vec![$(Elementwise { name: stringify!($name), apply: |x| x.$name() }),*] };

@@ -106,7 +106,7 @@ ops! {
     }
 }
 
-/// x^p, and NaN where it is not defined: the platform's power of -∞ is a number for every p.
+/// x^p, and NaN where it is not defined: the platform's power of -∞ is not NaN for any p.
 fn power<T: Scalar>(x: T, p: T) -> T {
     let defined = x >= T::ZERO || p.to_f64().fract() == 0.0 || !p.is_finite();
     if defined { x.powf(p) } else { T::from_f64(f64::NAN) }

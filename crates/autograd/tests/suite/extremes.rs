@@ -1,5 +1,5 @@
-//! What ops and their rules give at ±∞, NaN, ±0, the smallest and the largest numbers, at orders one and two, beside what
-//! PyTorch gives there. Where they differ, `DIFFERENCES` says what comes out here, and why; `docs/extremes.md` shows it all.
+//! Ops and their rules at ±∞, NaN, ±0 and the smallest and largest finite values, at orders one and two, compared with PyTorch.
+//! Where they differ, `DIFFERENCES` says what is returned here, and why; `docs/extremes.md` shows all values.
 
 use rewind_autograd::ops::layout::stack;
 use rewind_autograd::{Scalar, Tape, Tensor, Var};
@@ -54,7 +54,7 @@ fn unary() -> Vec<Function> {
     }
 }
 
-/// Two numbers as a row `[…, 2]`.
+/// Two columns as rows `[…, 2]`.
 fn rows<'t, T: Scalar>(v: &[Var<'t, T>]) -> Var<'t, T> {
     stack(v, 1)
 }
@@ -88,7 +88,7 @@ fn pairs() -> Vec<Function> {
     }
 }
 
-/// Value, derivatives, and derivatives of their sum, a row each.
+/// The value, its derivatives, and the derivatives of their sum, a row each.
 fn derivatives<T: Scalar>(build: Build<T>, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let tape = Tape::new();
     let leaf = |x: &Vec<f64>| tape.leaf(Tensor::from_fn(&[x.len()], |i| T::from_f64(x[i])));
@@ -102,15 +102,15 @@ fn derivatives<T: Scalar>(build: Build<T>, inputs: &[Vec<f64>]) -> Vec<Vec<f64>>
     rows.map(|v| v.value().to_vec().into_iter().map(Scalar::to_f64).collect()).collect()
 }
 
-/// A kind of place at which our answer is another than PyTorch's.
+/// Points at which the result differs from PyTorch's.
 struct Difference {
     functions: &'static [&'static str],
     /// Value, first or second derivative.
     orders: &'static [usize],
-    /// The place, in words and as a test of its numbers.
+    /// The points, in words and as a predicate.
     place: &'static str,
     holds: fn(&[f64]) -> bool,
-    /// What comes out here, in words and as a test of the place and our answer.
+    /// The result here, in words and as a predicate of the point and the result.
     here: &'static str,
     gives: fn(&[f64], f64) -> bool,
     why: &'static str,
@@ -132,27 +132,27 @@ const DIFFERENCES: &[Difference] = &[
         orders: EVERY_ORDER,
         place: "a row with +∞",
         holds: has_infinity,
-        here: "the limit: +∞ has probability 1, or shares it with the others of its kind",
+        here: "the limit: +∞ has probability 1, shared among several",
         gives: |_, y| !y.is_nan(),
         why: "PyTorch: NaN, from ∞ - ∞",
     },
     Difference {
         functions: &["log_sum_exp", "softmax", "log_softmax", "cross_entropy"],
         orders: EVERY_ORDER,
-        place: "a row of -∞ alone",
+        place: "a row with all elements -∞",
         holds: only_negative_infinity,
         here: "every probability is 0 and its logarithm -∞; no gradient flows through ln Σ e^x",
         gives: |_, y| !y.is_nan(),
-        why: "rows without a possible path are ordinary in CTC and under masks; PyTorch: NaN, or NaN gradients",
+        why: "such rows are common in CTC and under masks; PyTorch: NaN, or NaN gradients",
     },
     Difference {
         functions: &["log_sum_exp"],
         orders: &[1, 2],
-        place: "two equal numbers of the largest size",
+        place: "two equal values of the largest size",
         holds: |x| x[0] == x[1] && x[0].abs() > 1e38,
         here: "½ each",
         gives: |_, y| y == 0.5 || y == 0.0,
-        why: "PyTorch: 1 each, from e^(x - y), where y has rounded ln 2 away",
+        why: "PyTorch: 1 each, from e^(x - y), where ln 2 is lost to rounding in y",
     },
     Difference {
         functions: &["binary_cross_entropy"],
@@ -170,21 +170,21 @@ const DIFFERENCES: &[Difference] = &[
         holds: |x| x.iter().any(|x| x.is_nan()),
         here: "NaN, in the value and in the gradient",
         gives: |_, y| y.is_nan(),
-        why: "what came from NaN must not look like a number; PyTorch's gradients are 0 or 1 there",
+        why: "a result that depends on NaN must be NaN; PyTorch's gradients are 0 or 1 there",
     },
     Difference {
         functions: &["clamp"],
         orders: &[1],
         place: "the bound itself",
         holds: |x| x[0] == -1.0,
-        here: "1: the bounds belong to the inside",
+        here: "1: the bounds count as inside",
         gives: |_, y| y == 1.0,
         why: "a kink; PyTorch chooses 0",
     },
     Difference {
         functions: &["erf", "normal_cdf", "gelu"],
         orders: &[2],
-        place: "the largest numbers",
+        place: "the largest values",
         holds: |x| x[0].is_finite() && x[0].abs() > 1e38,
         here: "0",
         gives: |_, y| y == 0.0,
@@ -195,18 +195,18 @@ const DIFFERENCES: &[Difference] = &[
         orders: &[2],
         place: "-∞",
         holds: |x| x[0] == f64::NEG_INFINITY,
-        here: "NaN, as at every negative number",
+        here: "NaN, as for every negative x",
         gives: |_, y| y.is_nan(),
-        why: "PyTorch takes a platform's power of -∞ there, which is a number",
+        why: "PyTorch uses the power of -∞ of the platform, which is not NaN",
     },
     Difference {
         functions: &["ln_1p"],
         orders: &[0],
-        place: "the smallest numbers",
+        place: "the smallest values",
         holds: |x| x[0].abs() < 1e-37,
         here: "x",
         gives: |x, y| y == x[0],
-        why: "PyTorch's vectors round numbers below the normal ones to 0",
+        why: "PyTorch's vectorised kernels flush subnormal values to 0",
     },
     Difference {
         functions: &["gelu"],
@@ -220,19 +220,19 @@ const DIFFERENCES: &[Difference] = &[
 ];
 
 fn same<T: Scalar>(ours: f64, theirs: f64, order: usize) -> bool {
-    // Derivatives of the second order are differences of nearly equal numbers here and there.
+    // Second derivatives are differences of nearly equal values in both libraries.
     let floor = if order == 2 { 8.0 * T::EPSILON.to_f64() } else { 1e-323 };
     let near = (ours - theirs).abs() <= 64.0 * T::EPSILON.to_f64() * theirs.abs() + floor;
     near || ours == theirs || (ours.is_nan() && theirs.is_nan())
 }
 
-/// The numbers at which a function is looked at: all of `points`, or all pairs of them.
+/// The points at which a function is evaluated: all of `points`, or all pairs of them.
 fn places(points: &[f64], inputs: usize) -> Vec<Vec<f64>> {
     let each = points.iter().flat_map(|&a| points.iter().map(move |_| a)).collect();
     if inputs == 1 { vec![points.to_vec()] } else { vec![each, points.iter().flat_map(|_| points.to_vec()).collect()] }
 }
 
-/// Compares a function of `inputs` numbers with PyTorch's; notes which differences were met.
+/// Compares a function of `inputs` variables with PyTorch's; marks the differences that occur.
 fn walk<T: Scalar>(case: &Case, name: &str, build: Build<T>, inputs: usize, met: &mut [bool]) -> Vec<String> {
     let kind = if inputs == 1 { "unary" } else { "pair" };
     let theirs = case.tensor(&format!("{kind}.{name}.{}", T::NAME));
@@ -261,7 +261,7 @@ fn walk<T: Scalar>(case: &Case, name: &str, build: Build<T>, inputs: usize, met:
 }
 
 #[test]
-fn what_comes_out_at_the_ends_of_the_number_line_is_known() {
+fn extreme_values_are_those_of_pytorch_or_a_listed_difference() {
     let case = Case::fixture("extremes/extremes.safetensors");
     let mut met = vec![false; DIFFERENCES.len()];
     let mut unknown = Vec::new();
@@ -273,11 +273,11 @@ fn what_comes_out_at_the_ends_of_the_number_line_is_known() {
     }
     assert!(unknown.is_empty(), "{} unexplained:\n{}", unknown.len(), unknown.join("\n"));
     for (difference, met) in DIFFERENCES.iter().zip(met) {
-        assert!(met, "no difference any more: {:?} at {}", difference.functions, difference.place);
+        assert!(met, "this difference does not occur: {:?} at {}", difference.functions, difference.place);
     }
 }
 
-/// A number as short as can be.
+/// A value in its shortest form.
 fn short(x: f64) -> String {
     match x {
         _ if x.is_nan() => "NaN".to_owned(),
@@ -288,7 +288,7 @@ fn short(x: f64) -> String {
     }
 }
 
-/// The page: what comes out in `f64`, and where PyTorch has something else.
+/// The page: the results in `f64`, and where PyTorch's differ.
 fn page() -> String {
     let case = Case::fixture("extremes/extremes.safetensors");
     let points = &case.tensor("points.f64").data;
@@ -307,7 +307,7 @@ fn page() -> String {
             page.push_str(&row([format!("`{}`", function.name)].into_iter().chain(cells).collect()));
         }
     }
-    page.push_str("\n## Where PyTorch gives something else\n\n| | where | here | why |\n|---|---|---|---|\n");
+    page.push_str("\n## Where PyTorch differs\n\n| | where | here | why |\n|---|---|---|---|\n");
     for Difference { functions, orders, place, here, why, .. } in DIFFERENCES {
         let names = functions.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let orders = match orders {
@@ -321,7 +321,7 @@ fn page() -> String {
 }
 
 #[test]
-fn the_page_says_what_comes_out() {
+fn the_page_is_up_to_date() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/extremes.md");
     let page = page();
     if std::env::var_os("REWIND_WRITE_PAGES").is_some() {
@@ -329,6 +329,6 @@ fn the_page_says_what_comes_out() {
     }
     assert!(
         std::fs::read_to_string(&path).expect("the page") == page,
-        "docs/extremes.md is not what the ops give; REWIND_WRITE_PAGES=1 writes it again"
+        "docs/extremes.md is out of date; REWIND_WRITE_PAGES=1 rewrites it"
     );
 }
