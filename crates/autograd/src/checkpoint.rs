@@ -28,7 +28,7 @@ use crate::{Scalar, Tensor};
 /// for _segment in 0..10 {
 ///     h = checkpoint(&[w, h], |_tape, v| (0..10).fold(v[1], |h, _| (h * v[0]).tanh()));
 /// }
-/// assert_eq!(tape.len(), 12); // a hundred steps, of which ten are kept
+/// assert_eq!(tape.len(), 12); // a hundred steps, of which ten are stored
 /// h.backward().get(w);
 /// ```
 ///
@@ -88,7 +88,7 @@ impl<T: Scalar> Checkpoint<T> {
                 }
             }
             sweep(y, &mut own);
-            own.kept(|leaf, sum| *sums.of(original(leaf, &vars, inputs).id()) = std::mem::take(sum)).for_each(drop);
+            own.retained(|leaf, sum| *sums.of(original(leaf, &vars, inputs).id()) = std::mem::take(sum)).for_each(drop);
             tape.keep_sums(own);
         });
     }

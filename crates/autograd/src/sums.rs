@@ -213,12 +213,12 @@ pub(crate) struct Sums<S> {
     used: usize,
     free: Vec<u32>,
     /// The nodes whose gradients are requested, descending, with the places of their sums.
-    kept: Vec<(u32, u32)>,
+    retained: Vec<(u32, u32)>,
 }
 
 impl<S> Default for Sums<S> {
     fn default() -> Self {
-        Sums { places: Vec::new(), sums: Vec::new(), used: 0, free: Vec::new(), kept: Vec::new() }
+        Sums { places: Vec::new(), sums: Vec::new(), used: 0, free: Vec::new(), retained: Vec::new() }
     }
 }
 
@@ -228,7 +228,7 @@ impl<S: Default> Sums<S> {
         self.places.clear();
         self.places.resize(nodes, 0);
         self.free.clear();
-        self.kept.clear();
+        self.retained.clear();
         self.used = 0;
     }
 
@@ -273,10 +273,10 @@ impl<S: Default> Sums<S> {
     }
 
     /// Retains the sum of `node`, a new one if it has been released, until the end of the sweep.
-    pub(crate) fn keep(&mut self, node: u32) -> &mut S {
+    pub(crate) fn retain(&mut self, node: u32) -> &mut S {
         self.of(node);
         let place = std::mem::take(&mut self.places[node as usize]) - 1;
-        self.kept.push((node, place));
+        self.retained.push((node, place));
         &mut self.sums[place as usize]
     }
 
@@ -288,8 +288,8 @@ impl<S: Default> Sums<S> {
     }
 
     /// The nodes whose sums were retained, ascending, each with its sum.
-    pub(crate) fn kept<R>(&mut self, mut f: impl FnMut(u32, &mut S) -> R) -> impl Iterator<Item = R> {
+    pub(crate) fn retained<R>(&mut self, mut f: impl FnMut(u32, &mut S) -> R) -> impl Iterator<Item = R> {
         let sums = &mut self.sums;
-        self.kept.iter().rev().map(move |&(node, place)| f(node, &mut sums[place as usize]))
+        self.retained.iter().rev().map(move |&(node, place)| f(node, &mut sums[place as usize]))
     }
 }

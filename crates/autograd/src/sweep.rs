@@ -79,7 +79,7 @@ fn totals<'t, T: Scalar, S: Sweep<'t, T>>(
 ) -> Totals<S::Total> {
     sums.begin(from.position() + 1);
     sweep(kind, from, seed, wrt, sums);
-    sums.kept(|node, sum| (node, kind.finish(sum, Var::new(from.tape(), node)))).collect()
+    sums.retained(|node, sum| (node, kind.finish(sum, Var::new(from.tape(), node)))).collect()
 }
 
 /// Sweeps from `from` down, and retains the sums of `wrt`. `sums` may already hold terms.
@@ -101,13 +101,13 @@ fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
         kind.show(sum, node);
         let (record, inputs) = graph.node_and_inputs(index);
         let Some(op) = &record.op else {
-            sums.keep(index); // a leaf: an enclosing sweep may add to its sum
+            sums.retain(index); // a leaf: an enclosing sweep may add to its sum
             continue;
         };
         let total = kind.finish(sum, node);
         sums.release(index);
-        if wrt.names(index) {
-            kind.seed(sums.keep(index), total.clone());
+        if wrt.includes(index) {
+            kind.seed(sums.retain(index), total.clone());
         }
         if let Some(checkpoint) = Checkpoint::of(&**op) {
             let inputs = inputs.iter().map(|&input| (Var::new(tape, input), needed.contains(&graph, input)));

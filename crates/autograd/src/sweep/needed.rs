@@ -19,7 +19,7 @@ impl<'a> Wrt<'a> {
 
     /// Whether the gradient of a node that is no leaf is requested.
     #[inline]
-    pub(super) fn names(self, node: u32) -> bool {
+    pub(super) fn includes(self, node: u32) -> bool {
         matches!(self, Wrt::Nodes(positions) if positions.binary_search(&node).is_ok())
     }
 }
