@@ -7,7 +7,7 @@
 //! For y = f(x) with n elements in x and m in y, J = ∂y/∂x `[m, n]`. A *sweep* is one reverse pass over the tape and
 //! costs about what f costs. A *recorded* sweep appends its own computation to the tape, which can be swept too:
 //!
-//! | function | gives | passes besides f |
+//! | function | returns | cost besides f |
 //! |---|---|---|
 //! | [`gradient`] | f and ∇f, m = 1 | 1 sweep |
 //! | [`vjp`] | y and ȳ·J | 1 sweep |

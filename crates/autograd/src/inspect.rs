@@ -46,7 +46,7 @@ impl<T: Scalar> NodeOp<T> {
         &**self.graph.op(self.node).expect("the node has an op")
     }
 
-    /// Runs the function of a [`checkpoint`](crate::checkpoint()) on another tape, whose nodes can then be looked at;
+    /// Runs the function of a [`checkpoint`](crate::checkpoint()) on another tape, whose nodes can then be inspected;
     /// `None` if the op is no checkpoint.
     ///
     /// ```

@@ -19,7 +19,7 @@
 //!
 //! - [`ops!`] defines ops, with a line for the value and for each rule; [`Op`] is the trait behind it. Built-in ops and
 //!   yours take the same route.
-//! - [`parameters!`] makes a struct of parameters that can be put on a tape, mapped, zipped, saved and trained.
+//! - [`parameters!`] defines a struct of parameters that can be put on a tape, mapped, zipped, saved and trained.
 //! - The crate `rewind-check` compares gradients with differences, to second order, and names the op at fault.
 //! - [`mod@derive`] gives Jacobians, Hessians, their products with vectors, and gradients per sample.
 //! - [`nonfinite`] finds the op that produced a NaN or an infinity.

@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_head_of_a_buffer_is_one_cache_line() {
-        let count = size_of::<usize>(); // of references, which stands in front
+        let count = size_of::<usize>(); // of references, which precedes it
         assert_eq!(count + size_of::<Storage<f32>>(), 64);
     }
 

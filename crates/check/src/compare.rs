@@ -149,7 +149,7 @@ fn settle<T: Scalar>(
     let mut doubts = 0;
     for (_, found, context) in doubtful {
         let place = found.place.expect("entries have a place");
-        if doubts >= MOST_EXAMINED && !glance(prober, &found, place, &context)? {
+        if doubts >= MOST_EXAMINED && !looks_wrong(prober, &found, place, &context)? {
             continue;
         }
         let context = context.with((rules.rounding)());
@@ -179,7 +179,7 @@ fn settle<T: Scalar>(
 }
 
 /// Whether a few steps speak against an entry.
-fn glance<T: Scalar>(
+fn looks_wrong<T: Scalar>(
     prober: &mut Prober<'_, T>,
     found: &Found,
     place: (usize, usize),

@@ -84,7 +84,9 @@ fn rule(analytic: f64, samples: &[Sample], context: &Context, precision: &Precis
     doubt(match () {
         () if finite.len() < samples.len() / 2 => Doubt::NonFinite,
         () if finite.windows(FLAT).any(stays_apart) => Doubt::Kink,
-        () if !settles(&finite, &estimates, context.rounding.largest) || nears(analytic, &finite) => Doubt::Unsettled,
+        () if !settles(&finite, &estimates, context.rounding.largest) || approaches(analytic, &finite) => {
+            Doubt::Unsettled
+        }
         () => Doubt::Rounding,
     })
 }
@@ -215,7 +217,7 @@ fn settles(samples: &[Sample], estimates: &[Estimates; 2], rounding: f64) -> boo
 }
 
 /// Whether differences come nearer to `analytic` down to the smallest step: not rounding keeps them from it, but the step.
-fn nears(analytic: f64, samples: &[Sample]) -> bool {
+fn approaches(analytic: f64, samples: &[Sample]) -> bool {
     let error = |s: &Sample| (s.central - analytic).abs();
     samples[samples.len() - WINDOW..].windows(2).all(|pair| error(&pair[1]) < 0.5 * error(&pair[0]))
 }
@@ -306,7 +308,7 @@ fn plateau(
             let before = samples[..=k].iter().map(|s| s.central.abs()).fold(0.0, f64::max);
             if !is_settled(window, 0.01 * before)
                 || !is_continuous(&samples[k..k + WINDOW], &samples[k + WINDOW..], context.rounding.largest)
-                || !speaks(&samples[..k + WINDOW], k)
+                || !is_informative(&samples[..k + WINDOW], k)
                 || explained(analytic, value, &samples[k..])
             {
                 continue;
@@ -329,7 +331,7 @@ fn plateau(
 
 /// Whether the samples from number `from` on say anything: a function that moves at large steps, and is constant at
 /// tiny ones only, is rounded and not flat.
-fn speaks(samples: &[Sample], from: usize) -> bool {
+fn is_informative(samples: &[Sample], from: usize) -> bool {
     let inside = &samples[from..];
     let flat = inside.iter().all(|s| s.still);
     let moved = samples.iter().any(|s| !s.still);

@@ -16,7 +16,7 @@ pub enum Pattern {
         /// How many entries have the wrong sign.
         entries: usize,
     },
-    /// The rule gave a cotangent of another shape than its input's: of a broadcast that is not summed, say.
+    /// The rule returned a cotangent whose shape is not its input's: a broadcast is not summed, say.
     WrongShape,
     /// It is this many times what it should be.
     Factor(f64),
@@ -66,7 +66,7 @@ pub enum Pattern {
     },
     /// It is right for different variables, and wrong where two inputs of the op are the same one.
     SameVariable,
-    /// The op gives another value when it is computed again, as a [`checkpoint`](rewind_autograd::checkpoint()) is in the sweep.
+    /// The op returns another value when it is recomputed, as a [`checkpoint`](rewind_autograd::checkpoint()) is in the sweep.
     Unsteady {
         /// The largest difference between the values.
         difference: f64,

@@ -17,7 +17,7 @@ pub enum Verdict {
     Invalid(Invalid),
 }
 
-/// Why differences say nothing about an entry.
+/// Why differences cannot decide an entry.
 ///
 /// ```
 /// use rewind_autograd::Tensor;

@@ -15,7 +15,7 @@ pub(crate) struct Precision {
     pub(crate) tolerance: f64,
     /// The largest relative noise at which an agreement is worth anything.
     pub(crate) coarse: f64,
-    /// The smallest and the largest number of full precision: what lies outside has no digits left, or is infinite.
+    /// The smallest and the largest normal number: values outside this range lose digits, or are infinite.
     pub(crate) range: (f64, f64),
     /// The exponent of 2 of the smallest step.
     smallest: i32,

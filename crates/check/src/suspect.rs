@@ -193,7 +193,7 @@ impl<T: Scalar> Walk<T> {
         self.fault(compared, node, view, &[])
     }
 
-    /// What a comparison says of a node; `gradients` are what the rule gave.
+    /// What a comparison says of a node; `gradients` are those of the rule.
     fn fault(
         &self,
         compared: Result<Result<Comparison, Invalid>, Panicked>,

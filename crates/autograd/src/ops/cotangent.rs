@@ -36,14 +36,14 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// use rewind_autograd::{Tape, Tensor};
     /// let tape = Tape::new();
     /// let x = tape.leaf(Tensor::from_vec(vec![0.1, 40.0], &[2]));
-    /// // The cotangent of a hidden state, kept within ±1 (Graves 2013).
+    /// // The cotangent of a hidden state, clipped to ±1 (Graves 2013).
     /// let h = x.map_cotangent(|cotangent| cotangent.clamp(-1.0, 1.0));
     /// let loss = (h * h).sum();
     /// assert_eq!(loss.backward().get(x).to_vec(), [0.2, 1.0]);
     /// ```
     ///
     /// # Panics
-    /// The sweep panics if `map` gives a cotangent of another shape.
+    /// The sweep panics if `map` returns a cotangent of another shape.
     #[track_caller]
     pub fn map_cotangent(self, map: impl for<'a> Fn(Var<'a, T>) -> Var<'a, T> + Send + Sync + 'static) -> Self {
         self.tape().apply(MapCotangent { map: Box::new(map) }, &[self])

@@ -71,7 +71,7 @@ fn what_was_waiting_does_not_outlive_a_change() {
 
 #[test]
 fn a_sequence_on_its_own_has_the_bits_of_its_steps_alone() {
-    // A large weight that is narrow, which is multiplied by one row as it lies, and a wide one.
+    // A large weight that is narrow, which is multiplied by one row without packing, and a wide one.
     for [depth, width] in [[4100, 65], [300, 1000]] {
         let (x, w) = (sample(&[STEPS, 1, depth], 0.0), sample(&[depth, width], 1.0));
         let columns = sample(&[width, depth], 2.0);
