@@ -11,17 +11,10 @@ use crate::ops::accumulate::{SumOfProducts, SumOfSlices};
 use crate::sums::Sums;
 use crate::tape::{Tape, Var};
 
+#[derive(Clone, Copy)]
 pub(super) struct Recorded<'t, T: Scalar> {
     pub(super) tape: &'t Tape<T>,
 }
-
-impl<T: Scalar> Clone for Recorded<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T: Scalar> Copy for Recorded<'_, T> {}
 
 impl<'t, T: Scalar> Sweep<'t, T> for Recorded<'t, T> {
     type Total = Var<'t, T>;

@@ -12,18 +12,11 @@ use crate::{Scalar, Tensor};
 /// Gets every complete cotangent, with the position of its node.
 pub(crate) type Watch<'w, T> = &'w mut dyn FnMut(u32, &Tensor<T>);
 
+#[derive(Clone, Copy)]
 pub(super) struct Values<'s, 't, 'w, T: Scalar> {
     pub(super) scratch: &'s Scratch<'t, T>,
     pub(super) watch: Option<&'s RefCell<Watch<'w, T>>>,
 }
-
-impl<T: Scalar> Clone for Values<'_, '_, '_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T: Scalar> Copy for Values<'_, '_, '_, T> {}
 
 impl<'t, T: Scalar> Sweep<'t, T> for Values<'_, 't, '_, T> {
     type Total = Tensor<T>;

@@ -26,18 +26,11 @@ use crate::{Scalar, Tensor};
 /// let next = f * c + i * g;
 /// assert_eq!(next.value().item(), 1.25);
 /// ```
+#[derive(Clone, Copy)]
 pub struct Var<'t, T: Scalar> {
     tape: &'t Tape<T>,
     index: u32,
 }
-
-impl<T: Scalar> Clone for Var<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T: Scalar> Copy for Var<'_, T> {}
 
 impl<'t, T: Scalar> Var<'t, T> {
     #[inline]
