@@ -201,94 +201,69 @@ pub trait OnTape<T: Scalar>: Parameters<Tensor<T>> {
 
 impl<T: Scalar, M: Parameters<Tensor<T>>> OnTape<T> for M {}
 
+/// Writes the three walks of an impl of [`Parameters`], each from one expression.
+macro_rules! walks {
+    ($self:ident, $path:ident, $f:ident; visit: $visit:expr, visit_mut: $visit_mut:expr, map: $map:expr $(,)?) => {
+        #[allow(unused_variables)]
+        fn visit_at<'a>(&'a $self, $path: &mut Path, $f: &mut dyn FnMut(&str, &'a P))
+        where
+            P: 'a,
+        {
+            $visit
+        }
+
+        #[allow(unused_variables)]
+        fn visit_mut_at(&mut $self, $path: &mut Path, $f: &mut dyn FnMut(&str, &mut P)) {
+            $visit_mut
+        }
+
+        #[allow(unused_variables)]
+        fn map_at<Q>(&$self, $path: &mut Path, $f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
+            $map
+        }
+    };
+}
+
 impl<P, M: Parameters<P>> Parameters<P> for Vec<M> {
     type With<Q> = Vec<M::With<Q>>;
-
-    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a,
-    {
-        for (i, module) in self.iter().enumerate() {
-            path.at(&i.to_string(), |path| module.visit_at(path, f));
-        }
-    }
-
-    fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
-        for (i, module) in self.iter_mut().enumerate() {
-            path.at(&i.to_string(), |path| module.visit_mut_at(path, f));
-        }
-    }
-
-    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
-        self.iter().enumerate().map(|(i, module)| path.at(&i.to_string(), |path| module.map_at(path, f))).collect()
+    walks! { self, path, f;
+        visit: self.iter().enumerate().for_each(|(i, m)| path.at(&i.to_string(), |path| m.visit_at(path, f))),
+        visit_mut: self.iter_mut().enumerate().for_each(|(i, m)| path.at(&i.to_string(), |path| m.visit_mut_at(path, f))),
+        map: self.iter().enumerate().map(|(i, m)| path.at(&i.to_string(), |path| m.map_at(path, f))).collect(),
     }
 }
 
 impl<P, M: Parameters<P>> Parameters<P> for Option<M> {
     type With<Q> = Option<M::With<Q>>;
-
-    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a,
-    {
-        if let Some(module) = self {
-            module.visit_at(path, f);
-        }
-    }
-
-    fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
-        if let Some(module) = self {
-            module.visit_mut_at(path, f);
-        }
-    }
-
-    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
-        self.as_ref().map(|module| module.map_at(path, f))
+    walks! { self, path, f;
+        visit: self.iter().for_each(|m| m.visit_at(path, f)),
+        visit_mut: self.iter_mut().for_each(|m| m.visit_mut_at(path, f)),
+        map: self.as_ref().map(|m| m.map_at(path, f)),
     }
 }
 
 /// An array of leaves, named by position: a module for functions of a few tensors.
 impl<P, const N: usize> Parameters<P> for [P; N] {
     type With<Q> = [Q; N];
-
-    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a,
-    {
-        for (i, leaf) in self.iter().enumerate() {
-            path.at(&i.to_string(), |path| f(path.as_str(), leaf));
-        }
-    }
-
-    fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
-        for (i, leaf) in self.iter_mut().enumerate() {
-            path.at(&i.to_string(), |path| f(path.as_str(), leaf));
-        }
-    }
-
-    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
-        std::array::from_fn(|i| path.at(&i.to_string(), |path| f(path.as_str(), &self[i])))
+    walks! { self, path, f;
+        visit: self.iter().enumerate().for_each(|(i, leaf)| path.at(&i.to_string(), |path| f(path.as_str(), leaf))),
+        visit_mut: self.iter_mut().enumerate().for_each(|(i, leaf)| path.at(&i.to_string(), |path| f(path.as_str(), leaf))),
+        map: std::array::from_fn(|i| path.at(&i.to_string(), |path| f(path.as_str(), &self[i]))),
     }
 }
 
 impl<P, A: Parameters<P>, B: Parameters<P>> Parameters<P> for (A, B) {
     type With<Q> = (A::With<Q>, B::With<Q>);
-
-    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a,
-    {
-        path.at("0", |path| self.0.visit_at(path, f));
-        path.at("1", |path| self.1.visit_at(path, f));
-    }
-
-    fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
-        path.at("0", |path| self.0.visit_mut_at(path, f));
-        path.at("1", |path| self.1.visit_mut_at(path, f));
-    }
-
-    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
-        (path.at("0", |path| self.0.map_at(path, f)), path.at("1", |path| self.1.map_at(path, f)))
+    walks! { self, path, f;
+        visit: {
+            path.at("0", |path| self.0.visit_at(path, f));
+            path.at("1", |path| self.1.visit_at(path, f));
+        },
+        visit_mut: {
+            path.at("0", |path| self.0.visit_mut_at(path, f));
+            path.at("1", |path| self.1.visit_mut_at(path, f));
+        },
+        map: (path.at("0", |path| self.0.map_at(path, f)), path.at("1", |path| self.1.map_at(path, f))),
     }
 }
 
@@ -308,31 +283,11 @@ impl<P, A: Parameters<P>, B: Parameters<P>> Parameters<P> for (A, B) {
 /// ```
 impl<P> Parameters<P> for PhantomData<P> {
     type With<Q> = PhantomData<Q>;
-
-    fn visit_at<'a>(&'a self, _path: &mut Path, _f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a,
-    {
-    }
-
-    fn visit_mut_at(&mut self, _path: &mut Path, _f: &mut dyn FnMut(&str, &mut P)) {}
-
-    fn map_at<Q>(&self, _path: &mut Path, _f: &mut dyn FnMut(&str, &P) -> Q) -> PhantomData<Q> {
-        PhantomData
-    }
+    walks! { self, path, f; visit: (), visit_mut: (), map: PhantomData }
 }
 
 /// A module without parameters.
 impl<P> Parameters<P> for () {
     type With<Q> = ();
-
-    fn visit_at<'a>(&'a self, _path: &mut Path, _f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a,
-    {
-    }
-
-    fn visit_mut_at(&mut self, _path: &mut Path, _f: &mut dyn FnMut(&str, &mut P)) {}
-
-    fn map_at<Q>(&self, _path: &mut Path, _f: &mut dyn FnMut(&str, &P) -> Q) {}
+    walks! { self, path, f; visit: (), visit_mut: (), map: () }
 }
