@@ -173,9 +173,12 @@ impl<'t, T: Scalar> Var<'t, T> {
         "No gradient flows to it, nor to what is computed from constants alone; record what it depends on with `Tape::leaf`"
     }
 
-    /// Refuses a quiet tape, on which every gradient would be 0.
+    /// Refuses a tape that records nothing, on which every gradient would be 0.
     #[track_caller]
     pub(crate) fn check_recorded(self, op: &str) {
+        if self.tape().is_sweeping() {
+            panic!("{op}: a sweep over this tape is under way; a rule gives its term and sweeps nothing");
+        }
         if self.tape().records_nothing() {
             panic!("{op}: the tape is quiet and keeps no record to read backwards");
         }

@@ -65,7 +65,7 @@ impl<T: Scalar> Names<'_, T> {
         let (mut level, mut seen) = (vec![node], vec![node]);
         while !level.is_empty() && seen.len() < MOST_NODES {
             let read: Vec<String> = level.iter().flat_map(|&n| self.parameters_of(n)).collect();
-            if let Some(layer) = read.iter().map(|name| module_of(name)).reduce(common) {
+            if let Some(layer) = read.iter().map(|name| module_of(name)).reduce(inner) {
                 return layer.to_owned();
             }
             let mut next = Vec::new();
@@ -84,6 +84,15 @@ impl<T: Scalar> Names<'_, T> {
 /// The module of a parameter: its dotted name without the last part.
 fn module_of(name: &str) -> &str {
     name.rfind(['.', '/']).map_or("", |at| &name[..at])
+}
+
+/// The module of two that lies within the other, or else what their names share: a first state beside a cell is in no other layer.
+fn inner<'a>(a: &'a str, b: &'a str) -> &'a str {
+    match common(a, b) {
+        shared if shared == a => b,
+        shared if shared == b => a,
+        shared => shared,
+    }
 }
 
 /// A scope within another.

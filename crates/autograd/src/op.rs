@@ -136,7 +136,7 @@ impl<'t, T: Scalar> Site<'t, T> {
 
 /// The kinds of terms.
 #[derive(Clone, Copy)]
-pub(crate) enum Kind<V> {
+pub(crate) enum TermKind<V> {
     /// Nothing.
     Zero,
     /// A full array.
@@ -154,7 +154,7 @@ pub(crate) enum Kind<V> {
 /// Three kinds of term are cheaper than a full array: a deferred product xᵀ·ȳ (a weight that is used at T time steps
 /// costs one product over all of them), the cotangent of a slice (which costs the size of the slice), and a cotangent
 /// of a broadcast shape (which is summed down in place).
-pub struct Term<'t, T: Scalar>(pub(crate) Kind<Var<'t, T>>);
+pub struct Term<'t, T: Scalar>(pub(crate) TermKind<Var<'t, T>>);
 
 /// A cotangent of the input's shape, as [`Term::dense`].
 impl<'t, T: Scalar> From<Var<'t, T>> for Term<'t, T> {
@@ -168,31 +168,31 @@ impl<'t, T: Scalar> Term<'t, T> {
     /// No contribution: the output does not change with this input.
     #[inline]
     pub fn zero() -> Self {
-        Term(Kind::Zero)
+        Term(TermKind::Zero)
     }
 
     /// A cotangent of the input's shape.
     #[inline]
     pub fn dense(cotangent: Var<'t, T>) -> Self {
-        Term(Kind::Dense(cotangent))
+        Term(TermKind::Dense(cotangent))
     }
 
     /// A cotangent of a shape that the input was broadcast to; it is summed down to the input's shape.
     #[inline]
     pub fn summed(cotangent: Var<'t, T>) -> Self {
-        Term(Kind::Summed(cotangent))
+        Term(TermKind::Summed(cotangent))
     }
 
     /// The product xᵀ·g, deferred: x `[…, m]`, g `[…, n]` with the same leading axes, for an input of shape `[m, n]`.
     #[inline]
     pub fn product(x: Var<'t, T>, g: Var<'t, T>) -> Self {
-        Term(Kind::Product(x, g))
+        Term(TermKind::Product(x, g))
     }
 
     /// The cotangent `part` of a slice: it belongs at `start` of `axis`, and the rest of the input's cotangent is 0.
     #[inline]
     pub fn slice(part: Var<'t, T>, axis: usize, start: usize) -> Self {
-        Term(Kind::Slice { part, axis, start })
+        Term(TermKind::Slice { part, axis, start })
     }
 
     /// Whether this can be a cotangent of `input`. The sweep refuses a term that does not fit.
@@ -210,14 +210,14 @@ impl<'t, T: Scalar> Term<'t, T> {
     #[inline]
     pub fn fits(&self, input: Var<'t, T>) -> bool {
         match &self.0 {
-            Kind::Zero => true,
-            Kind::Dense(g) => g.has_shape_of(input),
-            Kind::Summed(g) => g.with_shapes(input, |g, shape| stretches_to(shape, g)),
-            Kind::Product(x, g) => x.with_shapes(*g, |x, g| {
+            TermKind::Zero => true,
+            TermKind::Dense(g) => g.has_shape_of(input),
+            TermKind::Summed(g) => g.with_shapes(input, |g, shape| stretches_to(shape, g)),
+            TermKind::Product(x, g) => x.with_shapes(*g, |x, g| {
                 let ([lx @ .., m], [lg @ .., n]) = (x, g) else { return false };
                 lx == lg && input.with_shape(|shape| *shape == [*m, *n])
             }),
-            Kind::Slice { part, axis, start } => part.with_shapes(input, |part, shape| {
+            TermKind::Slice { part, axis, start } => part.with_shapes(input, |part, shape| {
                 let inside = |k: usize| if k == *axis { start + part[k] <= shape[k] } else { part[k] == shape[k] };
                 part.len() == shape.len() && *axis < shape.len() && (0..shape.len()).all(inside)
             }),
@@ -226,11 +226,11 @@ impl<'t, T: Scalar> Term<'t, T> {
 
     fn describe(&self) -> String {
         match &self.0 {
-            Kind::Zero => "no term".to_owned(),
-            Kind::Dense(g) => format!("a dense term of shape {:?}", g.shape()),
-            Kind::Summed(g) => format!("a summed term of shape {:?}", g.shape()),
-            Kind::Product(x, g) => format!("a product term of shapes {:?} and {:?}", x.shape(), g.shape()),
-            Kind::Slice { part, axis, start } => {
+            TermKind::Zero => "no term".to_owned(),
+            TermKind::Dense(g) => format!("a dense term of shape {:?}", g.shape()),
+            TermKind::Summed(g) => format!("a summed term of shape {:?}", g.shape()),
+            TermKind::Product(x, g) => format!("a product term of shapes {:?} and {:?}", x.shape(), g.shape()),
+            TermKind::Slice { part, axis, start } => {
                 format!("a slice term of shape {:?} at {start} of axis {axis}", part.shape())
             }
         }
@@ -242,9 +242,9 @@ impl<'t, T: Scalar> Term<'t, T> {
     /// # Panics
     /// If it does not fit.
     #[inline]
-    pub(crate) fn checked(self, op: &dyn Op<T>, number: usize, input: Var<'t, T>) -> Kind<Var<'t, T>> {
+    pub(crate) fn checked(self, op: &dyn Op<T>, number: usize, input: Var<'t, T>) -> TermKind<Var<'t, T>> {
         match self.0 {
-            Kind::Dense(g) | Kind::Summed(g) if g.has_shape_of(input) => Kind::Dense(g),
+            TermKind::Dense(g) | TermKind::Summed(g) if g.has_shape_of(input) => TermKind::Dense(g),
             _ if self.fits(input) => self.0,
             _ => {
                 let (name, shape) = (op.name(), input.shape());

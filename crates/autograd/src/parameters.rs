@@ -7,6 +7,7 @@
 mod define;
 
 use std::marker::PhantomData;
+use std::panic::Location;
 
 use smallvec::SmallVec;
 
@@ -189,8 +190,10 @@ impl<T: Scalar, M: Parameters<Tensor<T>, With<Tensor<T>> = M>> Module<T> for M {
 pub trait OnTape<T: Scalar>: Parameters<Tensor<T>> {
     /// The module with every tensor a leaf of `tape` that gradients flow to, named by its dotted name. No elements are
     /// copied.
+    #[track_caller]
     fn on<'t>(&self, tape: &'t Tape<T>) -> Self::With<Var<'t, T>> {
-        self.map(|name, tensor| tape.parameter(name, tensor.clone()))
+        let location = Location::caller();
+        self.map(|name, tensor| tape.parameter_at(name, tensor.clone(), location))
     }
 
     /// The number of elements in all tensors.

@@ -1,24 +1,24 @@
 //! The reverse pass: one loop from the result down to the first variable whose gradient is requested.
 
+mod first_order;
 mod needed;
 mod recorded;
-mod values;
 
 use std::cell::RefCell;
 
 use smallvec::SmallVec;
 
 use crate::checkpoint::Checkpoint;
-use crate::op::{Kind, Site};
+use crate::op::{Site, TermKind};
 use crate::sums::Sums;
 use crate::tape::{Scratch, Var};
 use crate::{Scalar, Tensor};
 
+use first_order::FirstOrder;
+pub(crate) use first_order::Watch;
 use needed::Needed;
 pub(crate) use needed::Wrt;
 use recorded::Recorded;
-use values::Values;
-pub(crate) use values::Watch;
 
 /// Gradients by position, ascending, without those that nothing flows to. No allocation for the parameters of a cell.
 pub(crate) type Totals<X> = SmallVec<[(u32, X); 8]>;
@@ -33,7 +33,7 @@ trait Sweep<'t, T: Scalar>: Copy {
     /// Adds a complete cotangent to that of `node`.
     fn seed(self, sum: &mut Self::Sum, total: Self::Total);
     /// Adds a rule's term to the cotangent of `input`, which it fits.
-    fn add(self, sum: &mut Self::Sum, term: Kind<Var<'t, T>>, input: Var<'t, T>);
+    fn add(self, sum: &mut Self::Sum, term: TermKind<Var<'t, T>>, input: Var<'t, T>);
     /// Passes the complete cotangent of `node` to the watcher, if there is one.
     fn show(self, sum: &mut Self::Sum, node: Var<'t, T>);
     /// Returns the cotangent of `node`, and empties its sum.
@@ -59,7 +59,7 @@ pub(crate) fn sweep_values<T: Scalar>(
 ) -> Totals<Tensor<T>> {
     let (scratch, watch) = (Scratch::on(from.tape()), watch.map(RefCell::new));
     let mut sums = from.tape().take_sums();
-    let totals = totals(Values { scratch: &scratch, watch: watch.as_ref() }, from, seed, wrt, &mut sums);
+    let totals = totals(FirstOrder { scratch: &scratch, watch: watch.as_ref() }, from, seed, wrt, &mut sums);
     from.tape().keep_sums(sums);
     totals
 }
@@ -71,20 +71,20 @@ pub(crate) fn sweep_recorded<'t, T: Scalar>(from: Var<'t, T>, seed: Var<'t, T>, 
 }
 
 fn totals<'t, T: Scalar, S: Sweep<'t, T>>(
-    kind: S,
+    how: S,
     from: Var<'t, T>,
     seed: S::Total,
     wrt: Wrt<'_>,
     sums: &mut Sums<S::Sum>,
 ) -> Totals<S::Total> {
     sums.begin(from.position() + 1);
-    sweep(kind, from, seed, wrt, sums);
-    sums.retained(|node, sum| (node, kind.finish(sum, Var::new(from.tape(), node)))).collect()
+    sweep(how, from, seed, wrt, sums);
+    sums.retained(|node, sum| (node, how.finish(sum, Var::new(from.tape(), node)))).collect()
 }
 
 /// Sweeps from `from` down, and retains the sums of `wrt`. `sums` may already hold terms.
 fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
-    kind: S,
+    how: S,
     from: Var<'t, T>,
     seed: S::Total,
     wrt: Wrt<'_>,
@@ -93,32 +93,32 @@ fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
     let (tape, graph) = (from.tape(), from.tape().graph());
     let needed = Needed::new(&graph, wrt, from.id());
     if needed.contains(&graph, from.id()) {
-        kind.seed(sums.of(from.id()), seed);
+        how.seed(sums.of(from.id()), seed);
     }
     for index in (needed.lowest..=from.id()).rev() {
         let Some(sum) = sums.waiting(index) else { continue };
         let node = Var::new(tape, index);
-        kind.show(sum, node);
+        how.show(sum, node);
         let (record, inputs) = graph.node_and_inputs(index);
         let Some(op) = &record.op else {
             sums.retain(index); // a leaf: an enclosing sweep may add to its sum
             continue;
         };
-        let total = kind.finish(sum, node);
+        let total = how.finish(sum, node);
         sums.release(index);
         if wrt.includes(index) {
-            kind.seed(sums.retain(index), total.clone());
+            how.seed(sums.retain(index), total.clone());
         }
         if let Some(checkpoint) = Checkpoint::of(&**op) {
             let inputs = inputs.iter().map(|&input| (Var::new(tape, input), needed.contains(&graph, input)));
-            kind.replay(checkpoint, total, &inputs.collect::<Vec<_>>(), sums);
+            how.replay(checkpoint, total, &inputs.collect::<Vec<_>>(), sums);
             continue;
         }
-        let site = Site::new(tape, index, kind.variable(total));
+        let site = Site::new(tape, index, how.variable(total));
         for (number, &input) in inputs.iter().enumerate().filter(|&(_, &input)| needed.contains(&graph, input)) {
             let input = Var::new(tape, input);
             let term = op.vjp(number, &site).checked(&**op, number, input);
-            kind.add(sums.of(input.id()), term, input);
+            how.add(sums.of(input.id()), term, input);
         }
     }
 }

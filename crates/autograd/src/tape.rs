@@ -77,6 +77,8 @@ impl<T: Scalar> Default for Tape<T> {
 }
 
 /// A guard: while it lives, the tape records in its scope. Made by [`Tape::scope`] and [`Tape::numbered_scope`].
+///
+/// Drop guards in the reverse order of their making, as the ends of blocks do: each goes back to the scope in which it was made.
 #[must_use = "a scope ends where its guard is dropped"]
 pub struct Scope<'t, T: Scalar> {
     tape: &'t Tape<T>,
@@ -123,9 +125,13 @@ impl<T: Scalar> Tape<T> {
     /// A variable to differentiate with respect to: an input or a parameter.
     #[track_caller]
     pub fn leaf(&self, value: Tensor<T>) -> Var<'_, T> {
+        self.leaf_at(value, Location::caller())
+    }
+
+    fn leaf_at(&self, value: Tensor<T>, location: &'static Location<'static>) -> Var<'_, T> {
         match self.mode.get() {
-            Mode::Recording => self.push(value, None, &[], true),
-            _ => self.constant(value),
+            Mode::Sweeping => self.push_value(value),
+            mode => self.push(value, None, &[], mode == Mode::Recording, location),
         }
     }
 
@@ -143,18 +149,31 @@ impl<T: Scalar> Tape<T> {
     /// ```
     #[track_caller]
     pub fn parameter(&self, name: &str, value: Tensor<T>) -> Var<'_, T> {
+        self.parameter_at(name, value, Location::caller())
+    }
+
+    /// A parameter that the line `location` of the user's code brings.
+    pub(crate) fn parameter_at(
+        &self,
+        name: &str,
+        value: Tensor<T>,
+        location: &'static Location<'static>,
+    ) -> Var<'_, T> {
         let node = self.len() as u32;
         let _parameter = self.enter(|scopes| {
             let (start, end) = scopes.write(name);
             Part::Parameter { start, end, node }
         });
-        self.leaf(value)
+        self.leaf_at(value, location)
     }
 
     /// A value that no gradient flows to: data, a mask, a target.
     #[track_caller]
     pub fn constant(&self, value: Tensor<T>) -> Var<'_, T> {
-        if self.mode.get() == Mode::Sweeping { self.push_value(value) } else { self.push(value, None, &[], false) }
+        match self.mode.get() {
+            Mode::Sweeping => self.push_value(value),
+            _ => self.push(value, None, &[], false, Location::caller()),
+        }
     }
 
     /// A constant of shape `[]`.
@@ -184,9 +203,9 @@ impl<T: Scalar> Tape<T> {
         match self.mode.get() {
             Mode::Sweeping => self.push_value(value),
             Mode::Recording if inputs.iter().any(|input| input.is_tracked()) => {
-                self.push(value, Some(smallbox::smallbox!(op)), inputs, true)
+                self.push(value, Some(smallbox::smallbox!(op)), inputs, true, Location::caller())
             }
-            _ => self.push(value, None, &[], false),
+            _ => self.push(value, None, &[], false, Location::caller()),
         }
     }
 
@@ -203,12 +222,18 @@ impl<T: Scalar> Tape<T> {
     }
 
     #[inline(always)]
-    #[track_caller]
-    fn push(&self, value: Tensor<T>, op: Option<OpBox<T>>, inputs: &[Var<'_, T>], tracked: bool) -> Var<'_, T> {
+    fn push(
+        &self,
+        value: Tensor<T>,
+        op: Option<OpBox<T>>,
+        inputs: &[Var<'_, T>],
+        tracked: bool,
+        location: &'static Location<'static>,
+    ) -> Var<'_, T> {
         let reads = op.as_ref().map_or(Reads::OUTPUT, |op| op.reads());
         let scope = self.scopes.borrow().current();
         let inputs = inputs.iter().map(|v| v.id());
-        self.graph.borrow_mut().push(op, inputs, (tracked, reads), scope, Location::caller());
+        self.graph.borrow_mut().push(op, inputs, (tracked, reads), scope, location);
         self.push_value(value)
     }
 
@@ -292,7 +317,7 @@ impl<T: Scalar> Tape<T> {
     /// Enters a scope, except in a first-order sweep, whose values are discarded.
     fn enter(&self, part: impl FnOnce(&mut Scopes) -> Part) -> Scope<'_, T> {
         let guard = self.current_scope();
-        if self.mode.get() != Mode::Sweeping {
+        if !self.is_sweeping() {
             let scopes = &mut *self.scopes.borrow_mut();
             let part = part(scopes);
             scopes.enter(part);
@@ -377,6 +402,10 @@ impl<T: Scalar> Tape<T> {
 
     pub(crate) fn with_scopes<R>(&self, f: impl FnOnce(&Scopes) -> R) -> R {
         f(&self.scopes.borrow())
+    }
+
+    pub(crate) fn is_sweeping(&self) -> bool {
+        self.mode.get() == Mode::Sweeping
     }
 
     pub(crate) fn records_nothing(&self) -> bool {

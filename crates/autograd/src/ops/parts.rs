@@ -50,8 +50,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If there is no such axis or position.
     #[track_caller]
     pub fn index(self, axis: usize, at: usize) -> Self {
-        if !self.with_shape(|shape| holds(shape, axis, &(at..at + 1))) {
-            check_range("index", &self.shape(), axis, &(at..at + 1));
+        if !self.with_shape(|shape| shape.get(axis).is_some_and(|&length| at < length)) {
+            check_range("index", &self.shape(), axis, &(at..at.saturating_add(1)));
         }
         self.tape().apply(Index { axis, at }, &[self])
     }

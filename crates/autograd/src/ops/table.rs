@@ -76,6 +76,19 @@
 ///
 /// For an op with any number of inputs, or with logic in its settings, implement [`Op`](crate::Op).
 ///
+/// A setting that is called as the cotangent is in a rule, or as a value that the rule reads, is hidden there.
+///
+/// A row that is written in another order is refused by one sentence:
+///
+/// ```compile_fail
+/// rewind_autograd::ops! {
+///     fn double = Double(x) {
+///         x: |g| g + g,
+///         value: x.map(|x| x + x),
+///     }
+/// }
+/// ```
+///
 /// An input without a rule is refused (`OpInput::b` not covered):
 ///
 /// ```compile_fail,E0004
@@ -260,8 +273,15 @@ macro_rules! ops {
         }
     };
 
+    (@row $head:tt $record:ident $name:ident $($rest:tt)*) => {
+        compile_error!(concat!(
+            "`", stringify!($name), "`: expected `fn name = Name(inputs; settings; &borrowed: Type) -> y { check: …, value: …, input: \
+            |g, …| …, }`, in this order: inputs without types, settings with, `check` only where it is needed, then one rule for each \
+            input, and commas between"
+        ));
+    };
     (@$record:ident [$($head:tt)*] $name:ident $($rest:tt)*) => {
-        compile_error!(concat!("`", stringify!($record $name), "`: expected `fn`, `op` or `method` before the name"));
+        compile_error!(concat!("`", stringify!($record $name), "`: expected `fn` or `op` before the name"));
     };
 
     // A value that a rule reads, or its shape; and what `Op::reads` says of it.

@@ -17,7 +17,7 @@ impl<'a> Wrt<'a> {
         positions.map_or(Wrt::Leaves, Wrt::Nodes)
     }
 
-    /// Whether the gradient of a node that is no leaf is requested.
+    /// Whether the gradient of a node is requested by its position.
     #[inline]
     pub(super) fn includes(self, node: u32) -> bool {
         matches!(self, Wrt::Nodes(positions) if positions.binary_search(&node).is_ok())

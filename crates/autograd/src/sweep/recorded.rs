@@ -6,7 +6,7 @@ use super::{Sweep, Wrt, sweep_recorded};
 use crate::Scalar;
 use crate::checkpoint::Checkpoint;
 use crate::kernels::reduce::BLOCK;
-use crate::op::Kind;
+use crate::op::TermKind;
 use crate::ops::accumulate::{SumOfProducts, SumOfSlices};
 use crate::sums::Sums;
 use crate::tape::{Tape, Var};
@@ -19,13 +19,13 @@ pub(super) struct Recorded<'t, T: Scalar> {
 impl<'t, T: Scalar> Sweep<'t, T> for Recorded<'t, T> {
     type Total = Var<'t, T>;
     /// Terms are collected, and summed by ops when the cotangent is complete.
-    type Sum = Vec<Kind<Var<'t, T>>>;
+    type Sum = Vec<TermKind<Var<'t, T>>>;
 
     fn seed(self, sum: &mut Self::Sum, total: Var<'t, T>) {
-        sum.push(Kind::Dense(total));
+        sum.push(TermKind::Dense(total));
     }
 
-    fn add(self, sum: &mut Self::Sum, term: Kind<Var<'t, T>>, _: Var<'t, T>) {
+    fn add(self, sum: &mut Self::Sum, term: TermKind<Var<'t, T>>, _: Var<'t, T>) {
         sum.push(term);
     }
 
@@ -50,14 +50,14 @@ impl<'t, T: Scalar> Sweep<'t, T> for Recorded<'t, T> {
     ) {
         checkpoint.replay_recorded(inputs, |y, wanted, input_of| {
             for (variable, gradient) in sweep_recorded(y, total, Wrt::Nodes(wanted)) {
-                sums.of(input_of(variable).id()).push(Kind::Dense(gradient));
+                sums.of(input_of(variable).id()).push(TermKind::Dense(gradient));
             }
         });
     }
 }
 
 /// The cotangent of `node`.
-fn sum_of_terms<'t, T: Scalar>(sum: Vec<Kind<Var<'t, T>>>, node: Var<'t, T>) -> Var<'t, T> {
+fn sum_of_terms<'t, T: Scalar>(sum: Vec<TermKind<Var<'t, T>>>, node: Var<'t, T>) -> Var<'t, T> {
     let (tape, shape) = (node.tape(), node.shape());
     let mut products = Vec::new();
     let mut parts = Vec::new();
@@ -65,11 +65,11 @@ fn sum_of_terms<'t, T: Scalar>(sum: Vec<Kind<Var<'t, T>>>, node: Var<'t, T>) -> 
     let mut terms: SmallVec<[Var<'t, T>; 8]> = SmallVec::new();
     for term in sum {
         match term {
-            Kind::Zero => {}
-            Kind::Dense(g) => terms.push(g),
-            Kind::Summed(g) => terms.push(g.sum_to(&shape)),
-            Kind::Product(x, g) => products.extend([x, g]),
-            Kind::Slice { part, axis, start } => {
+            TermKind::Zero => {}
+            TermKind::Dense(g) => terms.push(g),
+            TermKind::Summed(g) => terms.push(g.sum_to(&shape)),
+            TermKind::Product(x, g) => products.extend([x, g]),
+            TermKind::Slice { part, axis, start } => {
                 parts.push(part);
                 slices.push(axis, start);
             }

@@ -103,7 +103,7 @@ impl<T: Scalar> Values<T> {
                 read.for_each(|(_, &input)| need(input));
             }
         }
-        for (value, needed) in self.tensors.borrow_mut()[start..].iter_mut().zip(&needed) {
+        for (value, needed) in self.tensors.borrow_mut().iter_mut().skip(start).zip(&needed) {
             if !needed {
                 value.release();
             }

@@ -2,7 +2,7 @@
 
 use rewind_autograd::ops::layout::{concat, stack};
 use rewind_autograd::ops::linalg::affine;
-use rewind_autograd::{Parameters, Tape, Tensor, Var, derive};
+use rewind_autograd::{Op, Parameters, Site, Tape, Tensor, Term, Var, derive};
 
 use crate::refused::{panic_of, refused};
 
@@ -268,6 +268,39 @@ fn a_quiet_tape_has_no_gradients_to_give() {
     refused!(format!("backward_to: {quiet}"), y.backward_to(&[x]));
     refused!(format!("grad: {quiet}"), y.grad(&[x]));
     refused!(format!("grad_from: {quiet}"), y.grad_from(x, &[x]));
+}
+
+/// y = 2x, whose rule sweeps the tape that is being swept.
+struct Sweeper;
+
+impl Op<f64> for Sweeper {
+    fn name(&self) -> &'static str {
+        "sweeper"
+    }
+    fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+        inputs[0].map(|x| 2.0 * x)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
+        let x = at.input(0);
+        (x * 2.0).sum().backward();
+        at.cotangent().into()
+    }
+}
+
+#[test]
+fn a_rule_cannot_sweep_its_tape() {
+    let tape = Tape::new();
+    let x = tape.leaf(Tensor::scalar(0.5));
+    let y = tape.apply(Sweeper, &[x]);
+    let message = "backward: a sweep over this tape is under way; a rule gives its term and sweeps nothing";
+    assert_eq!(panic_of(|| y.backward()).2, message);
+}
+
+#[test]
+fn positions_at_the_end_of_all_numbers() {
+    let tape = Tape::new();
+    let x = tape.leaf(Tensor::<f64>::full(&[2, 3], 0.5));
+    assert!(panic_of(|| x.index(0, usize::MAX)).2.starts_with("index: "));
 }
 
 #[test]

@@ -292,3 +292,11 @@ fn checkpoints_may_lie_in_checkpoints() {
 fn a_checkpoint_of_nothing_is_refused() {
     checkpoint(&[], |tape: &Tape<f64>, _| tape.scalar(1.0));
 }
+
+#[test]
+fn nothing_is_released_behind_the_end() {
+    let tape = Tape::new();
+    let x = tape.leaf(Tensor::scalar(3.0));
+    tape.release_unread(7, &[x]);
+    assert_eq!((x * x).backward().get(x).item(), 6.0);
+}

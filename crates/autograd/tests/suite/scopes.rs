@@ -188,3 +188,28 @@ fn clearing_forgets_scopes() {
     let _b = tape.scope("b");
     assert_eq!(x.exp().scope(), "b");
 }
+
+parameters! {
+    struct Learned<P> { inner: Dense<P>, first: P }
+}
+
+#[test]
+fn a_parameter_of_the_module_around_takes_no_layer_away() {
+    let tape = Tape::new();
+    let dense = Dense { weight: Tensor::full(&[2, 2], 0.3), bias: Tensor::full(&[2], 0.1) };
+    let learned = Learned { inner: dense, first: Tensor::full(&[1, 2], 0.5) }.on(&tape);
+    let h = (learned.first.matmul(learned.inner.weight) + learned.inner.bias).tanh();
+    assert_eq!(h.scope(), "inner");
+    assert_eq!((h.matmul(learned.inner.weight) * learned.first).scope(), "");
+}
+
+#[test]
+fn parameters_are_recorded_at_the_line_that_puts_them_on_the_tape() {
+    let tape = Tape::new();
+    let line = line!() + 1;
+    let net = net().on(&tape);
+    for parameter in [net.layers[1].bias, net.scale] {
+        let location = tape.node(parameter.position()).location;
+        assert_eq!((location.file(), location.line()), (file!(), line));
+    }
+}

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::{Sweep, Wrt, sweep};
 use crate::checkpoint::Checkpoint;
-use crate::op::Kind;
+use crate::op::TermKind;
 use crate::sums::{Sum, Sums};
 use crate::tape::{Scratch, Var};
 use crate::{Scalar, Tensor};
@@ -13,12 +13,12 @@ use crate::{Scalar, Tensor};
 pub(crate) type Watch<'w, T> = &'w mut dyn FnMut(u32, &Tensor<T>);
 
 #[derive(Clone, Copy)]
-pub(super) struct Values<'s, 't, 'w, T: Scalar> {
+pub(super) struct FirstOrder<'s, 't, 'w, T: Scalar> {
     pub(super) scratch: &'s Scratch<'t, T>,
     pub(super) watch: Option<&'s RefCell<Watch<'w, T>>>,
 }
 
-impl<'t, T: Scalar> Sweep<'t, T> for Values<'_, 't, '_, T> {
+impl<'t, T: Scalar> Sweep<'t, T> for FirstOrder<'_, 't, '_, T> {
     type Total = Tensor<T>;
     type Sum = Sum<T>;
 
@@ -28,14 +28,14 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'_, 't, '_, T> {
 
     /// A value that a sum stores is moved out of the rule's values, not shared, so that sums add in place.
     #[inline]
-    fn add(self, sum: &mut Sum<T>, term: Kind<Var<'t, T>>, input: Var<'t, T>) {
+    fn add(self, sum: &mut Sum<T>, term: TermKind<Var<'t, T>>, input: Var<'t, T>) {
         match term {
-            Kind::Zero => {}
-            Kind::Dense(g) if sum.would_store() => sum.add_dense(self.scratch.take(g)),
-            Kind::Dense(g) => g.with_value(|g| sum.add_to_block(g)),
-            Kind::Summed(g) => g.with_value(|g| input.with_shape(|shape| sum.add_summed(g, shape))),
-            Kind::Product(x, g) => sum.add_product(x.value(), self.scratch.take(g)), // x and g may be one variable
-            Kind::Slice { part, axis, start } => {
+            TermKind::Zero => {}
+            TermKind::Dense(g) if sum.would_store() => sum.add_dense(self.scratch.take(g)),
+            TermKind::Dense(g) => g.with_value(|g| sum.add_to_block(g)),
+            TermKind::Summed(g) => g.with_value(|g| input.with_shape(|shape| sum.add_summed(g, shape))),
+            TermKind::Product(x, g) => sum.add_product(x.value(), self.scratch.take(g)), // x and g may be one variable
+            TermKind::Slice { part, axis, start } => {
                 part.with_value(|part| input.with_shape(|shape| sum.add_slice(part, (axis, start), shape)));
             }
         }
@@ -69,7 +69,7 @@ impl<'t, T: Scalar> Sweep<'t, T> for Values<'_, 't, '_, T> {
     ) {
         checkpoint.replay_values(inputs, sums, |y, sums| {
             let scratch = Scratch::on(y.tape());
-            sweep(Values { scratch: &scratch, watch: None }, y, total, Wrt::Leaves, sums);
+            sweep(FirstOrder { scratch: &scratch, watch: None }, y, total, Wrt::Leaves, sums);
         });
     }
 }
