@@ -82,13 +82,21 @@ impl<T: Scalar> Checkpoint<T> {
             let y = self.run(tape, &vars);
             let mut own = tape.take_sums();
             own.begin(tape.len());
-            for ((input, _), var) in inputs.iter().zip(&vars) {
+            // Inputs behind the result are none of its: f may give one of its inputs back.
+            for ((input, _), var) in inputs.iter().zip(&vars).filter(|(_, var)| var.id() <= y.id()) {
                 if let Some(sum) = sums.take(input.id()) {
                     *own.of(var.id()) = sum;
                 }
             }
             sweep(y, &mut own);
-            own.retained(|leaf, sum| *sums.of(original(leaf, &vars, inputs).id()) = std::mem::take(sum)).for_each(drop);
+            own.retained(|leaf, sum| {
+                let sum = std::mem::take(sum);
+                // Nobody can ask for the gradient of a leaf that f has made.
+                if let Some(input) = input_of(leaf, &vars, inputs) {
+                    *sums.of(input.id()) = sum;
+                }
+            })
+            .for_each(drop);
             tape.keep_sums(own);
         });
     }
@@ -108,7 +116,9 @@ impl<T: Scalar> Checkpoint<T> {
             vars.iter().zip(inputs).filter(|(_, (_, reached))| *reached).map(|(v, _)| v.id()).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        sweep(y, &wanted, &|variable| original(variable, &vars, inputs));
+        sweep(y, &wanted, &|variable| {
+            input_of(variable, &vars, inputs).expect("gradients are wanted for inputs alone")
+        });
     }
 }
 
@@ -130,10 +140,9 @@ fn stand_ins<'t, 's, T: Scalar>(
     vars
 }
 
-/// The input that a variable stands in for.
-fn original<'t, T: Scalar>(variable: u32, vars: &StandIns<'_, T>, inputs: &[(Var<'t, T>, bool)]) -> Var<'t, T> {
-    let place = vars.iter().position(|v| v.id() == variable).expect("gradients are wanted for the inputs alone");
-    inputs[place].0
+/// The input that a variable stands for, if it does for one.
+fn input_of<'t, T: Scalar>(variable: u32, vars: &StandIns<'_, T>, inputs: &[(Var<'t, T>, bool)]) -> Option<Var<'t, T>> {
+    Some(inputs[vars.iter().position(|v| v.id() == variable)?].0)
 }
 
 /// The same value at a new position, at which a sweep can stop.

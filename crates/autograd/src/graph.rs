@@ -32,6 +32,7 @@ impl Reads {
 
     /// Input number `k`, one of the first 32.
     pub const fn input(k: u32) -> Reads {
+        assert!(k < 32, "Reads::input: only the first 32 inputs can be named; Reads::INPUTS are all");
         Reads { inputs: 1 << k, output: false }
     }
 
@@ -109,16 +110,44 @@ impl<O> Block<O> {
         Arc::new(Block { first, nodes: Vec::new(), edges: Vec::new() })
     }
 
+    /// Moves the nodes of `next`, which follow, behind those of this block.
+    fn append(&mut self, next: &mut Self) {
+        let edges = self.edges.len() + next.edges.len();
+        assert!(u32::try_from(edges).is_ok(), "a tape holds fewer than 2^32 edges");
+        let moved = self.edges.len() as u32;
+        next.nodes.iter_mut().for_each(|node| node.first_edge += moved);
+        self.nodes.append(&mut next.nodes);
+        self.edges.append(&mut next.edges);
+    }
+
     #[inline]
     fn inputs(&self, node: &Node<O>) -> &[u32] {
         &self.edges[node.first_edge as usize..][..node.arity as usize]
     }
 }
 
-/// The nodes of a tape, in the order of recording: the inputs of a node come before it.
+/// A node that is kept while its tape goes on.
+pub(crate) struct SharedNode<O> {
+    block: Arc<Block<O>>,
+    at: usize,
+}
+
+impl<O> Clone for SharedNode<O> {
+    fn clone(&self) -> Self {
+        SharedNode { block: self.block.clone(), at: self.at }
+    }
+}
+
+impl<O> SharedNode<O> {
+    pub(crate) fn op(&self) -> Option<&O> {
+        self.block.nodes[self.at].op.as_ref()
+    }
+}
+
+/// The nodes of a tape, in the order of recording: the inputs of a node stand before it.
 ///
-/// A clone shares the nodes recorded so far. A sweep reads such a clone while its rules record on the tape: what they
-/// record goes to a new block.
+/// [`share`](Graph::share) gives the nodes that are there to a sweep, which reads them while its rules record: what they record goes to
+/// a new block.
 pub(crate) struct Graph<O> {
     last: Arc<Block<O>>,
     /// The blocks before it, in order.
@@ -128,12 +157,6 @@ pub(crate) struct Graph<O> {
 impl<O> Default for Graph<O> {
     fn default() -> Self {
         Graph { last: Block::new(0), earlier: Vec::new() }
-    }
-}
-
-impl<O> Clone for Graph<O> {
-    fn clone(&self) -> Self {
-        Graph { last: self.last.clone(), earlier: self.earlier.clone() }
     }
 }
 
@@ -173,14 +196,39 @@ impl<O> Graph<O> {
         self.earlier.push(std::mem::replace(&mut self.last, next));
     }
 
+    /// The nodes that are there, to be read while others are added. Blocks that no sweep reads any more become one again, so
+    /// that there are as many as sweeps within each other, however many came one after another.
+    pub(crate) fn share(&mut self) -> Self {
+        while let Some(mut before) = self.earlier.pop() {
+            match (Arc::get_mut(&mut before), Arc::get_mut(&mut self.last)) {
+                (Some(block), Some(last)) => {
+                    block.append(last);
+                    self.last = before;
+                }
+                _ => {
+                    self.earlier.push(before);
+                    break;
+                }
+            }
+        }
+        Graph { last: self.last.clone(), earlier: self.earlier.clone() }
+    }
+
+    /// A node that there is, to be kept.
+    pub(crate) fn share_node(&self, node: u32) -> SharedNode<O> {
+        let block = self.block(node).clone();
+        let at = (node - block.first) as usize;
+        SharedNode { block, at }
+    }
+
     /// The block that holds a node.
     #[inline]
-    fn block(&self, node: u32) -> &Block<O> {
+    fn block(&self, node: u32) -> &Arc<Block<O>> {
         if node >= self.last.first { &self.last } else { self.earlier_block(node) }
     }
 
     #[cold]
-    fn earlier_block(&self, node: u32) -> &Block<O> {
+    fn earlier_block(&self, node: u32) -> &Arc<Block<O>> {
         &self.earlier[self.earlier.partition_point(|block| block.first <= node) - 1]
     }
 
@@ -237,5 +285,47 @@ impl<O> Graph<O> {
             }
             None => *self = Graph::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(graph: &mut Graph<u32>, inputs: &[u32]) {
+        let op = graph.len();
+        graph.push(Some(op), inputs.iter().copied(), (true, Reads::ALL), 0, Location::caller());
+    }
+
+    #[test]
+    fn sweeps_one_after_another_leave_one_block() {
+        let mut graph = Graph::default();
+        for round in 0..50 {
+            push(&mut graph, &[]);
+            let shared = graph.share();
+            assert!(shared.earlier.is_empty(), "round {round}");
+            let before = graph.len() - 1;
+            push(&mut graph, &[before]);
+            assert_eq!((graph.earlier.len(), shared.len() + 1), (1, graph.len()), "round {round}");
+        }
+        for node in 0..graph.len() {
+            let inputs: &[u32] = if node % 2 == 0 { &[] } else { &[node - 1] };
+            assert_eq!((graph.op(node), graph.inputs(node)), (Some(&node), inputs));
+        }
+    }
+
+    #[test]
+    fn what_is_shared_stays_as_it_was() {
+        let mut graph = Graph::default();
+        push(&mut graph, &[]);
+        let (outer, node) = (graph.share(), graph.share_node(0));
+        push(&mut graph, &[0]);
+        let inner = graph.share();
+        push(&mut graph, &[0, 1]);
+        assert_eq!((outer.len(), inner.len(), graph.len()), (1, 2, 3));
+        assert_eq!((inner.inputs(1), graph.inputs(2)), (&[0][..], &[0, 1][..]));
+        graph.clear();
+        assert_eq!((graph.len(), node.op(), inner.op(1)), (0, Some(&0), Some(&1)));
+        assert!(graph.node_mut(0).is_none());
     }
 }

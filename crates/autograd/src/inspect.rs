@@ -3,7 +3,7 @@
 use std::panic::Location;
 
 use crate::checkpoint::Checkpoint;
-use crate::graph::{Graph, Reads};
+use crate::graph::{Reads, SharedNode};
 use crate::naming::Names;
 use crate::op::{Op, Site, Term};
 use crate::tape::{OpBox, Tape, Var};
@@ -29,21 +29,13 @@ pub struct NodeInfo<T: Scalar> {
     pub location: &'static Location<'static>,
 }
 
-/// The op of a node: an op that is applied like any other. Returned by [`Tape::op`].
-pub struct NodeOp<T: Scalar> {
-    graph: Graph<OpBox<T>>,
-    node: u32,
-}
-
-impl<T: Scalar> Clone for NodeOp<T> {
-    fn clone(&self) -> Self {
-        NodeOp { graph: self.graph.clone(), node: self.node }
-    }
-}
+/// The op of a node: an op that is applied like any other. Given by [`Tape::op`].
+#[derive(Clone)]
+pub struct NodeOp<T: Scalar>(SharedNode<OpBox<T>>);
 
 impl<T: Scalar> NodeOp<T> {
     fn op(&self) -> &dyn Op<T> {
-        &**self.graph.op(self.node).expect("the node has an op")
+        &**self.0.op().expect("the node has an op")
     }
 
     /// Runs the function of a [`checkpoint`](crate::checkpoint()) on another tape, whose nodes can then be inspected;
@@ -97,15 +89,15 @@ impl<T: Scalar> Tape<T> {
     #[track_caller]
     pub fn node(&self, index: usize) -> NodeInfo<T> {
         assert!(index < self.len(), "node: there is no node {index} on a tape of {}", self.len());
-        let (graph, node) = (self.graph(), index as u32);
-        let (name, location) = match graph.node(node) {
-            Some(record) => (
-                record.op.as_ref().map_or(if record.tracked { "leaf" } else { "constant" }, |op| op.name()),
-                record.location,
-            ),
-            None => ("constant", Location::caller()), // a value that a rule computes in a first-order sweep
-        };
-        let inputs = graph.inputs(node).iter().map(|&i| i as usize).collect();
+        let (node, here) = (index as u32, Location::caller());
+        let (name, inputs, location) = self.with_graph(|graph| {
+            let Some(record) = graph.node(node) else {
+                return ("constant", Vec::new(), here); // what a rule computes in a first-order sweep
+            };
+            let given = if record.tracked { "leaf" } else { "constant" };
+            let name = record.op.as_ref().map_or(given, |op| op.name());
+            (name, graph.inputs(node).iter().map(|&i| i as usize).collect(), record.location)
+        });
         let (scope, parameters) = Names::with(self, |names| (names.scope_of(node), names.parameters_of(node)));
         NodeInfo { index, name, inputs, value: self.value_of(node), scope, parameters, location }
     }
@@ -121,9 +113,8 @@ impl<T: Scalar> Tape<T> {
     /// assert_eq!(exp.forward(&[&Tensor::scalar(0.0)]).item(), 1.0);
     /// ```
     pub fn op(&self, index: usize) -> Option<NodeOp<T>> {
-        let (graph, node) = (self.graph(), u32::try_from(index).ok()?);
-        graph.op(node)?;
-        Some(NodeOp { graph, node })
+        let node = u32::try_from(index).ok()?;
+        self.with_graph(|graph| graph.op(node).is_some().then(|| NodeOp(graph.share_node(node))))
     }
 
     /// Replaces the op of node `index` by `wrap` of it: for tests in which a rule is wrong on purpose. Leaves and
@@ -154,11 +145,12 @@ impl<T: Scalar> Tape<T> {
     /// ```
     #[doc(hidden)]
     pub fn wrap_op<O: Op<T>>(&self, index: usize, wrap: impl FnOnce(Box<dyn Op<T>>) -> O) {
-        self.with_node_mut(index as u32, |node| {
+        let wrapped = self.with_node_mut(index as u32, |node| {
             if let Some(op) = node.op.take() {
                 node.op = Some(smallbox::smallbox!(wrap(Box::new(Unboxed(op)))));
             }
         });
+        assert!(wrapped.is_some(), "wrap_op: there is no node {index}, or something holds the nodes of this tape");
     }
 }
 

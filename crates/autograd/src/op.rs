@@ -218,7 +218,13 @@ impl<'t, T: Scalar> Term<'t, T> {
                 lx == lg && input.with_shape(|shape| *shape == [*m, *n])
             }),
             TermKind::Slice { part, axis, start } => part.with_shapes(input, |part, shape| {
-                let inside = |k: usize| if k == *axis { start + part[k] <= shape[k] } else { part[k] == shape[k] };
+                let inside = |k: usize| {
+                    if k == *axis {
+                        start.checked_add(part[k]).is_some_and(|end| end <= shape[k])
+                    } else {
+                        part[k] == shape[k]
+                    }
+                };
                 part.len() == shape.len() && *axis < shape.len() && (0..shape.len()).all(inside)
             }),
         }

@@ -100,15 +100,16 @@ fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
         let node = Var::new(tape, index);
         how.show(sum, node);
         let (record, inputs) = graph.node_and_inputs(index);
-        let Some(op) = &record.op else {
-            sums.retain(index); // a leaf: an enclosing sweep may add to its sum
+        if record.op.is_none() && !wrt.includes(index) {
+            sums.retain(index); // a leaf, whose sum a sweep around this one may go on with
             continue;
-        };
+        }
         let total = how.finish(sum, node);
         sums.release(index);
         if wrt.includes(index) {
             how.seed(sums.retain(index), total.clone());
         }
+        let Some(op) = &record.op else { continue };
         if let Some(checkpoint) = Checkpoint::of(&**op) {
             let inputs = inputs.iter().map(|&input| (Var::new(tape, input), needed.contains(&graph, input)));
             how.replay(checkpoint, total, &inputs.collect::<Vec<_>>(), sums);

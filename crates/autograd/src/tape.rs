@@ -392,7 +392,7 @@ impl<T: Scalar> Tape<T> {
 
     /// A snapshot of the nodes, which can be read while the tape records.
     pub(crate) fn graph(&self) -> Graph<OpBox<T>> {
-        self.graph.borrow().clone()
+        self.graph.borrow_mut().share()
     }
 
     /// Calls `f` with a node that no sweep is reading.

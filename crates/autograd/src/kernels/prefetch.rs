@@ -25,8 +25,8 @@ struct RowStream<T: Gemm> {
 }
 
 /// The contents of the buffer of rows; the part of the weight's buffer: offset, shape and strides; the contents of the buffer of
-/// the bias and where it begins there, if there is one.
-type Key = (u64, [usize; 5], Option<(u64, usize)>);
+/// the bias, where it begins there and its stride, if there is one.
+type Key = (u64, [usize; 5], Option<(u64, usize, usize)>);
 
 struct Block<T: Gemm> {
     /// Where in the buffer its rows begin, and how many there are.
@@ -70,7 +70,7 @@ impl<T: Gemm> Prefetched<T> {
             return false;
         }
         let weight = [b.offset, right.rows, right.cols, right.row_stride, right.col_stride];
-        let bias = bias.map(|bias| (bias.buffer.version(), bias.offset));
+        let bias = bias.map(|bias| (bias.buffer.version(), bias.offset, bias.matrix.col_stride));
         let product = (a.buffer.version(), weight, bias);
         let rows_left = (used - a.offset) / left.cols;
         match self.plan(product, a, rows_left) {

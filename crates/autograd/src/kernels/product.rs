@@ -123,6 +123,7 @@ pub(super) fn multiply<T: Gemm>(a: Matrix<'_, T>, b: Packable<'_, T>, beta: T, b
 fn would_wait_for_threads<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
     const WORTH_SHARING: usize = 1 << 23;
     T::MULTITHREADED
+        && a.cols > 0
         && (a.rows > BLOCK_ROWS || b.cols > BLOCK_COLS)
         && a.rows * a.cols * b.cols < WORTH_SHARING
         && rayon::current_num_threads() > 1

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use crate::kernels::reduce::BLOCK;
 use crate::shape::{Shape, element_count};
 use crate::tensor::sum_of_products;
-use crate::{Op, Reads, Scalar, Site, Tensor, Term};
+use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 /// y = Σ_k x_kᵀ·g_k. Inputs x_1, g_1, x_2, g_2, …, `[…, m]` and `[…, n]`; y `[m, n]`.
 /// x̄_k = g_k·ȳᵀ, ḡ_k = x_k·ȳ.
@@ -24,11 +24,14 @@ impl<T: Scalar> Op<T> for SumOfProducts {
         Tensor::build(&[x.shape()[1], g.shape()[1]], |to| sum_of_products(&pairs, T::ZERO, to))
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        // A vector is one row.
+        let rows = |v: Var<'t, T>| if v.rank() == 1 { v.unsqueeze(0) } else { v };
         let c = at.cotangent();
-        Term::dense(match input % 2 {
-            0 => at.input(input + 1).matmul_transposed(c),
-            _ => at.input(input - 1).matmul(c),
-        })
+        let term = match input % 2 {
+            0 => rows(at.input(input + 1)).matmul_transposed(c),
+            _ => rows(at.input(input - 1)).matmul(c),
+        };
+        Term::dense(term.reshape(&at.input(input).shape()))
     }
     fn reads(&self) -> Reads {
         Reads::INPUTS

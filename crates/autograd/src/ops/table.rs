@@ -89,7 +89,7 @@
 /// }
 /// ```
 ///
-/// An input without a rule is refused (`OpInput::b` not covered):
+/// An input without a rule is refused (`__OpInput::b` not covered):
 ///
 /// ```compile_fail,E0004
 /// rewind_autograd::ops! {
@@ -132,7 +132,18 @@
 /// }
 /// ```
 ///
-/// A rule can use only the values that it names:
+/// And a rule with two arguments of one name:
+///
+/// ```compile_fail,E0415
+/// rewind_autograd::ops! {
+///     fn square = Square(g) {
+///         value: g.map(|x| x * x),
+///         g: |g, g| g * g * T::from_f64(2.0),
+///     }
+/// }
+/// ```
+///
+/// A rule computes with the values that it names and no others:
 ///
 /// ```compile_fail,E0425
 /// rewind_autograd::ops! {
@@ -185,17 +196,17 @@ macro_rules! ops {
         const _: () = {
             // Indices for names: of the inputs, and of all that a rule can read.
             #[allow(non_camel_case_types)] // the names are those of variables
-            enum OpInput { $($input),+ }
+            enum __OpInput { $($input),+ }
             #[allow(non_camel_case_types, dead_code)] // not every value is read
-            enum OpValue { $($input,)+ $($output)? }
-            const ARITY: usize = [$(OpInput::$input),+].len();
+            enum __OpValue { $($input,)+ $($output)? }
+            const __OP_ARITY: usize = [$(__OpInput::$input),+].len();
 
             // Compiles if every input has one rule.
             #[allow(dead_code)]
-            fn rules(input: OpInput) {
+            fn rules(input: __OpInput) {
                 #[allow(non_camel_case_types)]
-                enum OpRule { $($rule),+ }
-                match input { $(OpInput::$rule => OpRule::$rule),+ };
+                enum __OpRule { $($rule),+ }
+                match input { $(__OpInput::$rule => __OpRule::$rule),+ };
             }
 
             impl<T: $crate::Scalar> $crate::Op<T> for $op $(<$t>)? {
@@ -214,18 +225,21 @@ macro_rules! ops {
                     #[allow(unused_variables)] // a setting may be one of the value alone
                     let Self { $($($setting,)+)? $($(ref $held,)+)? } = *self;
                     $(
-                        if input == OpInput::$rule as usize {
+                        if input == __OpInput::$rule as usize {
+                            // Compiles if the names differ, as those of a closure's arguments must.
+                            #[allow(dead_code, unused_variables)]
+                            fn arguments($cotangent: () $(, $read: ())*) {}
                             #[allow(unused_variables)] // a flat op has none
                             let $cotangent = at.cotangent();
-                            $(let $read = $crate::ops!(@read at OpValue::$read $(, $shape)?);)*
+                            $(let $read = $crate::ops!(@read at __OpValue::$read $(, $shape)?);)*
                             return $crate::Term::from($term);
                         }
                     )+
-                    unreachable!("{} has {ARITY} inputs and none of number {input}", stringify!($name))
+                    unreachable!("{} has {__OP_ARITY} inputs and none of number {input}", stringify!($name))
                 }
                 fn reads(&self) -> $crate::Reads {
                     const {
-                        $crate::Reads::NOTHING$($(.and($crate::ops!(@reads OpValue::$read $(, $shape)?)))*)+.of(ARITY)
+                        $crate::Reads::NOTHING$($(.and($crate::ops!(@reads __OpValue::$read $(, $shape)?)))*)+.of(__OP_ARITY)
                     }
                 }
             }
@@ -286,13 +300,13 @@ macro_rules! ops {
 
     // A value that a rule reads, or its shape; and what `Op::reads` says of it.
     (@read $at:ident $value:path) => {
-        if ($value as usize) < ARITY { $at.input($value as usize) } else { $at.output() }
+        if ($value as usize) < __OP_ARITY { $at.input($value as usize) } else { $at.output() }
     };
     (@read $at:ident $value:path, shape) => {
         $crate::ops!(@read $at $value).shape()
     };
     (@reads $value:path) => {
-        if ($value as usize) < ARITY { $crate::Reads::input($value as u32) } else { $crate::Reads::OUTPUT }
+        if ($value as usize) < __OP_ARITY { $crate::Reads::input($value as u32) } else { $crate::Reads::OUTPUT }
     };
     (@reads $value:path, shape) => {
         $crate::Reads::NOTHING

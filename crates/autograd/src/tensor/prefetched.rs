@@ -53,6 +53,19 @@ fn rows_that_follow_each_other_are_multiplied_at_once_and_right() {
 }
 
 #[test]
+fn biases_that_begin_at_one_place_are_told_apart() {
+    let (x, w) = (sample(&[STEPS, ROWS, DEPTH], 0.0), sample(&[DEPTH, 1000], 1.0));
+    let table = sample(&[1000, 1000], 3.0);
+    let (row, column) = (table.index(0, 0), table.index(1, 0));
+    let one = row.slice(0, 0..1).broadcast_to(&[1000]);
+    for t in 0..STEPS {
+        // A few steps with each, so that the next ones are expected with it.
+        let bias = [&row, &column, &one][t / 5 % 3];
+        assert_as_alone(&x, t, [&w, bias], "a bias in another direction");
+    }
+}
+
+#[test]
 fn what_was_waiting_does_not_outlive_a_change() {
     let (mut x, mut w) = (sample(&[STEPS, ROWS, DEPTH], 0.0), sample(&[DEPTH, 1000], 1.0));
     let mut bias = sample(&[1000], 3.0);

@@ -205,7 +205,11 @@ mod tests {
         };
         // One row, one block, several blocks of rows and columns, more depth than the kernel takes at once, and a product
         // that is worth sharing.
-        for (m, k, n) in [(1, 33, 300), (7, 1, 300), (3, 64, 256), (65, 33, 129), (600, 300, 7), (33, 513, 520)] {
+        for (m, k, n) in [(1, 33, 300), (7, 1, 300), (3, 64, 256), (65, 33, 129), (600, 300, 7), (33, 513, 520)]
+            .into_iter()
+            .chain([(1, 0, 129), (65, 0, 300), (0, 3, 129)])
+        // of no depth, or no row
+        {
             let alone = on(1, &|| products(m, k, n));
             let shared = on(3, &|| products(m, k, n));
             let other = alone.iter().zip(&shared).position(|(x, y)| x != y);

@@ -153,3 +153,22 @@ fn an_element_that_nobody_writes_shows_in_a_debug_build() {
     let x = Tensor::build(&[5], |to: &mut [f64]| to[1..4].fill(1.0));
     assert_eq!(x.to_vec().iter().map(|x| x.is_nan()).collect::<Vec<_>>(), [true, false, false, false, true]);
 }
+
+/// A name that the macro once used itself.
+const ARITY: usize = 9;
+
+ops! {
+    /// y = 9·x.
+    fn nine_times = NineTimes(x) {
+        value: x.map(|x| x * T::from_f64(ARITY as f64)),
+        x: |g| g * T::from_f64(ARITY as f64),
+    }
+}
+
+#[test]
+fn the_names_of_a_program_are_its_own() {
+    let tape = Tape::<f64>::new();
+    let x = tape.leaf(Tensor::scalar(2.0));
+    let y = nine_times(x);
+    assert_eq!((y.value().item(), y.backward().get(x).item()), (18.0, 9.0));
+}

@@ -300,3 +300,28 @@ fn nothing_is_released_behind_the_end() {
     tape.release_unread(7, &[x]);
     assert_eq!((x * x).backward().get(x).item(), 6.0);
 }
+
+#[test]
+fn a_checkpoint_may_give_back_any_of_its_inputs() {
+    let tape = Tape::new();
+    let (a, b) = (tape.leaf(Tensor::scalar(2.0)), tape.leaf(Tensor::scalar(3.0)));
+    let gradients = |y: Var<'_, f64>| [a, b].map(|x| y.backward().get(x).item());
+    assert_eq!(gradients(checkpoint(&[a, b], |_, v| v[0]) * b), [3.0, 2.0]);
+    assert_eq!(gradients(checkpoint(&[a, b], |_, v| v[1]) * a), [3.0, 2.0]);
+    // What was left over would show in the next sweep of a checkpoint.
+    assert_eq!(gradients(checkpoint(&[a, b], |_, v| v[0] * v[1])), [3.0, 2.0]);
+    let nested = checkpoint(&[a, b], |_, v| checkpoint(&[v[0], v[1]], |_, w| w[0]) * v[1] * v[1]);
+    assert_eq!(gradients(nested), [9.0, 12.0]);
+    // Segments of two, no and two steps.
+    let steps = |h, n: usize| checkpoint(&[h, b], move |_, v| (0..n).fold(v[0], |h, _| h * v[1]));
+    assert_eq!(gradients(steps(steps(steps(a, 2), 0), 2)), [81.0, 2.0 * 4.0 * 27.0]);
+}
+
+#[test]
+fn a_leaf_within_a_checkpoint_gets_no_gradient_and_does_no_harm() {
+    let tape = Tape::new();
+    let x = tape.leaf(Tensor::scalar(2.0));
+    let y = checkpoint(&[x], |tape, v| tape.leaf(Tensor::scalar(5.0)) * v[0] * v[0]);
+    assert_eq!(y.backward().get(x).item(), 20.0);
+    assert_eq!(checkpoint(&[x], |_, v| v[0] * v[0]).backward().get(x).item(), 4.0);
+}

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use rewind_autograd::ops::layout::{concat, stack};
 use rewind_autograd::{Op, Site, Tape, Tensor, Term, Var};
+use rewind_check as check;
 
 use crate::naive::{Array, assert_close};
 
@@ -304,4 +305,29 @@ fn a_product_of_a_variable_with_itself_is_whole() {
     let (x, w) = (tape.constant(a.clone()), tape.leaf(Tensor::zeros(&[2, 2])));
     let gradient = tape.apply(Gram, &[x, w]).backward().get(w);
     assert_eq!(gradient, a.transpose().matmul(&a));
+}
+
+/// y = a·w for a vector a `[m]` and w `[m, n]`, whose gradient is a product of two vectors.
+struct VectorTimes;
+
+impl Op<f64> for VectorTimes {
+    fn name(&self) -> &'static str {
+        "vector_times"
+    }
+    fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+        let (w, a) = (inputs[0], inputs[1].clone());
+        a.reshape(&[1, a.len()]).matmul(w).reshape(&[w.shape()[1]])
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
+        match input {
+            0 => Term::product(at.input(1), at.cotangent()),
+            _ => Term::dense(at.input(0).matmul(at.cotangent().unsqueeze(1)).reshape(&at.input(1).shape())),
+        }
+    }
+}
+
+#[test]
+fn a_product_of_two_vectors_can_be_differentiated_again() {
+    let inputs = [Array::sample(&[3, 4], 1).tensor(), Array::sample(&[3], 2).tensor()];
+    check::full().orders(3).function(&inputs, |tape, v| tape.apply(VectorTimes, v).tanh()).assert();
 }
