@@ -136,6 +136,25 @@ where
 /// assert_eq!(sum.1.value(), Tensor::full(&[2, 3], 22.0));
 /// assert_eq!(sum.part_names(), ["0.h", "1.h"]);
 /// ```
+///
+/// A state (h, c) is a struct, since the output of a pair is its second part:
+///
+/// ```
+/// use rewind_autograd::{Scalar, Var};
+/// use rewind_rnn::State;
+///
+/// #[derive(Clone, Copy)]
+/// struct HiddenAndCell<'t, T: Scalar> { h: Var<'t, T>, c: Var<'t, T> }
+///
+/// impl<'t, T: Scalar> State<'t, T> for HiddenAndCell<'t, T> {
+///     fn output(&self) -> Var<'t, T> {
+///         self.h
+///     }
+///     fn zip(self, other: Self, f: &mut dyn FnMut(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Self {
+///         HiddenAndCell { h: f(self.h, other.h), c: f(self.c, other.c) } // every variable, or padding would not reach it
+///     }
+/// }
+/// ```
 pub trait State<'t, T: Scalar>: Clone + 't {
     /// The part that the next layer and the readout read: h.
     fn output(&self) -> Var<'t, T>;
