@@ -22,7 +22,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
             let permissions = writable(&target)?;
             (Cow::from(target), Some(permissions))
         }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => (Cow::from(path), None),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => (followed(path)?, None),
         Err(e) => return Err(e),
     };
     let path = &*path;
@@ -39,6 +39,22 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // Syncing the folder makes the renaming durable. Not every system can open or sync a folder; the file is complete anyway.
     File::open(folder).and_then(|folder| folder.sync_all()).ok();
     Ok(())
+}
+
+/// Where a path leads whose end does not exist: that of a symbolic link to a file that is not there yet.
+fn followed(path: &Path) -> io::Result<Cow<'_, Path>> {
+    const MOST_LINKS: usize = 40;
+    let mut path = Cow::from(path);
+    for _ in 0..MOST_LINKS {
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_symlink() => {
+                let link = fs::read_link(&path)?;
+                path = Cow::from(path.parent().unwrap_or(Path::new("")).join(link));
+            }
+            _ => return Ok(path),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a symbolic link that leads through too many others"))
 }
 
 /// The permissions of `path`, if it is a regular file that may be written.

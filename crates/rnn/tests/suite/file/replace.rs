@@ -57,6 +57,16 @@ fn links_and_permissions_stay_and_what_is_no_file_is_refused() {
     file::load(&target, &mut empty::<f32>()).expect("the file that the link leads to");
     assert_eq!(mode(&target), 0o600);
 
+    // A link to a link to a file that is not there yet.
+    fs::remove_file(&target).expect("ours");
+    fs::remove_file(folder.file()).expect("the link is ours");
+    symlink("real/second", folder.file()).expect("a link can be made");
+    symlink("target.safetensors", real.join("second")).expect("a link can be made");
+    save().expect("a good module");
+    assert!(fs::symlink_metadata(folder.file()).expect("it is there").is_symlink());
+    assert!(fs::symlink_metadata(&target).expect("it is there").is_file());
+    file::load(&target, &mut empty::<f32>()).expect("the file that the links lead to");
+
     // A file that may not be written is not written.
     fs::set_permissions(&target, fs::Permissions::from_mode(0o400)).expect("ours");
     let refused = save().expect_err("it is read-only").to_string();
