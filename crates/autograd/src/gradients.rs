@@ -62,6 +62,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// assert_eq!(seen[2], ("t=0".to_owned(), 0.25)); // ∂L/∂h_0: it vanishes
     /// ```
     ///
+    /// `watch` may read the variable and compute with tensors. A variable that it makes on the tape lasts no longer than the sweep.
+    ///
     /// # Panics
     /// As [`backward`](Var::backward).
     #[track_caller]

@@ -1,4 +1,4 @@
-//! What saves memory or time may not change a result: values that are let go of, rules that are not asked, and regions that are
+//! What saves memory or time may not change a result: values that are released, and functions that are
 //! run again.
 
 use rewind_autograd::{Op, Reads, Scalar, Site, Tape, Tensor, Term, Var, checkpoint};
@@ -32,7 +32,7 @@ fn rules_read_what_their_ops_say() {
     for row in rows() {
         let (expected, _) = derivatives(&row, |_, _, _| ());
         let (released, recomputed) = derivatives(&row, |tape, start, y| tape.release_unread(start, &[y]));
-        assert_eq!(released, expected, "{}: other gradients after values were let go of", row.name());
+        assert_eq!(released, expected, "{}: other gradients after values were released", row.name());
         assert_eq!(recomputed, 0, "{}: a rule reads what its op does not name", row.name());
     }
 }
