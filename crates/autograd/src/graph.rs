@@ -120,7 +120,7 @@ impl<O> Block<O> {
         self.edges.append(&mut next.edges);
     }
 
-    #[inline]
+    #[inline(always)]
     fn inputs(&self, node: &Node<O>) -> &[u32] {
         &self.edges[node.first_edge as usize..][..node.arity as usize]
     }
@@ -222,7 +222,7 @@ impl<O> Graph<O> {
     }
 
     /// The block that holds a node.
-    #[inline]
+    #[inline(always)]
     fn block(&self, node: u32) -> &Arc<Block<O>> {
         if node >= self.last.first { &self.last } else { self.earlier_block(node) }
     }
@@ -240,7 +240,7 @@ impl<O> Graph<O> {
     }
 
     /// An existing node, and the positions of its inputs.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn node_and_inputs(&self, node: u32) -> (&Node<O>, &[u32]) {
         let block = self.block(node);
         let node = &block.nodes[(node - block.first) as usize];

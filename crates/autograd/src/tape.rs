@@ -385,7 +385,7 @@ impl<T: Scalar> Tape<T> {
     }
 
     /// Calls `f` with the nodes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn with_graph<R>(&self, f: impl FnOnce(&Graph<OpBox<T>>) -> R) -> R {
         f(&self.graph.borrow())
     }
