@@ -2,7 +2,7 @@
 
 use crate::parameters::Parameters;
 use crate::shape::mismatch;
-use crate::sweep::{Totals, Watch, Wrt, sweep_recorded, sweep_values};
+use crate::sweep::{Totals, Watch, sweep_recorded, sweep_values};
 use crate::tape::{Tape, Var};
 use crate::{Scalar, Tensor};
 
@@ -117,7 +117,7 @@ impl<'t, T: Scalar> Var<'t, T> {
 
     /// The gradients of every leaf, or of the variables at the `wanted` positions.
     fn sweep(self, seed: Tensor<T>, wanted: Option<Vec<u32>>, watch: Option<Watch<'_, T>>) -> Gradients<'t, T> {
-        let totals = sweep_values(self, seed, Wrt::of(wanted.as_deref()), watch);
+        let totals = sweep_values(self, seed, wanted.as_deref(), watch);
         Gradients { tape: self.tape(), totals, wanted }
     }
 
@@ -165,7 +165,7 @@ impl<'t, T: Scalar> Var<'t, T> {
             panic!("grad_from: the seed lives on another tape than this one");
         }
         let wanted = self.positions("grad_from", wrt);
-        let totals = sweep_recorded(self, seed, Wrt::Nodes(&wanted));
+        let totals = sweep_recorded(self, seed, Some(&wanted));
         wrt.iter().map(|v| find(&totals, *v).copied().unwrap_or_else(|| self.tape().zeros(&v.shape()))).collect()
     }
 

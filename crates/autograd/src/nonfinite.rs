@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use crate::naming::{Names, within};
 use crate::shape::unravel;
-use crate::sweep::{Wrt, sweep_values};
+use crate::sweep::sweep_values;
 use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
 
@@ -199,7 +199,7 @@ fn in_sweep<T: Scalar>(result: Var<'_, T>, seed: &Tensor<T>) -> Option<Origin> {
     let tape = result.tape();
     let mut bad = vec![false; result.position() + 1];
     let mut watch = |node: u32, total: &Tensor<T>| bad[node as usize] = !total.all_finite();
-    sweep_values(result, seed.clone(), Wrt::Leaves, Some(&mut watch));
+    sweep_values(result, seed.clone(), None, Some(&mut watch));
     // From the leaves up along non-finite cotangents: the last node on the way received the first of them.
     let mut on_the_way = vec![false; bad.len()];
     for node in 0..=result.id() {
@@ -211,7 +211,7 @@ fn in_sweep<T: Scalar>(result: Var<'_, T>, seed: &Tensor<T>) -> Option<Origin> {
         (receiver + 1..=result.id()).filter(|&n| inputs(tape, n).any(|i| i == receiver)).collect();
     // The cotangents of all nodes, for the terms and the trail: what comes before the receiver does not matter.
     let later: Vec<u32> = (receiver..=result.id()).filter(|&n| Var::new(tape, n).is_tracked()).collect();
-    let totals = sweep_values(result, seed.clone(), Wrt::Nodes(&later), None);
+    let totals = sweep_values(result, seed.clone(), Some(&later), None);
     let cotangent = |n: u32| Some(totals[totals.binary_search_by_key(&n, |(node, _)| *node).ok()?].1.clone());
     for &node in &consumers {
         let Some(own) = cotangent(node) else { continue };

@@ -17,7 +17,6 @@ use crate::{Scalar, Tensor};
 use first_order::FirstOrder;
 pub(crate) use first_order::Watch;
 use needed::Needed;
-pub(crate) use needed::Wrt;
 use recorded::Recorded;
 
 /// Gradients by position, ascending, without those that nothing flows to. No allocation for the parameters of a cell.
@@ -50,11 +49,12 @@ trait Sweep<'t, T: Scalar>: Copy {
     );
 }
 
-/// The gradients as values; `watch` gets every complete cotangent.
+/// The gradients as values, of the nodes at the positions `wrt` (ascending, each once) or of every leaf; `watch` gets every complete
+/// cotangent.
 pub(crate) fn sweep_values<T: Scalar>(
     from: Var<'_, T>,
     seed: Tensor<T>,
-    wrt: Wrt<'_>,
+    wrt: Option<&[u32]>,
     watch: Option<Watch<'_, T>>,
 ) -> Totals<Tensor<T>> {
     let (scratch, watch) = (Scratch::on(from.tape()), watch.map(RefCell::new));
@@ -65,7 +65,11 @@ pub(crate) fn sweep_values<T: Scalar>(
 }
 
 /// The gradients as variables of the tape.
-pub(crate) fn sweep_recorded<'t, T: Scalar>(from: Var<'t, T>, seed: Var<'t, T>, wrt: Wrt<'_>) -> Totals<Var<'t, T>> {
+pub(crate) fn sweep_recorded<'t, T: Scalar>(
+    from: Var<'t, T>,
+    seed: Var<'t, T>,
+    wrt: Option<&[u32]>,
+) -> Totals<Var<'t, T>> {
     let _scope = from.tape().current_scope();
     totals(Recorded { tape: from.tape() }, from, seed, wrt, &mut Sums::default())
 }
@@ -74,7 +78,7 @@ fn totals<'t, T: Scalar, S: Sweep<'t, T>>(
     how: S,
     from: Var<'t, T>,
     seed: S::Total,
-    wrt: Wrt<'_>,
+    wrt: Option<&[u32]>,
     sums: &mut Sums<S::Sum>,
 ) -> Totals<S::Total> {
     sums.begin(from.position() + 1);
@@ -87,7 +91,7 @@ fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
     how: S,
     from: Var<'t, T>,
     seed: S::Total,
-    wrt: Wrt<'_>,
+    wrt: Option<&[u32]>,
     sums: &mut Sums<S::Sum>,
 ) {
     let (tape, graph) = (from.tape(), from.tape().graph());
@@ -100,13 +104,13 @@ fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
         let node = Var::new(tape, index);
         how.show(sum, node);
         let (record, inputs) = graph.node_and_inputs(index);
-        if record.op.is_none() && !wrt.includes(index) {
+        if record.op.is_none() && !needed.is_requested(index) {
             sums.retain(index); // a leaf, whose sum a sweep around this one may go on with
             continue;
         }
         let total = how.finish(sum, node);
         sums.release(index);
-        if wrt.includes(index) {
+        if needed.is_requested(index) {
             how.seed(sums.retain(index), total.clone());
         }
         let Some(op) = &record.op else { continue };

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{Sweep, Wrt, sweep};
+use super::{Sweep, sweep};
 use crate::checkpoint::Checkpoint;
 use crate::op::TermKind;
 use crate::sums::{Sum, Sums};
@@ -69,7 +69,7 @@ impl<'t, T: Scalar> Sweep<'t, T> for FirstOrder<'_, 't, '_, T> {
     ) {
         checkpoint.replay_values(inputs, sums, |y, sums| {
             let scratch = Scratch::on(y.tape());
-            sweep(FirstOrder { scratch: &scratch, watch: None }, y, total, Wrt::Leaves, sums);
+            sweep(FirstOrder { scratch: &scratch, watch: None }, y, total, None, sums);
         });
     }
 }

@@ -2,53 +2,39 @@
 
 use crate::graph::Graph;
 
-/// The variables whose gradients are requested.
-#[derive(Clone, Copy)]
-pub(crate) enum Wrt<'a> {
-    /// Every leaf of the tape.
-    Leaves,
-    /// The nodes at these positions, ascending, each once.
-    Nodes(&'a [u32]),
-}
-
-impl<'a> Wrt<'a> {
-    /// Those at some positions, or else every leaf.
-    pub(crate) fn of(positions: Option<&'a [u32]>) -> Self {
-        positions.map_or(Wrt::Leaves, Wrt::Nodes)
-    }
-
-    /// Whether the gradient of a node is requested by its position.
-    #[inline]
-    pub(super) fn includes(self, node: u32) -> bool {
-        matches!(self, Wrt::Nodes(positions) if positions.binary_search(&node).is_ok())
-    }
-}
-
 /// The nodes that depend on a requested one: only these need a cotangent.
-pub(super) struct Needed {
+pub(super) struct Needed<'a> {
+    /// The positions of the requested nodes, ascending, each once; every leaf if `None`.
+    wrt: Option<&'a [u32]>,
     pub(super) lowest: u32,
-    /// By node; `None` for all tracked nodes, each of which depends on a leaf.
-    nodes: Option<Vec<bool>>,
+    /// By node, if nodes are requested. Otherwise all tracked nodes are needed, since each depends on a leaf.
+    nodes: Vec<bool>,
 }
 
-impl Needed {
-    pub(super) fn new<O>(graph: &Graph<O>, wrt: Wrt<'_>, last: u32) -> Self {
-        let Wrt::Nodes(wanted) = wrt else { return Needed { lowest: 0, nodes: None } };
-        let lowest = wanted.first().copied().unwrap_or(0);
+impl<'a> Needed<'a> {
+    pub(super) fn new<O>(graph: &Graph<O>, wrt: Option<&'a [u32]>, last: u32) -> Self {
+        let Some(positions) = wrt else { return Needed { wrt, lowest: 0, nodes: Vec::new() } };
+        let lowest = positions.first().copied().unwrap_or(0);
         let mut nodes = vec![false; last as usize + 1];
-        for &w in wanted.iter().filter(|&&w| w <= last) {
-            nodes[w as usize] = graph.is_tracked(w);
+        for &position in positions.iter().filter(|&&position| position <= last) {
+            nodes[position as usize] = graph.is_tracked(position);
         }
         for node in lowest..=last {
             if !nodes[node as usize] && graph.is_tracked(node) {
                 nodes[node as usize] = graph.inputs(node).iter().any(|&input| nodes[input as usize]);
             }
         }
-        Needed { lowest, nodes: Some(nodes) }
+        Needed { wrt, lowest, nodes }
     }
 
     #[inline]
     pub(super) fn contains<O>(&self, graph: &Graph<O>, node: u32) -> bool {
-        self.nodes.as_ref().map_or_else(|| graph.is_tracked(node), |nodes| nodes[node as usize])
+        if self.wrt.is_none() { graph.is_tracked(node) } else { self.nodes[node as usize] }
+    }
+
+    /// Whether the gradient of a node is requested by its position.
+    #[inline]
+    pub(super) fn is_requested(&self, node: u32) -> bool {
+        self.wrt.is_some_and(|positions| positions.binary_search(&node).is_ok())
     }
 }

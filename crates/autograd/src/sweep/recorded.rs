@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Sweep, Wrt, sweep_recorded};
+use super::{Sweep, sweep_recorded};
 use crate::Scalar;
 use crate::checkpoint::Checkpoint;
 use crate::kernels::reduce::BLOCK;
@@ -49,7 +49,7 @@ impl<'t, T: Scalar> Sweep<'t, T> for Recorded<'t, T> {
         sums: &mut Sums<Self::Sum>,
     ) {
         checkpoint.replay_recorded(inputs, |y, wanted, input_of| {
-            for (variable, gradient) in sweep_recorded(y, total, Wrt::Nodes(wanted)) {
+            for (variable, gradient) in sweep_recorded(y, total, Some(wanted)) {
                 sums.of(input_of(variable).id()).push(TermKind::Dense(gradient));
             }
         });
