@@ -30,6 +30,7 @@ mod gradients;
 mod graph;
 mod inspect;
 mod kernels;
+mod list;
 mod matrix;
 mod naming;
 pub mod nonfinite;
@@ -49,10 +50,11 @@ pub use checkpoint::checkpoint;
 pub use gradients::Gradients;
 pub use graph::Reads;
 pub use inspect::{NodeInfo, NodeOp};
+pub use list::List;
 pub use op::{Op, Site, Term};
 pub use parameters::{Module, OnTape, Parameters};
 pub use scalar::Scalar;
-pub use tape::{List, Scope, Tape, Var};
+pub use tape::{Scope, Tape, Var};
 pub use tensor::Tensor;
 
 #[cfg(doctest)]

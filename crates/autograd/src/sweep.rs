@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::checkpoint::Checkpoint;
 use crate::op::{Site, TermKind};
 use crate::sums::Sums;
-use crate::tape::{Scratch, Var};
+use crate::tape::{Scope, Scratch, Var};
 use crate::{Scalar, Tensor};
 
 use first_order::FirstOrder;
@@ -70,7 +70,7 @@ pub(crate) fn sweep_recorded<'t, T: Scalar>(
     seed: Var<'t, T>,
     wrt: Option<&[u32]>,
 ) -> Totals<Var<'t, T>> {
-    let _scope = from.tape().current_scope();
+    let _scope = Scope::current(from.tape());
     totals(Recorded { tape: from.tape() }, from, seed, wrt, &mut Sums::default())
 }
 

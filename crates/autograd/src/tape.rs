@@ -3,7 +3,7 @@
 //! That order is topological by construction, so the reverse pass is a loop over positions and nothing ever recurses over
 //! the graph: a tape of a million nodes is swept, and dropped, in constant stack.
 
-mod list;
+mod scope;
 mod scratch;
 mod values;
 mod var;
@@ -16,12 +16,13 @@ use smallbox::SmallBox;
 use smallbox::space::S4;
 
 use crate::graph::{Graph, Node, Reads};
+use crate::list::List;
 use crate::scopes::{Part, Scopes};
 use crate::shape::count_or_panic;
 use crate::sums::{Sum, Sums};
 use crate::{Op, Scalar, Tensor};
 
-pub use list::List;
+pub use scope::Scope;
 pub(crate) use scratch::Scratch;
 use values::Values;
 pub use var::Var;
@@ -73,21 +74,6 @@ pub struct Tape<T: Scalar> {
 impl<T: Scalar> Default for Tape<T> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// A guard: while it lives, the tape records in its scope. Made by [`Tape::scope`] and [`Tape::numbered_scope`].
-///
-/// Drop guards in the reverse order of their making, as the ends of blocks do: each goes back to the scope in which it was made.
-#[must_use = "a scope ends where its guard is dropped"]
-pub struct Scope<'t, T: Scalar> {
-    tape: &'t Tape<T>,
-    outer: u32,
-}
-
-impl<T: Scalar> Drop for Scope<'_, T> {
-    fn drop(&mut self) {
-        self.tape.set_scope(self.outer);
     }
 }
 
@@ -160,7 +146,7 @@ impl<T: Scalar> Tape<T> {
         location: &'static Location<'static>,
     ) -> Var<'_, T> {
         let node = self.len() as u32;
-        let _parameter = self.enter(|scopes| {
+        let _parameter = Scope::enter(self, |scopes| {
             let (start, end) = scopes.write(name);
             Part::Parameter { start, end, node }
         });
@@ -290,7 +276,7 @@ impl<T: Scalar> Tape<T> {
     /// assert_eq!((h.scope().as_str(), y.scope().as_str()), ("encoder/t=2", ""));
     /// ```
     pub fn scope(&self, name: &str) -> Scope<'_, T> {
-        self.enter(|scopes| {
+        Scope::enter(self, |scopes| {
             let (start, end) = scopes.write(name);
             Part::Name { start, end }
         })
@@ -299,39 +285,26 @@ impl<T: Scalar> Tape<T> {
     /// As [`scope`](Tape::scope), with the name `name=number`: a time step, `t=3`. Costs one entry in a list.
     pub fn numbered_scope(&self, name: &'static str, number: usize) -> Scope<'_, T> {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
-        self.enter(|_| Part::Numbered { name, number })
+        Scope::enter(self, |_| Part::Numbered { name, number })
     }
 
-    /// A scope in which the next nodes are the named parts of a split.
-    pub(crate) fn named_parts(&self, names: &'static [&'static str]) -> Scope<'_, T> {
-        let first = self.len() as u32;
-        self.enter(|_| Part::Named { names, first })
-    }
-
-    /// A scope in which the next `of` nodes are the parts of a split.
-    pub(crate) fn counted_parts(&self, of: usize) -> Scope<'_, T> {
-        let (of, first) = (of as u32, self.len() as u32);
-        self.enter(|_| Part::Counted { of, first })
-    }
-
-    /// Enters a scope, except in a first-order sweep, whose values are discarded.
-    fn enter(&self, part: impl FnOnce(&mut Scopes) -> Part) -> Scope<'_, T> {
-        let guard = self.current_scope();
-        if !self.is_sweeping() {
-            let scopes = &mut *self.scopes.borrow_mut();
-            let part = part(scopes);
-            scopes.enter(part);
-        }
-        guard
-    }
-
-    /// A guard that restores the current scope.
-    pub(crate) fn current_scope(&self) -> Scope<'_, T> {
-        Scope { tape: self, outer: self.scopes.borrow().current() }
-    }
-
-    pub(crate) fn set_scope(&self, scope: u32) {
-        self.scopes.borrow_mut().set(scope);
+    /// An empty list with room for `capacity` items: variables, states of cells. They borrow the tape, so the list
+    /// cannot outlive the recording, and after [`clear`](Tape::clear) the next list reuses its memory: a training loop
+    /// allocates none.
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor, ops::layout::stack};
+    /// let tape = Tape::new();
+    /// let mut h = tape.leaf(Tensor::from_vec(vec![0.5, -1.0], &[2]));
+    /// let mut states = tape.list(3);
+    /// for _ in 0..3 {
+    ///     h = h.tanh();
+    ///     states.push(h);
+    /// }
+    /// assert_eq!(stack(&states, 0).shape().as_slice(), [3, 2]);
+    /// ```
+    pub fn list<X>(&self, capacity: usize) -> List<'_, X> {
+        List::new_in(&self.workspace.lists, capacity)
     }
 
     /// Releases the values recorded since position `start` that no rule reads (see [`Op::reads`](crate::Op::reads)),
@@ -398,6 +371,10 @@ impl<T: Scalar> Tape<T> {
     /// Calls `f` with a node that no sweep is reading.
     pub(crate) fn with_node_mut<R>(&self, index: u32, f: impl FnOnce(&mut Node<OpBox<T>>) -> R) -> Option<R> {
         self.graph.borrow_mut().node_mut(index).map(f)
+    }
+
+    pub(crate) fn set_scope(&self, scope: u32) {
+        self.scopes.borrow_mut().set(scope);
     }
 
     pub(crate) fn with_scopes<R>(&self, f: impl FnOnce(&Scopes) -> R) -> R {

@@ -13,7 +13,7 @@
 use std::ops::Range;
 
 use crate::shape::{check_axis, check_range, holds};
-use crate::{Scalar, Term, Var, ops};
+use crate::{Scalar, Scope, Term, Var, ops};
 
 ops! {
     pub(super) const NAMES;
@@ -71,7 +71,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[track_caller]
     pub fn split<const N: usize>(self, axis: usize) -> [Self; N] {
         let part = self.part_length("split", axis, N);
-        let _parts = self.tape().counted_parts(N);
+        let _parts = Scope::of_parts(self.tape(), N);
         self.parts(axis, part)
     }
 
@@ -91,7 +91,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[track_caller]
     pub fn split_named<const N: usize>(self, axis: usize, names: &'static [&'static str; N]) -> [Self; N] {
         let part = self.part_length("split_named", axis, N);
-        let _parts = self.tape().named_parts(names);
+        let _parts = Scope::of_named_parts(self.tape(), names);
         self.parts(axis, part)
     }
 

@@ -2,38 +2,19 @@
 
 use std::ops::{Deref, DerefMut};
 
+use bumpalo::Bump;
 use bumpalo::collections::{Vec, vec};
 
-use super::Tape;
-use crate::Scalar;
-
-/// A growing list in the memory of a tape; used like a `Vec`. Made by [`Tape::list`].
+/// A growing list in the memory of a tape; used like a `Vec`. Made by [`Tape::list`](crate::Tape::list).
 #[derive(Clone, Debug)]
 pub struct List<'t, X>(Vec<'t, X>);
 
-/// Lists of variables.
-impl<T: Scalar> Tape<T> {
-    /// An empty list with room for `capacity` items: variables, states of cells. They borrow the tape, so the list
-    /// cannot outlive the recording, and after [`clear`](Tape::clear) the next list reuses its memory: a training loop
-    /// allocates none.
-    ///
-    /// ```
-    /// use rewind_autograd::{Tape, Tensor, ops::layout::stack};
-    /// let tape = Tape::new();
-    /// let mut h = tape.leaf(Tensor::from_vec(vec![0.5, -1.0], &[2]));
-    /// let mut states = tape.list(3);
-    /// for _ in 0..3 {
-    ///     h = h.tanh();
-    ///     states.push(h);
-    /// }
-    /// assert_eq!(stack(&states, 0).shape().as_slice(), [3, 2]);
-    /// ```
-    pub fn list<X>(&self, capacity: usize) -> List<'_, X> {
-        List(Vec::with_capacity_in(capacity, &self.workspace.lists))
+impl<'t, X> List<'t, X> {
+    /// An empty list with room for `capacity` items.
+    pub(crate) fn new_in(memory: &'t Bump, capacity: usize) -> Self {
+        List(Vec::with_capacity_in(capacity, memory))
     }
-}
 
-impl<X> List<'_, X> {
     /// Appends `item`.
     #[inline]
     pub fn push(&mut self, item: X) {

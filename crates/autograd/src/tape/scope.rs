@@ -1,0 +1,50 @@
+//! The guard of a scope.
+
+use super::Tape;
+use crate::Scalar;
+use crate::scopes::{Part, Scopes};
+
+/// A guard: while it lives, the tape records in its scope. Made by [`Tape::scope`] and [`Tape::numbered_scope`].
+///
+/// Drop guards in the reverse order of their making, as the ends of blocks do: each goes back to the scope in which it was made.
+#[must_use = "a scope ends where its guard is dropped"]
+pub struct Scope<'t, T: Scalar> {
+    tape: &'t Tape<T>,
+    outer: u32,
+}
+
+impl<'t, T: Scalar> Scope<'t, T> {
+    /// A guard that restores the current scope of `tape`.
+    pub(crate) fn current(tape: &'t Tape<T>) -> Self {
+        Scope { tape, outer: tape.with_scopes(Scopes::current) }
+    }
+
+    /// The scope in which the next nodes on `tape` are the named parts of a split.
+    pub(crate) fn of_named_parts(tape: &'t Tape<T>, names: &'static [&'static str]) -> Self {
+        let first = tape.len() as u32;
+        Scope::enter(tape, |_| Part::Named { names, first })
+    }
+
+    /// The scope in which the next `of` nodes on `tape` are the parts of a split.
+    pub(crate) fn of_parts(tape: &'t Tape<T>, of: usize) -> Self {
+        let (of, first) = (of as u32, tape.len() as u32);
+        Scope::enter(tape, |_| Part::Counted { of, first })
+    }
+
+    /// Enters a scope, except in a first-order sweep, whose values are discarded.
+    pub(super) fn enter(tape: &'t Tape<T>, part: impl FnOnce(&mut Scopes) -> Part) -> Self {
+        let guard = Scope::current(tape);
+        if !tape.is_sweeping() {
+            let scopes = &mut *tape.scopes.borrow_mut();
+            let part = part(scopes);
+            scopes.enter(part);
+        }
+        guard
+    }
+}
+
+impl<T: Scalar> Drop for Scope<'_, T> {
+    fn drop(&mut self) {
+        self.tape.set_scope(self.outer);
+    }
+}
