@@ -207,7 +207,7 @@ impl<T: Scalar, M: Parameters<Tensor<T>>> OnTape<T> for M {}
 /// Writes the three walks of an impl of [`Parameters`], each from one expression.
 macro_rules! walks {
     ($self:ident, $path:ident, $f:ident; visit: $visit:expr, visit_mut: $visit_mut:expr, map: $map:expr $(,)?) => {
-        #[allow(unused_variables)]
+        #[allow(unused_variables, reason = "a structure without parts uses neither argument")]
         fn visit_at<'a>(&'a $self, $path: &mut Path, $f: &mut dyn FnMut(&str, &'a P))
         where
             P: 'a,
@@ -215,12 +215,12 @@ macro_rules! walks {
             $visit
         }
 
-        #[allow(unused_variables)]
+        #[allow(unused_variables, reason = "a structure without parts uses neither argument")]
         fn visit_mut_at(&mut $self, $path: &mut Path, $f: &mut dyn FnMut(&str, &mut P)) {
             $visit_mut
         }
 
-        #[allow(unused_variables)]
+        #[allow(unused_variables, reason = "a structure without parts uses neither argument")]
         fn map_at<Q>(&$self, $path: &mut Path, $f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
             $map
         }

@@ -202,9 +202,9 @@ macro_rules! ops {
             const __OP_ARITY: usize = [$(__OpInput::$input),+].len();
 
             // Compiles if every input has one rule.
-            #[allow(dead_code)]
+            #[allow(dead_code)] // it is there to be compiled
             fn rules(input: __OpInput) {
-                #[allow(non_camel_case_types)]
+                #[allow(non_camel_case_types)] // the names are those of variables
                 enum __OpRule { $($rule),+ }
                 match input { $(__OpInput::$rule => __OpRule::$rule),+ };
             }
@@ -227,7 +227,7 @@ macro_rules! ops {
                     $(
                         if input == __OpInput::$rule as usize {
                             // Compiles if the names differ, as those of a closure's arguments must.
-                            #[allow(dead_code, unused_variables)]
+                            #[allow(dead_code, unused_variables)] // it is there to be compiled
                             fn arguments($cotangent: () $(, $read: ())*) {}
                             #[allow(unused_variables)] // a flat op has none
                             let $cotangent = at.cotangent();
