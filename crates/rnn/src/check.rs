@@ -25,7 +25,7 @@ use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{Module, OnTape, Scalar, Tape, Var, parameters};
 
 use crate::cell::{Cell, State, parts};
-use crate::unroll::Unroll;
+use crate::time::Unroll;
 
 parameters! {
     /// The inputs of the check.

@@ -38,37 +38,29 @@
 //! - [`mod@file`], [`torch`]: modules and training runs in safetensors files; weights from and to PyTorch's layouts, and
 //!   from its files.
 
-pub mod batch;
 mod cell;
+mod cells;
 pub mod check;
-pub mod clip;
+mod data;
 mod error;
-pub mod file;
-mod gru;
 pub mod init;
-mod linear;
+mod layers;
 pub mod loss;
-mod lstm;
 mod nonfinite;
-pub mod optim;
-pub mod segments;
-mod shards;
 mod sizes;
-mod tanh;
-pub mod torch;
-mod unroll;
+mod time;
+mod train;
 
 pub use cell::{Cell, RecurrentModule, State};
+pub use cells::{Gru, Lstm, LstmState, Reset, TanhRnn};
+pub use data::{batch, file, torch};
 pub use error::{Error, ErrorKind, Result};
-pub use gru::{Gru, Reset};
-pub use linear::Linear;
-pub use lstm::{Lstm, LstmState};
+pub use layers::Linear;
 pub use nonfinite::NonFinite;
 pub use rewind_autograd as autograd;
-pub use segments::Segments;
-pub use shards::{ShardedStep, Shards};
-pub use tanh::TanhRnn;
-pub use unroll::{Unroll, Unrolled, unroll};
+pub use time::segments::{self, Segments};
+pub use time::{Unroll, Unrolled, unroll};
+pub use train::{ShardedStep, Shards, clip, optim};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -7,7 +7,7 @@ use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, checkpoint}
 
 use crate::cell::{Cell, State, parts};
 use crate::sizes::{StateShapes, check_features, check_input};
-use crate::unroll::Unroll;
+use crate::time::Unroll;
 
 /// A sequence that was unrolled in segments.
 #[derive(Clone, Debug)]

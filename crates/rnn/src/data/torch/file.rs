@@ -5,8 +5,8 @@ use std::path::Path;
 use rewind_autograd::{Scalar, Tensor};
 
 use super::{GRU, LSTM, TANH_RNN, TorchLayer, transposed};
+use crate::data::file::{Precision, Problem, TensorFile, read_finite};
 use crate::error::Result;
-use crate::file::{Precision, Problem, TensorFile, read_finite};
 use crate::{Gru, Linear, Lstm, TanhRnn};
 
 /// The name of a layer of a `torch.nn.RNN`, `LSTM` or `GRU` in a file: the name of the network in the saved model, the

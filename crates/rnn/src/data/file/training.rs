@@ -9,7 +9,7 @@ use super::{
     write,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::optim::{Moments, Optimizer};
+use crate::train::optim::{Moments, Optimizer};
 
 /// The prefix of an optimiser's tensors in a file. No field of a struct can have such a name.
 const OPTIMIZER: &str = "optimizer:";
