@@ -6,6 +6,8 @@
 use rewind_autograd::{Module, Parameters, Scalar, Tensor, Var};
 use smallvec::SmallVec;
 
+use crate::noise::Noise;
+
 /// A recurrent cell on a tape.
 ///
 /// Shapes: input `[B, I]`, every part of the state `[B, H]` or `[B, …]` (a matrix for each sequence, for example); B sequences, I
@@ -81,6 +83,13 @@ pub trait Cell<'t, T: Scalar> {
     /// ```
     #[track_caller]
     fn equations(&self, x: Var<'t, T>, state: Self::State) -> Self::State {
+        self.step(x, state)
+    }
+
+    /// A step of training with noise. A wrapper with randomness, such as zoneout, draws its masks from `noise`, which is that of this
+    /// time step, and gives the cell within the noise of a [part](Noise::part). Other cells ignore it.
+    #[track_caller]
+    fn noisy_step(&self, x: Var<'t, T>, state: Self::State, _noise: Noise) -> Self::State {
         self.step(x, state)
     }
 }
@@ -179,6 +188,18 @@ impl<'t, T: Scalar> State<'t, T> for Var<'t, T> {
     fn part_names(&self) -> Vec<String> {
         vec!["h".to_owned()]
     }
+}
+
+/// The state of a layer that carries nothing through time.
+///
+/// # Panics
+/// [`output`](State::output): there is none.
+impl<'t, T: Scalar> State<'t, T> for () {
+    #[track_caller]
+    fn output(&self) -> Var<'t, T> {
+        panic!("State: a layer that carries nothing through time has no output in its state")
+    }
+    fn zip(self, (): Self, _f: &mut dyn FnMut(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Self {}
 }
 
 /// A pair of states; the output is that of the second.

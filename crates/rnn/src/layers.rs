@@ -1,5 +1,14 @@
 //! Layers: what maps a sequence to a sequence.
 
+mod bidirectional;
+mod dropout;
 mod linear;
+mod norm;
+mod residual;
+mod stack;
 
+pub use bidirectional::{Bidirectional, Merge};
+pub use dropout::Dropout;
 pub use linear::Linear;
+pub use norm::LayerNorm;
+pub use residual::Residual;

@@ -46,6 +46,7 @@ mod error;
 pub mod init;
 mod layers;
 pub mod loss;
+mod noise;
 mod nonfinite;
 mod sizes;
 mod time;
@@ -55,11 +56,12 @@ pub use cell::{Cell, RecurrentModule, State};
 pub use cells::{Gru, Lstm, LstmState, Reset, TanhRnn};
 pub use data::{batch, file, torch};
 pub use error::{Error, ErrorKind, Result};
-pub use layers::Linear;
+pub use layers::{Bidirectional, Dropout, LayerNorm, Linear, Merge, Residual};
+pub use noise::Noise;
 pub use nonfinite::NonFinite;
 pub use rewind_autograd as autograd;
 pub use time::segments::{self, Segments};
-pub use time::{Unroll, Unrolled, unroll};
+pub use time::{Layer, LayerOutputs, Recurrent, Unroll, Unrolled, unroll};
 pub use train::{ShardedStep, Shards, clip, optim};
 
 #[cfg(doctest)]

@@ -212,9 +212,20 @@ impl fmt::Display for Part<'_> {
     }
 }
 
-/// The name of a cell's type without its path and its generic arguments.
-fn name_of<C>() -> &'static str {
+/// Panics at the caller's line if a layer declares another number of features than the `width` that `below` gives.
+#[track_caller]
+pub(crate) fn check_width(declared: Option<usize>, width: usize, layer: &str, below: &str) {
+    if let Some(features) = declared
+        && features != width
+    {
+        panic!("{layer}: takes {features} features a step; {below} gives {width}");
+    }
+}
+
+/// The name of the type of a cell or layer, without its path and its generic arguments: of a layer of one cell that of the cell, of a stack
+/// that of its first layer.
+pub(crate) fn name_of<C>() -> &'static str {
     let full = std::any::type_name::<C>();
-    let path = full.split('<').next().unwrap_or(full);
-    path.rsplit("::").next().unwrap_or(path)
+    let mut names = full.split(['<', '(', ',']).map(|path| path.rsplit("::").next().unwrap_or(path));
+    names.find(|name| !matches!(*name, "" | "Recurrent" | "Vec")).unwrap_or(full)
 }

@@ -1,6 +1,8 @@
-//! Time: cells unrolled over sequences, whole or in segments.
+//! Time: cells unrolled over sequences, whole or in segments, and the protocol of layers.
 
+mod layer;
 pub mod segments;
 mod unroll;
 
+pub use layer::{Layer, LayerOutputs, Recurrent};
 pub use unroll::{Unroll, Unrolled, unroll};

@@ -4,7 +4,8 @@ use rand::Rng;
 use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
 use crate::init;
-use crate::sizes::check_parameters;
+use crate::sizes::{check_parameters, rows};
+use crate::time::{Layer, LayerOutputs, Unroll};
 
 parameters! {
     /// y = x·weight + bias: x `[…, I]`, y `[…, O]`.
@@ -61,5 +62,21 @@ impl<'t, T: Scalar> Linear<Var<'t, T>> {
             panic!("Linear: takes x […, {inputs}], of two axes at least; got x {:?}", shape.as_slice());
         }
         x.affine(self.weight, self.bias)
+    }
+}
+
+/// Every time step: x `[T, B, I]`, outputs `[T, B, O]`.
+impl<'t, T: Scalar> Layer<'t, T> for Linear<Var<'t, T>> {
+    type State = ();
+
+    fn initial_state(&self, _batch: usize) {}
+
+    #[track_caller]
+    fn forward(&self, x: Var<'t, T>, (): (), how: Unroll<'_>) -> LayerOutputs<'t, T, ()> {
+        LayerOutputs::new(how.masked(Linear::forward(self, x)), ())
+    }
+
+    fn input_width(&self) -> Option<usize> {
+        Some(rows(self.weight))
     }
 }

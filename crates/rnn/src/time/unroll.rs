@@ -4,6 +4,7 @@ use rewind_autograd::ops::layout::stack;
 use rewind_autograd::{List, Scalar, Tensor, Var};
 
 use crate::cell::{Cell, State, parts};
+use crate::noise::Noise;
 use crate::sizes::{StateShapes, check_features, check_input, check_lengths, check_tape};
 
 /// Unrolls `cell` over `x` `[T, B, I]`, from the cell's [first state](Cell::initial). All sequences have T steps; see
@@ -39,6 +40,7 @@ pub struct Unroll<'a> {
     pub(crate) backward: bool,
     /// The number of the first time step: not 0 for a segment of a longer sequence.
     pub(crate) first_step: usize,
+    pub(crate) noise: Option<Noise>,
 }
 
 impl<'a> Unroll<'a> {
@@ -60,6 +62,16 @@ impl<'a> Unroll<'a> {
     /// step.
     pub fn backward(self) -> Self {
         Unroll { backward: true, ..self }
+    }
+
+    /// In the other direction of time.
+    pub(crate) fn reversed(self) -> Self {
+        Unroll { backward: !self.backward, ..self }
+    }
+
+    /// A pass of training: dropout and zoneout draw their masks from `noise`. Without noise they are off, as a trained network is used.
+    pub fn noise(self, noise: Noise) -> Self {
+        Unroll { noise: Some(noise), ..self }
     }
 
     /// Unrolls `cell` over `x` `[T, B, I]`, from the cell's [first state](Cell::initial).
@@ -121,14 +133,14 @@ impl<'a> Unroll<'a> {
                 Some(mask) => {
                     let mask = x.tape().constant(mask);
                     let now = mask.select(now, zero);
-                    let next = step(cell, now, state.clone(), k == 0);
+                    let next = self.step(cell, now, state.clone(), (k, t));
                     shapes.check_next(cell, &next, &parts(&next), self.first_step + t);
                     let state = next.zip(state, &mut |new, old| by_sequence(mask, new).select(new, old));
                     let kept = parts(&state);
                     (state, kept)
                 }
                 None => {
-                    let next = step(cell, now, state, k == 0);
+                    let next = self.step(cell, now, state, (k, t));
                     let kept = parts(&next);
                     shapes.check_next(cell, &next, &kept, self.first_step + t);
                     (next, kept)
@@ -144,13 +156,24 @@ impl<'a> Unroll<'a> {
         let lengths = self.lengths.map(<[usize]>::to_vec);
         Unrolled { states, last: state, lengths, scalar: std::marker::PhantomData }
     }
-}
 
-/// A step of `cell`. The first of an unrolling checks the parameters and the shapes, which are the same in all steps.
-#[inline]
-#[track_caller]
-fn step<'t, T: Scalar, C: Cell<'t, T>>(cell: &C, x: Var<'t, T>, state: C::State, is_first: bool) -> C::State {
-    if is_first { cell.step(x, state) } else { cell.equations(x, state) }
+    /// Step number `k` of those that are unrolled, at time step `t`. The first checks the parameters and the shapes, which are the same in
+    /// all steps.
+    #[inline]
+    #[track_caller]
+    fn step<'t, T: Scalar, C: Cell<'t, T>>(
+        self,
+        cell: &C,
+        x: Var<'t, T>,
+        state: C::State,
+        (k, t): (usize, usize),
+    ) -> C::State {
+        match self.noise {
+            Some(noise) => cell.noisy_step(x, state, noise.at_step(self.first_step + t)),
+            None if k == 0 => cell.step(x, state),
+            None => cell.equations(x, state),
+        }
+    }
 }
 
 /// `[B, 1]`: 1 for sequences that have a step `t`, 0 for finished ones; `None` if none is finished.

@@ -1,13 +1,13 @@
 //! Recurrent layers against PyTorch's values: outputs, last states and every gradient, for any sizes.
 //!
-//! Layers and directions are combined here from `Unroll` alone, so that the comparison covers cells and unrolling.
+//! Layers and directions are stacks of [`Recurrent`] cells and of [`Bidirectional`] ones.
 
 use std::marker::PhantomData;
 
-use rewind_autograd::ops::layout::{concat, stack};
+use rewind_autograd::ops::layout::stack;
 use rewind_autograd::{Gradients, OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
 use rewind_rnn::torch::TorchLayer;
-use rewind_rnn::{Cell, Gru, Lstm, LstmState, TanhRnn, Unroll};
+use rewind_rnn::{Bidirectional, Cell, Gru, Layer, LayerOutputs, Lstm, LstmState, Recurrent, TanhRnn, Unroll};
 
 use super::{Case, Found};
 
@@ -199,6 +199,18 @@ fn weighted<'t, T: Scalar>(file: &Source<'_, T>, v: Var<'t, T>, name: &str) -> V
     (v * v.tape().constant(file.tensor(name).expect("weights are given"))).sum()
 }
 
+fn through<'t, T: Scalar, L: Layer<'t, T>>(
+    how: Unroll<'_>,
+    layer: &L,
+    x: Var<'t, T>,
+    first: Option<L::State>,
+) -> LayerOutputs<'t, T, L::State> {
+    match first {
+        Some(first) => how.through_from(layer, x, first),
+        None => how.through(layer, x),
+    }
+}
+
 fn compare<T, M>(file: &mut Source<'_, T>)
 where
     T: Scalar,
@@ -212,41 +224,39 @@ where
         lengths.map(|all| all.into_iter().map(|l| usize::try_from(l).expect("a length is not negative")).collect());
     let directions: &[&str] = if bidirectional { &["", "_reverse"] } else { &[""] };
 
+    let suffixes: Vec<String> =
+        (0..layers).flat_map(|layer| directions.iter().map(move |name| format!("l{layer}{name}"))).collect();
+    let mut modules: Vec<M> = suffixes.iter().map(|suffix| M::read(file, suffix)).collect();
+
     let tape = Tape::new();
     let x = tape.leaf(file.tensor("in.x").expect("a file has x"));
     let h0 = file.tensor("in.h0").map(|h| tape.leaf(h));
     let c0 = file.tensor("in.c0").map(|c| tape.leaf(c));
-    let mut modules = Vec::new();
-    let (mut y, mut last_h, mut last_c) = (x, Vec::new(), Vec::new());
-    for layer in 0..layers {
-        let mut sides = Vec::new();
-        for (direction, name) in directions.iter().enumerate() {
-            let suffix = format!("l{layer}{name}");
-            let module = M::read(file, &suffix);
-            let on_tape = module.on(&tape);
-            let place = layer * directions.len() + direction;
-            let mut unroll = Unroll::new();
-            if let Some(lengths) = &lengths {
-                unroll = unroll.lengths(lengths);
-            }
-            if direction == 1 {
-                unroll = unroll.backward();
-            }
-            let unrolled = match h0 {
-                Some(h0) => {
-                    let c = c0.map(|c0| c0.index(0, place));
-                    unroll.run_from(&on_tape, y, Parts::from_parts(h0.index(0, place), c))
-                }
-                None => unroll.run(&on_tape, y),
-            };
-            let (h, c) = unrolled.last.parts();
-            last_h.push(h);
-            last_c.extend(c);
-            sides.push(unrolled.outputs());
-            modules.push((suffix, on_tape));
-        }
-        y = concat(&sides, 2);
+    let first = h0.map(|h0| {
+        let part = |place| Parts::from_parts(h0.index(0, place), c0.map(|c0| c0.index(0, place)));
+        (0..modules.len()).map(part).collect::<Vec<_>>()
+    });
+    let mut how = Unroll::new();
+    if let Some(lengths) = &lengths {
+        how = how.lengths(lengths);
     }
+    let on_tape: Vec<M::With<Var<'_, T>>>;
+    let (y, last): (_, Vec<_>) = if bidirectional {
+        let mut sides = modules.drain(..);
+        let pair = || Some(Bidirectional::cells(sides.next()?, sides.next()?));
+        let stack = std::iter::from_fn(pair).collect::<Vec<_>>().on(&tape);
+        let first = first.map(|first: Vec<_>| first.chunks(2).map(|pair| (pair[0], pair[1])).collect());
+        let run = through(how, &stack, x, first);
+        on_tape = stack.into_iter().flat_map(|both| [both.forward.0, both.backward.0]).collect();
+        (run.outputs, run.last.into_iter().flat_map(|(forward, backward)| [forward, backward]).collect())
+    } else {
+        let stack = modules.into_iter().map(Recurrent).collect::<Vec<_>>().on(&tape);
+        let run = through(how, &stack, x, first);
+        on_tape = stack.into_iter().map(|layer| layer.0).collect();
+        (run.outputs, run.last)
+    };
+    let (last_h, last_c): (Vec<_>, Vec<_>) = last.into_iter().map(Parts::parts).unzip();
+    let last_c: Vec<_> = last_c.into_iter().flatten().collect();
     let hn = stack(&last_h, 0);
     let cn = (!last_c.is_empty()).then(|| stack(&last_c, 0));
     let mut loss = weighted(file, y, "in.weight_y") + weighted(file, hn, "in.weight_hn");
@@ -267,7 +277,7 @@ where
             file.compare(name, &gradients.get(v));
         }
     }
-    for (suffix, module) in &modules {
+    for (suffix, module) in suffixes.iter().zip(&on_tape) {
         gradients.of(module).compare_gradients(file, suffix);
     }
 }
