@@ -51,6 +51,7 @@ mod nonfinite;
 mod sizes;
 mod time;
 mod train;
+mod wrappers;
 
 pub use cell::{Cell, RecurrentModule, State};
 pub use cells::{Gru, Lstm, LstmState, Reset, TanhRnn};
@@ -61,8 +62,9 @@ pub use noise::Noise;
 pub use nonfinite::NonFinite;
 pub use rewind_autograd as autograd;
 pub use time::segments::{self, Segments};
-pub use time::{Layer, LayerOutputs, Recurrent, Unroll, Unrolled, unroll};
+pub use time::{Layer, LayerOutputs, Recurrent, Stream, TruncatedBptt, Unroll, Unrolled, Window, unroll};
 pub use train::{ShardedStep, Shards, clip, optim};
+pub use wrappers::{RecurrentDropout, Zoneout};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -2,7 +2,9 @@
 
 mod layer;
 pub mod segments;
+mod stream;
 mod unroll;
 
 pub use layer::{Layer, LayerOutputs, Recurrent};
+pub use stream::{Stream, TruncatedBptt, Window};
 pub use unroll::{Unroll, Unrolled, unroll};

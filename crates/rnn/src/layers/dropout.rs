@@ -27,6 +27,8 @@ parameters! {
     pub struct Dropout<P> {
         /// The probability of 0, in [0, 1).
         pub rate: f64,
+        /// Whether all time steps of a sequence have one mask.
+        pub of_sequence: bool,
         leaf: PhantomData<P>,
     }
 }
@@ -39,7 +41,16 @@ impl<T: Scalar> Dropout<Tensor<T>> {
     #[track_caller]
     pub fn new(rate: f64) -> Self {
         check_rate("Dropout", rate);
-        Dropout { rate, leaf: PhantomData }
+        Dropout { rate, of_sequence: false, leaf: PhantomData }
+    }
+
+    /// Dropout with one mask for all time steps of a sequence (Gal and Ghahramani 2016).
+    ///
+    /// # Panics
+    /// If the rate is not in [0, 1).
+    #[track_caller]
+    pub fn of_sequence(rate: f64) -> Self {
+        Dropout { of_sequence: true, ..Dropout::new(rate) }
     }
 }
 
@@ -53,6 +64,9 @@ impl<'t, T: Scalar> Layer<'t, T> for Dropout<Var<'t, T>> {
         check_rate("Dropout", self.rate);
         let Some(noise) = how.noise.filter(|_| self.rate > 0.0) else { return LayerOutputs::new(x, ()) };
         let (tape, shape) = (x.tape(), x.shape());
+        if self.of_sequence {
+            return LayerOutputs::new(x * tape.constant(noise.of_sequence().mask(&shape[1..], self.rate)), ());
+        }
         // A mask for each time step, so that a segment has those of the whole sequence.
         let mask = |t: usize| tape.constant(noise.at_step(how.first_step + t).mask(&shape[1..], self.rate));
         let masks: Vec<_> = (0..shape[0]).map(mask).collect();

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use rewind_autograd::{Scalar, Var, parameters};
+use rewind_autograd::{Parameters, Scalar, Tensor, Var, parameters};
 
 use crate::sizes::name_of;
 use crate::time::{Layer, LayerOutputs, Unroll};
@@ -29,7 +29,7 @@ parameters! {
     }
 }
 
-impl<P, L> Residual<P, L> {
+impl<T: Scalar, L: Parameters<Tensor<T>>> Residual<Tensor<T>, L> {
     /// x + layer(x).
     pub fn new(layer: L) -> Self {
         Residual { layer, leaf: PhantomData }

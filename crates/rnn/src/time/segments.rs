@@ -6,8 +6,8 @@ use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, checkpoint};
 
 use crate::cell::{Cell, State, parts};
-use crate::sizes::{StateShapes, check_features, check_input};
-use crate::time::Unroll;
+use crate::sizes::{StateShapes, check_features, check_input, check_lengths, check_width, name_of};
+use crate::time::{Layer, Recurrent, Unroll};
 
 /// A sequence that was unrolled in segments.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ impl Unroll<'_> {
     ///
     /// # Panics
     /// As [`run`](Unroll::run), at the caller's line for the first step and within the library for later ones; if `every` is 0,
-    /// `loss` does not return a scalar, or the unrolling has lengths or is backward in time, which segments do not support.
+    /// `loss` does not return a scalar, or the unrolling is backward in time, which segments do not support.
     #[track_caller]
     pub fn in_segments<'t, T, M, L>(
         self,
@@ -77,7 +77,8 @@ impl Unroll<'_> {
         for<'s> M::With<Var<'s, T>>: Cell<'s, T>,
         L: for<'s> Fn(&'s Tape<T>, usize, Var<'s, T>) -> Var<'s, T> + Send + Sync + 'static,
     {
-        self.segments(every, module, cell, x, None, loss)
+        let [_, batch, _] = check_input(x);
+        self.in_segments_from(every, module, cell, x, cell.initial(batch), loss)
     }
 
     /// [`in_segments`](Unroll::in_segments) from `state` instead of the cell's first state.
@@ -112,48 +113,94 @@ impl Unroll<'_> {
         for<'s> M::With<Var<'s, T>>: Cell<'s, T>,
         L: for<'s> Fn(&'s Tape<T>, usize, Var<'s, T>) -> Var<'s, T> + Send + Sync + 'static,
     {
-        self.segments(every, module, cell, x, Some(state), loss)
+        let [steps, batch, _] = check_input(x);
+        if let Some(lengths) = self.lengths {
+            check_lengths(lengths, steps, batch);
+        }
+        check_features(cell, x);
+        StateShapes::of_first(cell, &state, x);
+        let parameters = cell.leaves().into_iter().copied().collect();
+        self.segments(every, Recurrent(module.clone()), parameters, x, state, loss)
+    }
+
+    /// Runs a layer over `x` `[T, B, I]` in segments of `every` steps, as [`in_segments`](Unroll::in_segments) does a cell: a stack, say,
+    /// over a padded batch. `loss` gets the outputs of the layer in the segment. A sequence may have ended before the segment begins.
+    ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::{OnTape, Tape};
+    /// use rewind_rnn::{Gru, Lstm, Recurrent, Unroll};
+    ///
+    /// let rng = &mut StdRng::seed_from_u64(1);
+    /// let stack = (Recurrent(Lstm::new(3, 5, rng)), Recurrent(Gru::new(5, 4, rng)));
+    /// let tape = Tape::<f32>::new();
+    /// let (on_tape, x) = (stack.on(&tape), tape.zeros(&[100, 2, 3]));
+    /// let how = Unroll::new().lengths(&[100, 64]);
+    /// let first = None; // the stack's own
+    /// let segments = how.through_in_segments(10, &stack, &on_tape, x, first, |_tape, _start, outputs| outputs.square().sum());
+    /// let gradients = segments.loss().backward().of(&on_tape);
+    /// assert_eq!(gradients.1.0.weight_ih.shape(), [5, 12]);
+    /// ```
+    ///
+    /// # Panics
+    /// As [`through`](Unroll::through), at the caller's line for the first step and within the library for later ones; if `every` is 0,
+    /// `loss` does not return a scalar, the layer is not [causal](Layer::is_causal), or the pass is backward in time.
+    #[track_caller]
+    pub fn through_in_segments<'t, T, M, L>(
+        self,
+        every: usize,
+        module: &M,
+        layer: &M::With<Var<'t, T>>,
+        x: Var<'t, T>,
+        state: Option<<M::With<Var<'t, T>> as Layer<'t, T>>::State>,
+        loss: L,
+    ) -> Segments<'t, T, <M::With<Var<'t, T>> as Layer<'t, T>>::State>
+    where
+        T: Scalar,
+        M: Parameters<Tensor<T>> + Clone + Send + Sync + 'static,
+        for<'s> M::With<Var<'s, T>>: Layer<'s, T>,
+        L: for<'s> Fn(&'s Tape<T>, usize, Var<'s, T>) -> Var<'s, T> + Send + Sync + 'static,
+    {
+        let [steps, batch, width] = check_input(x);
+        check_width(layer.input_width(), width, name_of::<M>(), "x");
+        if let Some(lengths) = self.lengths {
+            check_lengths(lengths, steps, batch);
+        }
+        if !layer.is_causal() {
+            panic!("in_segments: {} reads the whole sequence; expected layers that read no later step", name_of::<M>());
+        }
+        let first = state.unwrap_or_else(|| layer.initial_state(batch));
+        self.segments(every, module.clone(), layer.leaves().into_iter().copied().collect(), x, first, loss)
     }
 
     #[track_caller]
     fn segments<'t, T, M, L>(
         self,
         every: usize,
-        module: &M,
-        cell: &M::With<Var<'t, T>>,
+        module: M,
+        parameters: Vec<Var<'t, T>>,
         x: Var<'t, T>,
-        first: Option<<M::With<Var<'t, T>> as Cell<'t, T>>::State>,
+        first: <M::With<Var<'t, T>> as Layer<'t, T>>::State,
         loss: L,
-    ) -> Segments<'t, T, <M::With<Var<'t, T>> as Cell<'t, T>>::State>
+    ) -> Segments<'t, T, <M::With<Var<'t, T>> as Layer<'t, T>>::State>
     where
         T: Scalar,
-        M: Parameters<Tensor<T>> + Clone + Send + Sync + 'static,
-        for<'s> M::With<Var<'s, T>>: Cell<'s, T>,
+        M: Parameters<Tensor<T>> + Send + Sync + 'static,
+        for<'s> M::With<Var<'s, T>>: Layer<'s, T>,
         L: for<'s> Fn(&'s Tape<T>, usize, Var<'s, T>) -> Var<'s, T> + Send + Sync + 'static,
     {
-        let [steps, batch, _] = check_input(x);
+        let steps = x.shape()[0];
         if every == 0 {
             panic!("in_segments: segments of 0 steps; expected 1 at least");
         }
-        if self.lengths.is_some() || self.backward {
-            panic!("in_segments: sequences of one length, forward in time, are all that segments know");
+        if self.backward {
+            panic!("in_segments: the pass is backward in time; segments are computed forward");
         }
-        let mut state = match first {
-            Some(state) => state,
-            None => cell.initial(batch),
-        };
-        check_features(cell, x);
-        StateShapes::of_first(cell, &state, x);
-        // The first step on a separate tape, with all its checks: within a segment, a panic would name a line of the library.
-        let quiet = Tape::quiet();
-        let trial = module.on(&quiet);
-        let first: Vec<_> = parts(&state).into_iter().map(|part| quiet.constant(part.value())).collect();
-        let first = filled(&trial, batch, &first);
-        Unroll::new().run_from(&trial, quiet.constant(x.slice(0, 0..1).value()), first);
+        self.try_first_step(&module, x, &first);
+        let x = self.masked(x);
         // The structure of the module, to be filled with variables of the tape that a segment runs on.
-        let shared = Arc::new((module.clone(), loss));
-        let parameters = cell.leaves().into_iter().copied().collect::<Vec<_>>();
-        let mut losses = Vec::new();
+        let shared = Arc::new((module, loss, self.lengths.map(<[usize]>::to_vec)));
+        let (noise, mut state, mut losses) = (self.noise, first, Vec::new());
         for start in (0..steps).step_by(every) {
             let parts = parts(&state);
             let mut inputs = vec![x.slice(0, start..steps.min(start + every))];
@@ -161,8 +208,13 @@ impl Unroll<'_> {
             inputs.extend(&parameters);
             let shared = Arc::clone(&shared);
             let packed = checkpoint(&inputs, move |tape, v| {
-                let (module, loss) = &*shared;
-                segment(module, start, v, |outputs| loss(tape, start, outputs))
+                let (module, loss, lengths) = &*shared;
+                let steps = v[0].shape()[0];
+                let left = |length: &usize| length.saturating_sub(start).min(steps);
+                let left: Option<Vec<usize>> = lengths.as_ref().map(|all| all.iter().map(left).collect());
+                let how =
+                    Unroll { lengths: left.as_deref(), first_step: start, noise, is_segment: true, ..Unroll::new() };
+                segment(module, how, v, |outputs| loss(tape, start, outputs))
             });
             losses.push(packed.slice(0, 0..1).reshape(&[]));
             let mut place = 1;
@@ -174,15 +226,31 @@ impl Unroll<'_> {
         }
         Segments { losses, last: state }
     }
+
+    /// The first step on a separate tape, with all its checks: within a segment, a panic would name a line of the library.
+    #[track_caller]
+    fn try_first_step<'t, T, M, S>(self, module: &M, x: Var<'t, T>, first: &S)
+    where
+        T: Scalar,
+        M: Parameters<Tensor<T>>,
+        for<'s> M::With<Var<'s, T>>: Layer<'s, T>,
+        S: State<'t, T>,
+    {
+        let quiet = Tape::quiet();
+        let trial = module.on(&quiet);
+        let first: Vec<_> = parts(first).into_iter().map(|part| quiet.constant(part.value())).collect();
+        let first = filled(&trial, x.shape()[1], &first);
+        Unroll { lengths: None, ..self }.through_from(&trial, quiet.constant(x.slice(0, 0..1).value()), first);
+    }
 }
 
-/// The state of `cell` with these variables as its parts.
+/// The state of `layer` with these variables as its parts.
 ///
 /// # Panics
-/// If they are more or fewer than the cell's first state has.
+/// If they are more or fewer than the layer's first state has.
 #[track_caller]
-fn filled<'s, T: Scalar, C: Cell<'s, T>>(cell: &C, batch: usize, given: &[Var<'s, T>]) -> C::State {
-    let blank = cell.initial(batch);
+pub(super) fn filled<'s, T: Scalar, L: Layer<'s, T>>(layer: &L, batch: usize, given: &[Var<'s, T>]) -> L::State {
+    let blank = layer.initial_state(batch);
     let own = parts(&blank).len();
     if own != given.len() {
         panic!("in_segments: a first state of {} variables; that of the cell itself has {own}", given.len());
@@ -192,24 +260,29 @@ fn filled<'s, T: Scalar, C: Cell<'s, T>>(cell: &C, batch: usize, given: &[Var<'s
 }
 
 /// The loss of a segment and all parts of its last state, in one vector. `v` holds the segment of x, the parts of the state
-/// before it, and the parameters; `start` is its first time step.
-fn segment<'s, T, M>(module: &M, start: usize, v: &[Var<'s, T>], loss: impl Fn(Var<'s, T>) -> Var<'s, T>) -> Var<'s, T>
+/// before it, and the parameters.
+fn segment<'s, T, M>(
+    module: &M,
+    how: Unroll<'_>,
+    v: &[Var<'s, T>],
+    loss: impl Fn(Var<'s, T>) -> Var<'s, T>,
+) -> Var<'s, T>
 where
     T: Scalar,
     M: Parameters<Tensor<T>>,
-    M::With<Var<'s, T>>: Cell<'s, T>,
+    M::With<Var<'s, T>>: Layer<'s, T>,
 {
     let (x, rest) = v.split_first().expect("the segment of x is an input");
     let (before, parameters) = rest.split_at(rest.len() - module.leaves().len());
     let mut parameters = parameters.iter();
-    let cell = module.map(|_, _| *parameters.next().expect("one variable per leaf"));
-    let first = filled(&cell, x.shape()[1], before);
-    let unrolled = Unroll { first_step: start, ..Unroll::new() }.run_from(&cell, *x, first);
-    let loss = loss(unrolled.outputs());
+    let layer = module.map(|_, _| *parameters.next().expect("one variable per leaf"));
+    let first = filled(&layer, x.shape()[1], before);
+    let run = layer.forward(*x, first, how);
+    let loss = loss(run.outputs);
     if loss.element_count() != 1 {
         panic!("in_segments: the loss of a segment has shape {:?}, expected a scalar", loss.shape().as_slice());
     }
     let mut packed = vec![loss.reshape(&[1])];
-    packed.extend(parts(&unrolled.last).into_iter().map(|part| part.reshape(&[part.element_count()])));
+    packed.extend(parts(&run.last).into_iter().map(|part| part.reshape(&[part.element_count()])));
     concat(&packed, 0)
 }

@@ -41,6 +41,8 @@ pub struct Unroll<'a> {
     /// The number of the first time step: not 0 for a segment of a longer sequence.
     pub(crate) first_step: usize,
     pub(crate) noise: Option<Noise>,
+    /// Whether this is part of a longer sequence, which may have ended before.
+    pub(crate) is_segment: bool,
 }
 
 impl<'a> Unroll<'a> {
@@ -109,7 +111,7 @@ impl<'a> Unroll<'a> {
         first: Option<C::State>,
     ) -> Unrolled<'t, T, C::State> {
         let [steps, batch, _] = check_input(x);
-        if let Some(lengths) = self.lengths {
+        if let Some(lengths) = self.lengths.filter(|_| !self.is_segment) {
             check_lengths(lengths, steps, batch);
         }
         check_features(cell, x);

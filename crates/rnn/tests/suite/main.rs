@@ -19,5 +19,7 @@ mod reference;
 #[path = "../../../autograd/tests/suite/refused.rs"]
 mod refused;
 mod segments;
+mod streams;
 mod time;
 mod torch_file;
+mod wrappers;

@@ -3,7 +3,7 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
-use rewind_rnn::{Cell, Reset, TanhRnn, Unroll};
+use rewind_rnn::{Cell, Dropout, Noise, Recurrent, Reset, TanhRnn, Unroll, Zoneout};
 
 use super::cells::{gru, lstm, random, tanh};
 
@@ -136,12 +136,55 @@ fn the_loss_of_a_segment_is_a_scalar() {
 }
 
 #[test]
-#[should_panic(expected = "sequences of one length, forward in time")]
-fn lengths_are_refused() {
+#[should_panic(expected = "in_segments: the pass is backward in time; segments are computed forward")]
+fn the_other_direction_is_refused() {
     let tape = Tape::<f64>::new();
     let module = tanh(2, 3);
     let x = tape.zeros(&[7, 1, 2]);
-    Unroll::new().lengths(&[3]).in_segments(3, &module, &module.on(&tape), x, |_, _, outputs| outputs.sum());
+    Unroll::new().backward().in_segments(3, &module, &module.on(&tape), x, |_, _, outputs| outputs.sum());
+}
+
+#[test]
+fn a_stack_over_a_padded_batch_has_the_gradients_of_the_whole_sequence() {
+    let zoneout = Zoneout::new(gru(6, 4, Reset::AfterProduct), &[0.2]);
+    let stack = (Recurrent(lstm(3, 6)), (Dropout::new(0.3), (Recurrent(zoneout), Recurrent(tanh(4, 2)))));
+    let (lengths, x) = ([13, 5, 1, 8], random(&[13, 4, 3], 5));
+    for noise in [None, Some(Noise::new(4))] {
+        let mut how = Unroll::new().lengths(&lengths);
+        if let Some(noise) = noise {
+            how = how.noise(noise);
+        }
+        let run = |every: Option<usize>| {
+            let tape = Tape::new();
+            let (layer, x) = (stack.on(&tape), tape.leaf(x.clone()));
+            let (loss, last) = match every {
+                None => {
+                    let run = how.through(&layer, x);
+                    (run.outputs.square().sum(), run.last.1.1.1)
+                }
+                Some(every) => {
+                    let segments =
+                        how.through_in_segments(every, &stack, &layer, x, None, |_, _, outputs| outputs.square().sum());
+                    (segments.loss(), segments.last.1.1.1)
+                }
+            };
+            let all = (loss + last.square().sum()).backward();
+            let mut out: Vec<_> = all.of(&layer).leaves().into_iter().cloned().collect();
+            out.push(all.get(x));
+            (out, last.value())
+        };
+        let (expected, expected_last) = run(None);
+        for every in [1, 3, 13, 20] {
+            let (found, last) = run(Some(every));
+            assert_close(&found, &expected, &format!("every {every}, noise {noise:?}"));
+            assert_eq!(last, expected_last, "every {every}");
+        }
+    }
+    let (cell, tape) = (lstm(3, 6), Tape::new());
+    let (on_tape, x) = (cell.on(&tape), tape.constant(x));
+    let whole = Unroll::new().lengths(&lengths).run(&on_tape, x).last;
+    let segments = Unroll::new().lengths(&lengths).in_segments(4, &cell, &on_tape, x, |_, _, outputs| outputs.sum());
+    assert_eq!(segments.last.cell.value(), whole.cell.value());
 }
 
 parameters! {
