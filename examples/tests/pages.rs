@@ -58,6 +58,11 @@ fn write_a_cell_shows_the_example() {
 }
 
 #[test]
+fn write_a_layer_shows_the_example() {
+    assert_copy("docs/write_a_layer.md", "examples/10_custom_layer.rs");
+}
+
+#[test]
 fn check_a_gradient_shows_the_example() {
     assert_copy("docs/check_a_gradient.md", "examples/05_check_an_op.rs");
 }

@@ -47,7 +47,7 @@ impl Path {
 }
 
 /// A module: a tree whose leaves are of type `P`. Implemented by [`parameters!`](crate::parameters!), for vectors,
-/// options and pairs of modules, for arrays of leaves, and by hand where needed.
+/// options and tuples of modules, for arrays of leaves, and by hand where needed.
 ///
 /// ```
 /// use rewind_autograd::{parameters, Parameters};
@@ -255,19 +255,28 @@ impl<P, const N: usize> Parameters<P> for [P; N] {
     }
 }
 
-impl<P, A: Parameters<P>, B: Parameters<P>> Parameters<P> for (A, B) {
-    type With<Q> = (A::With<Q>, B::With<Q>);
-    walks! { self, path, f;
-        visit: {
-            path.at("0", |path| self.0.visit_at(path, f));
-            path.at("1", |path| self.1.visit_at(path, f));
-        },
-        visit_mut: {
-            path.at("0", |path| self.0.visit_mut_at(path, f));
-            path.at("1", |path| self.1.visit_mut_at(path, f));
-        },
-        map: (path.at("0", |path| self.0.map_at(path, f)), path.at("1", |path| self.1.map_at(path, f))),
-    }
+/// Modules of unlike types, named by position.
+macro_rules! tuples {
+    ($($($k:tt $module:ident),+;)+) => {$(
+        impl<P, $($module: Parameters<P>),+> Parameters<P> for ($($module,)+) {
+            type With<Q> = ($($module::With<Q>,)+);
+            walks! { self, path, f;
+                visit: { $(path.at(stringify!($k), |path| self.$k.visit_at(path, f));)+ },
+                visit_mut: { $(path.at(stringify!($k), |path| self.$k.visit_mut_at(path, f));)+ },
+                map: ($(path.at(stringify!($k), |path| self.$k.map_at(path, f)),)+),
+            }
+        }
+    )+};
+}
+
+tuples! {
+    0 A, 1 B;
+    0 A, 1 B, 2 C;
+    0 A, 1 B, 2 C, 3 D;
+    0 A, 1 B, 2 C, 3 D, 4 E;
+    0 A, 1 B, 2 C, 3 D, 4 E, 5 F;
+    0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G;
+    0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H;
 }
 
 /// Names the leaf type of a module that has no field of that type, only modules.

@@ -131,7 +131,7 @@ where
 
 /// The state of a cell: one or more variables `[B, H]`, or `[B, …]`, that are carried through time.
 ///
-/// Implemented for [`Var`], for pairs of states (two layers, two directions), and for vectors of states (a stack of layers).
+/// Implemented for [`Var`], for tuples of states (unlike layers, two directions), and for vectors of states (like layers).
 ///
 /// ```
 /// use rewind_autograd::{Tape, Tensor};
@@ -202,17 +202,31 @@ impl<'t, T: Scalar> State<'t, T> for () {
     fn zip(self, (): Self, _f: &mut dyn FnMut(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Self {}
 }
 
-/// A pair of states; the output is that of the second.
-impl<'t, T: Scalar, A: State<'t, T>, B: State<'t, T>> State<'t, T> for (A, B) {
-    fn output(&self) -> Var<'t, T> {
-        self.1.output()
-    }
-    fn zip(self, other: Self, f: &mut dyn FnMut(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Self {
-        (self.0.zip(other.0, f), self.1.zip(other.1, f))
-    }
-    fn part_names(&self) -> Vec<String> {
-        [within(0, &self.0), within(1, &self.1)].concat()
-    }
+/// Tuples of states; the output is that of the last.
+macro_rules! tuples_of_states {
+    ($($($k:tt $state:ident),+ => $last:tt;)+) => {$(
+        impl<'t, T: Scalar, $($state: State<'t, T>),+> State<'t, T> for ($($state,)+) {
+            fn output(&self) -> Var<'t, T> {
+                self.$last.output()
+            }
+            fn zip(self, other: Self, f: &mut dyn FnMut(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Self {
+                ($(self.$k.zip(other.$k, f),)+)
+            }
+            fn part_names(&self) -> Vec<String> {
+                [$(within($k, &self.$k)),+].concat()
+            }
+        }
+    )+};
+}
+
+tuples_of_states! {
+    0 A, 1 B => 1;
+    0 A, 1 B, 2 C => 2;
+    0 A, 1 B, 2 C, 3 D => 3;
+    0 A, 1 B, 2 C, 3 D, 4 E => 4;
+    0 A, 1 B, 2 C, 3 D, 4 E, 5 F => 5;
+    0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G => 6;
+    0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H => 7;
 }
 
 /// States of a stack of layers; the output is that of the last.

@@ -62,7 +62,7 @@ pub use noise::Noise;
 pub use nonfinite::NonFinite;
 pub use rewind_autograd as autograd;
 pub use time::segments::{self, Segments};
-pub use time::{Layer, LayerOutputs, Recurrent, Stream, TruncatedBptt, Unroll, Unrolled, Window, unroll};
+pub use time::{Layer, LayerModule, LayerOutputs, Recurrent, Stream, TruncatedBptt, Unroll, Unrolled, Window, unroll};
 pub use train::{ShardedStep, Shards, clip, optim};
 pub use wrappers::{RecurrentDropout, Zoneout};
 

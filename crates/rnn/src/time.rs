@@ -5,6 +5,6 @@ pub mod segments;
 mod stream;
 mod unroll;
 
-pub use layer::{Layer, LayerOutputs, Recurrent};
+pub use layer::{Layer, LayerModule, LayerOutputs, Recurrent};
 pub use stream::{Stream, TruncatedBptt, Window};
 pub use unroll::{Unroll, Unrolled, unroll};

@@ -75,6 +75,12 @@ macro_rules! stacks_of_unlike_layers {
 
 stacks_of_unlike_layers! {
     0 A, 1 B;
+    0 A, 1 B, 2 C;
+    0 A, 1 B, 2 C, 3 D;
+    0 A, 1 B, 2 C, 3 D, 4 E;
+    0 A, 1 B, 2 C, 3 D, 4 E, 5 F;
+    0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G;
+    0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H;
 }
 
 /// A stack of like layers, the lowest first.

@@ -1,7 +1,7 @@
 //! The protocol of layers: what maps a sequence to a sequence.
 
 use rewind_autograd::parameters::Path;
-use rewind_autograd::{Parameters, Scalar, Tensor, Var};
+use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tensor, Var};
 
 use super::{Unroll, Unrolled};
 use crate::cell::{Cell, State, parts};
@@ -71,6 +71,36 @@ pub trait Layer<'t, T: Scalar> {
     fn is_causal(&self) -> bool {
         true
     }
+}
+
+/// A module of tensors that is a [`Layer`] on every tape: the bound for code that is generic in a layer, as
+/// [`RecurrentModule`](crate::RecurrentModule) is for cells.
+///
+/// ```
+/// use rand::{SeedableRng, rngs::StdRng};
+/// use rewind_autograd::{Tape, Tensor};
+/// use rewind_rnn::{Gru, LayerModule, Linear, Recurrent, Unroll};
+///
+/// /// The outputs of a trained network.
+/// fn predict<M: LayerModule<f32>>(network: &M, x: &Tensor<f32>, lengths: &[usize]) -> Tensor<f32> {
+///     let tape = Tape::quiet();
+///     Unroll::new().lengths(lengths).through(&network.on(&tape), tape.constant(x.clone())).outputs.value()
+/// }
+///
+/// let rng = &mut StdRng::seed_from_u64(1);
+/// let network = (Recurrent(Gru::new(3, 5, rng)), Linear::new(5, 2, rng));
+/// assert_eq!(predict(&network, &Tensor::zeros(&[7, 2, 3]), &[7, 4]).shape(), [7, 2, 2]);
+/// ```
+pub trait LayerModule<T: Scalar>:
+    Module<T> + OnTape<T> + for<'t> Parameters<Tensor<T>, With<Var<'t, T>>: Layer<'t, T>> + Clone + Send + Sync + 'static
+{
+}
+
+impl<T: Scalar, M> LayerModule<T> for M
+where
+    M: Module<T> + Clone + Send + Sync + 'static,
+    for<'t> M::With<Var<'t, T>>: Layer<'t, T>,
+{
 }
 
 /// The outputs of a layer for a sequence.
