@@ -195,7 +195,7 @@ impl Unroll<'_> {
     /// use rewind_rnn::{Dropout, Gru, Linear, Lstm, Noise, Recurrent, Unroll};
     ///
     /// let rng = &mut StdRng::seed_from_u64(1);
-    /// let network = (Recurrent(Lstm::new(3, 5, rng)), (Dropout::new(0.2), (Recurrent(Gru::new(5, 4, rng)), Linear::new(4, 2, rng))));
+    /// let network = (Recurrent(Lstm::new(3, 5, rng)), Dropout::new(0.2), Recurrent(Gru::new(5, 4, rng)), Linear::new(4, 2, rng));
     /// let tape = Tape::<f32>::new();
     /// let on_tape = network.on(&tape);
     /// let how = Unroll::new().lengths(&[7, 4]).noise(Noise::draw(rng)); // without noise, dropout is off

@@ -32,13 +32,12 @@ macro_rules! deep {
     () => {
         (
             Recurrent(lstm(3, 4)),
-            (
-                Dropout::new(0.4),
-                (
-                    Residual::new(Recurrent(gru(4, 4, Reset::BeforeProduct))),
-                    (norm(4), (both(4, 3), (linear(6, 2), Recurrent(tanh(2, 2))))),
-                ),
-            ),
+            Dropout::new(0.4),
+            Residual::new(Recurrent(gru(4, 4, Reset::BeforeProduct))),
+            norm(4),
+            both(4, 3),
+            linear(6, 2),
+            Recurrent(tanh(2, 2)),
         )
     };
 }
@@ -80,13 +79,13 @@ fn a_stack_is_its_layers_one_after_another() {
 #[test]
 fn states_are_carried_through_every_layer() {
     let tape = Tape::new();
-    let stack = (Recurrent(lstm(3, 4)), (norm(4), Recurrent(gru(4, 2, Reset::AfterProduct)))).on(&tape);
+    let stack = (Recurrent(lstm(3, 4)), norm(4), Recurrent(gru(4, 2, Reset::AfterProduct))).on(&tape);
     let x = tape.constant(random(&[7, 2, 3], 41));
     let whole = Unroll::new().through(&stack, x);
     let first = Unroll::new().through(&stack, x.slice(0, 0..3));
     let second = Unroll::new().through_from(&stack, x.slice(0, 3..7), first.last);
     assert_eq!(concat(&[first.outputs, second.outputs], 0).value(), whole.outputs.value());
-    assert_eq!(second.last.1.1.value(), whole.last.1.1.value());
+    assert_eq!(second.last.2.value(), whole.last.2.value());
 }
 
 #[test]
@@ -192,7 +191,7 @@ fn what_does_not_fit_is_named() {
     let x = tape.constant(random(&[4, 2, 3], 70));
     let how = Unroll::new();
 
-    let stack = (Recurrent(lstm(3, 4)), (Recurrent(gru(5, 2, Reset::AfterProduct)), linear(2, 2))).on(&tape);
+    let stack = (Recurrent(lstm(3, 4)), Recurrent(gru(5, 2, Reset::AfterProduct)), linear(2, 2)).on(&tape);
     refused!("layer 1, Gru: takes 5 features a step; layer 0, Lstm, gives 4", how.through(&stack, x));
     let stack = vec![Recurrent(tanh(3, 4)), Recurrent(tanh(3, 4))].on(&tape);
     refused!("layer 1, TanhRnn: takes 3 features a step; layer 0, TanhRnn, gives 4", how.through(&stack, x));

@@ -147,7 +147,7 @@ fn the_other_direction_is_refused() {
 #[test]
 fn a_stack_over_a_padded_batch_has_the_gradients_of_the_whole_sequence() {
     let zoneout = Zoneout::new(gru(6, 4, Reset::AfterProduct), &[0.2]);
-    let stack = (Recurrent(lstm(3, 6)), (Dropout::new(0.3), (Recurrent(zoneout), Recurrent(tanh(4, 2)))));
+    let stack = (Recurrent(lstm(3, 6)), Dropout::new(0.3), Recurrent(zoneout), Recurrent(tanh(4, 2)));
     let (lengths, x) = ([13, 5, 1, 8], random(&[13, 4, 3], 5));
     for noise in [None, Some(Noise::new(4))] {
         let mut how = Unroll::new().lengths(&lengths);
@@ -160,12 +160,12 @@ fn a_stack_over_a_padded_batch_has_the_gradients_of_the_whole_sequence() {
             let (loss, last) = match every {
                 None => {
                     let run = how.through(&layer, x);
-                    (run.outputs.square().sum(), run.last.1.1.1)
+                    (run.outputs.square().sum(), run.last.3)
                 }
                 Some(every) => {
                     let segments =
                         how.through_in_segments(every, &stack, &layer, x, None, |_, _, outputs| outputs.square().sum());
-                    (segments.loss(), segments.last.1.1.1)
+                    (segments.loss(), segments.last.3)
                 }
             };
             let all = (loss + last.square().sum()).backward();

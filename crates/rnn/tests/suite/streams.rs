@@ -1,21 +1,21 @@
 //! Streams: the numbers of the unrolled form, step by step; truncated backpropagation against its definition.
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use rewind_autograd::{OnTape, Parameters, Tape, Tensor};
-use rewind_rnn::{Bidirectional, LayerNorm, Linear, Recurrent, Reset, Stream, TanhRnn, TruncatedBptt, Unroll};
+use rewind_rnn::{
+    Bidirectional, Gru, LayerNorm, Linear, Lstm, Recurrent, Reset, Stream, TanhRnn, TruncatedBptt, Unroll,
+};
 
 use super::cells::{gru, lstm, random, randomised, tanh};
 use super::refused::refused;
 
-type Deep = (
-    Recurrent<rewind_rnn::Lstm<Tensor<f64>>>,
-    (LayerNorm<Tensor<f64>>, (Recurrent<rewind_rnn::Gru<Tensor<f64>>>, Linear<Tensor<f64>>)),
-);
+type Deep = (Recurrent<Lstm<Tensor<f64>>>, LayerNorm<Tensor<f64>>, Recurrent<Gru<Tensor<f64>>>, Linear<Tensor<f64>>);
 
 fn deep() -> Deep {
-    let rng = &mut rand::SeedableRng::seed_from_u64(1);
-    let rng: &mut rand::rngs::StdRng = rng;
+    let rng = &mut StdRng::seed_from_u64(1);
     let norm = randomised(&LayerNorm::new(4), 7);
-    (Recurrent(lstm(3, 4)), (norm, (Recurrent(gru(4, 5, Reset::BeforeProduct)), Linear::new(5, 2, rng))))
+    (Recurrent(lstm(3, 4)), norm, Recurrent(gru(4, 5, Reset::BeforeProduct)), Linear::new(5, 2, rng))
 }
 
 #[test]
