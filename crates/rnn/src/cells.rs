@@ -1,6 +1,7 @@
 //! The cells, a file each: a struct of parameters, and the equations of one time step.
 
 mod gru;
+mod heads;
 mod lstm;
 mod tanh;
 
