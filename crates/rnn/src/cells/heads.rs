@@ -24,12 +24,14 @@ pub(crate) fn units(shape: &[usize]) -> usize {
     }
 }
 
-/// The shape that a recurrent weight of G = `gates` gates should have, by its rank and its rows: for the check of parameters.
-pub(crate) fn expected<T: Scalar>(weight: Var<'_, T>, gates: usize) -> Shape {
+/// The shape that a recurrent weight of G = `gates` gates should have in a cell of `hidden` units, for the check of parameters: in
+/// as many heads as it has, if they divide the units, or dense.
+pub(crate) fn expected<T: Scalar>(weight: Var<'_, T>, hidden: usize, gates: usize) -> Shape {
     match weight.shape()[..] {
-        [heads, units, _] => Shape::from_slice(&[heads, units, gates * units]),
-        [hidden, ..] => Shape::from_slice(&[hidden, gates * hidden]),
-        [] => Shape::from_slice(&[0, 0]),
+        [heads, _, _] if heads > 0 && hidden.is_multiple_of(heads) => {
+            Shape::from_slice(&[heads, hidden / heads, gates * hidden / heads])
+        }
+        _ => Shape::from_slice(&[hidden, gates * hidden]),
     }
 }
 
