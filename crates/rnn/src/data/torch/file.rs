@@ -4,10 +4,10 @@ use std::path::Path;
 
 use rewind_autograd::{Scalar, Tensor};
 
-use super::{GRU, LSTM, TANH_RNN, TorchLayer, transposed};
+use super::{GRU, LSTM, RELU_RNN, TANH_RNN, TorchLayer, WrongShape, transposed};
 use crate::data::file::{Precision, Problem, TensorFile, read_finite};
-use crate::error::Result;
-use crate::{Gru, Linear, Lstm, TanhRnn};
+use crate::error::{Error, Result};
+use crate::{Gru, Linear, Lstm, ReluRnn, TanhRnn};
 
 /// The name of a layer of a `torch.nn.RNN`, `LSTM` or `GRU` in a file: the name of the network in the saved model, the
 /// number of the layer, and the direction.
@@ -125,6 +125,16 @@ impl<T: Scalar> TorchLayer<T> {
     /// # Errors
     /// As [`FromTorch::read_torch`]; shapes are checked when it is converted to a cell.
     pub fn read(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
+        Self::read_with(file, name, precision, []).map(|(layer, [])| layer)
+    }
+
+    /// The layer of that name and more parameters, which it must have.
+    pub(super) fn read_with<const N: usize>(
+        file: &TensorFile,
+        name: &LayerName,
+        precision: Precision,
+        more: [&str; N],
+    ) -> Result<(Self, [Tensor<T>; N])> {
         let mut problems = Vec::new();
         let mut read = |parameter| match read_finite(file, &name.parameter(parameter), precision) {
             Ok(tensor) => Some(tensor),
@@ -136,15 +146,17 @@ impl<T: Scalar> TorchLayer<T> {
         let [weight_ih, weight_hh] = ["weight_ih", "weight_hh"].map(&mut read);
         let has_bias = ["bias_ih", "bias_hh"].iter().any(|bias| file.has(&name.parameter(bias)));
         let biases = if has_bias { ["bias_ih", "bias_hh"].map(&mut read) } else { [None, None] };
-        let known = PARAMETERS.map(|parameter| name.parameter(parameter));
-        let others = file.tensors().iter().filter(|info| name.covers(&info.name) && !known.contains(&info.name));
-        problems.extend(others.map(|info| {
+        let others = more.map(&mut read);
+        let known: Vec<_> = PARAMETERS.iter().chain(&more).map(|parameter| name.parameter(parameter)).collect();
+        let unknown = file.tensors().iter().filter(|info| name.covers(&info.name) && !known.contains(&info.name));
+        problems.extend(unknown.map(|info| {
             let (name, shape) = (info.name.clone(), info.shape.clone());
             Problem::Unexpected { name, shape }
         }));
         match (weight_ih, weight_hh, biases) {
             (Some(weight_ih), Some(weight_hh), [bias_ih, bias_hh]) if problems.is_empty() => {
-                Ok(TorchLayer { weight_ih, weight_hh, biases: bias_ih.zip(bias_hh) })
+                let others = others.map(|other| other.expect("there is no problem"));
+                Ok((TorchLayer { weight_ih, weight_hh, biases: bias_ih.zip(bias_hh) }, others))
             }
             _ => Err(file.mismatch(problems)),
         }
@@ -160,11 +172,14 @@ fn cell<T: Scalar, C>(
     from_torch: impl FnOnce(&TorchLayer<T>) -> Result<C>,
 ) -> Result<C> {
     let layer = TorchLayer::read(file, name, precision)?;
-    layer.check(kind).map_err(|e| {
-        let expected = format!("{} for {} of {} units", e.expected, e.cell, e.hidden);
-        file.mismatch(vec![Problem::Layout { name: name.parameter(e.parameter), found: e.found, expected }])
-    })?;
+    layer.check(kind).map_err(|wrong| mismatch(file, name, wrong))?;
     from_torch(&layer)
+}
+
+/// The error that names the parameter in the file.
+pub(super) fn mismatch(file: &TensorFile, name: &LayerName, wrong: WrongShape) -> Error {
+    let expected = format!("{} for {} of {} units", wrong.expected, wrong.cell, wrong.hidden);
+    file.mismatch(vec![Problem::Layout { name: name.parameter(wrong.parameter), found: wrong.found, expected }])
 }
 
 /// From a `torch.nn.RNN` with `nonlinearity="tanh"`; a file does not record the nonlinearity.
@@ -172,6 +187,14 @@ impl<T: Scalar> FromTorch for TanhRnn<Tensor<T>> {
     type Name = LayerName;
     fn read_torch(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
         cell(file, name, precision, TANH_RNN, TanhRnn::from_torch)
+    }
+}
+
+/// From a `torch.nn.RNN` with `nonlinearity="relu"`; a file does not record the nonlinearity.
+impl<T: Scalar> FromTorch for ReluRnn<Tensor<T>> {
+    type Name = LayerName;
+    fn read_torch(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
+        cell(file, name, precision, RELU_RNN, ReluRnn::from_torch)
     }
 }
 
