@@ -8,10 +8,11 @@ use rewind_autograd::{Tape, Tensor, Var};
 /// The shapes `[T, B, H]` that are measured.
 pub const SHAPES: [[usize; 3]; 4] = [[1000, 8, 64], [1000, 1, 64], [1000, 1, 1], [100, 32, 256]];
 
-/// Coefficients and inputs.
+/// Coefficients, inputs, and the cotangent of the states.
 pub struct Operands {
     a: Tensor<f32>,
     b: Tensor<f32>,
+    seed: Tensor<f32>,
 }
 
 impl Operands {
@@ -21,6 +22,7 @@ impl Operands {
         Operands {
             a: Tensor::from_fn(&shape, |i| 0.5 + 0.49 * wave(0.7)(i)),
             b: Tensor::from_fn(&shape, wave(1.3)),
+            seed: Tensor::full(&shape, 1.0),
         }
     }
 
@@ -50,7 +52,7 @@ impl Operands {
         let gradients = {
             let (a, b) = (tape.leaf(self.a.clone()), tape.leaf(self.b.clone()));
             let h = recurrence(a, b, tape.zeros(&b.shape()[1..]));
-            let gradients = h.backward_from(&Tensor::full(&h.shape(), 1.0));
+            let gradients = h.backward_from(&self.seed);
             [a, b].map(|v| gradients.get(v))
         };
         tape.clear();

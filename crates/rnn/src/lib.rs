@@ -27,7 +27,7 @@
 //! ```
 //!
 //! - [`Cell`], [`State`]: the traits of a cell; [`RecurrentModule`]: the bound of code that is generic in a cell;
-//!   [`TanhRnn`], [`Lstm`], [`Gru`]: the built-in cells.
+//!   [`TanhRnn`], [`Lstm`], [`Gru`]: the built-in cells; [`MinGru`], [`MinLstm`], [`Lru`]: those that are linear in their state.
 //! - [`unroll`], [`Unroll`]: a cell applied to padded batches, from any first state, in both directions.
 //! - [`batch`]: sequences of varying length in padded batches of similar lengths.
 //! - [`loss`]: losses at each time step or at the last; [`Linear`]: the readout.
@@ -52,7 +52,7 @@ mod time;
 mod train;
 
 pub use cell::{Cell, RecurrentModule, State};
-pub use cells::{Gru, Lstm, LstmState, Reset, TanhRnn};
+pub use cells::{Gru, Lru, Lstm, LstmState, MinGru, MinLstm, Reset, TanhRnn};
 pub use data::{batch, file, torch};
 pub use error::{Error, ErrorKind, Result};
 pub use layers::Linear;

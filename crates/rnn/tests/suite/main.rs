@@ -10,6 +10,7 @@ mod file;
 mod first_state;
 mod generic;
 mod init;
+mod linear_recurrent;
 mod loss;
 mod misuse;
 mod optim;
