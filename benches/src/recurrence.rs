@@ -1,9 +1,14 @@
 //! A linear recurrence h_t = a_t ∘ h_(t-1) + b_t, forward, and backward from a cotangent of 1 for every h_t to a and b: in one node,
-//! and in two products and sums for each time step.
+//! and in a product and a sum for each time step. And a training step of the minGRU, whole or unrolled.
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use rewind_autograd::ops::layout::stack;
 use rewind_autograd::ops::recurrence::linear_recurrence;
-use rewind_autograd::{Tape, Tensor, Var};
+use rewind_autograd::{OnTape, Tape, Tensor, Var};
+use rewind_rnn::{Cell, MinGru, unroll};
+
+use crate::Step;
 
 /// The shapes `[T, B, H]` that are measured.
 pub const SHAPES: [[usize; 3]; 4] = [[1000, 8, 64], [1000, 1, 64], [1000, 1, 1], [100, 32, 256]];
@@ -60,14 +65,39 @@ impl Operands {
     }
 }
 
+/// A training step of the minGRU with H features and units over `shape` `[T, B, H]`, loss = mean of the squares of all outputs: over
+/// the whole sequence at once, or unrolled.
+pub fn min_gru_step(shape: [usize; 3], whole: bool) -> Step {
+    let [_, batch, hidden] = shape;
+    let module = MinGru::new(hidden, hidden, &mut StdRng::seed_from_u64(1));
+    let x = Tensor::from_fn(&shape, |i| (i as f32 * 0.7).sin());
+    let mut tape = Tape::new();
+    Box::new(move || {
+        let loss = {
+            let (cell, x) = (module.on(&tape), tape.constant(x.clone()));
+            let outputs = match whole {
+                true => cell.sequence(x, None, cell.initial(batch)).0,
+                false => unroll(&cell, x).outputs(),
+            };
+            let loss = outputs.square().mean();
+            std::hint::black_box(loss.backward().of(&cell));
+            loss.value().item()
+        };
+        tape.clear();
+        loss
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_give_the_same_gradients() {
+    fn both_ways_give_the_same_numbers() {
         let (operands, mut tape) = (Operands::of([33, 3, 7]), Tape::new());
         let (by_op, by_steps) = (operands.by_op(&mut tape), operands.by_steps(&mut tape));
+        let [whole, unrolled] = [true, false].map(|whole| min_gru_step([33, 3, 7], whole)());
+        assert!((whole - unrolled).abs() < 1e-6 * unrolled);
         for (op, steps) in by_op.iter().zip(&by_steps) {
             let close = |(a, b): (f32, f32)| (a - b).abs() <= 1e-5 * b.abs().max(1.0);
             assert!(op.to_vec().into_iter().zip(steps.to_vec()).all(close));
