@@ -22,9 +22,9 @@
 //! eps·max|h|/(1 - r), however many steps there are. With |a| = 1 it grows with their number; sums alone are more accurate by
 //! [`cumsum`](Var::cumsum), which adds in blocks.
 //!
-//! **Overflow.** Products of coefficients are never formed, so a state overflows only if it is itself too large for the type.
-//! From there on it is infinite or NaN: ∞·0 and ∞ - ∞ are NaN, so a coefficient of 0 does not make it finite again. Nothing is
-//! clamped.
+//! **Overflow.** Products of coefficients are never formed, so a state overflows only if it, or a_t ∘ h_(t-1), is too large for the
+//! type. From there on it is infinite or NaN: ∞·0 and ∞ - ∞ are NaN, so a coefficient of 0 does not make it finite again. Nothing
+//! is clamped.
 
 use super::layout::concat;
 use crate::kernels::recurrence::{self, Order, Rows};

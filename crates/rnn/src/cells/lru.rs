@@ -19,10 +19,10 @@ parameters! {
     ///
     /// Input `[B, I]`, state h `[B, H]`. λ is the same at all time steps, and [`sequence`](Lru::sequence) computes them at once.
     ///
-    /// The paper's eigenvalues are complex, exp(-exp ν + i·exp θ), and its output is the real part of a further product. Here every
-    /// phase θ is 0: a unit is a decaying average of its inputs and cannot oscillate, so that it forgets at a rate of its own and
-    /// distinguishes no frequencies. The output is h; a [`Linear`](crate::Linear) layer after it takes the place of the paper's
-    /// output matrix C.
+    /// The paper's eigenvalues are complex, λ = exp(-exp ν + iθ), its γ is a parameter of its own with this first value, and its output
+    /// is the real part of a further product. Here every phase θ is 0: a unit is a decaying average of its inputs, which forgets at a
+    /// rate of its own but cannot oscillate, and γ follows λ. The output is h; a [`Linear`](crate::Linear) layer after it takes the
+    /// place of the paper's output matrix C.
     ///
     /// ```
     /// use rand::{SeedableRng, rngs::StdRng};
