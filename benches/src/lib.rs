@@ -10,6 +10,7 @@ pub mod kernel;
 pub mod pairs;
 pub mod peak;
 pub mod pointwise;
+pub mod recurrence;
 pub mod resident;
 pub mod timing;
 

@@ -11,6 +11,9 @@ mod mgu;
 mod peephole;
 mod projected;
 mod relu;
+mod lru;
+mod min_gru;
+mod min_lstm;
 mod tanh;
 
 pub use coupled::CoupledLstm;
@@ -22,4 +25,7 @@ pub use mgu::Mgu;
 pub use peephole::PeepholeLstm;
 pub use projected::ProjectedLstm;
 pub use relu::ReluRnn;
+pub use lru::Lru;
+pub use min_gru::MinGru;
+pub use min_lstm::MinLstm;
 pub use tanh::TanhRnn;

@@ -6,6 +6,7 @@ mod linear;
 mod norm;
 mod residual;
 mod stack;
+mod linear_recurrent;
 
 pub use bidirectional::{Bidirectional, Merge};
 pub use dropout::Dropout;

@@ -29,7 +29,10 @@
 //! - [`Cell`], [`State`]: the traits of a cell; [`RecurrentModule`]: the bound of code that is generic in a cell;
 //!   [`TanhRnn`], [`Lstm`], [`Gru`]: the built-in cells, dense or in heads.
 //! - [`ReluRnn`], [`IndRnn`], [`Mgu`], [`PeepholeLstm`], [`ProjectedLstm`], [`CoupledLstm`], [`LayerNormLstm`]: more of them.
+//!   [`MinGru`], [`MinLstm`], [`Lru`]: those that are linear in their state. [`Zoneout`], [`RecurrentDropout`]: around any cell.
 //! - [`unroll`], [`Unroll`]: a cell applied to padded batches, from any first state, in both directions.
+//! - [`Layer`]: what maps a sequence to a sequence: [`Recurrent`], [`Bidirectional`], [`Dropout`], [`LayerNorm`], [`Residual`], stacks of
+//!   them as tuples and vectors. [`Stream`]: step by step; [`TruncatedBptt`]; [`Noise`]: the masks of dropout.
 //! - [`batch`]: sequences of varying length in padded batches of similar lengths.
 //! - [`loss`]: losses at each time step or at the last; [`Linear`]: the readout.
 //! - [`optim`], [`clip`], [`init`]: optimisers and schedules, gradient clipping, seeded initial values.
@@ -56,7 +59,7 @@ mod wrappers;
 
 pub use cell::{Cell, RecurrentModule, State};
 pub use cells::{CoupledLstm, IndRnn, LayerNormLstm, Mgu, PeepholeLstm, ProjectedLstm, ReluRnn};
-pub use cells::{Gru, Lstm, LstmState, Reset, TanhRnn};
+pub use cells::{Gru, Lru, Lstm, LstmState, MinGru, MinLstm, Reset, TanhRnn};
 pub use data::{batch, file, torch};
 pub use error::{Error, ErrorKind, Result};
 pub use layers::{Bidirectional, Dropout, LayerNorm, Linear, Merge, Residual};

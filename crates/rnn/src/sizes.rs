@@ -48,6 +48,12 @@ pub(crate) fn rows<T: Scalar>(weight: Var<'_, T>) -> usize {
     weight.shape().first().copied().unwrap_or(0)
 }
 
+/// The number of columns of a weight; 0 for a scalar.
+#[inline]
+pub(crate) fn columns<T: Scalar>(weight: Var<'_, T>) -> usize {
+    weight.shape().last().copied().unwrap_or(0)
+}
+
 /// Panics at the caller's line unless x is `[B, inputs]` and every part of the state `[B, hidden]`, with one B.
 #[inline]
 #[track_caller]

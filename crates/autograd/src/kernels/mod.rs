@@ -14,6 +14,7 @@ mod matmul;
 mod packs;
 mod prefetch;
 mod product;
+pub(crate) mod recurrence;
 pub(crate) mod reduce;
 mod row;
 pub(crate) mod runs;

@@ -13,6 +13,7 @@ pub mod layout;
 pub mod linalg;
 pub mod loss;
 pub mod parts;
+pub mod recurrence;
 pub mod reduce;
 pub mod select;
 pub mod softmax;
@@ -39,6 +40,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
         linalg::NAMES,
         loss::NAMES,
         parts::NAMES,
+        recurrence::NAMES,
         reduce::NAMES,
         select::NAMES,
         softmax::NAMES,

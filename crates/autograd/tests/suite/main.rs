@@ -15,6 +15,7 @@ mod nonfinite;
 mod norms;
 mod op_rows;
 mod op_table;
+mod recurrence;
 mod reference;
 mod refused;
 mod released;

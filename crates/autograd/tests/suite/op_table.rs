@@ -9,6 +9,7 @@ use rewind_autograd::ops::elementary::SquareVjp;
 use rewind_autograd::ops::layout::{concat, stack};
 use rewind_autograd::ops::linalg::affine;
 use rewind_autograd::ops::loss::BinaryCrossEntropyVjp;
+use rewind_autograd::ops::recurrence::{linear_recurrence, linear_recurrence_reversed};
 use rewind_autograd::{Tape, Tensor, Var};
 
 use crate::naive::Array;
@@ -111,6 +112,37 @@ fn normalised(line: &[f64]) -> Vec<f64> {
     line.iter().map(|x| (x - mean) / (variance + 1e-5).sqrt()).collect()
 }
 
+fn flipped(x: &Array) -> Array {
+    x.along(0, |l| l.iter().rev().copied().collect())
+}
+
+/// The rows of the step before, `first` before the first.
+fn delayed(x: &Array, first: &Array) -> Array {
+    let mut shape = first.shape.clone();
+    shape.insert(0, 1);
+    Array::concat(&[&first.reshape(&shape), &x.slice(0, 0..x.shape[0] - 1)], 0)
+}
+
+/// h_t = a_t·h_(t-1) + b_t, from `first`.
+fn recurrence(a: &Array, b: &Array, first: &Array) -> Array {
+    let (a, mut h) = (a.broadcast_to(&b.shape), b.clone());
+    let step = first.data.len();
+    for i in 0..h.data.len() {
+        let before = if i < step { first.data[i] } else { h.data[i - step] };
+        h.data[i] += a.data[i] * before;
+    }
+    h
+}
+
+/// l_t = g_t + a_(t+1)·l_(t+1).
+fn adjoint_recurrence(a: &Array, g: &Array) -> Array {
+    let (mut l, step) = (g.clone(), g.data.len() / g.shape[0]);
+    for i in (0..l.data.len() - step).rev() {
+        l.data[i] += a.data[i + step] * l.data[i + step];
+    }
+    l
+}
+
 pub(crate) fn rows() -> Vec<Row> {
     let mut all = elementwise();
     all.extend(along_axes());
@@ -209,6 +241,17 @@ fn along_axes() -> Vec<Row> {
             |_, v| v[0].cross_entropy(v[1]);
         "cumsum", "first", [any(&[4, 3])], |x| x[0].along(0, running_sums), |_, v| v[0].cumsum(0);
         "cumsum", "last", [any(&[2, 3])], |x| x[0].along(1, running_sums), |_, v| v[0].cumsum(1);
+        "linear_recurrence", "forward", [any(&[4, 3]), other(&[4, 3]), third(&[3])],
+            |x| recurrence(&x[0], &x[1], &x[2]), |_, v| linear_recurrence(v[0], v[1], v[2]);
+        "linear_recurrence", "reversed", [any(&[4, 3]), other(&[4, 3]), third(&[3])],
+            |x| flipped(&recurrence(&flipped(&x[0]), &flipped(&x[1]), &x[2])),
+            |_, v| linear_recurrence_reversed(v[0], v[1], v[2]);
+        "linear_recurrence", "numbers", [any(&[5]), other(&[5]), third(&[])],
+            |x| recurrence(&x[0], &x[1], &x[2]), |_, v| linear_recurrence(v[0], v[1], v[2]);
+        "linear_recurrence" + "broadcast_to", "one coefficient for all steps", [any(&[3]), other(&[4, 2, 3]), third(&[2, 3])],
+            |x| recurrence(&x[0], &x[1], &x[2]), |_, v| linear_recurrence(v[0], v[1], v[2]);
+        "linear_recurrence" + "broadcast_to", "one coefficient a step", [any(&[3, 1]), other(&[3, 2]), third(&[2])],
+            |x| recurrence(&x[0], &x[1], &x[2]), |_, v| linear_recurrence(v[0], v[1], v[2]);
         "div" + "sqrt", "layer norm", [any(&[3, 4]), other(&[4]), third(&[4])],
             |x| x[0].along(1, normalised).zip(&x[1], |a, b| a * b).zip(&x[2], |a, b| a + b),
             |_, v| v[0].layer_norm(v[1], v[2], 1e-5);
@@ -304,6 +347,28 @@ fn recorded_by_rules() -> Vec<Row> {
         "cumsum", "reversed", [other(&[4, 2])],
             |x| x[0].along(0, |l| (0..4).map(|k| l[k..].iter().sum()).collect()),
             |t, v| { let x = t.leaf(Tensor::zeros(&[4, 2])); x.cumsum(0).grad_from(v[0], &[x])[0] };
+        "linear_recurrence_vjp", "forward", [any(&[4, 3]), other(&[4, 3])],
+            |x| adjoint_recurrence(&x[0], &x[1]),
+            |t, v| {
+                let b = t.leaf(Tensor::zeros(&[4, 3]));
+                linear_recurrence(v[0], b, t.zeros(&[3])).grad_from(v[1], &[b])[0]
+            };
+        "linear_recurrence_vjp", "reversed", [any(&[4, 3]), other(&[4, 3])],
+            |x| flipped(&adjoint_recurrence(&flipped(&x[0]), &flipped(&x[1]))),
+            |t, v| {
+                let b = t.leaf(Tensor::zeros(&[4, 3]));
+                linear_recurrence_reversed(v[0], b, t.zeros(&[3])).grad_from(v[1], &[b])[0]
+            };
+        "linear_recurrence_coefficient_vjp", "forward", [any(&[3, 2]), other(&[3, 2]), third(&[2]), positive(&[3, 2])],
+            |x| adjoint_recurrence(&x[0], &x[3]).zip(&delayed(&recurrence(&x[0], &x[1], &x[2]), &x[2]), |l, h| l * h),
+            |_, v| linear_recurrence(v[0], v[1], v[2]).grad_from(v[3], &[v[0]])[0];
+        "linear_recurrence_coefficient_vjp", "reversed", [any(&[3, 2]), other(&[3, 2]), third(&[2]), positive(&[3, 2])],
+            |x| {
+                let [a, b, g] = [&x[0], &x[1], &x[3]].map(flipped);
+                let before = delayed(&recurrence(&a, &b, &x[2]), &x[2]);
+                flipped(&adjoint_recurrence(&a, &g).zip(&before, |l, h| l * h))
+            },
+            |_, v| linear_recurrence_reversed(v[0], v[1], v[2]).grad_from(v[3], &[v[0]])[0];
         "first_max", "last", [any(&[3, 4]), other(&[3])],
             |x| x[0].along(1, first_largest).zip(&x[1].reshape(&[3, 1]), |a, b| a * b),
             |_, v| v[0].max_axis(1).grad_from(v[1], &[v[0]])[0];

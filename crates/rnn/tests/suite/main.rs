@@ -14,6 +14,7 @@ mod first_state;
 mod generic;
 mod init;
 mod layers;
+mod linear_recurrent;
 mod loss;
 mod misuse;
 mod optim;

@@ -1,0 +1,107 @@
+//! Whole sequences through the cells that are linear in their state, h_t = a_t ∘ h_(t-1) + b_t: all time steps at once.
+
+use rewind_autograd::ops::recurrence::linear_recurrence;
+use rewind_autograd::{Scalar, Tensor, Var};
+
+use crate::cells::{Lru, MinGru, MinLstm};
+
+/// Writes `sequence` for a cell with `sizes` and `coefficients`.
+macro_rules! sequence {
+    ($cell:ident) => {
+        impl<'t, T: Scalar> $cell<Var<'t, T>> {
+            /// All time steps at once: x `[T, B, I]` and the first state `[B, H]` give the outputs `[T, B, H]`, 0 after the end of
+            /// a sequence, and the state `[B, H]` after the last step of each sequence. The same as the cell
+            /// [unrolled](crate::Unroll), up to rounding, in a number of nodes that does not depend on T.
+            ///
+            /// `lengths` are those of the sequences, from 1 to T; all have T steps if there are none. The time steps after the end
+            /// are padding: whatever x is there, even NaN, changes neither a result nor a gradient.
+            ///
+            /// ```
+            /// use rand::{SeedableRng, rngs::StdRng};
+            /// use rewind_autograd::{OnTape, Tape};
+            #[doc = concat!("use rewind_rnn::{Cell, ", stringify!($cell), "};")]
+            ///
+            #[doc = concat!("let module = ", stringify!($cell), "::new(3, 5, &mut StdRng::seed_from_u64(1));")]
+            /// let tape = Tape::<f32>::new();
+            /// let cell = module.on(&tape);
+            /// let x = tape.zeros(&[7, 2, 3]); // two sequences, padded to 7 steps
+            /// let (outputs, last) = cell.sequence(x, Some(&[7, 4]), cell.initial(2));
+            /// assert_eq!(outputs.shape().as_slice(), [7, 2, 5]);
+            /// assert_eq!(last.shape().as_slice(), [2, 5]);
+            /// ```
+            ///
+            /// # Panics
+            /// If the shape of `x`, of the first state or of a parameter does not fit, there is no time step, or the lengths are
+            /// not one for each sequence, from 1 to T.
+            #[track_caller]
+            pub fn sequence(
+                &self,
+                x: Var<'t, T>,
+                lengths: Option<&[usize]>,
+                first: Var<'t, T>,
+            ) -> (Var<'t, T>, Var<'t, T>) {
+                check(stringify!($cell), self.sizes(), x, lengths, first);
+                run(x, lengths, first, |x| self.coefficients(x))
+            }
+        }
+    };
+}
+
+sequence!(MinGru);
+sequence!(MinLstm);
+sequence!(Lru);
+
+/// Outputs and last state. Separate from `sequence`, whose `#[track_caller]` would give every node the line of the caller.
+fn run<'t, T: Scalar>(
+    x: Var<'t, T>,
+    lengths: Option<&[usize]>,
+    first: Var<'t, T>,
+    coefficients: impl Fn(Var<'t, T>) -> [Var<'t, T>; 2],
+) -> (Var<'t, T>, Var<'t, T>) {
+    let (tape, steps) = (x.tape(), x.shape()[0]);
+    let Some(running) = lengths.and_then(|lengths| running(lengths, steps)) else {
+        let [a, b] = coefficients(x);
+        let h = linear_recurrence(a, b, first);
+        return (h, h.index(0, steps - 1));
+    };
+    let [running, zero, one] = [running, Tensor::scalar(T::ZERO), Tensor::scalar(T::ONE)].map(|v| tape.constant(v));
+    // Padding is masked before the gates too: its elements, even NaN, must not reach the gradient of a weight, where they would be
+    // multiplied by 0. After the end of a sequence h' = 1 ∘ h + 0, exactly h.
+    let [a, b] = coefficients(running.select(x, zero));
+    let h = linear_recurrence(running.select(a, one), running.select(b, zero), first);
+    (running.select(h, zero), h.index(0, steps - 1))
+}
+
+/// `[T, B, 1]`: 1 for the steps of a sequence, 0 after its end; `None` if all sequences have T steps.
+fn running<T: Scalar>(lengths: &[usize], steps: usize) -> Option<Tensor<T>> {
+    let batch = lengths.len();
+    let step = |i: usize| if i / batch < lengths[i % batch] { T::ONE } else { T::ZERO };
+    lengths.iter().any(|&length| length < steps).then(|| Tensor::from_fn(&[steps, batch, 1], step))
+}
+
+#[track_caller]
+fn check<T: Scalar>(
+    cell: &str,
+    [inputs, hidden]: [usize; 2],
+    x: Var<'_, T>,
+    lengths: Option<&[usize]>,
+    first: Var<'_, T>,
+) {
+    let (of_x, of_first) = (x.shape(), first.shape());
+    let (steps, batch) = match of_x[..] {
+        [steps, batch, width] if steps > 0 && width == inputs && of_first[..] == [batch, hidden] => (steps, batch),
+        _ => panic!(
+            "{cell}: a sequence takes x [T, B, {inputs}] and a first state [B, {hidden}], of one time step at least; got x {:?} and \
+            a first state {:?}",
+            of_x.as_slice(),
+            of_first.as_slice()
+        ),
+    };
+    let Some(lengths) = lengths else { return };
+    if lengths.len() != batch {
+        panic!("{cell}: {} lengths for a batch of {batch} sequences", lengths.len());
+    }
+    if let Some(b) = lengths.iter().position(|length| !(1..=steps).contains(length)) {
+        panic!("{cell}: sequence {b} has length {}; expected 1 to {steps}, the time steps of x", lengths[b]);
+    }
+}
