@@ -1,5 +1,6 @@
 //! All integration tests of the crate in one binary.
 
+mod average;
 mod batch;
 mod cells;
 mod check_cells;
@@ -17,6 +18,8 @@ mod oracles;
 mod reference;
 #[path = "../../../autograd/tests/suite/refused.rs"]
 mod refused;
+mod resume;
+mod schedule;
 mod segments;
 mod time;
 mod torch_file;
