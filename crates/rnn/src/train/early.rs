@@ -64,6 +64,12 @@ impl<T: Scalar> EarlyStopping<T> {
         Ok(progress)
     }
 
+    /// Whether the patience is exhausted, as the last [`Progress`] said: a resumed run asks before it trains on.
+    pub fn exhausted(&self) -> bool {
+        // A patience of 0 is refused by `observe`, and must not end the run before.
+        self.watch.patience > 0 && self.watch.waited >= self.watch.patience
+    }
+
     /// The lowest finite value; none before the first.
     pub fn lowest(&self) -> Option<f64> {
         self.watch.best

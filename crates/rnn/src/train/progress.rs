@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use rewind_autograd::Scalar;
+
 use super::resume::Saved;
 use crate::error::{Error, ErrorKind, Result};
-use rewind_autograd::Scalar;
 
 /// What an observed value says, such as the error on data that training does not see: lower is better.
 ///
@@ -54,7 +55,7 @@ impl fmt::Display for Progress {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Watch {
     owner: &'static str,
-    patience: u64,
+    pub(super) patience: u64,
     pub(super) min_change: f64,
     pub(super) best: Option<f64>,
     pub(super) waited: u64,

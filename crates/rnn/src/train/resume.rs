@@ -142,8 +142,9 @@ pub trait Part<T: Scalar> {
 ///     for batch in at.rest(&batches)? {
 ///         let mut _dropout = at.batch_rng(0);
 ///         visited.push((at.epoch(), at.batch(), batch.len()));
-///         at.advance(batches.len()); // then a run may be saved
+///         at.advance(batches.len());
 ///     }
+///     // Here is what an epoch ends with, such as early stopping. Save a run before a batch, or after this.
 /// }
 /// assert_eq!(visited.iter().map(|&(_, _, size)| size).sum::<usize>(), 14);
 /// assert_eq!((at.epoch(), at.batch(), at.step()), (2, 0, 6));
@@ -160,7 +161,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// The begin of a run with this seed.
+    /// The beginning of a run with this seed.
     pub fn new(seed: u64) -> Self {
         Position { seed, epoch: 0, batch: 0, batches: 0, step: 0 }
     }

@@ -102,14 +102,14 @@ fn averages_refuse_bad_settings_and_parameters() {
         assert_eq!(error.to_string(), format!("average: the decay is {shown}; expected a number in [0, 1)"));
     }
     let mut average = Average::new(0.5);
-    let error = average.of(&model).err().expect("nothing is in it");
+    let error = average.of(&model).expect_err("nothing is in it");
     assert_eq!(error.to_string(), "average: nothing was observed yet; expected at least one module");
     average.update(&model).expect("finite");
     let error = average.update(&pair(&[f64::NAN], 2.0)).expect_err("NaN");
     assert_eq!(error.to_string(), "average: the parameter `a` is NaN at [0]; expected finite numbers");
     let expected = "average: `a` has shape [2] in the parameters; expected [1], as in the average's memory";
     assert_eq!(average.update(&pair(&[1.0, 2.0], 2.0)).expect_err("another shape").to_string(), expected);
-    assert_eq!(average.of(&pair(&[1.0, 2.0], 2.0)).err().expect("another shape").to_string(), expected);
+    assert_eq!(average.of(&pair(&[1.0, 2.0], 2.0)).expect_err("another shape").to_string(), expected);
     assert_eq!((average.updates(), numbers(&average.of(&model).expect("updated"))), (1, vec![1.0, 2.0]));
 }
 
@@ -120,6 +120,7 @@ fn early_stopping_keeps_the_best_and_stops_in_time() {
     let mut stopped = None;
     for (epoch, &error) in errors.iter().enumerate() {
         let progress = early.observe(error, &pair::<f32>(&[epoch as f64], -1.0)).expect("finite");
+        assert_eq!(early.exhausted(), progress.exhausted());
         assert_eq!(progress.improved, [1, 3, 7].contains(&epoch), "epoch {epoch}");
         if progress.exhausted() && stopped.is_none() {
             stopped = Some(epoch);
@@ -134,13 +135,14 @@ fn early_stopping_keeps_the_best_and_stops_in_time() {
 #[test]
 fn early_stopping_refuses_bad_settings_and_parameters() {
     let model = pair::<f64>(&[1.0], 2.0);
+    assert!(!EarlyStopping::<f64>::new(0).exhausted(), "the first value is refused, and the loop has to reach it");
     let error = EarlyStopping::new(0).observe(1.0, &model).expect_err("no patience");
     assert_eq!(error.to_string(), "early stopping: the patience is 0; expected at least 1");
     let error = EarlyStopping::new(1).min_change(f64::INFINITY).observe(1.0, &model).expect_err("no change");
     assert_eq!(error.to_string(), "early stopping: the minimal change is inf; expected a finite number >= 0");
     let mut early = EarlyStopping::new(2);
     early.observe(f64::NAN, &model).expect("NaN is reported, not an error");
-    let error = early.best(&model).err().expect("none is best");
+    let error = early.best(&model).expect_err("none is best");
     assert_eq!(error.to_string(), "early stopping: nothing was observed yet; expected at least one module");
     let error = early.observe(0.5, &pair(&[1.0], f64::INFINITY)).expect_err("an infinite parameter");
     assert_eq!(error.to_string(), "early stopping: the parameter `b` is inf at []; expected finite numbers");
@@ -200,7 +202,7 @@ fn batches_of_unequal_sizes_add_up_to_the_gradient_of_all() {
 fn an_accumulator_refuses_what_it_cannot_add() {
     let model = pair::<f32>(&[1.0], 2.0);
     let mut sum = Accumulator::new();
-    let error = sum.take_mean(&model).err().expect("nothing was added");
+    let error = sum.take_mean(&model).expect_err("nothing was added");
     assert_eq!(error.to_string(), "accumulator: nothing was observed yet; expected at least one module");
     let error = sum.add_sum(&model, 0).expect_err("no target");
     assert_eq!(error.to_string(), "accumulator: the count of targets is 0; expected at least 1");
@@ -210,7 +212,7 @@ fn an_accumulator_refuses_what_it_cannot_add() {
 
     sum.add_sum(&pair(&[3e38], 1.0), 1).expect("finite");
     sum.add_sum(&pair(&[3e38], 1.0), 1).expect("finite");
-    let error = sum.take_sum(&model).err().expect("an infinite sum");
+    let error = sum.take_sum(&model).expect_err("an infinite sum");
     assert_eq!(error.to_string(), "accumulator: the sum of gradients of `a` is inf at [0]; expected finite numbers");
     assert_eq!(sum.batches(), 2, "nothing was taken");
     let error = sum.add_sum(&pair(&[1.0, 2.0], 1.0), 1).expect_err("another shape");
