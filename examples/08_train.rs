@@ -1,4 +1,5 @@
-//! Training and inference: padded batches, shards, clipping, a schedule, and a run that is stopped and resumed.
+//! Training and inference: padded batches, shards, accumulation, clipping, schedules, an average of the weights, early
+//! stopping, and a run that is stopped in the middle of an epoch and resumed.
 //!
 //! The adding problem (Hochreiter and Schmidhuber 1997): a sequence of random numbers, two of them marked; the answer
 //! is the sum of these two. The first is in the first half, so the network has to remember it over many steps.
@@ -13,14 +14,19 @@ use rewind_rnn::batch::{PaddedBatch, plan};
 use rewind_rnn::file::{self, Metadata};
 use rewind_rnn::loss::{Reduction, mean_squared_error};
 use rewind_rnn::optim::schedule::{cosine, warm_up};
-use rewind_rnn::optim::{Adam, Optimizer};
-use rewind_rnn::{Cell, Gru, Linear, Shards, Unroll, clip};
+use rewind_rnn::optim::{Adam, Optimizer, Plateau};
+use rewind_rnn::resume::{Part, Position};
+use rewind_rnn::{Accumulator, Average, Cell, EarlyStopping, Gru, Linear, Shards, Unroll, clip};
 
 const SEED: u64 = 1;
 const EPOCHS: u64 = 20;
-const BATCH: usize = 20;
+/// Sequences in a batch, and batches in a step of the optimiser: 2·10 sequences.
+const BATCH: usize = 10;
+const BATCHES: u64 = 2;
 /// Shards of a batch, computed in parallel. More threads change no bit, more shards do.
 const SHARDS: usize = 2;
+/// Batches in all, for the schedule.
+const STEPS: u64 = EPOCHS * 100;
 const RATE: f64 = 1e-2;
 
 parameters! {
@@ -76,54 +82,93 @@ impl Sums {
     }
 }
 
-/// One epoch; returns the mean squared error over its batches.
-fn epoch(
-    model: &mut Adder<Tensor<f32>>,
-    adam: &mut Adam<f32>,
-    data: &Sums,
-    shards: &Shards<f32>,
-    epoch: u64,
-) -> Result<f32, Box<dyn Error>> {
-    // Seeded by the number of the epoch, so a resumed run draws the same batches.
-    let batches = plan(&data.lengths(), BATCH, &mut StdRng::seed_from_u64(SEED + epoch))?;
-    let steps_an_epoch = batches.len() as u64;
-    let mut sum = 0.0;
-    for (batch, first_step) in batches.iter().zip(epoch * steps_an_epoch..) {
-        // Every SHARDS-th sequence, since they are sorted by length: so the shards take equally long.
-        let deal = |k| batch.iter().copied().skip(k).step_by(SHARDS).collect::<Vec<_>>();
-        let parts = (0..SHARDS.min(batch.len())).map(|k| data.batch(&deal(k))).collect::<Result<Vec<_>, _>>()?;
-        let count = batch.len() as f32;
-        let mut step = shards.gradients(model, &parts, |_tape, model, (batch, answers)| {
-            let loss = mean_squared_error(model.forward(batch), answers, Reduction::Sum);
-            loss.expect("one finite answer a sequence") / count
-        });
-        sum += step.losses.iter().sum::<f32>() * count;
-
-        clip::clip_norm(&mut step.gradients, 1.0)?;
-        adam.set_learning_rate(RATE * warm_up(first_step, 20) * cosine(first_step, EPOCHS * steps_an_epoch));
-        adam.step(model, &step.gradients)?;
-    }
-    Ok(sum / data.answers.len() as f32)
+/// Everything that a resumed run needs.
+struct Run {
+    model: Adder<Tensor<f32>>,
+    adam: Adam<f32>,
+    sum: Accumulator<f32>,
+    average: Average<f32>,
+    plateau: Plateau,
+    early: EarlyStopping<f32>,
+    at: Position,
 }
 
-/// Trains to the end of epoch `until`, from the file at `path` if there is one, and saves there after every epoch.
-fn train(path: &Path, until: u64, data: &Sums, test: &Sums) -> Result<Adder<Tensor<f32>>, Box<dyn Error>> {
-    let mut model = Adder::new(&mut StdRng::seed_from_u64(SEED));
-    let mut adam = Adam::new(RATE);
-    let mut done = 0;
-    if path.exists() {
-        let metadata = file::load_training(path, &mut model, &mut adam)?;
-        done = metadata.get("epoch").ok_or("the file has no epoch")?.parse()?;
-        println!("resumed after epoch {done}");
+impl Run {
+    fn new() -> Self {
+        Run {
+            model: Adder::new(&mut StdRng::seed_from_u64(SEED)),
+            adam: Adam::new(RATE),
+            sum: Accumulator::new(),
+            average: Average::new(0.98),
+            plateau: Plateau::new(0.5, 2).min_change(1e-4),
+            early: EarlyStopping::new(5).min_change(1e-4),
+            at: Position::new(SEED),
+        }
     }
-    let shards = Shards::new(2)?;
-    for number in done..until {
-        let trained = epoch(&mut model, &mut adam, data, &shards, number)?;
-        println!("  epoch {:>2}  error {trained:.4}  test {:.4}", number + 1, error(&model, test)?);
-        let metadata = Metadata::from([("epoch".to_owned(), (number + 1).to_string())]);
-        file::save_training(path, &model, &adam, &metadata)?;
+
+    fn save(&self, path: &Path) -> rewind_rnn::Result<()> {
+        let Run { model, adam, sum, average, plateau, early, at } = self;
+        let parts: [(&str, &dyn Part<f32>); 5] =
+            [("sum", sum), ("average", average), ("plateau", plateau), ("early", early), ("position", at)];
+        file::save_run(path, model, adam, &parts, &Metadata::new())
     }
-    Ok(model)
+
+    fn load(&mut self, path: &Path) -> rewind_rnn::Result<()> {
+        let Run { model, adam, sum, average, plateau, early, at } = self;
+        let parts: &mut [(&str, &mut dyn Part<f32>)] =
+            &mut [("sum", sum), ("average", average), ("plateau", plateau), ("early", early), ("position", at)];
+        file::load_run(path, model, adam, parts)?;
+        println!("resumed in epoch {} at batch {}", at.epoch() + 1, at.batch());
+        Ok(())
+    }
+
+    /// Trains until `until` batches are done in all, or the run ends.
+    fn train(&mut self, until: u64, data: &Sums, test: &Sums) -> Result<(), Box<dyn Error>> {
+        let shards = Shards::new(2)?;
+        while self.at.epoch() < EPOCHS && !self.early.exhausted() {
+            let batches = plan(&data.lengths(), BATCH, &mut self.at.epoch_rng(0))?;
+            for batch in self.at.rest(&batches)? {
+                if self.at.step() == until {
+                    return Ok(());
+                }
+                let gradients = gradients(&self.model, batch, data, &shards)?;
+                self.sum.add_sum(&gradients, batch.len())?;
+                if self.sum.batches() == BATCHES {
+                    let mut mean = self.sum.take_mean(&self.model)?;
+                    clip::clip_norm(&mut mean, 1.0)?;
+                    let factor = warm_up(self.at.step(), 40) * cosine(self.at.step(), STEPS) * self.plateau.factor();
+                    self.adam.set_learning_rate(RATE * factor);
+                    self.adam.step(&mut self.model, &mean)?;
+                    self.average.update(&self.model)?;
+                }
+                self.at.advance(batches.len());
+            }
+            let averaged = self.average.of(&self.model)?;
+            let tested = error(&averaged, test)?;
+            let progress = self.early.observe(tested.into(), &averaged)?;
+            self.plateau.observe(tested.into())?;
+            let factor = self.plateau.factor();
+            println!("  epoch {:>2}  plateau {factor}  test {progress}", self.at.epoch());
+        }
+        Ok(())
+    }
+}
+
+/// The gradient of the squared errors of a batch, summed.
+fn gradients(
+    model: &Adder<Tensor<f32>>,
+    batch: &[usize],
+    data: &Sums,
+    shards: &Shards<f32>,
+) -> Result<Adder<Tensor<f32>>, Box<dyn Error>> {
+    // Every SHARDS-th sequence, since they are sorted by length: so the shards take equally long.
+    let deal = |k| batch.iter().copied().skip(k).step_by(SHARDS).collect::<Vec<_>>();
+    let parts = (0..SHARDS.min(batch.len())).map(|k| data.batch(&deal(k))).collect::<Result<Vec<_>, _>>()?;
+    let step = shards.gradients(model, &parts, |_tape, model, (batch, answers)| {
+        let loss = mean_squared_error(model.forward(batch), answers, Reduction::Sum);
+        loss.expect("one finite answer a sequence")
+    });
+    Ok(step.gradients)
 }
 
 /// The mean squared error on data that training does not see. A quiet tape records nothing.
@@ -170,17 +215,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("Adding two of 10 to 30 numbers; mean squared error (always saying {mean:.2}: {guess:.4})");
 
     let folder = tempfile::tempdir()?;
-    let (whole, stopped) = (folder.path().join("whole.safetensors"), folder.path().join("stopped.safetensors"));
-    let model = train(&whole, EPOCHS, &data, &test)?;
-    println!("the same run, stopped after epoch 8");
-    train(&stopped, 8, &data, &test)?;
-    let resumed = train(&stopped, EPOCHS, &data, &test)?;
-    assert_eq!(resumed.leaves(), model.leaves(), "a resumed run must come to the same bits");
+    let path = folder.path().join("run.safetensors");
+    let mut whole = Run::new();
+    whole.train(u64::MAX, &data, &test)?;
+    // In the middle of an epoch, and between the two batches of a step.
+    let mut stopped = Run::new();
+    println!("the same run, stopped after batch 751");
+    stopped.train(751, &data, &test)?;
+    stopped.save(&path)?;
+    let mut resumed = Run::new();
+    resumed.load(&path)?;
+    resumed.train(u64::MAX, &data, &test)?;
+    let best = whole.early.best(&whole.model)?;
+    assert_eq!(resumed.model.leaves(), whole.model.leaves(), "a resumed run must come to the same bits");
+    assert_eq!(resumed.early.best(&whole.model)?.leaves(), best.leaves(), "its best average too");
     println!("resumed to the same bits");
 
-    // A program that needs only the parameters loads them from the same file.
+    // A program that uses the model needs only its parameters.
+    file::save(&path, &best, &Metadata::new())?;
     let mut model = Adder::new(&mut StdRng::seed_from_u64(0));
-    file::load(&stopped, &mut model)?;
+    file::load(&path, &mut model)?;
     let error = error(&model, &test)?;
     assert!(error < guess / 20.0, "error {error}, guessing {guess}");
 

@@ -72,6 +72,8 @@ pub enum ErrorKind {
     ReservedKey,
     /// A file holds no optimiser, or one of another kind.
     Optimizer,
+    /// A file holds other parts of a run than those to resume, with other settings, or with damaged values.
+    Run,
 }
 
 impl Error {

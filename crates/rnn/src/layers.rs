@@ -3,10 +3,10 @@
 mod bidirectional;
 mod dropout;
 mod linear;
+mod linear_recurrent;
 mod norm;
 mod residual;
 mod stack;
-mod linear_recurrent;
 
 pub use bidirectional::{Bidirectional, Merge};
 pub use dropout::Dropout;

@@ -36,6 +36,8 @@
 //! - [`batch`]: sequences of varying length in padded batches of similar lengths.
 //! - [`loss`]: losses at each time step or at the last; [`Linear`]: the readout.
 //! - [`optim`], [`clip`], [`init`]: optimisers and schedules, gradient clipping, seeded initial values.
+//! - [`Accumulator`], [`Average`], [`EarlyStopping`]: gradients of several batches, averaged weights, the best module.
+//! - [`resume`]: the parts of a run that goes on from a file with the same bits.
 //! - [`Shards`]: a batch on several threads, with the same bits on any number of them.
 //! - [`Error`]: the error of this crate, with an [`ErrorKind`] to match on.
 //! - [`check`]: a gradient check of any cell in one line.
@@ -68,7 +70,7 @@ pub use nonfinite::NonFinite;
 pub use rewind_autograd as autograd;
 pub use time::segments::{self, Segments};
 pub use time::{Layer, LayerModule, LayerOutputs, Recurrent, Stream, TruncatedBptt, Unroll, Unrolled, Window, unroll};
-pub use train::{ShardedStep, Shards, clip, optim};
+pub use train::{Accumulator, Average, EarlyStopping, Progress, ShardedStep, Shards, clip, optim, resume};
 pub use wrappers::{RecurrentDropout, Zoneout};
 
 #[cfg(doctest)]

@@ -6,7 +6,7 @@
 //! is one. Saving and loading reject infinite and NaN parameters: a run that diverged must not replace the last good
 //! file.
 //!
-//! [`save_training`] saves a model with its optimiser, [`TensorFile`] reads the files of other programs.
+//! [`save_training`] saves a model with its optimiser, [`save_run`] all parts of a run, [`TensorFile`] reads the files of other programs.
 //!
 //! ```
 //! use rewind_autograd::{Tensor, parameters};
@@ -27,6 +27,7 @@
 //! ```
 
 mod format;
+mod parts;
 mod replace;
 mod tensors;
 mod training;
@@ -42,7 +43,7 @@ use crate::nonfinite::finite_tensor;
 
 pub use crate::error::Problem;
 pub use tensors::{Precision, TensorFile, TensorInfo};
-pub use training::{load_training, save_training};
+pub use training::{load_run, load_training, save_run, save_training};
 
 /// The user's metadata of a file, by key. Keys that begin with `rewind.` are reserved.
 pub type Metadata = BTreeMap<String, String>;
@@ -68,7 +69,7 @@ pub fn save<T: Scalar, M: Parameters<Tensor<T>>>(
     module: &M,
     metadata: &Metadata,
 ) -> Result<()> {
-    write(path.as_ref(), &named(module), metadata, &[])
+    write(path.as_ref(), &named(module), metadata, &Metadata::new())
 }
 
 /// All leaves with their names. No elements are copied.
@@ -99,7 +100,7 @@ pub fn save_tensors<T: Scalar>(
     tensors: &[(String, Tensor<T>)],
     metadata: &Metadata,
 ) -> Result<()> {
-    write(path.as_ref(), tensors, metadata, &[])
+    write(path.as_ref(), tensors, metadata, &Metadata::new())
 }
 
 /// The error of a file.
@@ -114,12 +115,7 @@ fn refused(path: &Path, problems: Vec<Problem>) -> Error {
 }
 
 /// Writes tensors with the user's metadata and those of this crate.
-fn write<T: Scalar>(
-    path: &Path,
-    tensors: &[(String, Tensor<T>)],
-    metadata: &Metadata,
-    own: &[(&str, String)],
-) -> Result<()> {
+fn write<T: Scalar>(path: &Path, tensors: &[(String, Tensor<T>)], metadata: &Metadata, own: &Metadata) -> Result<()> {
     if let Some(key) = metadata.keys().find(|key| key.starts_with(OWN_KEYS)) {
         let why = format!("metadata key `{key}` is taken; expected one that does not begin with `rewind.`");
         return Err(about(path, ErrorKind::ReservedKey, why));
@@ -137,7 +133,7 @@ fn write<T: Scalar>(
     }
     let mut entries = metadata.clone();
     entries.insert(FORMAT_KEY.to_owned(), FORMAT.to_owned());
-    entries.extend(own.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    entries.extend(own.clone());
     replace::replace(path, &format::encode(&sorted, &entries)).map_err(|source| {
         let why = format!("cannot be written: {source}");
         about(path, ErrorKind::Write(source), why)

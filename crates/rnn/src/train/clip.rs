@@ -9,7 +9,7 @@ use crate::nonfinite::all_finite;
 /// parameter before clipping (Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent neural
 /// networks"; the 1e-6 is PyTorch's).
 ///
-/// The norm is summed in `f64` and does not overflow. With `max_norm` = ∞ the gradients do not change.
+/// Gradients were scaled if the returned norm exceeds `max_norm`. It is summed in `f64` and does not overflow. With `max_norm` = ∞ the gradients do not change.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, parameters};
@@ -56,7 +56,7 @@ pub fn joint_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &M) -> Result<
     Ok(Tensor::joint_norm(gradients.leaves()))
 }
 
-/// Clamps every element of every gradient to [-limit, limit].
+/// Clamps every element of every gradient to [-limit, limit], and returns how many elements it changed.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, parameters};
@@ -65,29 +65,25 @@ pub fn joint_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &M) -> Result<
 /// parameters! { struct One<P> { w: P } }
 ///
 /// let mut gradient = One { w: Tensor::from_vec(vec![-7.0, 0.25], &[2]) };
-/// clip_value(&mut gradient, 1.0)?;
+/// assert_eq!(clip_value(&mut gradient, 1.0)?, 1);
 /// assert_eq!(gradient.w.to_vec(), [-1.0, 0.25]);
 /// # Ok::<(), rewind_rnn::Error>(())
 /// ```
 ///
 /// # Errors
 /// If a gradient is NaN or infinite (the first one is named), or `limit` is negative or NaN; nothing is changed.
-pub fn clip_value<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, limit: f64) -> Result<()> {
+pub fn clip_value<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, limit: f64) -> Result<usize> {
     check_limit("limit", limit)?;
     check_finite(gradients)?;
     let limit = T::from_f64(limit);
+    let mut changed = 0;
     gradients.visit_mut(|_, g| {
-        for g in g.as_mut_slice() {
-            *g = if *g > limit {
-                limit
-            } else if *g < -limit {
-                -limit
-            } else {
-                *g
-            };
+        for g in g.as_mut_slice().iter_mut().filter(|g| g.abs() > limit) {
+            *g = if *g > limit { limit } else { -limit };
+            changed += 1;
         }
     });
-    Ok(())
+    Ok(changed)
 }
 
 fn check_limit(name: &'static str, value: f64) -> Result<()> {

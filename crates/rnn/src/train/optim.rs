@@ -25,7 +25,8 @@
 //! ```
 
 mod adam;
-mod memory;
+pub(super) mod memory;
+mod plateau;
 mod rules;
 pub mod schedule;
 
@@ -35,6 +36,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub use adam::{Adam, AdamW};
 pub use memory::{Memory, Moments};
+pub use plateau::Plateau;
 pub use rules::{Adagrad, RmsProp, Sgd};
 
 /// A first-order optimiser over the leaves of a module.

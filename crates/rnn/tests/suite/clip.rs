@@ -41,8 +41,9 @@ fn squares_may_leave_the_range_of_numbers() {
 #[test]
 fn values_are_clamped() {
     let mut g = pair(vec![-3.0, 0.5], vec![2.0]);
-    clip_value(&mut g, 1.0).expect("finite");
+    assert_eq!(clip_value(&mut g, 1.0).expect("finite"), 2);
     assert_eq!(numbers(&g), [-1.0, 0.5, 1.0]);
+    assert_eq!(clip_value(&mut g, 1.0).expect("finite"), 0, "what is within the limit is not counted");
 }
 
 #[test]

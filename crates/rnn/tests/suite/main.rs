@@ -1,5 +1,6 @@
 //! All integration tests of the crate in one binary.
 
+mod average;
 mod batch;
 mod cells;
 mod cells_by_hand;
@@ -22,6 +23,8 @@ mod oracles;
 mod reference;
 #[path = "../../../autograd/tests/suite/refused.rs"]
 mod refused;
+mod resume;
+mod schedule;
 mod segments;
 mod streams;
 mod time;

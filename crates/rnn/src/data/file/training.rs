@@ -5,11 +5,12 @@ use std::path::Path;
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
 use super::{
-    Metadata, NamedTensors, Precision, Problem, TensorFile, about, named, own, put, read_finite, read_module, refused,
-    write,
+    Metadata, NamedTensors, Precision, Problem, TensorFile, about, named, own, parts, put, read_finite, read_module,
+    refused, write,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::train::optim::{Moments, Optimizer};
+use crate::train::resume::Part;
 
 /// The prefix of an optimiser's tensors in a file. No field of a struct can have such a name.
 const OPTIMIZER: &str = "optimizer:";
@@ -23,8 +24,8 @@ const LEARNING_RATE_KEY: &str = "rewind.learning_rate";
 /// `optimizer`, its number of steps and its learning rate, and `metadata`. It is one file, so model and optimiser always
 /// belong to the same step.
 ///
-/// The other settings of the optimiser are not saved, nor is the state of a random number generator: seed it in every
-/// epoch by the number of the epoch, as `examples/08_train.rs` does.
+/// The other settings of the optimiser are not saved. [`save_run`] saves the other parts of a run too: averages, early stopping,
+/// the position in the data and in the random numbers.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, parameters};
@@ -58,19 +59,66 @@ pub fn save_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     optimizer: &O,
     metadata: &Metadata,
 ) -> Result<()> {
+    save_run(path, model, optimizer, &[], metadata)
+}
+
+/// [`save_training`] with the other parts of a run by name: averages, early stopping, schedules that have a state, a sum of
+/// gradients, the [`Position`](crate::resume::Position), and parts of your own. Their settings are saved too.
+///
+/// ```
+/// use rewind_autograd::{Tensor, parameters};
+/// use rewind_rnn::Average;
+/// use rewind_rnn::file::{self, Metadata};
+/// use rewind_rnn::optim::{Adam, Optimizer};
+/// use rewind_rnn::resume::Position;
+///
+/// parameters! { struct Model<P> { weight: P } }
+///
+/// let path = std::env::temp_dir().join(format!("rewind-doc-parts-{}.safetensors", std::process::id()));
+/// let (mut model, mut adam) = (Model { weight: Tensor::full(&[2], 0.5_f32) }, Adam::new(0.1));
+/// let (mut average, mut at) = (Average::new(0.9), Position::new(1));
+/// average.update(&model)?;
+/// at.advance(10);
+/// file::save_run(&path, &model, &adam, &[("average", &average), ("position", &at)], &Metadata::new())?;
+///
+/// // In another process: everything constructed as before.
+/// let (mut average, mut at) = (Average::new(0.9), Position::new(1));
+/// file::load_run(&path, &mut model, &mut adam, &mut [("average", &mut average), ("position", &mut at)])?;
+/// assert_eq!((average.updates(), at.batch()), (1, 1));
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`save_training`], and if a part's name is not one word of letters, digits and `_`, is `optimizer`, or occurs twice.
+pub fn save_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
+    path: impl AsRef<Path>,
+    model: &M,
+    optimizer: &O,
+    parts: &[(&str, &dyn Part<T>)],
+    metadata: &Metadata,
+) -> Result<()> {
     let path = path.as_ref();
     let mut tensors = named(model);
-    let taken =
-        tensors.iter().filter(|(name, _)| is_moment(name)).map(|(name, _)| Problem::Name { name: name.clone() });
-    let problems: Vec<_> = taken.collect();
+    let taken = tensors.iter().map(|(name, _)| name).filter(|name| name.contains(':'));
+    let names: Vec<_> = parts.iter().map(|(name, _)| *name).collect();
+    let taken = taken.map(String::as_str).chain(parts::unusable(&names));
+    let problems: Vec<_> = taken.map(|name| Problem::Name { name: name.to_owned() }).collect();
     if !problems.is_empty() {
         return Err(refused(path, problems));
     }
     let moments = optimizer.moments();
     tensors.extend(moments.tensors.into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor)));
-    // The shortest text that reads back to the same number.
-    let rate = format!("{:?}", optimizer.learning_rate());
-    let own = [(OPTIMIZER_KEY, optimizer.name()), (STEPS_KEY, moments.steps.to_string()), (LEARNING_RATE_KEY, rate)];
+    let values = [
+        (OPTIMIZER_KEY, optimizer.name()),
+        (STEPS_KEY, moments.steps.to_string()),
+        // The shortest text that reads back to the same number.
+        (LEARNING_RATE_KEY, format!("{:?}", optimizer.learning_rate())),
+    ];
+    let mut own: Metadata = values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    for (name, part) in parts {
+        parts::put(name, part.saved(), &mut tensors, &mut own);
+    }
     write(path, &tensors, metadata, &own)
 }
 
@@ -86,6 +134,21 @@ pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     model: &mut M,
     optimizer: &mut O,
 ) -> Result<Metadata> {
+    load_run(path, model, optimizer, &mut [])
+}
+
+/// Loads a file of [`save_run`] into a model, an optimiser and parts that were constructed as the saved ones, and returns the
+/// metadata. The resumed run gives the same bits as one that was never stopped. [`save_run`] has an example.
+///
+/// # Errors
+/// As [`load_training`], and if the file has other parts, a part has another kind or other settings (all of these differences are
+/// listed), or its values are damaged. Then nothing is changed.
+pub fn load_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
+    path: impl AsRef<Path>,
+    model: &mut M,
+    optimizer: &mut O,
+    parts: &mut [(&str, &mut dyn Part<T>)],
+) -> Result<Metadata> {
     let file = TensorFile::open(path)?;
     let metadata = own(&file)?;
     let (found, expected) = (setting::<String>(&file, OPTIMIZER_KEY)?, optimizer.name());
@@ -99,31 +162,31 @@ pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
         return Err(no_optimizer(&file, LEARNING_RATE_KEY, Some(&learning_rate.to_string())));
     }
     let loaded = read_module(&file, model, Precision::AsStored)?;
-    let tensors = moments(&file)?;
-    optimizer
-        .load_moments(&Moments { steps, tensors })
-        .map_err(|error| error.within(format_args!("file {:?}", file.path())))?;
+    let tensors = tensors_of(&file, OPTIMIZER)?;
+    let saved = parts::read(&file, parts)?;
+    let within = |error: Error| error.within(format_args!("file {:?}", file.path()));
+    let mut commits = Vec::with_capacity(parts.len());
+    for ((_, part), saved) in parts.iter_mut().zip(&saved) {
+        commits.push(part.resume(saved).map_err(within)?);
+    }
+    optimizer.load_moments(&Moments { steps, tensors }).map_err(within)?;
     // Nothing below can fail.
     optimizer.set_learning_rate(learning_rate);
     put(model, loaded);
+    commits.into_iter().for_each(|commit| commit());
     Ok(metadata)
 }
 
-/// Whether a tensor of this name belongs to the optimiser.
-fn is_moment(name: &str) -> bool {
-    name.starts_with(OPTIMIZER)
-}
-
-/// Whether a tensor belongs to an optimiser that was saved with the model. Loading only the model skips it.
+/// Whether a tensor belongs to an optimiser or another part that was saved with the model. Loading only the model skips it.
 pub(super) fn beside_model(file: &TensorFile, name: &str) -> bool {
-    is_moment(name) && file.metadata().contains_key(STEPS_KEY)
+    name.starts_with(OPTIMIZER) && file.metadata().contains_key(STEPS_KEY) || parts::has(file, name)
 }
 
-/// The tensors of the optimiser under its own names for them.
-fn moments<T: Scalar>(file: &TensorFile) -> Result<NamedTensors<T>> {
+/// The tensors under a prefix, by their names without it.
+pub(super) fn tensors_of<T: Scalar>(file: &TensorFile, prefix: &str) -> Result<NamedTensors<T>> {
     let (mut problems, mut tensors) = (Vec::new(), Vec::new());
     for info in file.tensors() {
-        let Some(name) = info.name.strip_prefix(OPTIMIZER) else { continue };
+        let Some(name) = info.name.strip_prefix(prefix) else { continue };
         match read_finite(file, &info.name, Precision::AsStored) {
             Ok(tensor) => tensors.push((name.to_owned(), tensor)),
             Err(problem) => problems.push(problem),

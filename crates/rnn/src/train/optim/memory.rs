@@ -1,7 +1,7 @@
 //! The state of an optimiser between steps.
 
 use rewind_autograd::shape::Shape;
-use rewind_autograd::{Parameters, Scalar, Tensor};
+use rewind_autograd::{Module, Parameters, Scalar, Tensor};
 use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -71,6 +71,8 @@ struct Leaf<T: Scalar, const N: usize> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Memory<T: Scalar, const N: usize> {
+    /// Who keeps it, for messages.
+    owner: &'static str,
     kinds: [&'static str; N],
     steps: u64,
     /// `None` before the first step.
@@ -80,13 +82,18 @@ pub struct Memory<T: Scalar, const N: usize> {
 /// The leaves of larger modules are listed in memory that is allocated at each step.
 const FEW_LEAVES: usize = 32;
 
-const PARAMETERS: &str = "the parameters";
-const GRADIENTS: &str = "the gradients";
+pub(in crate::train) const PARAMETERS: &str = "the parameters";
+pub(in crate::train) const GRADIENTS: &str = "the gradients";
 
 impl<T: Scalar, const N: usize> Memory<T, N> {
     /// An empty memory for moments of these names.
     pub fn new(kinds: [&'static str; N]) -> Self {
-        Memory { kinds, steps: 0, leaves: None }
+        Memory::of("optimiser", kinds)
+    }
+
+    /// A memory that `owner` keeps, which is named in messages.
+    pub(in crate::train) fn of(owner: &'static str, kinds: [&'static str; N]) -> Self {
+        Memory { owner, kinds, steps: 0, leaves: None }
     }
 
     /// How many steps were taken.
@@ -108,11 +115,11 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
         // Usually both have the leaves of the step before, which is checked without collecting names and shapes.
         let known = self.fits(parameters) && self.fits(gradients);
         if !known {
-            same_leaves(&described(parameters), PARAMETERS, &described(gradients), GRADIENTS)?;
+            same_leaves(self.owner, &described(parameters), PARAMETERS, &described(gradients), GRADIENTS)?;
         }
-        all_finite(gradients).map_err(|at| Error::nonfinite("optimiser: the gradient of", at))?;
+        all_finite(gradients).map_err(|at| Error::nonfinite(&format!("{}: the gradient of", self.owner), at))?;
         if !known {
-            self.remember(parameters)?;
+            self.remember(parameters, PARAMETERS)?;
         }
         self.steps += 1;
         let steps = self.steps;
@@ -139,6 +146,50 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
         Ok(())
     }
 
+    /// Counts a step that changes only the moments: m ← `update(step, x, m)` for every element x of `module`, which is named
+    /// `what` in messages.
+    pub(in crate::train) fn observe<M: Parameters<Tensor<T>>>(
+        &mut self,
+        module: &M,
+        what: &str,
+        update: impl Fn(u64, T, [T; N]) -> [T; N],
+    ) -> Result<()> {
+        let one = if what == GRADIENTS { "the gradient of" } else { "the parameter" };
+        all_finite(module).map_err(|at| Error::nonfinite(&format!("{}: {one}", self.owner), at))?;
+        if !self.fits(module) {
+            self.remember(module, what)?;
+        }
+        self.steps += 1;
+        let steps = self.steps;
+        let mut leaves = self.leaves.iter_mut().flatten();
+        module.visit(|_, x| {
+            let Some(leaf) = leaves.next() else { return };
+            let x = x.to_contiguous();
+            let x = x.as_slice().unwrap_or_default();
+            let mut moments = leaf.moments.each_mut().map(|m| &mut m.as_mut_slice()[..x.len()]);
+            for (i, &x) in x.iter().enumerate() {
+                let moved = update(steps, x, moments.each_ref().map(|m| m[i]));
+                for (slot, m) in moments.iter_mut().zip(moved) {
+                    slot[i] = m;
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Moment number `kind` of every leaf, in the structure of `like`. The tensors share their elements with the memory until
+    /// one of the two changes.
+    pub(in crate::train) fn module<M: Module<T>>(&self, like: &M, kind: usize) -> Result<M> {
+        if self.leaves.is_none() {
+            let text = format!("{}: nothing was observed yet; expected at least one module", self.owner);
+            return Err(Error::new(ErrorKind::Empty, text));
+        }
+        let mut sorted = self.clone();
+        sorted.remember(like, PARAMETERS)?;
+        let mut leaves = sorted.leaves.into_iter().flatten();
+        Ok(like.map(|_, tensor| leaves.next().map_or_else(|| tensor.clone(), |leaf| leaf.moments[kind].clone())))
+    }
+
     /// Whether the leaves of `module` are those of the moments, in their order.
     fn fits<M: Parameters<Tensor<T>>>(&self, module: &M) -> bool {
         let Some(leaves) = &self.leaves else { return false };
@@ -150,8 +201,8 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
     }
 
     /// Allocates the moments, or sorts loaded ones into the order of the leaves; later it only checks whether they fit.
-    fn remember<M: Parameters<Tensor<T>>>(&mut self, parameters: &M) -> Result<()> {
-        let wanted = described(parameters);
+    fn remember<M: Parameters<Tensor<T>>>(&mut self, module: &M, what: &str) -> Result<()> {
+        let wanted = described(module);
         let Some(leaves) = &mut self.leaves else {
             let fresh = |(name, shape): (String, Shape)| {
                 let moments = std::array::from_fn(|_| Tensor::zeros(&shape));
@@ -173,7 +224,7 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
             }
         }
         let remembered: Vec<_> = leaves.iter().map(|leaf| (leaf.name.clone(), leaf.shape.clone())).collect();
-        same_leaves(&remembered, "the optimiser's memory", &wanted, PARAMETERS)
+        same_leaves(self.owner, &remembered, &format!("the {}'s memory", self.owner), &wanted, what)
     }
 
     /// The number of steps and the moments by name. An optimiser that has no moments has no tensors.
@@ -192,6 +243,7 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
     /// # Errors
     /// As [`Optimizer::load_moments`](super::Optimizer::load_moments), and nothing is changed then.
     pub fn load(&mut self, saved: &Moments<T>) -> Result<()> {
+        let other_moments = |why: String| other_moments(self.owner, why);
         if saved.steps >= 1 << 63 {
             // The next step increments the count.
             return Err(other_moments(format!("has taken {} steps; expected fewer than 2^63", saved.steps)));
@@ -205,7 +257,7 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
                 return Err(other_moments(format!("holds `{full}`; expected {expected}")));
             };
             finite_tensor(full, tensor)
-                .map_err(|at| Error::nonfinite("optimiser: the loaded state is damaged:", at))?;
+                .map_err(|at| Error::nonfinite(&format!("{}: the loaded state is damaged:", self.owner), at))?;
             let at = found.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
                 found.push((name.to_owned(), std::array::from_fn(|_| None)));
                 found.len() - 1
@@ -233,7 +285,7 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
         if empty && N > 0 && saved.steps > 0 {
             return Err(other_moments(format!("has taken {} steps and holds no moments", saved.steps)));
         }
-        *self = Memory { kinds: self.kinds, steps: saved.steps, leaves: (!empty).then_some(leaves) };
+        *self = Memory { owner: self.owner, kinds: self.kinds, steps: saved.steps, leaves: (!empty).then_some(leaves) };
         Ok(())
     }
 
@@ -248,20 +300,26 @@ fn described<T: Scalar, M: Parameters<Tensor<T>>>(module: &M) -> Vec<(String, Sh
     leaves
 }
 
-/// Saved moments that are not those of this optimiser, and why.
-fn other_moments(why: String) -> Error {
-    Error::new(ErrorKind::Moments, format!("optimiser: the loaded state {why}"))
+/// Saved moments that are not those of this owner, and why.
+fn other_moments(owner: &str, why: String) -> Error {
+    Error::new(ErrorKind::Moments, format!("{owner}: the loaded state {why}"))
 }
 
 /// Names first, then shapes, each in order.
-fn same_leaves(wanted: &[(String, Shape)], expected: &str, found: &[(String, Shape)], other: &str) -> Result<()> {
+fn same_leaves(
+    owner: &str,
+    wanted: &[(String, Shape)],
+    expected: &str,
+    found: &[(String, Shape)],
+    other: &str,
+) -> Result<()> {
     let name = |leaves: &[(String, Shape)], at: usize| {
         leaves.get(at).map_or_else(|| "none".to_owned(), |(name, _)| format!("`{name}`"))
     };
     for at in 0..wanted.len().max(found.len()) {
         let (w, f) = (name(wanted, at), name(found, at));
         if w != f {
-            let text = format!("optimiser: leaf {at} is {w} of {expected} and {f} of {other}; expected the same names");
+            let text = format!("{owner}: leaf {at} is {w} of {expected} and {f} of {other}; expected the same names");
             return Err(Error::new(ErrorKind::Shape, text));
         }
     }
@@ -269,7 +327,7 @@ fn same_leaves(wanted: &[(String, Shape)], expected: &str, found: &[(String, Sha
         if wanted != found {
             let (wanted, found) = (wanted.as_slice(), found.as_slice());
             let text =
-                format!("optimiser: `{name}` has shape {found:?} in {other}; expected {wanted:?}, as in {expected}");
+                format!("{owner}: `{name}` has shape {found:?} in {other}; expected {wanted:?}, as in {expected}");
             return Err(Error::new(ErrorKind::Shape, text));
         }
     }

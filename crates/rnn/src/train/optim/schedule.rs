@@ -1,7 +1,8 @@
 //! Schedules of the learning rate: factors by the number of the step, from 0.
 //!
-//! Each is a pure function of the step: multiply schedules to combine them. A run that is resumed at step s has the rate of
+//! All are pure functions of the step: multiply them to combine them. A run that is resumed at step s has the rate of
 //! step s, with nothing to save. [`Optimizer::set_learning_rate`](super::Optimizer::set_learning_rate) takes the product.
+//! The schedule that follows the error, [`Plateau`](super::Plateau), has a state.
 //!
 //! ```
 //! use rewind_rnn::optim::schedule::{cosine, warm_up};
@@ -34,13 +35,72 @@ pub fn cosine(step: u64, steps: u64) -> f64 {
 /// ```
 ///
 /// # Panics
-/// If `every` is 0.
+/// If `every` is 0, or the factor is negative, infinite or NaN.
 #[track_caller]
 pub fn stairs(step: u64, every: u64, factor: f64) -> f64 {
     if every == 0 {
         panic!("stairs: a stair of 0 steps; expected at least 1");
     }
+    check_factor("stairs", factor);
     factor.powf((step / every) as f64)
+}
+
+/// Exponential decay: factor^step, as PyTorch's `ExponentialLR`.
+///
+/// ```
+/// use rewind_rnn::optim::schedule::exponential;
+///
+/// assert_eq!([0, 1, 3].map(|step| exponential(step, 0.5)), [1.0, 0.5, 0.125]);
+/// ```
+///
+/// # Panics
+/// If the factor is negative, infinite or NaN.
+#[track_caller]
+pub fn exponential(step: u64, factor: f64) -> f64 {
+    check_factor("exponential", factor);
+    factor.powf(step as f64)
+}
+
+/// One cycle (Smith and Topin 2018, "Super-convergence"), in half cosines, as PyTorch's `OneCycleLR` with its defaults:
+///
+/// from 1/25 at step 0 up to 1 at step rise·steps - 1, and down to 1/250000 at step `steps` - 1 and after it. PyTorch's `rise`,
+/// `pct_start`, is 0.3. The momentum does not cycle.
+///
+/// ```
+/// use rewind_rnn::optim::schedule::one_cycle;
+///
+/// let rate = |step| one_cycle(step, 100, 0.3);
+/// assert!((rate(0) - 0.04).abs() < 1e-12 && rate(29) == 1.0 && (rate(99) - 4e-6).abs() < 1e-12);
+/// ```
+///
+/// # Panics
+/// If `steps` is 0, or `rise` is not in [0, 1].
+#[track_caller]
+pub fn one_cycle(step: u64, steps: u64, rise: f64) -> f64 {
+    if steps == 0 {
+        panic!("one_cycle: a cycle of 0 steps; expected at least 1");
+    }
+    if !(0.0..=1.0).contains(&rise) {
+        panic!("one_cycle: a rise of {rise}; expected a part of the cycle in [0, 1]");
+    }
+    const FIRST: f64 = 1.0 / 25.0;
+    const LAST: f64 = FIRST / 1e4;
+    let (step, last) = (step.min(steps - 1) as f64, (steps - 1) as f64);
+    let peak = (rise * steps as f64 - 1.0).clamp(0.0, last);
+    // From `start` to `end` along half a cosine.
+    let along = |start: f64, end: f64, part: f64| end + (start - end) / 2.0 * (1.0 + (PI * part).cos());
+    match step {
+        _ if step < peak => along(FIRST, 1.0, step / peak),
+        _ if step == peak => 1.0,
+        _ => along(1.0, LAST, (step - peak) / (last - peak)),
+    }
+}
+
+#[track_caller]
+fn check_factor(schedule: &str, factor: f64) {
+    if !(factor >= 0.0 && factor.is_finite()) {
+        panic!("{schedule}: the factor is {factor}; expected a finite number >= 0");
+    }
 }
 
 /// Inverse square root after a warm-up: min((step + 1)/over, √(over/(step + 1))), with the maximum 1 at the last step of the
