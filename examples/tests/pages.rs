@@ -69,7 +69,7 @@ fn check_a_gradient_shows_the_example() {
 
 #[test]
 fn train_shows_the_example() {
-    assert_copy("docs/train.md", "examples/08_train.rs");
+    assert_copy("docs/train.md", "examples/09_train.rs");
 }
 
 #[test]

@@ -6,10 +6,13 @@ mod linear;
 mod linear_recurrent;
 mod norm;
 mod residual;
+mod scan;
 mod stack;
 
 pub use bidirectional::{Bidirectional, Merge};
 pub use dropout::Dropout;
 pub use linear::Linear;
+pub use linear_recurrent::LinearRecurrence;
 pub use norm::LayerNorm;
 pub use residual::Residual;
+pub use scan::Scan;

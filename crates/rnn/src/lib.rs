@@ -64,7 +64,7 @@ pub use cells::{CoupledLstm, IndRnn, LayerNormLstm, Mgu, PeepholeLstm, Projected
 pub use cells::{Gru, Lru, Lstm, LstmState, MinGru, MinLstm, Reset, TanhRnn};
 pub use data::{batch, file, torch};
 pub use error::{Error, ErrorKind, Result};
-pub use layers::{Bidirectional, Dropout, LayerNorm, Linear, Merge, Residual};
+pub use layers::{Bidirectional, Dropout, LayerNorm, Linear, LinearRecurrence, Merge, Residual, Scan};
 pub use noise::Noise;
 pub use nonfinite::NonFinite;
 pub use rewind_autograd as autograd;

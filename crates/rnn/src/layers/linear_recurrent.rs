@@ -3,7 +3,49 @@
 use rewind_autograd::ops::recurrence::linear_recurrence;
 use rewind_autograd::{Scalar, Tensor, Var};
 
+use crate::cell::Cell;
 use crate::cells::{Lru, MinGru, MinLstm};
+
+/// A cell that is linear in its state: its step is h' = a ∘ h + b, with a and b from x alone. Then [`Scan`](crate::Scan) computes all time
+/// steps at once. Implemented by [`MinGru`], [`MinLstm`] and [`Lru`], and by cells of your own:
+///
+/// ```
+/// use rewind_autograd::{OnTape, Scalar, Tape, Tensor, Var, parameters};
+/// use rewind_rnn::{Cell, LinearRecurrence, Scan, Unroll};
+///
+/// parameters! {
+///     /// A leaky integrator: h' = f ∘ h + (1 - f) ∘ x with f = sigmoid(leak), leak `[H]`.
+///     struct Leaky<P> { leak: P }
+/// }
+///
+/// impl<'t, T: Scalar> LinearRecurrence<'t, T> for Leaky<Var<'t, T>> {
+///     fn coefficients(&self, x: Var<'t, T>) -> [Var<'t, T>; 2] {
+///         let f = self.leak.sigmoid();
+///         [f.broadcast_to(&x.shape()), f.one_minus() * x]
+///     }
+/// }
+///
+/// impl<'t, T: Scalar> Cell<'t, T> for Leaky<Var<'t, T>> {
+///     type State = Var<'t, T>;
+///     fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
+///         let [a, b] = self.coefficients(x);
+///         a * h + b
+///     }
+///     fn initial(&self, batch: usize) -> Var<'t, T> {
+///         self.leak.tape().zeros(&[batch, self.leak.shape()[0]])
+///     }
+/// }
+///
+/// let leaky = Scan(Leaky { leak: Tensor::<f64>::zeros(&[3]) });
+/// let tape = Tape::new();
+/// let x = tape.constant(Tensor::full(&[2, 1, 3], 1.0));
+/// let outputs = Unroll::new().through(&leaky.on(&tape), x).outputs.value();
+/// assert_eq!(outputs.to_vec(), [0.5, 0.5, 0.5, 0.75, 0.75, 0.75]);
+/// ```
+pub trait LinearRecurrence<'t, T: Scalar>: Cell<'t, T, State = Var<'t, T>> {
+    /// a and b of h' = a ∘ h + b, from x `[…, I]`: both `[…, H]`.
+    fn coefficients(&self, x: Var<'t, T>) -> [Var<'t, T>; 2];
+}
 
 /// Writes `sequence` for a cell with `sizes` and `coefficients`.
 macro_rules! sequence {
@@ -41,7 +83,14 @@ macro_rules! sequence {
                 first: Var<'t, T>,
             ) -> (Var<'t, T>, Var<'t, T>) {
                 check(stringify!($cell), self.sizes(), x, lengths, first);
-                run(x, lengths, first, |x| self.coefficients(x))
+                let running = lengths.and_then(|lengths| running(lengths, x.shape()[0]));
+                run(x, running.map(|mask| x.tape().constant(mask)), first, |x| self.coefficients(x))
+            }
+        }
+
+        impl<'t, T: Scalar> LinearRecurrence<'t, T> for $cell<Var<'t, T>> {
+            fn coefficients(&self, x: Var<'t, T>) -> [Var<'t, T>; 2] {
+                $cell::coefficients(self, x)
             }
         }
     };
@@ -52,19 +101,19 @@ sequence!(MinLstm);
 sequence!(Lru);
 
 /// Outputs and last state. Separate from `sequence`, whose `#[track_caller]` would give every node the line of the caller.
-fn run<'t, T: Scalar>(
+pub(super) fn run<'t, T: Scalar>(
     x: Var<'t, T>,
-    lengths: Option<&[usize]>,
+    running: Option<Var<'t, T>>,
     first: Var<'t, T>,
     coefficients: impl Fn(Var<'t, T>) -> [Var<'t, T>; 2],
 ) -> (Var<'t, T>, Var<'t, T>) {
     let (tape, steps) = (x.tape(), x.shape()[0]);
-    let Some(running) = lengths.and_then(|lengths| running(lengths, steps)) else {
+    let Some(running) = running else {
         let [a, b] = coefficients(x);
         let h = linear_recurrence(a, b, first);
         return (h, h.index(0, steps - 1));
     };
-    let [running, zero, one] = [running, Tensor::scalar(T::ZERO), Tensor::scalar(T::ONE)].map(|v| tape.constant(v));
+    let [zero, one] = [T::ZERO, T::ONE].map(|number| tape.scalar(number));
     // Padding is masked before the gates too: its elements, even NaN, must not reach the gradient of a weight, where they would be
     // multiplied by 0. After the end of a sequence h' = 1 ∘ h + 0, exactly h.
     let [a, b] = coefficients(running.select(x, zero));

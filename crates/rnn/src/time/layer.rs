@@ -251,14 +251,19 @@ impl Unroll<'_> {
 
     /// `y` `[T, B, …]`, with 0 after the end of each sequence.
     pub fn masked<'t, T: Scalar>(self, y: Var<'t, T>) -> Var<'t, T> {
+        match self.mask(y) {
+            Some(mask) => mask.select(y, y.tape().scalar(T::ZERO)),
+            None => y,
+        }
+    }
+
+    /// A constant that stretches to `y` `[T, B, …]`: 1 in the steps of each sequence, 0 after its end; `None` if all have T steps.
+    pub(crate) fn mask<'t, T: Scalar>(self, y: Var<'t, T>) -> Option<Var<'t, T>> {
         let (steps, batch) = (y.shape()[0], y.shape()[1]);
-        let Some(lengths) = self.lengths.filter(|lengths| lengths.iter().any(|&length| length < steps)) else {
-            return y;
-        };
+        let lengths = self.lengths.filter(|lengths| lengths.iter().any(|&length| length < steps))?;
         let mut shape = vec![1; y.rank()];
         shape[..2].copy_from_slice(&[steps, batch]);
         let inside = |i: usize| i / batch < lengths[i % batch];
-        let mask = Tensor::from_fn(&shape, |i| if inside(i) { T::ONE } else { T::ZERO });
-        y.tape().constant(mask).select(y, y.tape().scalar(T::ZERO))
+        Some(y.tape().constant(Tensor::from_fn(&shape, |i| if inside(i) { T::ONE } else { T::ZERO })))
     }
 }

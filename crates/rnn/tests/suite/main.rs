@@ -24,6 +24,7 @@ mod reference;
 #[path = "../../../autograd/tests/suite/refused.rs"]
 mod refused;
 mod resume;
+mod scan;
 mod schedule;
 mod segments;
 mod streams;

@@ -3,7 +3,7 @@
 //!
 //! The adding problem (Hochreiter and Schmidhuber 1997): a sequence of random numbers, two of them marked; the answer
 //! is the sum of these two. The first is in the first half, so the network has to remember it over many steps.
-//! `cargo run --example 08_train`
+//! `cargo run --example 09_train`
 
 use std::error::Error;
 use std::path::Path;
