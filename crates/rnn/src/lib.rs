@@ -54,6 +54,7 @@ mod train;
 
 pub use cell::{Cell, RecurrentModule, State};
 pub use cells::{CoupledLstm, IndRnn, LayerNormLstm, Mgu, PeepholeLstm, ProjectedLstm, ReluRnn};
+pub use cells::{ForgetGate, MLstm, MLstmState, SLstm, SLstmState};
 pub use cells::{Gru, Lstm, LstmState, Reset, TanhRnn};
 pub use data::{batch, file, torch};
 pub use error::{Error, ErrorKind, Result};
@@ -61,7 +62,7 @@ pub use layers::Linear;
 pub use nonfinite::NonFinite;
 pub use rewind_autograd as autograd;
 pub use time::segments::{self, Segments};
-pub use time::{Unroll, Unrolled, unroll};
+pub use time::{Chunks, Unroll, Unrolled, unroll};
 pub use train::{ShardedStep, Shards, clip, optim};
 
 #[cfg(doctest)]

@@ -1,6 +1,8 @@
-//! Time: cells unrolled over sequences, whole or in segments.
+//! Time: cells unrolled over sequences, whole, in segments or in chunks.
 
+mod chunks;
 pub mod segments;
 mod unroll;
 
+pub use chunks::Chunks;
 pub use unroll::{Unroll, Unrolled, unroll};

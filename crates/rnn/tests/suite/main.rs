@@ -20,3 +20,7 @@ mod refused;
 mod segments;
 mod time;
 mod torch_file;
+mod xlstm;
+mod xlstm_by_hand;
+mod xlstm_chunks;
+mod xlstm_misuse;
