@@ -12,6 +12,7 @@ pub mod peak;
 pub mod pointwise;
 pub mod resident;
 pub mod timing;
+pub mod xlstm;
 
 use std::sync::{Mutex, PoisonError};
 
