@@ -54,7 +54,8 @@ pub(crate) fn slstm(cell: &SLstm<Tensor<f64>>, x: &[Vec<f64>], first: &First) ->
         let next: Vec<f64> = (0..units)
             .map(|j| {
                 let memory = &mut memories[j];
-                memory.iter_mut().for_each(|source| source.ln += ln_forget(cell.forget, gate(1, j)));
+                let decay = ln_forget(cell.forget, gate(1, j));
+                memory.iter_mut().for_each(|source| source.ln += decay);
                 memory.push(Source { ln: gate(0, j), what: [gate(2, j).tanh(), 1.0] });
                 sigmoid(gate(3, j)) * sum(memory, |what| what[0]) / sum(memory, |what| what[1])
             })
@@ -114,7 +115,8 @@ pub(crate) fn mlstm(cell: &MLstm<Tensor<f64>>, heads: usize, x: &[Vec<f64>], fir
                 |kind: usize| (0..width).map(|d| unit(kind * heads * width + head * width + d)).collect::<Vec<_>>();
             let (query, value) = (units(0), units(2));
             let key = units(1).iter().map(|k| k / (width as f64).sqrt()).collect();
-            memory.iter_mut().for_each(|source| source.ln += ln_forget(cell.forget, gate(heads + head)));
+            let decay = ln_forget(cell.forget, gate(heads + head));
+            memory.iter_mut().for_each(|source| source.ln += decay);
             memory.push(Source { ln: gate(head), what: Stored::Pair { key, value } });
             let norm = sum(memory, |stored| stored.read(&query, None)).abs().max((-largest(memory)).exp());
             let open = units(3);
