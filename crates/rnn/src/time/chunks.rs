@@ -33,7 +33,7 @@ impl Unroll<'_> {
     /// h_j = sigmoid(õ_j) ∘ r_j/max(|q_j·n_j|, exp(-m_j))
     /// ```
     ///
-    /// A chunk of S steps takes 2·B·H·(S² + S·D) multiplications, forward, where S steps take about 2·B·H·S·D that read and write
+    /// A chunk of S steps takes 2·B·H·(S² + S·D) multiplications, forward, where S steps take 3·B·H·S·D that read and write
     /// the whole of C at each. An S near D is a good choice. F is summed along its rows rather than subtracted, so that no large ln f
     /// cancels.
     ///
