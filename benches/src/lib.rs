@@ -13,6 +13,7 @@ pub mod pointwise;
 pub mod recurrence;
 pub mod resident;
 pub mod timing;
+pub mod xlstm;
 
 use std::sync::{Mutex, PoisonError};
 

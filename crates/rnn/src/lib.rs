@@ -61,6 +61,7 @@ mod wrappers;
 
 pub use cell::{Cell, RecurrentModule, State};
 pub use cells::{CoupledLstm, IndRnn, LayerNormLstm, Mgu, PeepholeLstm, ProjectedLstm, ReluRnn};
+pub use cells::{ForgetGate, MLstm, MLstmState, SLstm, SLstmState};
 pub use cells::{Gru, Lru, Lstm, LstmState, MinGru, MinLstm, Reset, TanhRnn};
 pub use data::{batch, file, torch};
 pub use error::{Error, ErrorKind, Result};
@@ -69,7 +70,9 @@ pub use noise::Noise;
 pub use nonfinite::NonFinite;
 pub use rewind_autograd as autograd;
 pub use time::segments::{self, Segments};
-pub use time::{Layer, LayerModule, LayerOutputs, Recurrent, Stream, TruncatedBptt, Unroll, Unrolled, Window, unroll};
+pub use time::{
+    Chunks, Layer, LayerModule, LayerOutputs, Recurrent, Stream, TruncatedBptt, Unroll, Unrolled, Window, unroll,
+};
 pub use train::{Accumulator, Average, EarlyStopping, Progress, ShardedStep, Shards, clip, optim, resume};
 pub use wrappers::{RecurrentDropout, Zoneout};
 

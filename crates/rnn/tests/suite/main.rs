@@ -32,3 +32,7 @@ mod streams;
 mod time;
 mod torch_file;
 mod wrappers;
+mod xlstm;
+mod xlstm_by_hand;
+mod xlstm_chunks;
+mod xlstm_misuse;
