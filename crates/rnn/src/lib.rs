@@ -30,7 +30,7 @@
 //!   [`TanhRnn`], [`Lstm`], [`Gru`]: the built-in cells.
 //! - [`unroll`], [`Unroll`]: a cell applied to padded batches, from any first state, in both directions.
 //! - [`batch`]: sequences of varying length in padded batches of similar lengths.
-//! - [`loss`]: losses at each time step or at the last; [`Linear`]: the readout.
+//! - [`loss`]: losses at each time step or at the last, and CTC; [`Linear`]: the readout; [`decode`]: labelings from outputs.
 //! - [`optim`], [`clip`], [`init`]: optimisers and schedules, gradient clipping, seeded initial values.
 //! - [`Shards`]: a batch on several threads, with the same bits on any number of them.
 //! - [`Error`]: the error of this crate, with an [`ErrorKind`] to match on.
@@ -42,6 +42,7 @@ mod cell;
 mod cells;
 pub mod check;
 mod data;
+pub mod decode;
 mod error;
 pub mod init;
 mod layers;
