@@ -67,7 +67,7 @@ impl<'a> BeamSearch<'a> {
     }
 
     /// Adds `weight` times the score of each label, which is given the labels before it: the logarithm of a probability, as a rule. It
-    /// is asked once for each label after each prefix that is extended. -∞ forbids the label there.
+    /// is asked for each label after a prefix when the prefix enters the beam. -∞ forbids the label there.
     pub fn language_model(self, weight: f64, score: &'a dyn Fn(&[usize], usize) -> f64) -> Self {
         BeamSearch { model: Some(score), weight, ..self }
     }

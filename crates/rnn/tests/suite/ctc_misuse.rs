@@ -11,7 +11,7 @@ fn refused(targets: &[&[usize]], lengths: &[usize], settings: Ctc, spoiled: Opti
     if let Some((at, value)) = spoiled {
         x.as_mut_slice()[at] = value;
     }
-    ctc(tape.leaf(x), targets, lengths, settings).err().expect("this must be refused")
+    ctc(tape.leaf(x), targets, lengths, settings).expect_err("this must be refused")
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn bad_weights_are_named() {
     let x = tape.leaf(numbers(&[2, 4]));
     let refused = |weights: &[f64], reduction| -> Error {
         let settings = CrossEntropy { class_weights: Some(weights), reduction, smoothing: 0.0 };
-        cross_entropy(x, &[2, 2], settings).err().expect("this must be refused")
+        cross_entropy(x, &[2, 2], settings).expect_err("this must be refused")
     };
     assert_eq!(
         refused(&[1.0; 3], Reduction::Mean).to_string(),

@@ -66,6 +66,20 @@ impl Emissions {
     }
 }
 
+/// How many coefficients a polynomial has: `N`, or as many as the field says for [`ANY`].
+#[derive(Clone, Copy)]
+struct Count<const N: usize>(usize);
+
+/// A number of coefficients that the compiler does not know.
+const ANY: usize = 0;
+
+impl<const N: usize> Count<N> {
+    #[inline(always)]
+    fn get(self) -> usize {
+        if N == ANY { self.0 } else { N }
+    }
+}
+
 /// The polynomials of all positions at one step.
 struct Row {
     mantissas: Vec<f64>,
@@ -88,7 +102,7 @@ impl Row {
 pub(super) fn log_likelihood(target: &Target, emissions: &Emissions) -> f64 {
     let count = target.positions.len();
     let mut total = (0.0, f64::NEG_INFINITY);
-    recursion(1, &target.positions, emissions, 0..target.steps, |step, _, after| {
+    recursion(Count::<1>(1), &target.positions, emissions, 0..target.steps, |step, _, after| {
         if step + 1 == target.steps {
             let ends = count.saturating_sub(2)..count;
             let peak = after.exponents[PAD..][ends.clone()].iter().fold(f64::NEG_INFINITY, |a, &b| f64::max(a, b));
@@ -102,20 +116,24 @@ pub(super) fn log_likelihood(target: &Target, emissions: &Emissions) -> f64 {
 /// The derivative, in all directions, of the share of the paths that are at class c at step t: calls `each` with t and the
 /// values of all classes of the target. Without directions, the share itself. `false` if there is no path.
 pub(super) fn occupancy(target: &Target, emissions: &Emissions, each: impl FnMut(usize, &[f64])) -> bool {
-    // The number of coefficients is known to the compiler where speed matters.
     match emissions.coefficients() {
-        1 => occupancy_of(1, target, emissions, each),
-        2 => occupancy_of(2, target, emissions, each),
-        n => occupancy_of(n, target, emissions, each),
+        1 => occupancy_of(Count::<1>(1), target, emissions, each),
+        2 => occupancy_of(Count::<2>(2), target, emissions, each),
+        n => occupancy_of(Count::<ANY>(n), target, emissions, each),
     }
 }
 
-#[inline(always)]
-fn occupancy_of(n: usize, target: &Target, emissions: &Emissions, mut each: impl FnMut(usize, &[f64])) -> bool {
+fn occupancy_of<const N: usize>(
+    count: Count<N>,
+    target: &Target,
+    emissions: &Emissions,
+    mut each: impl FnMut(usize, &[f64]),
+) -> bool {
+    let n = count.get();
     let Target { steps, ref positions, .. } = *target;
-    let count = positions.len();
-    let (mut mantissas, mut exponents) = (Vec::with_capacity(steps * count * n), Vec::with_capacity(steps * count));
-    recursion(n, positions, emissions, 0..steps, |_, _, after| {
+    let length = positions.len();
+    let (mut mantissas, mut exponents) = (Vec::with_capacity(steps * length * n), Vec::with_capacity(steps * length));
+    recursion(count, positions, emissions, 0..steps, |_, _, after| {
         mantissas.extend_from_slice(&after.mantissas[PAD * n..]);
         exponents.extend_from_slice(&after.exponents[PAD..]);
     });
@@ -123,9 +141,9 @@ fn occupancy_of(n: usize, target: &Target, emissions: &Emissions, mut each: impl
     let reversed: Vec<_> = positions.iter().rev().copied().collect();
     let mut share = Share::new(n, emissions.classes);
     let mut any = true;
-    recursion(n, &reversed, emissions, (0..steps).rev(), |step, before, _| {
-        let forward = (&mantissas[step * count * n..][..count * n], &exponents[step * count..][..count]);
-        any = any && share.compute(&reversed, forward, before);
+    recursion(count, &reversed, emissions, (0..steps).rev(), |step, before, _| {
+        let forward = (&mantissas[step * length * n..][..length * n], &exponents[step * length..][..length]);
+        any = any && share.compute(count, &reversed, forward, before);
         if any {
             each(step, &share.found);
         }
@@ -135,7 +153,6 @@ fn occupancy_of(n: usize, target: &Target, emissions: &Emissions, mut each: impl
 
 /// The share of the paths at each class of one step.
 struct Share {
-    n: usize,
     /// Σ α·β over the positions of a class, in units of the largest.
     sums: Vec<f64>,
     total: Vec<f64>,
@@ -146,13 +163,19 @@ struct Share {
 impl Share {
     fn new(n: usize, classes: usize) -> Self {
         let zeros = |count| vec![0.0; count];
-        Share { n, sums: zeros(classes * n), total: zeros(n), inverse: zeros(n), found: zeros(classes) }
+        Share { sums: zeros(classes * n), total: zeros(n), inverse: zeros(n), found: zeros(classes) }
     }
 
     /// From α of every position, the weight of all ways to it, and β, that of all ways on, in reverse. `false` if no way leads through.
     #[inline(always)]
-    fn compute(&mut self, reversed: &[usize], alpha: (&[f64], &[f64]), beta: &Row) -> bool {
-        let n = self.n;
+    fn compute<const N: usize>(
+        &mut self,
+        count: Count<N>,
+        reversed: &[usize],
+        alpha: (&[f64], &[f64]),
+        beta: &Row,
+    ) -> bool {
+        let n = count.get();
         let (beta, beta_exponents) = (&beta.mantissas[PAD * n..], &beta.exponents[PAD..]);
         let together = || alpha.1.iter().rev().zip(beta_exponents).map(|(a, b)| a + b);
         let peak = together().fold(f64::NEG_INFINITY, |a, b| if b > a { b } else { a });
@@ -167,7 +190,7 @@ impl Share {
             (0..n).for_each(|set| sum[set] += scale * coefficient(alpha, beta, set));
         }
         // Σ α·β is the same at every step, but for rounding: the shares of a step add to 1 if its own sum divides them.
-        self.invert_total();
+        self.invert_total(count);
         for (found, sum) in self.found.iter_mut().zip(self.sums.chunks_exact(n)) {
             // A quotient is exact where it is 1.
             *found = if n == 1 { sum[0] / self.total[0] } else { coefficient(sum, &self.inverse, n - 1) };
@@ -177,15 +200,16 @@ impl Share {
 
     /// Σ over the classes and 1 / Σ, as polynomials.
     #[inline(always)]
-    fn invert_total(&mut self) {
-        let Share { n, sums, total, inverse, .. } = self;
+    fn invert_total<const N: usize>(&mut self, count: Count<N>) {
+        let n = count.get();
+        let Share { sums, total, inverse, .. } = self;
         total.fill(0.0);
-        for sum in sums.chunks_exact(*n) {
+        for sum in sums.chunks_exact(n) {
             total.iter_mut().zip(sum).for_each(|(total, sum)| *total += sum);
         }
         inverse.fill(0.0);
         inverse[0] = 1.0 / total[0];
-        for set in 1..*n {
+        for set in 1..n {
             // inverse[set] is still 0.
             inverse[set] = -coefficient(total, inverse, set) * inverse[0];
         }
@@ -208,8 +232,8 @@ fn coefficient(a: &[f64], b: &[f64], set: usize) -> f64 {
 /// Walks the steps in the given order, and calls `each` with the weights of all ways to every position before and after the
 /// emission of the step.
 #[inline(always)]
-fn recursion(
-    n: usize,
+fn recursion<const N: usize>(
+    count: Count<N>,
     positions: &[usize],
     emissions: &Emissions,
     steps: impl Iterator<Item = usize>,
@@ -219,18 +243,26 @@ fn recursion(
     let skips: Vec<f64> = (0..positions.len())
         .map(|s| if s % 2 == 1 && s > 1 && positions[s] != positions[s - 2] { 0.0 } else { f64::NEG_INFINITY })
         .collect();
-    let mut before = Row::new(n, positions.len(), 2);
-    let mut after = Row::new(n, positions.len(), 0);
+    let mut before = Row::new(count.get(), positions.len(), 2);
+    let mut after = Row::new(count.get(), positions.len(), 0);
     for step in steps {
-        emit(n, positions, emissions, step, &before, &mut after);
+        emit(count, positions, emissions, step, &before, &mut after);
         each(step, &before, &after);
-        advance(n, &skips, &after, &mut before);
+        advance(count, &skips, &after, &mut before);
     }
 }
 
 /// `to` = `from` times the weight of each position's class at `step`.
 #[inline(always)]
-fn emit(n: usize, positions: &[usize], emissions: &Emissions, step: usize, from: &Row, to: &mut Row) {
+fn emit<const N: usize>(
+    count: Count<N>,
+    positions: &[usize],
+    emissions: &Emissions,
+    step: usize,
+    from: &Row,
+    to: &mut Row,
+) {
+    let n = count.get();
     let at = step * emissions.classes;
     let mantissas = &emissions.mantissas[at..][..emissions.classes];
     let exponents = &emissions.exponents[at..][..emissions.classes];
@@ -259,7 +291,8 @@ fn emit(n: usize, positions: &[usize], emissions: &Emissions, step: usize, from:
 
 /// `to` = the sum over the three positions of `from` that lead to each position.
 #[inline(always)]
-fn advance(n: usize, skips: &[f64], from: &Row, to: &mut Row) {
+fn advance<const N: usize>(count: Count<N>, skips: &[f64], from: &Row, to: &mut Row) {
+    let n = count.get();
     let larger = |a: f64, b: f64| if a > b { a } else { b };
     for (s, &skip) in skips.iter().enumerate() {
         let [skipped, next, same] = [from.exponents[s] + skip, from.exponents[s + 1], from.exponents[s + 2]];
