@@ -295,13 +295,15 @@ fn advance<const N: usize>(count: Count<N>, skips: &[f64], from: &Row, to: &mut 
     let n = count.get();
     let larger = |a: f64, b: f64| if a > b { a } else { b };
     for (s, &skip) in skips.iter().enumerate() {
-        let [skipped, next, same] = [from.exponents[s] + skip, from.exponents[s + 1], from.exponents[s + 2]];
+        let (skipped, next, same) = (from.exponents[s] + skip, from.exponents[s + 1], from.exponents[s + 2]);
         let peak = larger(larger(same, next), skipped);
-        let scales = [skipped, next, same].map(|exponent| wide::power_of_two(exponent - peak));
+        let skipped = wide::power_of_two(skipped - peak);
+        let next = wide::power_of_two(next - peak);
+        let same = wide::power_of_two(same - peak);
         let source = &from.mantissas[s * n..][..3 * n];
         let cell = &mut to.mantissas[(PAD + s) * n..][..n];
         for set in 0..n {
-            cell[set] = scales[0] * source[set] + scales[1] * source[n + set] + scales[2] * source[2 * n + set];
+            cell[set] = skipped * source[set] + next * source[n + set] + same * source[2 * n + set];
         }
         to.exponents[PAD + s] = peak;
     }
