@@ -34,7 +34,7 @@
 //! - [`Layer`]: what maps a sequence to a sequence: [`Recurrent`], [`Bidirectional`], [`Dropout`], [`LayerNorm`], [`Residual`], stacks of
 //!   them as tuples and vectors. [`Stream`]: step by step; [`TruncatedBptt`]; [`Noise`]: the masks of dropout.
 //! - [`batch`]: sequences of varying length in padded batches of similar lengths.
-//! - [`loss`]: losses at each time step or at the last; [`Linear`]: the readout.
+//! - [`loss`]: losses at each time step or at the last, and CTC; [`Linear`]: the readout; [`decode`]: labelings from outputs.
 //! - [`optim`], [`clip`], [`init`]: optimisers and schedules, gradient clipping, seeded initial values.
 //! - [`Accumulator`], [`Average`], [`EarlyStopping`]: gradients of several batches, averaged weights, the best module.
 //! - [`resume`]: the parts of a run that goes on from a file with the same bits.
@@ -48,6 +48,7 @@ mod cell;
 mod cells;
 pub mod check;
 mod data;
+pub mod decode;
 mod error;
 pub mod init;
 mod layers;

@@ -1,6 +1,6 @@
 //! Numerically stable losses.
 //!
-//! Each has two forms: over rows, for a readout of the last step (see [`last_step`]), and over the steps of unrolled
+//! Each but [`ctc`] has two forms: over rows, for a readout of the last step (see [`last_step`]), and over the steps of unrolled
 //! outputs `[T, B, C]`, where E = Σ_t E_t is the total loss and steps beyond a sequence's length do not count. With
 //! [`Reduction::Mean`], sums are divided by the number of all rows (cross-entropy) or elements (the others) that count,
 //! over all steps together; so E is their mean, and still Σ_t E_t.
@@ -19,6 +19,7 @@
 //! ```
 
 mod classes;
+mod ctc;
 mod steps;
 
 use rewind_autograd::shape::unravel;
@@ -27,12 +28,14 @@ use rewind_autograd::{Scalar, Tensor, Var};
 use crate::error::{Error, ErrorKind, Result};
 
 pub use classes::{ClassTarget, CrossEntropy, cross_entropy, cross_entropy_steps};
+pub use ctc::{Ctc, SequenceLosses, ctc};
 pub use steps::{StepLosses, last_step};
 
 /// Whether losses are averaged or summed over what counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reduction {
-    /// The sum, divided by the number of rows (cross-entropy) or elements (the others) that count.
+    /// The sum, divided by the number of rows (cross-entropy), sequences (CTC) or elements (the others) that count. With class
+    /// weights, by the weight of the rows.
     #[default]
     Mean,
     /// The sum: the loss of a batch is then the sum of the losses of its sequences.
@@ -40,11 +43,11 @@ pub enum Reduction {
 }
 
 impl Reduction {
-    /// The reduction of a sum over `counted` rows or elements.
+    /// The reduction of a sum over rows or elements of the weight `counted`, 1 each without weights.
     #[track_caller]
-    fn of<'t, T: Scalar>(self, sum: Var<'t, T>, counted: usize) -> Var<'t, T> {
+    fn of<'t, T: Scalar>(self, sum: Var<'t, T>, counted: f64) -> Var<'t, T> {
         match self {
-            Reduction::Mean => sum / T::from_f64(counted as f64),
+            Reduction::Mean => sum / T::from_f64(counted),
             Reduction::Sum => sum,
         }
     }
@@ -75,7 +78,7 @@ pub fn mean_squared_error<'t, T: Scalar>(
     reduction: Reduction,
 ) -> Result<Var<'t, T>> {
     let target = whole(SQUARED, prediction, target, |_| true, "a finite number")?;
-    Ok(reduction.of(prediction.squared_error(target).sum(), prediction.element_count()))
+    Ok(reduction.of(prediction.squared_error(target).sum(), prediction.element_count() as f64))
 }
 
 /// [`mean_squared_error`] of every step of `[T, B, C]`; elements beyond a sequence's length do not count, whatever the
@@ -132,7 +135,7 @@ pub fn binary_cross_entropy<'t, T: Scalar>(
     reduction: Reduction,
 ) -> Result<Var<'t, T>> {
     let target = whole(BINARY, logits, target, is_probability, "a number in [0, 1]")?;
-    Ok(reduction.of(logits.binary_cross_entropy(target).sum(), logits.element_count()))
+    Ok(reduction.of(logits.binary_cross_entropy(target).sum(), logits.element_count() as f64))
 }
 
 /// [`binary_cross_entropy`] of every step of `[T, B, C]`; elements beyond a sequence's length do not count, whatever the

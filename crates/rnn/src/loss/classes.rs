@@ -27,17 +27,34 @@ impl ClassTarget for Option<usize> {
 }
 
 /// The settings of a cross-entropy.
+///
+/// ```
+/// use rewind_autograd::{Tape, Tensor};
+/// use rewind_rnn::loss::{CrossEntropy, cross_entropy};
+///
+/// let tape = Tape::new();
+/// let logits = tape.leaf(Tensor::from_vec(vec![0.0, 0.0, 0.0, 3.0_f64.ln()], &[2, 2]));
+/// let rare = CrossEntropy { class_weights: Some(&[3.0, 1.0]), ..CrossEntropy::default() };
+/// let loss = cross_entropy(logits, &[0, 1], rare)?;
+/// // -ln ½ of weight 3, and -ln ¾ of weight 1
+/// assert!((loss.value().item() - (3.0 * 2.0_f64.ln() + (4.0_f64 / 3.0).ln()) / 4.0).abs() < 1e-15);
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CrossEntropy {
+pub struct CrossEntropy<'a> {
     /// Label smoothing eps in [0, 1): the target distribution is (1 - eps)·onehot + eps/C, spread over all C classes,
     /// the right one included (Szegedy et al. 2016; PyTorch's definition).
     pub smoothing: f64,
     /// Mean or sum over the rows that count.
     pub reduction: Reduction,
+    /// A weight w_c >= 0 for each of the C classes, all 1 by default: for classes of unlike frequency. The term of each class in a loss
+    /// is multiplied by its weight, and a mean is divided by the sum of the weights of the targets: the rows' weighted mean. With
+    /// label smoothing, the shares of the other classes have their own weights, and the divisor is the same (PyTorch's definition).
+    pub class_weights: Option<&'a [f64]>,
 }
 
-/// -Σ_c q_c · ln softmax(logits)_c over the rows that count, divided by their number if averaged: a scalar. q is the
-/// target distribution, see [`CrossEntropy`]. Logits `[…, C]`, one target a row, in row-major order. Stable for logits
+/// -Σ_c w_c · q_c · ln softmax(logits)_c over the rows that count, divided by their number if averaged, or by the weight of their
+/// targets: a scalar. q is the target distribution and w the class weights, see [`CrossEntropy`]. Logits `[…, C]`, one target a row, in row-major order. Stable for logits
 /// of any size. An ignored row counts neither in the sum nor in the mean.
 ///
 /// ```
@@ -53,12 +70,13 @@ pub struct CrossEntropy {
 ///
 /// # Errors
 /// If the logits have no axis of classes, the number of targets is not that of the rows, a class does not exist, no
-/// row counts, or the smoothing is not in [0, 1).
+/// row counts, the smoothing is not in [0, 1), there is not one weight a class, a weight is negative or not finite, or a mean is
+/// over rows of weight 0.
 #[track_caller]
 pub fn cross_entropy<'t, T: Scalar>(
     logits: Var<'t, T>,
     targets: &[impl ClassTarget],
-    settings: CrossEntropy,
+    settings: CrossEntropy<'_>,
 ) -> Result<Var<'t, T>> {
     let (target, counted) = distribution(logits, targets, settings, |_| true)?;
     Ok(settings.reduction.of(logits.cross_entropy(target).sum(), counted))
@@ -74,22 +92,22 @@ pub fn cross_entropy_steps<'t, T: Scalar>(
     logits: Var<'t, T>,
     targets: &[impl ClassTarget],
     lengths: &[usize],
-    settings: CrossEntropy,
+    settings: CrossEntropy<'_>,
 ) -> Result<StepLosses<'t, T>> {
-    let [_, batch, _] = check_lengths(NAME, logits, lengths)?;
+    let [_, batch, _] = check_lengths(NAME, &logits.shape(), lengths)?;
     let inside = |row: usize| row / batch < lengths[row % batch];
     let (target, counted) = distribution(logits, targets, settings, inside)?;
     Ok(over_steps(logits.cross_entropy(target), settings.reduction, counted))
 }
 
-/// The target distribution of every row, 0 where it does not count, and the number of rows that do.
+/// The weighted target distribution of every row, 0 where it does not count, and the weight of the rows that do.
 #[track_caller]
 fn distribution<'t, T: Scalar>(
     logits: Var<'t, T>,
     targets: &[impl ClassTarget],
-    settings: CrossEntropy,
+    settings: CrossEntropy<'_>,
     inside: impl Fn(usize) -> bool,
-) -> Result<(Var<'t, T>, usize)> {
+) -> Result<(Var<'t, T>, f64)> {
     let smoothing = settings.smoothing;
     if !(0.0..1.0).contains(&smoothing) {
         let text = format!("label smoothing is {smoothing}; expected a number in [0, 1)");
@@ -105,10 +123,11 @@ fn distribution<'t, T: Scalar>(
         let text = format!("{count} targets for outputs of shape {found:?}; expected {rows}, one a row");
         return refuse(ErrorKind::Shape, NAME, text);
     }
-    let shared = T::from_f64(smoothing / classes.max(1) as f64);
-    let own = T::from_f64(1.0 - smoothing);
+    let weights = check_weights(settings.class_weights, classes)?;
+    let weight = |class: usize| weights.map_or(1.0, |weights| weights[class]);
+    let shared = smoothing / classes.max(1) as f64;
     let mut rows_of_q = vec![T::ZERO; rows * classes];
-    let mut counted = 0;
+    let (mut counted, mut total) = (0, 0.0);
     for (row, target) in targets.iter().enumerate() {
         let Some(class) = target.class().filter(|_| inside(row)) else { continue };
         if class >= classes {
@@ -118,12 +137,33 @@ fn distribution<'t, T: Scalar>(
             return refuse(ErrorKind::Target, NAME, text);
         }
         let q = &mut rows_of_q[row * classes..][..classes];
-        q.fill(shared);
-        q[class] += own;
+        q.iter_mut().enumerate().for_each(|(c, q)| *q = T::from_f64(shared * weight(c)));
+        q[class] = T::from_f64((1.0 - smoothing + shared) * weight(class));
         counted += 1;
+        total += weight(class);
     }
     if counted == 0 {
         return nothing_counts(NAME, rows);
     }
-    Ok((logits.tape().constant(Tensor::from_vec(rows_of_q, &shape)), counted))
+    if total == 0.0 && settings.reduction == Reduction::Mean {
+        let text = format!(
+            "the targets of all {counted} rows that count have class weight 0; expected a mean over some weight"
+        );
+        return refuse(ErrorKind::Empty, NAME, text);
+    }
+    Ok((logits.tape().constant(Tensor::from_vec(rows_of_q, &shape)), total))
+}
+
+/// The class weights, if they fit.
+fn check_weights(weights: Option<&[f64]>, classes: usize) -> Result<Option<&[f64]>> {
+    let Some(found) = weights else { return Ok(None) };
+    if found.len() != classes {
+        let text = format!("{} class weights; expected {classes}, the last axis of the logits", found.len());
+        return refuse(ErrorKind::Shape, NAME, text);
+    }
+    if let Some(class) = found.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0)) {
+        let text = format!("the weight of class {class} is {}; expected a finite number of 0 or more", found[class]);
+        return refuse(ErrorKind::Setting, NAME, text);
+    }
+    Ok(weights)
 }

@@ -32,7 +32,7 @@ pub struct StepLosses<'t, T: Scalar> {
 /// If the outputs do not have three axes, or the lengths do not fit them.
 #[track_caller]
 pub fn last_step<'t, T: Scalar>(outputs: Var<'t, T>, lengths: &[usize]) -> Result<Var<'t, T>> {
-    let [steps, batch, width] = check_lengths("last_step", outputs, lengths)?;
+    let [steps, batch, width] = check_lengths("last_step", &outputs.shape(), lengths)?;
     if lengths.iter().all(|&length| length == steps) {
         return Ok(outputs.index(0, steps - 1));
     }
@@ -41,17 +41,15 @@ pub fn last_step<'t, T: Scalar>(outputs: Var<'t, T>, lengths: &[usize]) -> Resul
 }
 
 /// The shape `[T, B, C]` of the outputs, if the lengths fit it.
-pub(super) fn check_lengths<T: Scalar>(loss: &str, outputs: Var<'_, T>, lengths: &[usize]) -> Result<[usize; 3]> {
-    let shape = outputs.shape();
-    let &[steps, batch, width] = shape.as_slice() else {
-        let found = shape.as_slice();
-        let text = format!("outputs of shape {found:?}; expected [T, B, C]: time steps, sequences, numbers");
+pub(super) fn check_lengths(loss: &str, shape: &[usize], lengths: &[usize]) -> Result<[usize; 3]> {
+    let &[steps, batch, width] = shape else {
+        let text = format!("outputs of shape {shape:?}; expected [T, B, C]: time steps, sequences, numbers");
         return refuse(ErrorKind::Shape, loss, text);
     };
     if lengths.len() != batch {
-        let (count, found) = (lengths.len(), shape.as_slice());
+        let count = lengths.len();
         let text =
-            format!("{count} lengths for outputs of shape {found:?}; expected one for each of {batch} sequences");
+            format!("{count} lengths for outputs of shape {shape:?}; expected one for each of {batch} sequences");
         return refuse(ErrorKind::Shape, loss, text);
     }
     if let Some(sequence) = lengths.iter().position(|length| !(1..=steps).contains(length)) {
@@ -67,7 +65,7 @@ pub(super) fn check_lengths<T: Scalar>(loss: &str, outputs: Var<'_, T>, lengths:
 
 /// Losses of rows `[T, B]`, which are 0 where they do not count, summed over the batch and then over time.
 #[track_caller]
-pub(super) fn over_steps<'t, T: Scalar>(rows: Var<'t, T>, reduction: Reduction, counted: usize) -> StepLosses<'t, T> {
+pub(super) fn over_steps<'t, T: Scalar>(rows: Var<'t, T>, reduction: Reduction, counted: f64) -> StepLosses<'t, T> {
     let per_step = reduction.of(rows.sum_axis(1), counted);
     StepLosses { per_step, total: per_step.sum() }
 }
@@ -82,9 +80,9 @@ pub(super) fn elementwise<'t, T: Scalar>(
     reduction: Reduction,
     each: impl FnOnce(&Tensor<T>, &[usize]) -> Result<Var<'t, T>>,
 ) -> Result<StepLosses<'t, T>> {
-    let [steps, batch, width] = check_lengths(loss, outputs, lengths)?;
+    let [steps, batch, width] = check_lengths(loss, &outputs.shape(), lengths)?;
     let losses = each(target, lengths)?;
-    let counted = lengths.iter().sum::<usize>() * width;
+    let counted = (lengths.iter().sum::<usize>() * width) as f64;
     let inside = |row: usize| if row / batch < lengths[row % batch] { T::ONE } else { T::ZERO };
     let mask = outputs.tape().constant(Tensor::from_fn(&[steps, batch, 1], inside));
     let losses = mask.select(losses, outputs.tape().scalar(T::ZERO));

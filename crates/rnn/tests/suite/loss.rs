@@ -5,7 +5,7 @@ use rewind_autograd::{Scalar, Tape, Tensor, Var};
 use rewind_rnn::check;
 use rewind_rnn::loss::{self, CrossEntropy, Reduction, StepLosses};
 
-const SUM: CrossEntropy = CrossEntropy { smoothing: 0.0, reduction: Reduction::Sum };
+const SUM: CrossEntropy<'_> = CrossEntropy { smoothing: 0.0, reduction: Reduction::Sum, class_weights: None };
 
 fn numbers<T: Scalar>(shape: &[usize], seed: usize) -> Tensor<T> {
     Tensor::from_fn(shape, |i| T::from_f64(((i * 37 + seed * 11) as f64).sin() * 2.0))
@@ -41,7 +41,7 @@ fn ignored_rows_count_neither_in_the_sum_nor_in_the_mean() {
 
 #[test]
 fn gradients_agree_with_differences_to_second_order() {
-    let smooth = CrossEntropy { smoothing: 0.2, reduction: Reduction::Mean };
+    let smooth = CrossEntropy { smoothing: 0.2, ..CrossEntropy::default() };
     let x = [numbers(&[3, 2, 4], 5)];
     let lengths = [3, 2];
     check::function(&x, |_, x| {
@@ -63,7 +63,7 @@ fn gradients_agree_with_differences_to_second_order() {
 
 #[test]
 fn losses_of_rows_agree_with_differences_to_second_order() {
-    let smooth = CrossEntropy { smoothing: 0.2, reduction: Reduction::Mean };
+    let smooth = CrossEntropy { smoothing: 0.2, ..CrossEntropy::default() };
     let x = [numbers(&[3, 4], 7)];
     let target = numbers(&[3, 4], 8);
     check::function(&x, |_, x| loss::cross_entropy(x[0], &[Some(1), None, Some(3)], smooth).expect("good")).assert();
