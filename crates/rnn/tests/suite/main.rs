@@ -3,6 +3,8 @@
 mod batch;
 mod cells;
 mod check_cells;
+mod check_lasting;
+mod check_mistakes;
 mod clip;
 mod derivatives;
 mod error;
