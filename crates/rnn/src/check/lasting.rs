@@ -11,7 +11,7 @@ use crate::noise::Noise;
 const STEPS: usize = 16;
 
 /// How parameters are moved: p becomes `factor`·p + `shift`. From small to large: the gates of a point are no wider open than need be.
-const MOVES: [(f64, f64); 12] = [
+const MOVES: [(f64, f64); 13] = [
     (1.0, 2.0),
     (1.0, -2.0),
     (2.0, 0.0),
@@ -20,6 +20,7 @@ const MOVES: [(f64, f64); 12] = [
     (0.25, 0.0),
     (1.0, 5.0),
     (1.0, -5.0),
+    (16.0, 0.0),
     (1.0, 10.0),
     (1.0, -10.0),
     (1.0, 20.0),
@@ -29,8 +30,15 @@ const MOVES: [(f64, f64); 12] = [
 /// A change of the first state that is at most this many times larger or smaller in the last one is good enough.
 const ENOUGH: f64 = 8.0;
 
-/// The most runs of the search.
-const MOST_RUNS: usize = 400;
+/// As many parameters as a cell has.
+const FEW: usize = 8;
+
+/// An effect that is as good as none.
+const LEAST: f64 = 1e-30;
+
+/// The most runs of the search, and how often it goes through all groups.
+const MOST_RUNS: usize = 256;
+const ROUNDS: usize = 2;
 
 /// How far the first state is moved to see what that does to the last: far enough in `f32`.
 const NUDGE: f64 = 1.0 / 64.0;
@@ -66,7 +74,8 @@ struct Candidate<T: Scalar, M> {
 impl<T: Scalar, M> Candidate<T, M> {
     /// How far the effects are from 1: 0 is best.
     fn distance(&self) -> f64 {
-        let distance = |effect: &f64| effect.clamp(f64::MIN_POSITIVE, f64::MAX).ln().abs();
+        // Beyond what differences tell, all are as far: one part must not outweigh the others.
+        let distance = |effect: &f64| effect.clamp(LEAST, 1.0 / LEAST).ln().abs();
         self.effects.iter().map(distance).sum()
     }
 
@@ -97,19 +106,28 @@ pub(super) fn lasting<T: Scalar, M: Module<T>, K: Kind<T, M>>(
     })?;
     let (given, steps) = (start.effect(), start.run.x.shape()[0]);
     let best = search::<T, M, K>(start, noise);
-    let name = format!(
-        "where the state lasts: after {steps} steps, {:.0e} is left of a change of the first state ({given:.0e} at the given parameters)",
-        best.effect()
-    );
+    let of = if best.run.first_state.is_empty() { "input" } else { "state" };
+    let name = if best.effect() < LEAST {
+        format!("over {steps} steps")
+    } else {
+        let left = best.effect();
+        format!(
+            "where the state lasts: after {steps} steps, {left:.0e} is left of a change of the first {of} ({given:.0e} at the given parameters)"
+        )
+    };
     Some(Lasting { module: best.run.cell, size: best.size, sizes: [steps, batch, features], name })
 }
 
 /// Moves the parameters, group by group, to where the effects of the first state on the last are nearest to 1.
 fn search<T: Scalar, M: Module<T>, K: Kind<T, M>>(mut best: Candidate<T, M>, noise: Option<Noise>) -> Candidate<T, M> {
     let leaves = best.run.cell.leaves().len();
-    let groups = [Group::Vectors, Group::Matrices, Group::Inputs].into_iter().chain((0..leaves).map(Group::Leaf));
+    let together = [Group::Vectors, Group::Matrices, Group::Inputs];
+    let alone = (0..leaves).map(Group::Leaf);
+    // Of few parameters one alone is tried first: the biases of all gates moved at once saturate some that need not be.
+    let groups: Vec<Group> =
+        if leaves <= FEW { alone.chain(together).collect() } else { together.into_iter().chain(alone).collect() };
     let mut runs = 0;
-    for group in groups {
+    for &group in (0..ROUNDS).flat_map(|_| &groups) {
         let from = Candidate { run: best.run.map(|_, p| p.clone()), size: best.size, effects: Vec::new() };
         for by in MOVES {
             if best.is_enough() || runs > MOST_RUNS {
@@ -140,8 +158,9 @@ fn moved<T: Scalar, M: Module<T>>(
     let chosen: Vec<bool> = (0..leaves.len())
         .map(|k| match group {
             Group::Vectors => leaves[k].rank() <= 1,
-            Group::Matrices => leaves[k].rank() > 1,
-            Group::Leaf(leaf) => leaf == k,
+            Group::Matrices => leaves[k].rank() > 1 && shift == 0.0,
+            // What is added to a whole matrix saturates all that it is multiplied for.
+            Group::Leaf(leaf) => leaf == k && (leaves[k].rank() <= 1 || shift == 0.0),
             Group::Inputs => false,
         })
         .collect();
