@@ -181,6 +181,9 @@ fn moved<T: Scalar, M: Module<T>>(
     Some((moved, from.size * factor))
 }
 
+/// Moves one input of a run, and returns how far.
+type Change<'c, T, M> = dyn Fn(&mut Run<Tensor<T>, M>) -> f64 + 'c;
+
 /// How much larger a change of each part of the first state is in the last state; where there is no state, that of a change of the first
 /// input in the last output. Measured by differences: the rules may be wrong. `None` if a value is not finite.
 fn effects<T: Scalar, M: Module<T>, K: Kind<T, M>>(run: &Run<Tensor<T>, M>, noise: Option<Noise>) -> Option<Vec<f64>> {
@@ -201,7 +204,7 @@ fn effects<T: Scalar, M: Module<T>, K: Kind<T, M>>(run: &Run<Tensor<T>, M>, nois
         (Tensor::from_fn(x.shape(), |k| numbers[k] + T::from_f64(by(k))), norm)
     };
     let here = last(run);
-    let effect = |change: &dyn Fn(&mut Run<Tensor<T>, M>) -> f64| {
+    let effect = |change: &Change<'_, T, M>| {
         let mut there = run.map(|_, p| p.clone());
         let norm = change(&mut there);
         let there = last(&there);
