@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::report::{Culprit, Doubt, Entry, Invalid, Mode, OffTape, Report, StepError, Suspect, Verdict};
+use crate::report::{Culprit, Doubt, Entry, Invalid, Mode, OffTape, Point, Report, StepError, Suspect, Verdict};
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,6 +56,7 @@ impl fmt::Display for Invalid {
                 write!(f, "shape {at:?} at the point, and {beside} numbers beside it")
             }
             Invalid::Panicked(message) => write!(f, "it panicked: {message}"),
+            Invalid::Broken(reason) => write!(f, "{reason}"),
         }
     }
 }
@@ -94,6 +95,9 @@ impl fmt::Display for Report {
             Some(Culprit::OffTape(off)) => off.fmt(f)?,
             None => {}
         }
+        for point in &self.points {
+            write!(f, "\n  {point}")?;
+        }
         if let Some(sizes) = &self.sizes {
             write!(f, "\n  smallest sizes that fail: {sizes:?}")?;
         }
@@ -101,6 +105,12 @@ impl fmt::Display for Report {
             self.reproduce(f)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verdict, self.name)
     }
 }
 
@@ -161,14 +171,17 @@ impl fmt::Display for Suspect {
 
 impl fmt::Display for OffTape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "\n  every op is right by itself, but a value left the tape and came back as a constant (detach, value):"
-        )?;
+        write!(f, "\n  every op is right by itself, but ")?;
+        match self.held_by {
+            Some(op) => write!(f, "{op} holds a value that depends on the inputs and is not among its own:")?,
+            None => write!(f, "a value left the tape and came back as a constant (detach, value):")?,
+        }
+        write!(f, "\n   ")?;
         if let Some(op) = self.rule_of {
-            write!(f, "\n    in the rule of {op},")?;
-        } else {
-            write!(f, "\n   ")?;
+            write!(f, " in the rule of {op},")?;
+        }
+        if !self.scope.is_empty() {
+            write!(f, " in {},", self.scope)?;
         }
         write!(f, " recorded at {}", self.location)
     }

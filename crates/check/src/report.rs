@@ -83,6 +83,9 @@ pub enum Invalid {
     },
     /// It panicked, or the reverse pass did; with the message.
     Panicked(String),
+    /// What it consists of breaks a rule, so that its gradients are not worth checking: a state that forgets one of its parts, for the check of
+    /// a cell; with the reason.
+    Broken(String),
 }
 
 /// Which derivatives are compared.
@@ -192,10 +195,29 @@ pub struct Suspect {
 pub struct OffTape {
     /// Its position on the tape, where it is a constant; that of the checkpoint, if it lies inside one.
     pub node: usize,
+    /// Layer, gate and time step of what reads it, where they are known; empty otherwise.
+    pub scope: String,
     /// The line that recorded it.
     pub location: &'static Location<'static>,
     /// The op whose rule recorded it; `None` for the function itself.
     pub rule_of: Option<&'static str>,
+    /// The op that holds the value, if it is no constant of the tape: the value is not among the inputs of that op.
+    pub held_by: Option<&'static str>,
+}
+
+/// A point that a check chose itself, and what it found there.
+///
+/// ```
+/// use rewind_check::{Point, Verdict};
+/// let point = Point { name: "where the state lasts".to_owned(), verdict: Verdict::Right };
+/// assert_eq!(point.to_string(), "right where the state lasts");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// Which point it is.
+    pub name: String,
+    /// What was found there.
+    pub verdict: Verdict,
 }
 
 /// Where a wrong gradient comes from.
@@ -204,7 +226,7 @@ pub enum Culprit {
     /// The first op on the tape whose rule is wrong.
     Op(Suspect),
     /// Every op alone is right, but a value left the tape (by `detach`, by `value`, or stored from an earlier call) and
-    /// came back as a constant.
+    /// came back as a constant, or within an op that holds it.
     OffTape(OffTape),
 }
 
@@ -264,6 +286,9 @@ pub struct Report {
     pub seed: u64,
     /// The shapes of the inputs.
     pub shapes: Vec<Vec<usize>>,
+    /// The points that a check chose itself, as that of a cell does, in the order in which they were checked; the report is that of the first
+    /// wrong one, or else of the first. Empty if the point was given.
+    pub points: Vec<Point>,
     /// The smallest sizes that fail, if they were searched for: [`shrunk`](crate::shrunk), or the check of a cell.
     pub sizes: Option<Vec<usize>>,
     /// The entry that disagrees most, or else one that could not be decided, or else the one that agrees least.

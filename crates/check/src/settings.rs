@@ -45,6 +45,20 @@ impl Check {
         Check { mode: Mode::Fast { projections }, ..self }
     }
 
+    /// Compares random directions instead of every entry: as many as [`fast`](crate::fast()) does, unless it has a number already.
+    ///
+    /// ```
+    /// use rewind_check::{Mode, full, sample};
+    /// let report = full().along_directions().function(&[sample::<f64>(&[3], 1)], |_tape, x| x[0].sin());
+    /// assert_eq!((report.mode, report.orders), (Mode::Fast { projections: 3 }, 2));
+    /// ```
+    pub fn along_directions(self) -> Self {
+        match self.mode {
+            Mode::Full => Check { mode: Mode::Fast { projections: 3 }, ..self },
+            Mode::Fast { .. } => self,
+        }
+    }
+
     /// Checks `f` of `inputs`; see [`function`](crate::function()).
     pub fn function<T: Scalar, F>(&self, inputs: &[Tensor<T>], f: F) -> Report
     where
@@ -110,6 +124,7 @@ impl Check {
             resolution: 0.0,
             seed: self.seed,
             shapes: inputs.iter().map(|x| x.shape().to_vec()).collect(),
+            points: Vec::new(),
             sizes: None,
             worst: None,
             steps: Vec::new(),

@@ -29,7 +29,7 @@ pub struct Noise {
 
 impl Noise {
     /// The noise of a seed.
-    pub fn new(seed: u64) -> Self {
+    pub const fn new(seed: u64) -> Self {
         Noise { sequence: seed, step: None }
     }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rewind_autograd::{Op, Site, Tensor, Term, checkpoint};
-use rewind_check::{self as check, Invalid, Pattern, Verdict};
+use rewind_check::{self as check, Culprit, Invalid, Pattern, Verdict};
 
 /// y = a∘b, with a rule that is wrong only where a and b are the same variable.
 #[derive(Clone, Copy)]
@@ -167,4 +167,48 @@ fn a_value_that_alternates_from_call_to_call_is_not_deterministic() {
         x[0] * if calls.get() % 3 == 0 { f64::NAN } else { 1.0 }
     });
     assert_eq!(report.verdict, Verdict::Invalid(Invalid::NotDeterministic { difference: f64::INFINITY }), "{report}");
+}
+
+/// y = x∘factor, where the factor is a value and no input.
+struct Times {
+    factor: Tensor<f64>,
+}
+
+impl Op<f64> for Times {
+    fn name(&self) -> &'static str {
+        "times"
+    }
+    fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+        inputs[0].zip(&self.factor, |x, factor| x * factor)
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
+        Term::dense(at.cotangent() * at.tape().constant(self.factor.clone()))
+    }
+}
+
+#[test]
+fn an_op_that_holds_a_value_of_the_inputs_is_named_within_checkpoints_too() {
+    let inputs = [check::sample(&[3], 1), check::sample(&[3], 2)];
+    let fixed = check::sample(&[3], 3);
+    check::function(&inputs, |tape, v| tape.apply(Times { factor: fixed.clone() }, &[v[0] * v[1]])).assert();
+    let held = |report: &check::Report| match &report.culprit {
+        Some(Culprit::OffTape(off)) => (off.held_by, off.scope.clone(), off.location.file().to_owned()),
+        _ => panic!("{report}"),
+    };
+    for check in [check::full(), check::fast()] {
+        let report = check.function(&inputs, |tape, v| {
+            let _scope = tape.scope("inner");
+            tape.apply(Times { factor: v[1].value() }, &[v[0].sin()]) + v[1]
+        });
+        assert_eq!((report.verdict.clone(), held(&report).0), (Verdict::Wrong, Some("times")), "{report}");
+        assert_eq!(held(&report).1, "inner", "{report}");
+        assert!(held(&report).2.ends_with("check_origins.rs"), "{report}");
+        let text =
+            "every op is right by itself, but times holds a value that depends on the inputs and is not among its own:";
+        assert!(report.to_string().contains(text), "{report}");
+        let report = check.function(&inputs, |_tape, v| {
+            checkpoint(v, |tape, v| tape.apply(Times { factor: v[1].value() }, &[v[0].sin()]) + v[1])
+        });
+        assert_eq!((report.verdict.clone(), held(&report).0), (Verdict::Wrong, Some("times")), "{report}");
+    }
 }

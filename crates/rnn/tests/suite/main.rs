@@ -8,6 +8,8 @@ mod cells_in_heads;
 mod cells_misuse;
 mod cells_torch;
 mod check_cells;
+mod check_lasting;
+mod check_mistakes;
 mod clip;
 mod ctc;
 mod ctc_misuse;
