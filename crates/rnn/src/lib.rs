@@ -27,7 +27,8 @@
 //! ```
 //!
 //! - [`Cell`], [`State`]: the traits of a cell; [`RecurrentModule`]: the bound of code that is generic in a cell;
-//!   [`TanhRnn`], [`Lstm`], [`Gru`]: the built-in cells.
+//!   [`TanhRnn`], [`Lstm`], [`Gru`]: the built-in cells, dense or in heads.
+//! - [`ReluRnn`], [`IndRnn`], [`Mgu`], [`PeepholeLstm`], [`ProjectedLstm`], [`CoupledLstm`], [`LayerNormLstm`]: more of them.
 //! - [`unroll`], [`Unroll`]: a cell applied to padded batches, from any first state, in both directions.
 //! - [`batch`]: sequences of varying length in padded batches of similar lengths.
 //! - [`loss`]: losses at each time step or at the last; [`Linear`]: the readout.
@@ -54,6 +55,7 @@ mod train;
 mod wrappers;
 
 pub use cell::{Cell, RecurrentModule, State};
+pub use cells::{CoupledLstm, IndRnn, LayerNormLstm, Mgu, PeepholeLstm, ProjectedLstm, ReluRnn};
 pub use cells::{Gru, Lstm, LstmState, Reset, TanhRnn};
 pub use data::{batch, file, torch};
 pub use error::{Error, ErrorKind, Result};

@@ -57,24 +57,32 @@ pub(crate) fn check_step<'t, T: Scalar>(
     x: Var<'t, T>,
     state: &[(&str, Var<'t, T>)],
 ) {
+    let parts: SmallVec<[_; 4]> = state.iter().map(|&(name, part)| (name, part, hidden)).collect();
+    check_widths(cell, inputs, x, &parts);
+}
+
+/// Panics at the caller's line unless x is `[B, inputs]` and every part of the state `[B, n]` for its own n, with one B.
+#[inline]
+#[track_caller]
+pub(crate) fn check_widths<'t, T: Scalar>(
+    cell: &str,
+    inputs: usize,
+    x: Var<'t, T>,
+    state: &[(&str, Var<'t, T>, usize)],
+) {
     let shape = x.shape();
     let fits = matches!(shape[..], [batch, width] if width == inputs
-        && state.iter().all(|(_, part)| part.has_shape(&[batch, hidden])));
+        && state.iter().all(|&(_, part, width)| part.has_shape(&[batch, width])));
     if !fits {
-        refuse_step(cell, [inputs, hidden], x, state);
+        refuse_step(cell, inputs, x, state);
     }
 }
 
 #[cold]
 #[track_caller]
-fn refuse_step<'t, T: Scalar>(
-    cell: &str,
-    [inputs, hidden]: [usize; 2],
-    x: Var<'t, T>,
-    state: &[(&str, Var<'t, T>)],
-) -> ! {
-    let takes = state.iter().map(|(name, _)| format!("{name} [B, {hidden}]"));
-    let came = state.iter().map(|(name, part)| format!("{name} {:?}", part.shape().as_slice()));
+fn refuse_step<'t, T: Scalar>(cell: &str, inputs: usize, x: Var<'t, T>, state: &[(&str, Var<'t, T>, usize)]) -> ! {
+    let takes = state.iter().map(|(name, _, width)| format!("{name} [B, {width}]"));
+    let came = state.iter().map(|(name, part, _)| format!("{name} {:?}", part.shape().as_slice()));
     let takes: Vec<_> = std::iter::once(format!("x [B, {inputs}]")).chain(takes).collect();
     let came: Vec<_> = std::iter::once(format!("x {:?}", x.shape().as_slice())).chain(came).collect();
     // In an unrolled cell, x was sliced from its sequence in the scope of the step.

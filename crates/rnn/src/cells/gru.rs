@@ -3,9 +3,10 @@
 use rand::Rng;
 use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
-use crate::cell::{Cell, first_state};
+use super::built_in::{built_in, in_heads};
+use super::heads::{self, affine, product};
 use crate::init;
-use crate::sizes::{check_learned, check_parameters, check_sizes, check_step, rows};
+use crate::sizes::{check_parameters, check_sizes, rows};
 
 /// Where the reset gate of a [`Gru`] acts. The two forms have the same parameters and are different functions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,9 +45,9 @@ parameters! {
     pub struct Gru<P> {
         /// W_r, W_z and W_n, concatenated: `[I, 3H]`.
         pub weight_ih: P,
-        /// U_r and U_z, concatenated: `[H, 2H]`.
+        /// U_r and U_z, concatenated: `[H, 2H]`; `[N, H/N, 2H/N]` in N heads.
         pub weight_hh: P,
-        /// U_n, `[H, H]`: separate, since the reset gate acts on its product or on its input.
+        /// U_n, `[H, H]`, or `[N, H/N, H/N]`: separate, since the reset gate acts on its product or on its input.
         pub weight_hn: P,
         /// b_r, b_z and b_n, concatenated: `[3H]`.
         pub bias: Option<P>,
@@ -78,60 +79,22 @@ impl<T: Scalar> Gru<Tensor<T>> {
             reset: Reset::AfterProduct,
         }
     }
-
-    /// The same cell with a learned first state, initially zero.
-    ///
-    /// ```
-    /// use rand::{SeedableRng, rngs::StdRng};
-    /// use rewind_autograd::Tensor;
-    /// use rewind_rnn::Gru;
-    ///
-    /// let gru = Gru::<Tensor<f32>>::new(3, 5, &mut StdRng::seed_from_u64(1)).with_learned_state();
-    /// assert_eq!(gru.initial, Some(Tensor::zeros(&[5])));
-    /// ```
-    pub fn with_learned_state(mut self) -> Self {
-        self.initial = Some(Tensor::zeros(&self.weight_hh.shape()[..1]));
-        self
-    }
 }
 
-impl<'t, T: Scalar> Cell<'t, T> for Gru<Var<'t, T>> {
-    type State = Var<'t, T>;
-
-    #[track_caller]
-    fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        check_step("Gru", self.sizes(), x, &[("h", h)]);
-        self.next(x, h)
-    }
-
-    fn equations(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        self.next(x, h)
-    }
-
-    #[track_caller]
-    fn initial(&self, batch: usize) -> Var<'t, T> {
-        let [_, hidden] = self.sizes();
-        check_learned("Gru", "initial", self.initial, hidden);
-        first_state(self.initial, self.weight_hh, batch, hidden)
-    }
-
-    #[track_caller]
-    fn features(&self) -> Option<usize> {
-        Some(self.sizes()[0])
-    }
-}
+built_in!(Gru { initial });
+in_heads!(Gru { weight_hh: 2, weight_hn: 1 });
 
 impl<'t, T: Scalar> Gru<Var<'t, T>> {
     /// I and H, after a check that all parameters fit them.
     #[track_caller]
     fn sizes(&self) -> [usize; 2] {
-        let [inputs, hidden] = [rows(self.weight_ih), rows(self.weight_hn)];
+        let [inputs, hidden] = [rows(self.weight_ih), heads::units(&self.weight_hn.shape())];
         check_parameters(
             "Gru",
             &[
                 ("weight_ih", Some(self.weight_ih), &[inputs, 3 * hidden]),
-                ("weight_hh", Some(self.weight_hh), &[hidden, 2 * hidden]),
-                ("weight_hn", Some(self.weight_hn), &[hidden, hidden]),
+                ("weight_hh", Some(self.weight_hh), &heads::expected(self.weight_hh, hidden, 2)),
+                ("weight_hn", Some(self.weight_hn), &heads::expected(self.weight_hn, hidden, 1)),
                 ("bias", self.bias, &[3 * hidden]),
                 ("bias_hn", self.bias_hn, &[hidden]),
             ],
@@ -139,16 +102,16 @@ impl<'t, T: Scalar> Gru<Var<'t, T>> {
         [inputs, hidden]
     }
 
-    /// The equations. Separate from `step`, whose `#[track_caller]` would give every node the line of the caller.
+    /// The equations.
     fn next(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        let hidden = rows(self.weight_hn);
+        let hidden = h.shape()[1];
         let x = x.affine(self.weight_ih, self.bias);
-        let [r, z] = (x.slice(1, 0..2 * hidden) + h.matmul(self.weight_hh)).sigmoid().split_named(1, &["r", "z"]);
+        let [r, z] = (x.slice(1, 0..2 * hidden) + product(h, self.weight_hh)).sigmoid().split_named(1, &["r", "z"]);
         let n = {
             let _candidate = h.tape().scope("n");
             let recurrent = match self.reset {
-                Reset::AfterProduct => r * h.affine(self.weight_hn, self.bias_hn),
-                Reset::BeforeProduct => (r * h).affine(self.weight_hn, self.bias_hn),
+                Reset::AfterProduct => r * affine(&[(h, self.weight_hn)], self.bias_hn),
+                Reset::BeforeProduct => affine(&[(r * h, self.weight_hn)], self.bias_hn),
             };
             (x.slice(1, 2 * hidden..3 * hidden) + recurrent).tanh()
         };

@@ -1,12 +1,11 @@
 //! Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000).
 
 use rand::Rng;
-use rewind_autograd::ops::linalg::affine;
 use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
-use crate::cell::{Cell, State, first_state};
-use crate::init;
-use crate::sizes::{check_learned, check_parameters, check_sizes, check_step, rows};
+use super::built_in::{built_in, check_gates, drawn, in_heads};
+use super::heads::{self, affine};
+use crate::cell::State;
 
 parameters! {
     /// The LSTM (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000):
@@ -37,7 +36,7 @@ parameters! {
     pub struct Lstm<P> {
         /// W, `[I, 4H]`.
         pub weight_ih: P,
-        /// U, `[H, 4H]`.
+        /// U, `[H, 4H]`; `[N, H/N, 4H/N]` in N heads.
         pub weight_hh: P,
         /// b, `[4H]`.
         pub bias: Option<P>,
@@ -88,89 +87,31 @@ impl<T: Scalar> Lstm<Tensor<T>> {
     /// If `inputs` or `hidden` is 0.
     #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
-        check_sizes("Lstm", inputs, hidden);
-        Lstm {
-            weight_ih: init::uniform_hidden(&[inputs, 4 * hidden], hidden, rng),
-            weight_hh: init::uniform_hidden(&[hidden, 4 * hidden], hidden, rng),
-            bias: Some(init::uniform_hidden(&[4 * hidden], hidden, rng)),
-            initial_hidden: None,
-            initial_cell: None,
-        }
+        let [weight_ih, weight_hh, bias] = drawn("Lstm", [inputs, hidden], 4, rng);
+        Lstm { weight_ih, weight_hh, bias: Some(bias), initial_hidden: None, initial_cell: None }
     }
 
     /// The same cell with every bias of the forget gate set to `bias`. With 1, the forget gate of a new cell is nearly open
     /// (Gers et al. 2000; Jozefowicz et al. 2015).
     pub fn with_forget_bias(mut self, bias: T) -> Self {
-        let hidden = self.weight_hh.shape()[0];
+        let hidden = heads::units(self.weight_hh.shape());
         let all = self.bias.get_or_insert_with(|| Tensor::zeros(&[4 * hidden]));
         all.as_mut_slice()[hidden..2 * hidden].fill(bias);
         self
     }
-
-    /// The same cell with learned first states, initially zero.
-    ///
-    /// ```
-    /// use rand::{SeedableRng, rngs::StdRng};
-    /// use rewind_autograd::Tensor;
-    /// use rewind_rnn::Lstm;
-    ///
-    /// let lstm = Lstm::<Tensor<f32>>::new(3, 5, &mut StdRng::seed_from_u64(1)).with_learned_state();
-    /// assert_eq!(lstm.initial_hidden, Some(Tensor::zeros(&[5])));
-    /// ```
-    pub fn with_learned_state(mut self) -> Self {
-        let zeros = Tensor::zeros(&self.weight_hh.shape()[..1]);
-        (self.initial_hidden, self.initial_cell) = (Some(zeros.clone()), Some(zeros));
-        self
-    }
 }
 
-impl<'t, T: Scalar> Cell<'t, T> for Lstm<Var<'t, T>> {
-    type State = LstmState<'t, T>;
-
-    #[track_caller]
-    fn step(&self, x: Var<'t, T>, state: LstmState<'t, T>) -> LstmState<'t, T> {
-        check_step("Lstm", self.sizes(), x, &[("hidden", state.hidden), ("cell", state.cell)]);
-        self.next(x, state)
-    }
-
-    fn equations(&self, x: Var<'t, T>, state: LstmState<'t, T>) -> LstmState<'t, T> {
-        self.next(x, state)
-    }
-
-    #[track_caller]
-    fn initial(&self, batch: usize) -> LstmState<'t, T> {
-        let [_, hidden] = self.sizes();
-        check_learned("Lstm", "initial_hidden", self.initial_hidden, hidden);
-        check_learned("Lstm", "initial_cell", self.initial_cell, hidden);
-        LstmState {
-            hidden: first_state(self.initial_hidden, self.weight_hh, batch, hidden),
-            cell: first_state(self.initial_cell, self.weight_hh, batch, hidden),
-        }
-    }
-
-    #[track_caller]
-    fn features(&self) -> Option<usize> {
-        Some(self.sizes()[0])
-    }
-}
+built_in!(Lstm { initial_hidden, initial_cell });
+in_heads!(Lstm { weight_hh: 4 });
 
 impl<'t, T: Scalar> Lstm<Var<'t, T>> {
     /// I and H, after a check that all parameters fit them.
     #[track_caller]
     fn sizes(&self) -> [usize; 2] {
-        let [inputs, hidden] = [rows(self.weight_ih), rows(self.weight_hh)];
-        check_parameters(
-            "Lstm",
-            &[
-                ("weight_ih", Some(self.weight_ih), &[inputs, 4 * hidden]),
-                ("weight_hh", Some(self.weight_hh), &[hidden, 4 * hidden]),
-                ("bias", self.bias, &[4 * hidden]),
-            ],
-        );
-        [inputs, hidden]
+        check_gates("Lstm", 4, [self.weight_ih, self.weight_hh], self.bias)
     }
 
-    /// The equations. Separate from `step`, whose `#[track_caller]` would give every node the line of the caller.
+    /// The equations.
     fn next(&self, x: Var<'t, T>, LstmState { hidden, cell }: LstmState<'t, T>) -> LstmState<'t, T> {
         let gates = affine(&[(x, self.weight_ih), (hidden, self.weight_hh)], self.bias);
         let [i, f, g, o] = gates.split_named(1, &["i", "f", "g", "o"]);
