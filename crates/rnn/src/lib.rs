@@ -36,8 +36,8 @@
 //! - [`Shards`]: a batch on several threads, with the same bits on any number of them.
 //! - [`Error`]: the error of this crate, with an [`ErrorKind`] to match on.
 //! - [`check`]: a gradient check of any cell in one line.
-//! - [`mod@file`], [`torch`]: modules and training runs in safetensors files; weights from and to PyTorch's layouts, and
-//!   from its files.
+//! - [`mod@file`], [`torch`], [`keras`]: modules and training runs in safetensors files; weights from and to the layouts of PyTorch and
+//!   Keras; networks from and to the files of PyTorch.
 
 mod cell;
 mod cells;
@@ -57,7 +57,7 @@ mod wrappers;
 pub use cell::{Cell, RecurrentModule, State};
 pub use cells::{CoupledLstm, IndRnn, LayerNormLstm, Mgu, PeepholeLstm, ProjectedLstm, ReluRnn};
 pub use cells::{Gru, Lstm, LstmState, Reset, TanhRnn};
-pub use data::{batch, file, torch};
+pub use data::{batch, file, keras, torch};
 pub use error::{Error, ErrorKind, Result};
 pub use layers::{Bidirectional, Dropout, LayerNorm, Linear, Merge, Residual};
 pub use noise::Noise;

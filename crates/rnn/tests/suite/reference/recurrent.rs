@@ -98,6 +98,7 @@ fn torch_layer<T: Scalar>(file: &Source<'_, T>, suffix: &str) -> TorchLayer<T> {
         weight_ih: parameter("weight_ih").expect("a layer has weights"),
         weight_hh: parameter("weight_hh").expect("a layer has weights"),
         biases: parameter("bias_ih").zip(parameter("bias_hh")),
+        weight_hr: parameter("weight_hr"),
     }
 }
 
@@ -108,6 +109,9 @@ fn compare_layer<T: Scalar>(file: &mut Source<'_, T>, suffix: &str, layer: &Torc
     if let Some((bias_ih, bias_hh)) = &layer.biases {
         file.compare(&format!("grad.bias_ih_{suffix}"), bias_ih);
         file.compare(&format!("grad.bias_hh_{suffix}"), bias_hh);
+    }
+    if let Some(weight_hr) = &layer.weight_hr {
+        file.compare(&format!("grad.weight_hr_{suffix}"), weight_hr);
     }
 }
 
@@ -143,21 +147,20 @@ impl<T: Scalar> Known<T> for Lstm<Tensor<T>> {
 
 impl<T: Scalar> Known<T> for ProjectedLstm<Tensor<T>> {
     fn read(file: &Source<'_, T>, suffix: &str) -> Self {
-        let TorchLayer { weight_ih, weight_hh, biases } = torch_layer(file, suffix);
+        let TorchLayer { weight_ih, weight_hh, biases, weight_hr } = torch_layer(file, suffix);
         let (bias_ih, bias_hh) = biases.expect("the file has biases");
-        let projection = file.tensor(&format!("param.weight_hr_{suffix}")).expect("the file has a projection");
         ProjectedLstm {
             w: weight_ih.transpose(),
             u: weight_hh.transpose(),
             b: bias_ih.zip(&bias_hh, |a, b| a + b),
-            r: projection.transpose(),
+            r: weight_hr.expect("the file has a projection").transpose(),
         }
     }
     fn compare_gradients(&self, file: &mut Source<'_, T>, suffix: &str) {
         let biases = Some((self.b.clone(), self.b.clone()));
-        let layer = TorchLayer { weight_ih: self.w.transpose(), weight_hh: self.u.transpose(), biases };
+        let (weight_ih, weight_hh, weight_hr) = (self.w.transpose(), self.u.transpose(), Some(self.r.transpose()));
+        let layer = TorchLayer { weight_ih, weight_hh, biases, weight_hr };
         compare_layer(file, suffix, &layer);
-        file.compare(&format!("grad.weight_hr_{suffix}"), &self.r.transpose());
     }
 }
 
