@@ -33,6 +33,7 @@
 //! - [`batch`]: sequences of varying length in padded batches of similar lengths.
 //! - [`loss`]: losses at each time step or at the last; [`Linear`]: the readout.
 //! - [`optim`], [`clip`], [`init`]: optimisers and schedules, gradient clipping, seeded initial values.
+//! - [`models`]: networks of the literature, as compositions of layers.
 //! - [`Shards`]: a batch on several threads, with the same bits on any number of them.
 //! - [`Error`]: the error of this crate, with an [`ErrorKind`] to match on.
 //! - [`check`]: a gradient check of any cell in one line.
@@ -47,6 +48,7 @@ mod error;
 pub mod init;
 mod layers;
 pub mod loss;
+pub mod models;
 mod noise;
 mod nonfinite;
 mod sizes;
