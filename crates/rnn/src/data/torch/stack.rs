@@ -256,7 +256,7 @@ fn difference<T: Scalar>(file: &TensorFile, name: String, expected: &Tensor<T>, 
     };
     let elements = file::read_finite::<T>(file, &name, precision).err();
     let found = info.shape.clone();
-    let shape = (found != expected).then(|| Problem::Shape { name, found, expected });
+    let shape = (found != expected).then_some(Problem::Shape { name, found, expected });
     shape.into_iter().chain(elements).collect()
 }
 
