@@ -121,7 +121,7 @@ mod tests {
             same(affine(&[(x, w), (h, blocks)], None), affine(&[(x, w), (h, full)], None));
             same(affine(&[(h, blocks)], bias), affine(&[(h, full)], bias));
             same(affine(&[(h, blocks)], None), affine(&[(h, full)], None));
-            assert_eq!([units * heads; 2], [super::units(&weight.shape()), super::units(&dense(&weight).shape())]);
+            assert_eq!([units * heads; 2], [super::units(weight.shape()), super::units(dense(&weight).shape())]);
         }
     }
 

@@ -2,7 +2,8 @@
 //! with [`FromTorch`].
 //!
 //! PyTorch stores the transposes of this crate's weights (gates along the first axis), two biases that are added, and the
-//! GRU's recurrent weight as one tensor. The gate orders are the same: i, f, g, o and r, z, n.
+//! GRU's recurrent weight as one tensor. The gate orders are the same: i, f, g, o and r, z, n. It has no heads: a recurrent weight
+//! of several heads becomes the dense matrix, with zeros outside its blocks.
 
 mod cells;
 mod file;
@@ -143,6 +144,7 @@ impl<T: Scalar> TorchLayer<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cells::heads;
     use crate::{Gru, Lstm, TanhRnn};
 
     fn layer(gates: usize, hidden: usize, inputs: usize) -> TorchLayer<f64> {
@@ -167,6 +169,39 @@ mod tests {
         assert_eq!(lstm.bias, Lstm::from_torch(&lstm.to_torch()).expect("the shapes fit").bias);
         let rnn = TanhRnn::from_torch(&layer(1, 5, 2)).expect("the shapes fit");
         assert_eq!(rnn.weight_ih, TanhRnn::from_torch(&rnn.to_torch()).expect("the shapes fit").weight_ih);
+    }
+
+    #[test]
+    fn a_cell_of_heads_is_the_dense_one_there() {
+        let weight = |n: usize, k: usize, gates: usize| Tensor::from_fn(&[n, k, gates * k], |i| (i as f64).cos());
+        let mut gru = Gru::from_torch(&layer(3, 6, 2)).expect("the shapes fit");
+        (gru.weight_hh, gru.weight_hn) = (weight(2, 3, 2), weight(3, 2, 1));
+        let mut lstm = Lstm::from_torch(&layer(4, 6, 2)).expect("the shapes fit");
+        lstm.weight_hh = weight(3, 2, 4);
+        let mut rnn = TanhRnn::from_torch(&layer(1, 6, 2)).expect("the shapes fit");
+        rnn.weight_hh = weight(6, 1, 1);
+        let again = Gru::from_torch(&gru.to_torch()).expect("the shapes fit");
+        assert_eq!([again.weight_hh, again.weight_hn], [gru.weight_hh, gru.weight_hn].map(|w| heads::dense(&w)));
+        let again = Lstm::from_torch(&lstm.to_torch()).expect("the shapes fit");
+        assert_eq!(again.weight_hh, heads::dense(&lstm.weight_hh));
+        let again = TanhRnn::from_torch(&rnn.to_torch()).expect("the shapes fit");
+        assert_eq!(again.weight_hh, heads::dense(&rnn.weight_hh));
+    }
+
+    #[test]
+    #[should_panic(expected = "gradients_to_torch: the Gru has heads; expected a dense cell, since PyTorch has none")]
+    fn gradients_of_heads_are_not_those_of_a_dense_gru() {
+        let mut gru = Gru::from_torch(&layer(3, 6, 2)).expect("the shapes fit");
+        gru.weight_hn = Tensor::zeros(&[2, 3, 3]);
+        gru.gradients_to_torch();
+    }
+
+    #[test]
+    #[should_panic(expected = "gradients_to_torch: the Lstm has heads; expected a dense cell, since PyTorch has none")]
+    fn gradients_of_heads_are_not_those_of_a_dense_lstm() {
+        let mut lstm = Lstm::from_torch(&layer(4, 6, 2)).expect("the shapes fit");
+        lstm.weight_hh = Tensor::zeros(&[2, 3, 12]);
+        lstm.gradients_to_torch();
     }
 
     #[test]

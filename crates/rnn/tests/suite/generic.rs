@@ -6,7 +6,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rewind_autograd::{Module, OnTape, Scalar, Tape, Tensor, Var, parameters};
 use rewind_rnn::optim::{Optimizer, Sgd};
-use rewind_rnn::{Cell, Gru, Lstm, RecurrentModule, ShardedStep, Shards, State, TanhRnn, Unroll, check, unroll};
+use rewind_rnn::{Cell, CoupledLstm, Gru, Lstm, Mgu, PeepholeLstm, ProjectedLstm, ReluRnn, TanhRnn};
+use rewind_rnn::{RecurrentModule, ShardedStep, Shards, State, Unroll, check, unroll};
 
 /// Trains any cell to keep its outputs small, the batch in shards; returns the losses of all steps.
 fn train<T: Scalar, C: RecurrentModule<T>>(cell: C, batch: &[Tensor<T>]) -> (C, Vec<f64>) {
@@ -107,6 +108,12 @@ fn one_bound_serves_every_cell() {
     assert_all(TanhRnn::new(3, 2, rng));
     assert_all(Lstm::new(3, 2, rng));
     assert_all(Gru::new(3, 2, rng));
+    assert_all(ReluRnn::new(3, 2, rng));
+    assert_all(Mgu::new(3, 2, rng));
+    assert_all(PeepholeLstm::new(3, 2, rng));
+    assert_all(CoupledLstm::new(3, 2, rng));
+    assert_all(ProjectedLstm::new(3, 2, 2, rng));
+    assert_all(Gru::new(3, 2, rng).with_heads(2, rng));
     assert_all(Leaky { w: crate::cells::random(&[3, 2], 4) });
     assert_all(Stack { layers: vec![Gru::new(3, 3, rng), Gru::new(3, 2, rng)], leaf: PhantomData });
 }

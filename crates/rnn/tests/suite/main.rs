@@ -2,6 +2,10 @@
 
 mod batch;
 mod cells;
+mod cells_by_hand;
+mod cells_in_heads;
+mod cells_misuse;
+mod cells_torch;
 mod check_cells;
 mod clip;
 mod derivatives;

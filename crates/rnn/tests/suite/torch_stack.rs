@@ -352,15 +352,6 @@ fn heads_are_saved_as_the_dense_network_that_computes_the_same() {
 }
 
 #[test]
-#[should_panic(
-    expected = "gradients_to_torch: the recurrent weight is in 3 heads; expected a dense one, as in PyTorch"
-)]
-fn the_gradient_of_a_dense_weight_is_not_made_up_from_heads() {
-    let rng = &mut rng();
-    Lstm::<Tensor<f32>>::new(2, 6, rng).with_heads(3, rng).gradients_to_torch();
-}
-
-#[test]
 fn a_stack_as_deep_as_the_file_is_read_or_all_is_said_that_is_wrong() {
     fn read<L: TorchStackLayer>(name: &str) -> Result<Vec<L>, Error> {
         Vec::load_torch(fixture(name), "rnn", Precision::AsStored)

@@ -76,12 +76,11 @@ fn both<T: Scalar>(bias: Option<&Tensor<T>>) -> Option<(Tensor<T>, Tensor<T>)> {
     bias.map(|bias| (bias.clone(), Tensor::zeros(bias.shape())))
 }
 
-/// # Panics
-/// If the gradient is that of a recurrent weight in heads: of the dense matrix, only the blocks' gradients were computed.
+/// Panics if the gradient of a recurrent weight is that of several heads: PyTorch's would be of all elements.
 #[track_caller]
-fn check_dense<T: Scalar>(gradient: &Tensor<T>) {
-    if let [heads, _, _] = gradient.shape() {
-        panic!("gradients_to_torch: the recurrent weight is in {heads} heads; expected a dense one, as in PyTorch");
+fn check_dense<T: Scalar>(cell: &str, weight_hh: &Tensor<T>) {
+    if weight_hh.rank() == 3 {
+        panic!("gradients_to_torch: the {cell} has heads; expected a dense cell, since PyTorch has none");
     }
 }
 
@@ -136,7 +135,7 @@ macro_rules! transposes {
             /// If the recurrent weight is in heads: of PyTorch's dense one, only the gradients of the blocks were computed.
             #[track_caller]
             pub fn gradients_to_torch(&self) -> TorchLayer<T> {
-                check_dense(&self.weight_hh);
+                check_dense(stringify!($cell), &self.weight_hh);
                 TorchLayer { biases: self.bias.as_ref().map(|bias| (bias.clone(), bias.clone())), ..self.to_torch() }
             }
         }
@@ -245,7 +244,8 @@ impl<T: Scalar> Gru<Tensor<T>> {
     /// - If the recurrent weights are in heads: of PyTorch's dense one, only the gradients of the blocks were computed.
     #[track_caller]
     pub fn gradients_to_torch(&self) -> TorchLayer<T> {
-        check_dense(&self.weight_hh);
+        check_dense("Gru", &self.weight_hh);
+        check_dense("Gru", &self.weight_hn);
         let biases = match (&self.bias, &self.bias_hn) {
             (Some(bias), Some(bias_hn)) => {
                 let rz = bias.slice(0, 0..2 * bias_hn.len());

@@ -5,9 +5,11 @@
 use std::marker::PhantomData;
 
 use rewind_autograd::ops::layout::stack;
-use rewind_autograd::{Gradients, OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
+use rewind_autograd::{Gradients, OnTape, Parameters, Scalar, Tape, Tensor, Var};
 use rewind_rnn::torch::TorchLayer;
-use rewind_rnn::{Bidirectional, Cell, Gru, Layer, LayerOutputs, Lstm, LstmState, Recurrent, TanhRnn, Unroll};
+use rewind_rnn::{
+    Bidirectional, Cell, Gru, Layer, LayerOutputs, Lstm, LstmState, ProjectedLstm, Recurrent, ReluRnn, TanhRnn, Unroll,
+};
 
 use super::{Case, Found};
 
@@ -48,40 +50,6 @@ pub(crate) fn compare_recurrent<T: Scalar>(case: &Case) -> Found {
         other => return Err(format!("no recurrent layer is known as {other:?}")),
     }
     file.found
-}
-
-parameters! {
-    /// The basic network with a rectifier, as a user would write it: h' = max(x·w + h·u + b, 0).
-    struct ReluRnn<P> { w: P, u: P, b: P }
-}
-
-impl<'t, T: Scalar> Cell<'t, T> for ReluRnn<Var<'t, T>> {
-    type State = Var<'t, T>;
-    fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        (x.matmul(self.w) + h.matmul(self.u) + self.b).relu()
-    }
-    fn initial(&self, batch: usize) -> Var<'t, T> {
-        self.u.tape().zeros(&[batch, self.u.shape()[0]])
-    }
-}
-
-parameters! {
-    /// An LSTM whose hidden state is projected to fewer units (Sak et al. 2014), as a user would write it:
-    /// h' = (o ∘ tanh c')·r, r `[H, P]`.
-    struct ProjectedLstm<P> { w: P, u: P, b: P, r: P }
-}
-
-impl<'t, T: Scalar> Cell<'t, T> for ProjectedLstm<Var<'t, T>> {
-    type State = LstmState<'t, T>;
-    fn step(&self, x: Var<'t, T>, s: LstmState<'t, T>) -> LstmState<'t, T> {
-        let [i, f, g, o] = (x.matmul(self.w) + s.hidden.matmul(self.u) + self.b).split(1);
-        let cell = f.sigmoid() * s.cell + i.sigmoid() * g.tanh();
-        LstmState { hidden: (o.sigmoid() * cell.tanh()).matmul(self.r), cell }
-    }
-    fn initial(&self, batch: usize) -> LstmState<'t, T> {
-        let zeros = |units| self.u.tape().zeros(&[batch, units]);
-        LstmState { hidden: zeros(self.r.shape()[1]), cell: zeros(self.r.shape()[0]) }
-    }
 }
 
 /// A module that also exists in PyTorch.
@@ -126,13 +94,10 @@ impl<T: Scalar> Known<T> for TanhRnn<Tensor<T>> {
 
 impl<T: Scalar> Known<T> for ReluRnn<Tensor<T>> {
     fn read(file: &Source<'_, T>, suffix: &str) -> Self {
-        let rnn = TanhRnn::read(file, suffix);
-        ReluRnn { w: rnn.weight_ih, u: rnn.weight_hh, b: rnn.bias.expect("the file has biases") }
+        ReluRnn::from_torch(&torch_layer(file, suffix)).expect("the file's shapes fit")
     }
     fn compare_gradients(&self, file: &mut Source<'_, T>, suffix: &str) {
-        let Self { w, u, b } = self.clone();
-        let rnn = TanhRnn { weight_ih: w, weight_hh: u, bias: Some(b), initial: None };
-        rnn.compare_gradients(file, suffix);
+        compare_layer(file, suffix, &self.gradients_to_torch());
     }
 }
 
@@ -147,20 +112,10 @@ impl<T: Scalar> Known<T> for Lstm<Tensor<T>> {
 
 impl<T: Scalar> Known<T> for ProjectedLstm<Tensor<T>> {
     fn read(file: &Source<'_, T>, suffix: &str) -> Self {
-        let TorchLayer { weight_ih, weight_hh, biases, weight_hr } = torch_layer(file, suffix);
-        let (bias_ih, bias_hh) = biases.expect("the file has biases");
-        ProjectedLstm {
-            w: weight_ih.transpose(),
-            u: weight_hh.transpose(),
-            b: bias_ih.zip(&bias_hh, |a, b| a + b),
-            r: weight_hr.expect("the file has a projection").transpose(),
-        }
+        ProjectedLstm::from_torch(&torch_layer(file, suffix)).expect("the file's shapes fit")
     }
     fn compare_gradients(&self, file: &mut Source<'_, T>, suffix: &str) {
-        let biases = Some((self.b.clone(), self.b.clone()));
-        let (weight_ih, weight_hh, weight_hr) = (self.w.transpose(), self.u.transpose(), Some(self.r.transpose()));
-        let layer = TorchLayer { weight_ih, weight_hh, biases, weight_hr };
-        compare_layer(file, suffix, &layer);
+        compare_layer(file, suffix, &self.gradients_to_torch());
     }
 }
 
