@@ -28,5 +28,6 @@ mod segments;
 mod streams;
 mod time;
 mod torch_file;
+mod torch_misfits;
 mod torch_stack;
 mod wrappers;
