@@ -145,7 +145,7 @@ impl<T: Scalar> TorchLayer<T> {
 mod tests {
     use super::*;
     use crate::cells::heads;
-    use crate::{Gru, Lstm, TanhRnn};
+    use crate::{Gru, Lstm, ProjectedLstm, TanhRnn};
 
     fn layer(gates: usize, hidden: usize, inputs: usize) -> TorchLayer<f64> {
         let rows = gates * hidden;
@@ -223,5 +223,18 @@ mod tests {
         short.biases = Some((Tensor::zeros(&[15]), Tensor::zeros(&[5])));
         let gru = Gru::from_torch(&short).expect_err("a bias of one gate");
         assert_eq!(gru.to_string(), "bias_hh has shape [5]; a GRU with 5 units expects [15]");
+        let none = ProjectedLstm::from_torch(&layer(4, 5, 2)).expect_err("no projection");
+        assert_eq!(none.to_string(), "weight_hr is missing; a projected LSTM has one");
+        let projected = TorchLayer { weight_hr: Some(Tensor::zeros(&[3, 5])), ..layer(4, 5, 2) };
+        let lstm = Lstm::from_torch(&projected).expect_err("a projection");
+        assert_eq!(lstm.to_string(), "weight_hr of shape [3, 5] is not part of an LSTM");
+        let wide = ProjectedLstm::from_torch(&projected).expect_err("a recurrent weight of 5 columns");
+        assert_eq!(wide.to_string(), "weight_hh has shape [20, 5]; a projected LSTM with 5 units expects [20, 3]");
+        let row = TorchLayer { weight_hr: Some(Tensor::zeros(&[5])), ..layer(4, 5, 2) };
+        let row = ProjectedLstm::from_torch(&row).expect_err("one axis");
+        assert_eq!(
+            row.to_string(),
+            "weight_hr has shape [5]; a projected LSTM with 5 units expects [P, H], both at least 1"
+        );
     }
 }
