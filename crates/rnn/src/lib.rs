@@ -38,11 +38,12 @@
 //! - [`optim`], [`clip`], [`init`]: optimisers and schedules, gradient clipping, seeded initial values.
 //! - [`Accumulator`], [`Average`], [`EarlyStopping`]: gradients of several batches, averaged weights, the best module.
 //! - [`resume`]: the parts of a run that goes on from a file with the same bits.
+//! - [`models`]: networks of the literature, as compositions of layers.
 //! - [`Shards`]: a batch on several threads, with the same bits on any number of them.
 //! - [`Error`]: the error of this crate, with an [`ErrorKind`] to match on.
 //! - [`check`]: a gradient check of any cell in one line.
-//! - [`mod@file`], [`torch`]: modules and training runs in safetensors files; weights from and to PyTorch's layouts, and
-//!   from its files.
+//! - [`mod@file`], [`torch`], [`keras`]: modules and training runs in safetensors files; weights from and to the layouts of PyTorch and
+//!   Keras; networks from and to the files of PyTorch.
 
 mod cell;
 mod cells;
@@ -53,6 +54,7 @@ mod error;
 pub mod init;
 mod layers;
 pub mod loss;
+pub mod models;
 mod noise;
 mod nonfinite;
 mod sizes;
@@ -64,7 +66,7 @@ pub use cell::{Cell, RecurrentModule, State};
 pub use cells::{CoupledLstm, IndRnn, LayerNormLstm, Mgu, PeepholeLstm, ProjectedLstm, ReluRnn};
 pub use cells::{ForgetGate, MLstm, MLstmState, SLstm, SLstmState};
 pub use cells::{Gru, Lru, Lstm, LstmState, MinGru, MinLstm, Reset, TanhRnn};
-pub use data::{batch, file, torch};
+pub use data::{batch, file, keras, torch};
 pub use error::{Error, ErrorKind, Result};
 pub use layers::{Bidirectional, Dropout, LayerNorm, Linear, LinearRecurrence, Merge, Residual, Scan};
 pub use noise::Noise;

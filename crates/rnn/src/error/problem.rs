@@ -69,6 +69,13 @@ pub enum Problem {
     },
     /// An element is infinite or NaN.
     NonFinite(NonFinite),
+    /// A part of a module computes what its like in another library does not.
+    Unlike {
+        /// The dotted name of the part.
+        name: String,
+        /// The difference, as the end of a sentence about the part.
+        difference: String,
+    },
     /// A name to save under is used twice or cannot be used.
     Name {
         /// The name.
@@ -95,6 +102,7 @@ impl fmt::Display for Problem {
             }
             Problem::Type { name, found, expected } => write!(f, "`{name}` holds {found}; expected {expected}"),
             Problem::NonFinite(e) => e.fmt(f),
+            Problem::Unlike { name, difference } => write!(f, "`{name}` {difference}"),
             Problem::Name { name } => write!(f, "`{name}` is used twice or reserved; expected a name of its own"),
         }
     }

@@ -62,6 +62,11 @@ impl<T: Scalar, F: Parameters<Tensor<T>>, B: Parameters<Tensor<T>>> Bidirectiona
                 "Bidirectional: the same module was given for both directions; expected one with parameters of its own for each"
             );
         }
+        Bidirectional::of(forward, backward)
+    }
+
+    /// [`new`](Bidirectional::new) without a look at the values.
+    pub(crate) fn of(forward: F, backward: B) -> Self {
         Bidirectional { forward, backward, merge: Merge::Concatenate, leaf: PhantomData }
     }
 

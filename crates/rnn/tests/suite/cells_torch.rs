@@ -18,9 +18,9 @@ fn a_projected_lstm_is_read_whole() {
     let lstm = ProjectedLstm::<Tensor<f64>>::load_torch(&path, &name, Precision::AsStored).expect("the file has it");
     let file = TensorFile::open(&path).expect("a fixture");
     let stored = |parameter| file.tensor(&name.parameter(parameter), Precision::AsStored).expect("the file has it");
-    let (layer, projection) = lstm.to_torch();
+    let layer = lstm.to_torch();
     assert_eq!((layer.weight_ih, layer.weight_hh), (stored("weight_ih"), stored("weight_hh")));
-    assert_eq!(projection, stored("weight_hr"));
+    assert_eq!(layer.weight_hr, Some(stored("weight_hr")));
     let bias = stored("bias_ih").zip(&stored("bias_hh"), |a, b| a + b);
     assert_eq!(layer.biases.expect("it has biases").0, bias);
 

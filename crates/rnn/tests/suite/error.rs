@@ -52,7 +52,8 @@ fn every_module_says_what_kind_of_thing_went_wrong() {
     let logits = tape.zeros(&[1, 3]);
     assert_kind!(cross_entropy(logits, &[3], CrossEntropy::default()), ErrorKind::Target);
     assert_kind!(cross_entropy(logits, &[None], CrossEntropy::default()), ErrorKind::Empty);
-    let layer = TorchLayer { weight_ih: random(&[3, 2], 1), weight_hh: random(&[3, 1], 2), biases: None };
+    let layer =
+        TorchLayer { weight_ih: random(&[3, 2], 1), weight_hh: random(&[3, 1], 2), biases: None, weight_hr: None };
     assert_kind!(Lstm::from_torch(&layer), ErrorKind::Shape);
 }
 

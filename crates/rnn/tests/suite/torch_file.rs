@@ -143,10 +143,10 @@ fn a_module_of_one_type_is_loaded_into_one_of_another() {
 }
 
 /// A temporary file for one test.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         use std::sync::atomic::{AtomicU32, Ordering};
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -159,7 +159,7 @@ impl Scratch {
         file
     }
     /// With these tensors of `f32`, all elements 0.25.
-    fn holding(tensors: &[(&str, &[usize])]) -> Self {
+    pub(crate) fn holding(tensors: &[(&str, &[usize])]) -> Self {
         let (mut header, mut end) = (Vec::new(), 0);
         for (name, shape) in tensors {
             let start = end;
@@ -170,7 +170,7 @@ impl Scratch {
     }
     /// The message of the error of `read`, without the path.
     #[track_caller]
-    fn refused<R>(&self, read: impl FnOnce(&PathBuf) -> Result<R, rewind_rnn::Error>) -> String {
+    pub(crate) fn refused<R>(&self, read: impl FnOnce(&PathBuf) -> Result<R, rewind_rnn::Error>) -> String {
         let error = read(&self.0).err().expect("this must be refused").to_string();
         let named = format!("file {:?}: ", self.0);
         error.strip_prefix(&named).unwrap_or_else(|| panic!("{error} does not name {named}")).to_owned()

@@ -131,7 +131,7 @@ impl TensorFile {
     }
 
     /// The tensor of that name.
-    pub(super) fn info(&self, name: &str) -> Option<&TensorInfo> {
+    pub(crate) fn info(&self, name: &str) -> Option<&TensorInfo> {
         self.position(name).map(|at| &self.tensors[at])
     }
 

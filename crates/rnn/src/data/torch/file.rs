@@ -4,10 +4,11 @@ use std::path::Path;
 
 use rewind_autograd::{Scalar, Tensor};
 
-use super::{GRU, LSTM, RELU_RNN, TANH_RNN, TorchLayer, WrongShape, transposed};
+use super::cells::transposed;
+use super::{GRU, Kind, LSTM, Misfit, PROJECTED_LSTM, RELU_RNN, RNN, TorchLayer};
 use crate::data::file::{Precision, Problem, TensorFile, read_finite};
-use crate::error::{Error, Result};
-use crate::{Gru, Linear, Lstm, ReluRnn, TanhRnn};
+use crate::error::Result;
+use crate::{Gru, Linear, Lstm, ProjectedLstm, ReluRnn, TanhRnn};
 
 /// The name of a layer of a `torch.nn.RNN`, `LSTM` or `GRU` in a file: the name of the network in the saved model, the
 /// number of the layer, and the direction.
@@ -56,15 +57,20 @@ impl LayerName {
         layer + if self.reverse { "_reverse" } else { "" }
     }
 
+    /// Whether it is layer `layer` of its network.
+    pub(super) fn is_in_layer(&self, layer: usize) -> bool {
+        self.layer == Some(layer)
+    }
+
     /// Whether `name` is that of a parameter of this layer, known here or not.
-    fn covers(&self, name: &str) -> bool {
+    pub(super) fn covers(&self, name: &str) -> bool {
         let prefix = joined(&self.network, "");
         name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(&self.suffix())).is_some_and(|p| !p.contains('.'))
     }
 }
 
 /// `name` in `module`, whose name may be empty.
-fn joined(module: &str, name: &str) -> String {
+pub(super) fn joined(module: &str, name: &str) -> String {
     if module.is_empty() { name.to_owned() } else { format!("{module}.{name}") }
 }
 
@@ -95,7 +101,7 @@ pub trait FromTorch: Sized {
     /// # Errors
     /// If a parameter is missing, has a shape that does not belong to the module, has another type that `precision` does not
     /// convert, or has an infinite or NaN element; or if the layer has parameters that the module does not have, such as the
-    /// projection of an LSTM.
+    /// projection of an LSTM where [`Lstm`] is read.
     fn read_torch(file: &TensorFile, name: &Self::Name, precision: Precision) -> Result<Self>;
 
     /// The module of that name in the file at `path`.
@@ -108,7 +114,7 @@ pub trait FromTorch: Sized {
 }
 
 /// A parameter that a layer may have in PyTorch.
-const PARAMETERS: [&str; 4] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"];
+const PARAMETERS: [&str; 5] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"];
 
 impl<T: Scalar> TorchLayer<T> {
     /// The layer of that name in `file`, for any kind of cell. A layer without biases is one with `bias=False`.
@@ -125,16 +131,6 @@ impl<T: Scalar> TorchLayer<T> {
     /// # Errors
     /// As [`FromTorch::read_torch`]; shapes are checked when it is converted to a cell.
     pub fn read(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
-        Self::read_with(file, name, precision, []).map(|(layer, [])| layer)
-    }
-
-    /// The layer of that name and more parameters, which it must have.
-    pub(super) fn read_with<const N: usize>(
-        file: &TensorFile,
-        name: &LayerName,
-        precision: Precision,
-        more: [&str; N],
-    ) -> Result<(Self, [Tensor<T>; N])> {
         let mut problems = Vec::new();
         let mut read = |parameter| match read_finite(file, &name.parameter(parameter), precision) {
             Ok(tensor) => Some(tensor),
@@ -146,17 +142,16 @@ impl<T: Scalar> TorchLayer<T> {
         let [weight_ih, weight_hh] = ["weight_ih", "weight_hh"].map(&mut read);
         let has_bias = ["bias_ih", "bias_hh"].iter().any(|bias| file.has(&name.parameter(bias)));
         let biases = if has_bias { ["bias_ih", "bias_hh"].map(&mut read) } else { [None, None] };
-        let others = more.map(&mut read);
-        let known: Vec<_> = PARAMETERS.iter().chain(&more).map(|parameter| name.parameter(parameter)).collect();
-        let unknown = file.tensors().iter().filter(|info| name.covers(&info.name) && !known.contains(&info.name));
-        problems.extend(unknown.map(|info| {
+        let weight_hr = file.has(&name.parameter("weight_hr")).then(|| read("weight_hr")).flatten();
+        let known = PARAMETERS.map(|parameter| name.parameter(parameter));
+        let others = file.tensors().iter().filter(|info| name.covers(&info.name) && !known.contains(&info.name));
+        problems.extend(others.map(|info| {
             let (name, shape) = (info.name.clone(), info.shape.clone());
             Problem::Unexpected { name, shape }
         }));
         match (weight_ih, weight_hh, biases) {
             (Some(weight_ih), Some(weight_hh), [bias_ih, bias_hh]) if problems.is_empty() => {
-                let others = others.map(|other| other.expect("there is no problem"));
-                Ok((TorchLayer { weight_ih, weight_hh, biases: bias_ih.zip(bias_hh) }, others))
+                Ok(TorchLayer { weight_ih, weight_hh, biases: bias_ih.zip(bias_hh), weight_hr })
             }
             _ => Err(file.mismatch(problems)),
         }
@@ -168,48 +163,47 @@ fn cell<T: Scalar, C>(
     file: &TensorFile,
     name: &LayerName,
     precision: Precision,
-    kind: (&'static str, usize),
+    kind: Kind,
     from_torch: impl FnOnce(&TorchLayer<T>) -> Result<C>,
 ) -> Result<C> {
     let layer = TorchLayer::read(file, name, precision)?;
-    layer.check(kind).map_err(|wrong| mismatch(file, name, wrong))?;
+    layer.check(kind).map_err(|misfits| {
+        let units = format!("{} of {} units", misfits.cell, misfits.hidden);
+        let problems = misfits.all.into_iter().map(|misfit| match misfit {
+            Misfit::Shape { parameter, found, expected } => {
+                Problem::Layout { name: name.parameter(parameter), found, expected: format!("{expected} for {units}") }
+            }
+            Misfit::Surplus { parameter, found } => {
+                Problem::Unexpected { name: name.parameter(parameter), shape: found }
+            }
+            Misfit::Missing { parameter } => {
+                let others = file.tensors().iter().map(|info| info.name.clone()).collect();
+                Problem::NotInFile { name: name.parameter(parameter), others }
+            }
+        });
+        file.mismatch(problems.collect())
+    })?;
     from_torch(&layer)
 }
 
-/// The error that names the parameter in the file.
-pub(super) fn mismatch(file: &TensorFile, name: &LayerName, wrong: WrongShape) -> Error {
-    let expected = format!("{} for {} of {} units", wrong.expected, wrong.cell, wrong.hidden);
-    file.mismatch(vec![Problem::Layout { name: name.parameter(wrong.parameter), found: wrong.found, expected }])
+macro_rules! from_torch {
+    ($($cell:ident, $kind:expr, $from:literal;)+) => {$(
+        #[doc = $from]
+        impl<T: Scalar> FromTorch for $cell<Tensor<T>> {
+            type Name = LayerName;
+            fn read_torch(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
+                cell(file, name, precision, $kind, $cell::from_torch)
+            }
+        }
+    )+};
 }
 
-/// From a `torch.nn.RNN` with `nonlinearity="tanh"`; a file does not record the nonlinearity.
-impl<T: Scalar> FromTorch for TanhRnn<Tensor<T>> {
-    type Name = LayerName;
-    fn read_torch(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
-        cell(file, name, precision, TANH_RNN, TanhRnn::from_torch)
-    }
-}
-
-/// From a `torch.nn.RNN` with `nonlinearity="relu"`; a file does not record the nonlinearity.
-impl<T: Scalar> FromTorch for ReluRnn<Tensor<T>> {
-    type Name = LayerName;
-    fn read_torch(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
-        cell(file, name, precision, RELU_RNN, ReluRnn::from_torch)
-    }
-}
-
-impl<T: Scalar> FromTorch for Lstm<Tensor<T>> {
-    type Name = LayerName;
-    fn read_torch(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
-        cell(file, name, precision, LSTM, Lstm::from_torch)
-    }
-}
-
-impl<T: Scalar> FromTorch for Gru<Tensor<T>> {
-    type Name = LayerName;
-    fn read_torch(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
-        cell(file, name, precision, GRU, Gru::from_torch)
-    }
+from_torch! {
+    TanhRnn, RNN, "From a `torch.nn.RNN` with `nonlinearity=\"tanh\"`; a file does not record the nonlinearity.";
+    ReluRnn, RELU_RNN, "From a `torch.nn.RNN` with `nonlinearity=\"relu\"`; a file does not record the nonlinearity.";
+    Lstm, LSTM, "From a `torch.nn.LSTM` without a projection.";
+    ProjectedLstm, PROJECTED_LSTM, "From a `torch.nn.LSTM` with `proj_size`.";
+    Gru, GRU, "From a `torch.nn.GRU`.";
 }
 
 /// From a `torch.nn.Linear`, whose weight is the transpose, `[O, I]`. A layer without a bias is one with `bias=False`.

@@ -1,0 +1,3 @@
+//! Networks of the literature, as compositions of the layers of this crate.
+
+pub mod graves2013;
