@@ -116,14 +116,14 @@ macro_rules! parameters {
         const _: () = {
             /// Sorts fields whose type is a single name, or an option of one: a leaf, a module, or else a setting.
             macro_rules! sorted {
-                ($method:ident one $p $rest:tt) => { $crate::parameters!(@$method leaf $rest) };
-                ($method:ident option $p $rest:tt) => { $crate::parameters!(@$method optional $rest) };
+                ($walk:ident one $p $rest:tt) => { $crate::parameters!(@leaf $walk $rest) };
+                ($walk:ident option $p $rest:tt) => { $crate::parameters!(@optional $walk $rest) };
                 $(
-                    ($method:ident one $m $rest:tt) => { $crate::parameters!(@$method module $rest) };
-                    ($method:ident option $m $rest:tt) => { $crate::parameters!(@$method module $rest) };
+                    ($walk:ident one $m $rest:tt) => { $crate::parameters!(@module $walk $rest) };
+                    ($walk:ident option $m $rest:tt) => { $crate::parameters!(@module $walk $rest) };
                 )*
-                ($method:ident module _ $rest:tt) => { $crate::parameters!(@$method module $rest) };
-                ($method:ident $sort:ident $any:tt $rest:tt) => { $crate::parameters!(@$method setting $rest) };
+                ($walk:ident module _ $rest:tt) => { $crate::parameters!(@module $walk $rest) };
+                ($walk:ident $sort:ident $any:tt $rest:tt) => { $crate::parameters!(@setting $walk $rest) };
             }
 
             impl<$p $(, $m: $crate::Parameters<$p>)*> $crate::Parameters<$p> for $name<$p $(, $m)*> {
@@ -135,12 +135,12 @@ macro_rules! parameters {
                 where
                     $p: 'a,
                 {
-                    $(sorted!(visit $kind $of [self.$field, path, f, stringify!($field)]);)*
+                    $(sorted!(visit_at $kind $of [&self.$field, path, f, stringify!($field)]);)*
                 }
 
                 #[allow(unused_variables)]
                 fn visit_mut_at(&mut self, path: &mut $crate::parameters::Path, f: &mut dyn FnMut(&str, &mut $p)) {
-                    $(sorted!(visit_mut $kind $of [self.$field, path, f, stringify!($field)]);)*
+                    $(sorted!(visit_mut_at $kind $of [&mut self.$field, path, f, stringify!($field)]);)*
                 }
 
                 #[allow(unused_variables)]
@@ -149,50 +149,26 @@ macro_rules! parameters {
                     path: &mut $crate::parameters::Path,
                     f: &mut dyn FnMut(&str, &$p) -> __Q,
                 ) -> Self::With<__Q> {
-                    $name { $($field: sorted!(map $kind $of [self.$field, path, f, stringify!($field)]),)* }
+                    $name { $($field: sorted!(map_at $kind $of [&self.$field, path, f, stringify!($field)]),)* }
                 }
             }
         };
     };
 
-    (@visit leaf [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
-        $path.at($name, |path| $f(path.as_str(), &$self.$field))
+    // What a walk does with a field of each sort: `visit_at` and `map_at` with a reference, `visit_mut_at` with a mutable one.
+    (@leaf $walk:ident [$field:expr, $path:ident, $f:ident, $name:expr]) => {
+        $path.at($name, |path| $f(path.as_str(), $field))
     };
-    (@visit optional [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
-        if let Some(leaf) = &$self.$field {
-            $path.at($name, |path| $f(path.as_str(), leaf))
-        }
+    (@optional $walk:ident [$field:expr, $path:ident, $f:ident, $name:expr]) => {
+        ::std::option::Option::from($field).map(|leaf| $path.at($name, |path| $f(path.as_str(), leaf)))
     };
-    (@visit module [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
-        $path.at($name, |path| $crate::Parameters::visit_at(&$self.$field, path, $f))
+    (@module $walk:ident [$field:expr, $path:ident, $f:ident, $name:expr]) => {
+        $path.at($name, |path| $crate::Parameters::$walk($field, path, $f))
     };
-    (@visit setting $ignored:tt) => {};
-
-    (@visit_mut leaf [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
-        $path.at($name, |path| $f(path.as_str(), &mut $self.$field))
+    (@setting map_at [$field:expr, $($ignored:tt)*]) => {
+        ::std::clone::Clone::clone($field)
     };
-    (@visit_mut optional [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
-        if let Some(leaf) = &mut $self.$field {
-            $path.at($name, |path| $f(path.as_str(), leaf))
-        }
-    };
-    (@visit_mut module [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
-        $path.at($name, |path| $crate::Parameters::visit_mut_at(&mut $self.$field, path, $f))
-    };
-    (@visit_mut setting $ignored:tt) => {};
-
-    (@map leaf [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
-        $path.at($name, |path| $f(path.as_str(), &$self.$field))
-    };
-    (@map optional [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
-        $self.$field.as_ref().map(|leaf| $path.at($name, |path| $f(path.as_str(), leaf)))
-    };
-    (@map module [$self:ident.$field:ident, $path:ident, $f:ident, $name:expr]) => {
-        $path.at($name, |path| $crate::Parameters::map_at(&$self.$field, path, $f))
-    };
-    (@map setting [$self:ident.$field:ident, $($ignored:tt)*]) => {
-        $self.$field.clone()
-    };
+    (@setting $walk:ident $ignored:tt) => {};
 
     ($($other:tt)*) => {
         ::std::compile_error!(
