@@ -1,13 +1,14 @@
 //! Functions that are recomputed in the sweep instead of being recorded (Griewank and Walther 2000; Chen et al. 2016).
 
 use std::any::Any;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::graph::Reads;
 use crate::op::{Op, Site, Term};
-use crate::sums::{Sum, Sums};
-use crate::tape::{Tape, Var};
+use crate::sums::Sum;
+use crate::tape::{Mode, Tape, Var};
 use crate::{Scalar, Tensor};
 
 /// y = f(inputs), recomputed in the sweep: the tape stores the inputs and the result only, and the sweep runs f again
@@ -41,14 +42,15 @@ where
     F: for<'s> Fn(&'s Tape<T>, &[Var<'s, T>]) -> Var<'s, T> + Send + Sync + 'static,
 {
     let Some(first) = inputs.first() else { panic!("checkpoint: no input given; expected one at least") };
-    first.tape().apply(Checkpoint(Box::new(f)), inputs)
+    first.tape().apply(Checkpoint(Arc::new(f)), inputs)
 }
 
 /// A function of variables, on any tape.
 type Function<T> = dyn for<'s> Fn(&'s Tape<T>, &[Var<'s, T>]) -> Var<'s, T> + Send + Sync;
 
 /// y = f(inputs); x̄ = ȳ·∂f/∂x, by a sweep over f, run again.
-pub(crate) struct Checkpoint<T: Scalar>(Box<Function<T>>);
+#[derive(Clone)]
+pub(crate) struct Checkpoint<T: Scalar>(Arc<Function<T>>);
 
 /// Variables that stand in for a checkpoint's inputs.
 type StandIns<'s, T> = SmallVec<[Var<'s, T>; 8]>;
@@ -67,38 +69,40 @@ impl<T: Scalar> Checkpoint<T> {
         y
     }
 
-    /// First order: runs f on a tape of its own, and `sweep` sweeps it. The sums of `inputs` move into that sweep and
-    /// back, so the same terms are added in the same order as if f had been recorded.
+    /// First order: runs f on a tape of its own, and `sweep` sweeps it; it returns the leaves with terms. The sums of `inputs` move into
+    /// that sweep and back, so the same terms are added in the same order as if f had been recorded.
     #[cold]
     pub(crate) fn replay_values(
         &self,
         inputs: &[(Var<'_, T>, bool)],
-        sums: &mut Sums<Sum<T>>,
-        sweep: impl FnOnce(Var<'_, T>, &mut Sums<Sum<T>>),
+        sums: &mut [Sum<T>],
+        sweep: impl FnOnce(Var<'_, T>, &mut Vec<Sum<T>>) -> SmallVec<[u32; 8]>,
     ) {
         let Some((first, _)) = inputs.first() else { return };
-        first.tape().with_inner(|tape| {
+        let mut tape = first.tape().inner.take().unwrap_or_default();
+        let mut own = tape.sums.take();
+        {
             let vars = stand_ins(inputs, |v| tape.leaf(v.value()), |v| tape.constant(v.value()));
-            let y = self.run(tape, &vars);
-            let mut own = tape.take_sums();
-            own.begin(tape.len());
+            let y = self.run(&tape, &vars);
+            own.resize_with(own.len().max(tape.len()), Sum::default);
             // Inputs behind the result are none of its: f may give one of its inputs back.
             for ((input, _), var) in inputs.iter().zip(&vars).filter(|(_, var)| var.id() <= y.id()) {
-                if let Some(sum) = sums.take(input.id()) {
-                    *own.of(var.id()) = sum;
+                let sum = &mut sums[input.position()];
+                if !sum.is_empty() {
+                    own[var.position()] = std::mem::take(sum);
                 }
             }
-            sweep(y, &mut own);
-            own.retained(|leaf, sum| {
-                let sum = std::mem::take(sum);
+            for leaf in sweep(y, &mut own) {
+                let sum = std::mem::take(&mut own[leaf as usize]);
                 // Nobody can ask for the gradient of a leaf that f has made.
                 if let Some(input) = input_of(leaf, &vars, inputs) {
-                    *sums.of(input.id()) = sum;
+                    sums[input.position()] = sum;
                 }
-            })
-            .for_each(drop);
-            tape.keep_sums(own);
-        });
+            }
+        }
+        tape.sums.set(own);
+        tape.clear();
+        first.tape().inner.set(Some(tape));
     }
 
     /// Recorded: runs f on the tape itself, at aliases of the inputs. `sweep` gets the result, the positions at which a
@@ -162,7 +166,7 @@ impl<T: Scalar> Op<T> for Checkpoint<T> {
     /// The rule for one input. The sweep does not call it: it runs f again once for all inputs.
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let inputs: Vec<_> = (0..at.arity()).map(|i| at.input(i)).collect();
-        if !at.tape().records_nothing() {
+        if at.tape().mode.get() == Mode::Recording {
             let own: Vec<_> = inputs.iter().map(|&x| alias(x)).collect();
             return Term::dense(self.run(at.tape(), &own).grad_from(at.cotangent(), &[own[input]])[0]);
         }

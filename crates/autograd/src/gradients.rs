@@ -2,8 +2,8 @@
 
 use crate::parameters::Parameters;
 use crate::shape::mismatch;
-use crate::sweep::{Totals, Watch, sweep_recorded, sweep_values};
-use crate::tape::{Tape, Var};
+use crate::sweep::{Totals, sweep_recorded, sweep_values};
+use crate::tape::{Mode, Tape, Var};
 use crate::{Scalar, Tensor};
 
 impl<'t, T: Scalar> Var<'t, T> {
@@ -22,8 +22,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// is [quiet](Tape::quiet).
     #[track_caller]
     pub fn backward(self) -> Gradients<'t, T> {
-        self.check_scalar("backward", "backward_from");
-        self.backward_from(&Tensor::full(&self.shape(), T::ONE))
+        self.sweep("backward", None, None)
     }
 
     /// The vector-Jacobian product with `seed`, ∂(Σ seed·self)/∂leaf for every leaf.
@@ -40,8 +39,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If the seed has another shape than this variable, or the tape is quiet.
     #[track_caller]
     pub fn backward_from(self, seed: &Tensor<T>) -> Gradients<'t, T> {
-        self.check_seed("backward_from", seed.shape());
-        self.sweep(seed.clone(), None, None)
+        self.sweep("backward_from", Some(seed), None)
     }
 
     /// [`backward`](Var::backward), which also calls `watch` with every variable that a gradient flows through and its
@@ -62,15 +60,20 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// assert_eq!(seen[2], ("t=0".to_owned(), 0.25)); // ∂L/∂h_0: it vanishes
     /// ```
     ///
-    /// `watch` may read the variable and compute with tensors. A variable that it makes on the tape lasts no longer than the sweep.
+    /// `watch` is called when the sweep is over: until then, all cotangents are in memory.
     ///
     /// # Panics
     /// As [`backward`](Var::backward).
     #[track_caller]
     pub fn backward_watched(self, mut watch: impl FnMut(Var<'t, T>, &Tensor<T>)) -> Gradients<'t, T> {
-        self.check_scalar("backward_watched", "backward_from");
-        let seed = Tensor::full(&self.shape(), T::ONE);
-        self.sweep(seed, None, Some(&mut |node, total| watch(Var::new(self.tape(), node), total)))
+        let nodes = (0..=self.id()).map(|node| Var::new(self.tape(), node));
+        let tracked: Vec<_> = nodes.filter(|v| v.is_tracked()).collect();
+        let mut gradients = self.sweep("backward_watched", None, Some(&tracked));
+        for (node, cotangent) in gradients.totals.iter().rev() {
+            watch(Var::new(self.tape(), *node), cotangent);
+        }
+        gradients.wanted = None;
+        gradients
     }
 
     /// The gradients of this scalar with respect to `wrt`, which may be any variables of the tape: the hidden state at
@@ -90,9 +93,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// quiet.
     #[track_caller]
     pub fn backward_to(self, wrt: &[Var<'t, T>]) -> Gradients<'t, T> {
-        self.check_scalar("backward_to", "backward_from");
-        let wanted = self.positions("backward_to", wrt);
-        self.sweep(Tensor::full(&self.shape(), T::ONE), Some(wanted), None)
+        self.sweep("backward_to", None, Some(wrt))
     }
 
     /// The vector-Jacobian product with `seed`, with respect to `wrt`, which may be any variables of the tape.
@@ -111,14 +112,20 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// quiet.
     #[track_caller]
     pub fn backward_from_to(self, seed: &Tensor<T>, wrt: &[Var<'t, T>]) -> Gradients<'t, T> {
-        self.check_seed("backward_from_to", seed.shape());
-        self.sweep(seed.clone(), Some(self.positions("backward_from_to", wrt)), None)
+        self.sweep("backward_from_to", Some(seed), Some(wrt))
     }
 
-    /// The gradients of every leaf, or of the variables at the `wanted` positions.
-    fn sweep(self, seed: Tensor<T>, wanted: Option<Vec<u32>>, watch: Option<Watch<'_, T>>) -> Gradients<'t, T> {
-        let totals = sweep_values(self, seed, wanted.as_deref(), watch);
-        Gradients { tape: self.tape(), totals, wanted }
+    /// The gradients of every leaf, or of `wrt`. The seed is 1 if none is given.
+    #[track_caller]
+    fn sweep(self, op: &str, seed: Option<&Tensor<T>>, wrt: Option<&[Var<'t, T>]>) -> Gradients<'t, T> {
+        self.check_seed(op, seed.map(Tensor::shape));
+        let seed = seed.map_or_else(|| Tensor::full(&self.shape(), T::ONE), Tensor::clone);
+        // Not in a closure, whose line the panic would name.
+        let wanted = match wrt {
+            Some(wrt) => Some(self.positions(op, wrt)),
+            None => None,
+        };
+        Gradients { tape: self.tape(), totals: sweep_values(self, seed, wanted.as_deref()), wanted }
     }
 
     /// The gradients of this scalar with respect to `wrt`, recorded on the tape so that they can be differentiated
@@ -138,9 +145,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// quiet.
     #[track_caller]
     pub fn grad(self, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {
-        self.check_scalar("grad", "grad_from");
-        self.positions("grad", wrt);
-        self.grad_from(self.tape().constant(Tensor::full(&self.shape(), T::ONE)), wrt)
+        self.sweep_recorded("grad", None, wrt)
     }
 
     /// The vector-Jacobian product with `seed`, recorded: differentiable in the inputs and in the seed.
@@ -160,12 +165,18 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// tape is quiet.
     #[track_caller]
     pub fn grad_from(self, seed: Var<'t, T>, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {
-        self.check_seed("grad_from", &seed.shape());
-        if !std::ptr::eq(seed.tape(), self.tape()) {
-            panic!("grad_from: the seed lives on another tape than this one");
+        self.sweep_recorded("grad_from", Some(seed), wrt)
+    }
+
+    #[track_caller]
+    fn sweep_recorded(self, op: &str, seed: Option<Var<'t, T>>, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {
+        self.check_seed(op, seed.map(Var::shape).as_deref());
+        if seed.is_some_and(|seed| !std::ptr::eq(seed.tape(), self.tape())) {
+            panic!("{op}: the seed lives on another tape than this one");
         }
-        let wanted = self.positions("grad_from", wrt);
-        let totals = sweep_recorded(self, seed, Some(&wanted));
+        let wanted = self.positions(op, wrt);
+        let seed = seed.unwrap_or_else(|| self.tape().constant(Tensor::full(&self.shape(), T::ONE)));
+        let totals = sweep_recorded(self, seed, &wanted);
         wrt.iter().map(|v| find(&totals, *v).copied().unwrap_or_else(|| self.tape().zeros(&v.shape()))).collect()
     }
 
@@ -178,27 +189,27 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// Refuses a tape that records nothing, on which every gradient would be 0.
     #[track_caller]
     pub(crate) fn check_recorded(self, op: &str) {
-        if self.tape().is_sweeping() {
-            panic!("{op}: a sweep over this tape is under way; a rule gives its term and sweeps nothing");
-        }
-        if self.tape().records_nothing() {
-            panic!("{op}: the tape is quiet and keeps no record to read backwards");
-        }
-    }
-
-    #[track_caller]
-    fn check_scalar(self, op: &str, with_seed: &str) {
-        self.check_recorded(op);
-        if self.element_count() != 1 {
-            panic!("{op}: shape {:?} is not a scalar; {with_seed} takes a seed of that shape", self.shape().as_slice());
+        match self.tape().mode.get() {
+            Mode::Recording => {}
+            Mode::Quiet => panic!("{op}: the tape is quiet and keeps no record to read backwards"),
+            Mode::Sweeping => {
+                panic!("{op}: a sweep over this tape is under way; a rule gives its term and sweeps nothing")
+            }
         }
     }
 
+    /// Refuses a seed of another shape, and a variable that needs a seed if there is none.
     #[track_caller]
-    fn check_seed(self, op: &str, seed: &[usize]) {
+    fn check_seed(self, op: &str, seed: Option<&[usize]>) {
         self.check_recorded(op);
-        if seed != self.shape().as_slice() {
-            mismatch(op, &[seed, &self.shape()], "a seed of the variable's shape");
+        let shape = self.shape();
+        match seed {
+            Some(seed) if !shape.eq(seed) => mismatch(op, &[seed, &shape], "a seed of the variable's shape"),
+            None if self.element_count() != 1 => {
+                let with_seed = if op == "grad" { "grad_from" } else { "backward_from" };
+                panic!("{op}: shape {:?} is not a scalar; {with_seed} takes a seed of that shape", shape.as_slice());
+            }
+            _ => {}
         }
     }
 

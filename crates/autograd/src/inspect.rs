@@ -1,9 +1,12 @@
 //! Inspection of a tape: what is recorded at a position, and its op, which can be applied elsewhere.
 
+use std::any::Any;
 use std::panic::Location;
 
+use triomphe::Arc;
+
 use crate::checkpoint::Checkpoint;
-use crate::graph::{Reads, SharedNode};
+use crate::graph::Reads;
 use crate::naming::Names;
 use crate::op::{Op, Site, Term};
 use crate::tape::{OpBox, Tape, Var};
@@ -31,13 +34,9 @@ pub struct NodeInfo<T: Scalar> {
 
 /// The op of a node: an op that is applied like any other. Given by [`Tape::op`].
 #[derive(Clone)]
-pub struct NodeOp<T: Scalar>(SharedNode<OpBox<T>>);
+pub struct NodeOp<T: Scalar>(Arc<OpBox<T>>);
 
 impl<T: Scalar> NodeOp<T> {
-    fn op(&self) -> &dyn Op<T> {
-        &**self.0.op().expect("the node has an op")
-    }
-
     /// Runs the function of a [`checkpoint`](crate::checkpoint()) on another tape, whose nodes can then be inspected;
     /// `None` if the op is no checkpoint.
     ///
@@ -52,22 +51,22 @@ impl<T: Scalar> NodeOp<T> {
     /// assert_eq!(inside.node(1).name, "mul");
     /// ```
     pub fn rerun<'t>(&self, tape: &'t Tape<T>, inputs: &[Var<'t, T>]) -> Option<Var<'t, T>> {
-        Some(Checkpoint::of(self.op())?.run(tape, inputs))
+        Some(Checkpoint::of(&**self.0)?.run(tape, inputs))
     }
 }
 
 impl<T: Scalar> Op<T> for NodeOp<T> {
     fn name(&self) -> &'static str {
-        self.op().name()
+        self.0.name()
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        self.op().forward(inputs)
+        self.0.forward(inputs)
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        self.op().vjp(input, at)
+        self.0.vjp(input, at)
     }
     fn reads(&self) -> Reads {
-        self.op().reads()
+        self.0.reads()
     }
 }
 
@@ -89,15 +88,13 @@ impl<T: Scalar> Tape<T> {
     #[track_caller]
     pub fn node(&self, index: usize) -> NodeInfo<T> {
         assert!(index < self.len(), "node: there is no node {index} on a tape of {}", self.len());
-        let (node, here) = (index as u32, Location::caller());
-        let (name, inputs, location) = self.with_graph(|graph| {
-            let Some(record) = graph.node(node) else {
-                return ("constant", Vec::new(), here); // what a rule computes in a first-order sweep
-            };
-            let given = if record.tracked { "leaf" } else { "constant" };
-            let name = record.op.as_ref().map_or(given, |op| op.name());
-            (name, graph.inputs(node).iter().map(|&i| i as usize).collect(), record.location)
-        });
+        let (node, here, graph) = (index as u32, Location::caller(), self.graph.borrow());
+        // What a rule computes in a first-order sweep has no node.
+        let location = graph.node(node).map_or(here, |record| record.location);
+        let given = if graph.is_tracked(node) { "leaf" } else { "constant" };
+        let name = graph.op(node).map_or(given, |op| op.name());
+        let inputs = graph.inputs(node).iter().map(|&input| input as usize).collect();
+        drop(graph);
         let (scope, parameters) = Names::with(self, |names| (names.scope_of(node), names.parameters_of(node)));
         NodeInfo { index, name, inputs, value: self.value_of(node), scope, parameters, location }
     }
@@ -112,9 +109,32 @@ impl<T: Scalar> Tape<T> {
     /// let exp: NodeOp<f64> = tape.op(y.position()).expect("exp is an op");
     /// assert_eq!(exp.forward(&[&Tensor::scalar(0.0)]).item(), 1.0);
     /// ```
+    ///
+    /// # Panics
+    /// If a rule asks for it while a sweep of the first order over this tape runs.
+    #[track_caller]
     pub fn op(&self, index: usize) -> Option<NodeOp<T>> {
-        let node = u32::try_from(index).ok()?;
-        self.with_graph(|graph| graph.op(node).is_some().then(|| NodeOp(graph.share_node(node))))
+        self.shared_op(u32::try_from(index).ok()?).map(NodeOp)
+    }
+
+    /// The op of a node, to be held while the tape goes on. The node keeps an op that refers to it; a checkpoint, which a sweep
+    /// recognizes, is cloned.
+    #[track_caller]
+    pub(crate) fn shared_op(&self, node: u32) -> Option<Arc<OpBox<T>>> {
+        let Ok(mut graph) = self.graph.try_borrow_mut() else {
+            panic!("op: a sweep over this tape is under way; a rule cannot have the ops of its nodes")
+        };
+        let op = &mut graph.node_mut(node)?.op;
+        let known: &dyn Any = &**op.as_ref()?;
+        if let Some(NodeOp(shared)) = known.downcast_ref() {
+            return Some(shared.clone());
+        }
+        if let Some(checkpoint) = known.downcast_ref::<Checkpoint<T>>() {
+            return Some(Arc::new(smallbox::smallbox!(checkpoint.clone())));
+        }
+        let shared = Arc::new(op.take()?);
+        *op = Some(smallbox::smallbox!(NodeOp(shared.clone())));
+        Some(shared)
     }
 
     /// Replaces the op of node `index` by `wrap` of it: for tests in which a rule is wrong on purpose. Leaves and
@@ -145,29 +165,11 @@ impl<T: Scalar> Tape<T> {
     /// ```
     #[doc(hidden)]
     pub fn wrap_op<O: Op<T>>(&self, index: usize, wrap: impl FnOnce(Box<dyn Op<T>>) -> O) {
-        let wrapped = self.with_node_mut(index as u32, |node| {
-            if let Some(op) = node.op.take() {
-                node.op = Some(smallbox::smallbox!(wrap(Box::new(Unboxed(op)))));
-            }
-        });
-        assert!(wrapped.is_some(), "wrap_op: there is no node {index}, or something holds the nodes of this tape");
-    }
-}
-
-/// An op moved out of its node.
-struct Unboxed<T: Scalar>(OpBox<T>);
-
-impl<T: Scalar> Op<T> for Unboxed<T> {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
-        self.0.forward(inputs)
-    }
-    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        self.0.vjp(input, at)
-    }
-    fn reads(&self) -> Reads {
-        self.0.reads()
+        assert!(index < self.len(), "wrap_op: there is no node {index} on a tape of {}", self.len());
+        if let Some(op) = self.op(index) {
+            let wrapped = wrap(Box::new(op));
+            let node = &mut self.graph.borrow_mut();
+            node.node_mut(index as u32).expect("it has an op").op = Some(smallbox::smallbox!(wrapped));
+        }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Names<'a, T: Scalar> {
 impl<T: Scalar> Names<'_, T> {
     /// Calls `f` with the names of a tape's nodes.
     pub(crate) fn with<R>(tape: &Tape<T>, f: impl FnOnce(Names<'_, T>) -> R) -> R {
-        tape.with_graph(|graph| tape.with_scopes(|scopes| f(Names { graph, scopes })))
+        f(Names { graph: &tape.graph.borrow(), scopes: &tape.scopes.borrow() })
     }
 
     fn scope_id(self, node: u32) -> u32 {

@@ -197,9 +197,11 @@ fn inside_checkpoint<T: Scalar>(
 
 fn in_sweep<T: Scalar>(result: Var<'_, T>, seed: &Tensor<T>) -> Option<Origin> {
     let tape = result.tape();
+    let tracked: Vec<u32> = (0..=result.id()).filter(|&n| Var::new(tape, n).is_tracked()).collect();
+    let totals = sweep_values(result, seed.clone(), Some(&tracked));
+    let cotangent = |n: u32| Some(totals[totals.binary_search_by_key(&n, |(node, _)| *node).ok()?].1.clone());
     let mut bad = vec![false; result.position() + 1];
-    let mut watch = |node: u32, total: &Tensor<T>| bad[node as usize] = !total.all_finite();
-    sweep_values(result, seed.clone(), None, Some(&mut watch));
+    totals.iter().for_each(|(node, total)| bad[*node as usize] = !total.all_finite());
     // From the leaves up along non-finite cotangents: the last node on the way received the first of them.
     let mut on_the_way = vec![false; bad.len()];
     for node in 0..=result.id() {
@@ -209,10 +211,6 @@ fn in_sweep<T: Scalar>(result: Var<'_, T>, seed: &Tensor<T>) -> Option<Origin> {
     let receiver = on_the_way.iter().rposition(|&on| on)? as u32;
     let consumers: Vec<u32> =
         (receiver + 1..=result.id()).filter(|&n| inputs(tape, n).any(|i| i == receiver)).collect();
-    // The cotangents of all nodes, for the terms and the trail: what comes before the receiver does not matter.
-    let later: Vec<u32> = (receiver..=result.id()).filter(|&n| Var::new(tape, n).is_tracked()).collect();
-    let totals = sweep_values(result, seed.clone(), Some(&later), None);
-    let cotangent = |n: u32| Some(totals[totals.binary_search_by_key(&n, |(node, _)| *node).ok()?].1.clone());
     for &node in &consumers {
         let Some(own) = cotangent(node) else { continue };
         for (input, _) in inputs(tape, node).enumerate().filter(|&(_, i)| i == receiver) {
@@ -281,7 +279,7 @@ fn largest<T: Scalar>(x: &Tensor<T>) -> f64 {
 }
 
 fn inputs<T: Scalar>(tape: &Tape<T>, node: u32) -> std::vec::IntoIter<u32> {
-    tape.with_graph(|graph| graph.inputs(node).to_vec()).into_iter()
+    tape.graph.borrow().inputs(node).to_vec().into_iter()
 }
 
 /// The term that the rule of a node returns for one input, at the cotangent `cotangent`.

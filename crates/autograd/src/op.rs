@@ -107,13 +107,13 @@ impl<'t, T: Scalar> Site<'t, T> {
 
     /// How many inputs the node has.
     pub fn arity(&self) -> usize {
-        self.tape.with_graph(|graph| graph.inputs(self.node).len())
+        self.tape.graph.borrow().inputs(self.node).len()
     }
 
     /// Input number `i`.
     #[inline(always)]
     pub fn input(&self, i: usize) -> Var<'t, T> {
-        Var::new(self.tape, self.tape.with_graph(|graph| graph.inputs(self.node)[i]))
+        Var::new(self.tape, self.tape.graph.borrow().inputs(self.node)[i])
     }
 
     /// The output of the node.

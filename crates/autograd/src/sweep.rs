@@ -1,129 +1,102 @@
 //! The reverse pass: one loop from the result down to the first variable whose gradient is requested.
 
 mod first_order;
-mod needed;
 mod recorded;
 
-use std::cell::RefCell;
+use std::ops::Deref;
 
 use smallvec::SmallVec;
 
+use crate::Scalar;
 use crate::checkpoint::Checkpoint;
 use crate::op::{Site, TermKind};
-use crate::sums::Sums;
-use crate::tape::{Scope, Scratch, Var};
-use crate::{Scalar, Tensor};
+use crate::tape::{OpBox, Var};
 
-use first_order::FirstOrder;
-pub(crate) use first_order::Watch;
-use needed::Needed;
-use recorded::Recorded;
+pub(crate) use first_order::sweep_values;
+pub(crate) use recorded::sweep_recorded;
 
 /// Gradients by position, ascending, without those that nothing flows to. No allocation for the parameters of a cell.
 pub(crate) type Totals<X> = SmallVec<[(u32, X); 8]>;
 
 /// The two kinds of sweep: values, or variables that can be differentiated again. The rules are the same.
 trait Sweep<'t, T: Scalar>: Copy {
-    /// A complete cotangent.
-    type Total: Clone;
     /// A cotangent to which terms are still added.
     type Sum: Default;
 
-    /// Adds a complete cotangent to that of `node`.
-    fn seed(self, sum: &mut Self::Sum, total: Self::Total);
-    /// Adds a rule's term to the cotangent of `input`, which it fits.
+    /// The op of a node, to be held while its rules compute.
+    fn op(self, node: u32) -> Option<impl Deref<Target = OpBox<T>>>;
+    /// Whether a sum has no term.
+    fn is_empty(self, sum: &Self::Sum) -> bool;
+    /// Adds a term to the cotangent of `input`, which it fits.
     fn add(self, sum: &mut Self::Sum, term: TermKind<Var<'t, T>>, input: Var<'t, T>);
-    /// Passes the complete cotangent of `node` to the watcher, if there is one.
-    fn show(self, sum: &mut Self::Sum, node: Var<'t, T>);
-    /// Returns the cotangent of `node`, and empties its sum.
-    fn finish(self, sum: &mut Self::Sum, node: Var<'t, T>) -> Self::Total;
-    /// A cotangent as a variable, for the rules of a node. Discards what the rules of the previous node computed.
-    fn variable(self, total: Self::Total) -> Var<'t, T>;
+    /// The cotangent of `node`, for its rules; leaves an empty sum. Discards what the rules of the previous node computed.
+    fn finish(self, sum: &mut Self::Sum, node: Var<'t, T>) -> Var<'t, T>;
     /// Runs the function of a checkpoint again and sweeps it, into the sums of its `inputs`: those that gradients flow to.
     fn replay(
         self,
         checkpoint: &Checkpoint<T>,
-        total: Self::Total,
+        cotangent: Var<'t, T>,
         inputs: &[(Var<'t, T>, bool)],
-        sums: &mut Sums<Self::Sum>,
+        sums: &mut [Self::Sum],
     );
 }
 
-/// The gradients as values, of the nodes at the positions `wrt` (ascending, each once) or of every leaf; `watch` gets every complete
-/// cotangent.
-pub(crate) fn sweep_values<T: Scalar>(
-    from: Var<'_, T>,
-    seed: Tensor<T>,
-    wrt: Option<&[u32]>,
-    watch: Option<Watch<'_, T>>,
-) -> Totals<Tensor<T>> {
-    let (scratch, watch) = (Scratch::on(from.tape()), watch.map(RefCell::new));
-    let mut sums = from.tape().take_sums();
-    let totals = totals(FirstOrder { scratch: &scratch, watch: watch.as_ref() }, from, seed, wrt, &mut sums);
-    from.tape().keep_sums(sums);
-    totals
-}
-
-/// The gradients as variables of the tape.
-pub(crate) fn sweep_recorded<'t, T: Scalar>(
-    from: Var<'t, T>,
-    seed: Var<'t, T>,
-    wrt: Option<&[u32]>,
-) -> Totals<Var<'t, T>> {
-    let _scope = Scope::current(from.tape());
-    totals(Recorded { tape: from.tape() }, from, seed, wrt, &mut Sums::default())
-}
-
-fn totals<'t, T: Scalar, S: Sweep<'t, T>>(
-    how: S,
-    from: Var<'t, T>,
-    seed: S::Total,
-    wrt: Option<&[u32]>,
-    sums: &mut Sums<S::Sum>,
-) -> Totals<S::Total> {
-    sums.begin(from.position() + 1);
-    sweep(how, from, seed, wrt, sums);
-    sums.retained(|node, sum| (node, how.finish(sum, Var::new(from.tape(), node)))).collect()
-}
-
-/// Sweeps from `from` down, and retains the sums of `wrt`. `sums` may already hold terms.
+/// Sweeps from `from` down. Returns the positions, descending, of those among `wrt` (ascending, each once) or among all leaves whose
+/// cotangents have terms: they stay in `sums`, which may already hold terms before. All other sums end empty.
 fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
     how: S,
     from: Var<'t, T>,
-    seed: S::Total,
+    seed: Var<'t, T>,
     wrt: Option<&[u32]>,
-    sums: &mut Sums<S::Sum>,
-) {
-    let (tape, graph) = (from.tape(), from.tape().graph());
-    let needed = Needed::new(&graph, wrt, from.id());
-    if needed.contains(&graph, from.id()) {
-        how.seed(sums.of(from.id()), seed);
+    sums: &mut Vec<S::Sum>,
+) -> SmallVec<[u32; 8]> {
+    let (tape, mut requested) = (from.tape(), SmallVec::new());
+    // All tracked nodes depend on a leaf.
+    let dependent = wrt.map(|wrt| dependent_nodes(wrt, from));
+    let is_needed = |v: Var<'t, T>| dependent.as_ref().map_or_else(|| v.is_tracked(), |nodes| nodes[v.position()]);
+    if sums.len() <= from.position() {
+        sums.resize_with(from.position() + 1, S::Sum::default);
     }
-    for index in (needed.lowest..=from.id()).rev() {
-        let Some(sum) = sums.waiting(index) else { continue };
-        let node = Var::new(tape, index);
-        how.show(sum, node);
-        let (record, inputs) = graph.node_and_inputs(index);
-        if record.op.is_none() && !needed.is_requested(index) {
-            sums.retain(index); // a leaf, whose sum a sweep around this one may go on with
+    if is_needed(from) {
+        how.add(&mut sums[from.position()], TermKind::Dense(seed), from);
+    }
+    let lowest = wrt.map_or(0, |wrt| wrt.first().copied().unwrap_or(0));
+    for index in (lowest..=from.id()).rev() {
+        let (node, sum) = (Var::new(tape, index), &mut sums[index as usize]);
+        if how.is_empty(sum) {
             continue;
         }
-        let total = how.finish(sum, node);
-        sums.release(index);
-        if needed.is_requested(index) {
-            how.seed(sums.retain(index), total.clone());
+        let op = how.op(index);
+        let is_requested = wrt.map_or(op.is_none(), |wrt| wrt.binary_search(&index).is_ok());
+        if is_requested {
+            requested.push(index);
         }
-        let Some(op) = &record.op else { continue };
+        let Some(op) = op else { continue }; // a leaf, whose sum a sweep around this one may go on with
+        let cotangent = how.finish(sum, node);
+        if is_requested {
+            how.add(sum, TermKind::Dense(cotangent), node);
+        }
+        let site = Site::new(tape, index, cotangent);
+        let inputs = (0..site.arity()).map(|number| site.input(number));
         if let Some(checkpoint) = Checkpoint::of(&**op) {
-            let inputs = inputs.iter().map(|&input| (Var::new(tape, input), needed.contains(&graph, input)));
-            how.replay(checkpoint, total, &inputs.collect::<Vec<_>>(), sums);
+            how.replay(checkpoint, cotangent, &inputs.map(|input| (input, is_needed(input))).collect::<Vec<_>>(), sums);
             continue;
         }
-        let site = Site::new(tape, index, how.variable(total));
-        for (number, &input) in inputs.iter().enumerate().filter(|&(_, &input)| needed.contains(&graph, input)) {
-            let input = Var::new(tape, input);
+        for (number, input) in inputs.enumerate().filter(|&(_, input)| is_needed(input)) {
             let term = op.vjp(number, &site).checked(&**op, number, input);
-            how.add(sums.of(input.id()), term, input);
+            how.add(&mut sums[input.position()], term, input);
         }
     }
+    requested
+}
+
+/// By position up to `from`, whether a node depends on one of those at the positions `wrt`: only these need a cotangent.
+fn dependent_nodes<T: Scalar>(wrt: &[u32], from: Var<'_, T>) -> Vec<bool> {
+    let graph = from.tape().graph.borrow();
+    let mut dependent = vec![false; from.position() + 1];
+    for node in wrt.first().copied().unwrap_or(0)..=from.id() {
+        let by_input = || graph.inputs(node).iter().any(|&input| dependent[input as usize]);
+        dependent[node as usize] = graph.is_tracked(node) && (wrt.binary_search(&node).is_ok() || by_input());
+    }
+    dependent
 }

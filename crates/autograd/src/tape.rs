@@ -4,7 +4,6 @@
 //! the graph: a tape of a million nodes is swept, and dropped, in constant stack.
 
 mod scope;
-mod scratch;
 mod values;
 mod var;
 
@@ -15,15 +14,14 @@ use bumpalo::Bump;
 use smallbox::SmallBox;
 use smallbox::space::S4;
 
-use crate::graph::{Graph, Node, Reads};
+use crate::graph::{Graph, Reads};
 use crate::list::List;
 use crate::scopes::{Part, Scopes};
 use crate::shape::count_or_panic;
-use crate::sums::{Sum, Sums};
+use crate::sums::Sum;
 use crate::{Op, Scalar, Tensor};
 
 pub use scope::Scope;
-pub(crate) use scratch::Scratch;
 use values::Values;
 pub use var::Var;
 
@@ -31,24 +29,15 @@ pub use var::Var;
 pub(crate) type OpBox<T> = SmallBox<dyn Op<T>, S4>;
 
 /// What happens to the results of ops.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Mode {
     /// Nodes, for a sweep to read.
+    #[default]
     Recording,
     /// Nodes without ops: no gradient flows through them.
     Quiet,
     /// Values without nodes, discarded after each node of the sweep: a first-order sweep is running.
     Sweeping,
-}
-
-/// Memory that is reused from one training step to the next.
-struct Workspace<T: Scalar> {
-    /// The sums of a sweep.
-    sums: Cell<Sums<Sum<T>>>,
-    /// A tape for running the function of a checkpoint again.
-    inner: Cell<Option<Box<Tape<T>>>>,
-    /// Lists that last as long as a recording.
-    lists: Bump,
 }
 
 /// A record of a computation, for the reverse pass.
@@ -63,24 +52,24 @@ struct Workspace<T: Scalar> {
 /// tape.clear(); // the next recording reuses the memory
 /// assert!(tape.is_empty());
 /// ```
+#[derive(Default)]
 pub struct Tape<T: Scalar> {
-    graph: RefCell<Graph<OpBox<T>>>,
-    values: Values<T>,
-    scopes: RefCell<Scopes>,
-    mode: Cell<Mode>,
-    workspace: Workspace<T>,
-}
-
-impl<T: Scalar> Default for Tape<T> {
-    fn default() -> Self {
-        Self::new()
-    }
+    pub(crate) graph: RefCell<Graph<OpBox<T>>>,
+    pub(crate) values: Values<T>,
+    pub(crate) scopes: RefCell<Scopes>,
+    pub(crate) mode: Cell<Mode>,
+    /// The sums of a sweep, all empty: their memory is reused. A nested sweep makes its own.
+    pub(crate) sums: Cell<Vec<Sum<T>>>,
+    /// An empty tape for running the function of a checkpoint again.
+    pub(crate) inner: Cell<Option<Box<Tape<T>>>>,
+    /// Lists that last as long as a recording.
+    lists: Bump,
 }
 
 impl<T: Scalar> Tape<T> {
     /// An empty tape.
     pub fn new() -> Self {
-        Self::with_mode(Mode::Recording)
+        Self::default()
     }
 
     /// A tape that computes values but records no ops: for inference.
@@ -95,17 +84,7 @@ impl<T: Scalar> Tape<T> {
     /// assert!(!(x * x).is_tracked());
     /// ```
     pub fn quiet() -> Self {
-        Self::with_mode(Mode::Quiet)
-    }
-
-    fn with_mode(mode: Mode) -> Self {
-        Tape {
-            graph: RefCell::default(),
-            values: Values::default(),
-            scopes: RefCell::default(),
-            mode: Cell::new(mode),
-            workspace: Workspace { sums: Cell::default(), inner: Cell::default(), lists: Bump::new() },
-        }
+        Tape { mode: Cell::new(Mode::Quiet), ..Self::default() }
     }
 
     /// A variable to differentiate with respect to: an input or a parameter.
@@ -202,9 +181,7 @@ impl<T: Scalar> Tape<T> {
         if let Some(i) = inputs.iter().position(|input| !std::ptr::eq(input.tape(), self)) {
             panic!("{}: input {i} lives on another tape than this one", op());
         }
-        if self.values.with(|values| inputs.iter().any(|input| values[input.id() as usize].is_released())) {
-            inputs.iter().for_each(|input| self.restore(input.id()));
-        }
+        inputs.iter().for_each(|input| self.restore(input.id()));
     }
 
     #[inline(always)]
@@ -243,7 +220,7 @@ impl<T: Scalar> Tape<T> {
         self.values.clear();
         self.graph.get_mut().clear();
         self.scopes.get_mut().clear();
-        self.workspace.lists.reset();
+        self.lists.reset();
     }
 
     /// The number of nodes; within a rule, plus the values that rules have computed for the current node.
@@ -304,7 +281,7 @@ impl<T: Scalar> Tape<T> {
     /// assert_eq!(stack(&states, 0).shape().as_slice(), [3, 2]);
     /// ```
     pub fn list<X>(&self, capacity: usize) -> List<'_, X> {
-        List::new_in(&self.workspace.lists, capacity)
+        List::new_in(&self.lists, capacity)
     }
 
     /// Releases the values recorded since position `start` that no rule reads (see [`Op::reads`](crate::Op::reads)),
@@ -328,7 +305,7 @@ impl<T: Scalar> Tape<T> {
         if self.mode.get() != Mode::Recording {
             return;
         }
-        self.values.release_unread(&self.graph.borrow(), start, keep.iter().map(|v| v.id()));
+        self.values.release_unread(&self.graph.borrow(), start, keep);
     }
 
     /// How many released values were recomputed since the tape was made. If a rule reads such a value, its op reads
@@ -348,62 +325,6 @@ impl<T: Scalar> Tape<T> {
     #[inline]
     pub(crate) fn value_of(&self, index: u32) -> Tensor<T> {
         self.restore(index);
-        self.values.with(|values| values[index as usize].clone())
-    }
-
-    /// Calls `f` with all values; one that was released still has its shape.
-    #[inline(always)]
-    pub(crate) fn with_values<R>(&self, f: impl FnOnce(&[Tensor<T>]) -> R) -> R {
-        self.values.with(f)
-    }
-
-    /// Calls `f` with the nodes.
-    #[inline(always)]
-    pub(crate) fn with_graph<R>(&self, f: impl FnOnce(&Graph<OpBox<T>>) -> R) -> R {
-        f(&self.graph.borrow())
-    }
-
-    /// A snapshot of the nodes, which can be read while the tape records.
-    pub(crate) fn graph(&self) -> Graph<OpBox<T>> {
-        self.graph.borrow_mut().share()
-    }
-
-    /// Calls `f` with a node that no sweep is reading.
-    pub(crate) fn with_node_mut<R>(&self, index: u32, f: impl FnOnce(&mut Node<OpBox<T>>) -> R) -> Option<R> {
-        self.graph.borrow_mut().node_mut(index).map(f)
-    }
-
-    pub(crate) fn set_scope(&self, scope: u32) {
-        self.scopes.borrow_mut().set(scope);
-    }
-
-    pub(crate) fn with_scopes<R>(&self, f: impl FnOnce(&Scopes) -> R) -> R {
-        f(&self.scopes.borrow())
-    }
-
-    pub(crate) fn is_sweeping(&self) -> bool {
-        self.mode.get() == Mode::Sweeping
-    }
-
-    pub(crate) fn records_nothing(&self) -> bool {
-        self.mode.get() != Mode::Recording
-    }
-
-    /// The sums for a sweep; a nested sweep gets its own.
-    pub(crate) fn take_sums(&self) -> Sums<Sum<T>> {
-        self.workspace.sums.take()
-    }
-
-    pub(crate) fn keep_sums(&self, sums: Sums<Sum<T>>) {
-        self.workspace.sums.set(sums);
-    }
-
-    /// Calls `f` with an empty tape, which is reused from call to call.
-    pub(crate) fn with_inner<R>(&self, f: impl FnOnce(&Tape<T>) -> R) -> R {
-        let mut inner = self.workspace.inner.take().unwrap_or_default();
-        let result = f(&inner);
-        inner.clear();
-        self.workspace.inner.set(Some(inner));
-        result
+        self.values.get(index).clone()
     }
 }

@@ -86,7 +86,7 @@ impl<T: Scalar> Names<'_, T> {
                 let gate = inputs.reduce(Gate::meet).unwrap_or_default();
                 // The rule of a linear op reads no values: a scaled or reshaped pre-activation is still one.
                 Gate {
-                    applied: gate.applied || self.graph.node(node).is_some_and(|node| node.reads != Reads::NOTHING),
+                    applied: gate.applied || self.graph.op(node).is_some_and(|op| op.reads() != Reads::NOTHING),
                     ..gate
                 }
             }

@@ -1,75 +1,104 @@
 //! First order: what rules compute is discarded after every node, and terms are added in place.
 
-use std::cell::RefCell;
+use std::cell::Ref;
+use std::ops::Deref;
 
-use super::{Sweep, sweep};
+use smallvec::SmallVec;
+
+use super::{Sweep, Totals, sweep};
 use crate::checkpoint::Checkpoint;
+use crate::graph::Graph;
 use crate::op::TermKind;
-use crate::sums::{Sum, Sums};
-use crate::tape::{Scratch, Var};
+use crate::sums::Sum;
+use crate::tape::{Mode, OpBox, Tape, Var};
 use crate::{Scalar, Tensor};
 
-/// Gets every complete cotangent, with the position of its node.
-pub(crate) type Watch<'w, T> = &'w mut dyn FnMut(u32, &Tensor<T>);
-
-#[derive(Clone, Copy)]
-pub(super) struct FirstOrder<'s, 't, 'w, T: Scalar> {
-    pub(super) scratch: &'s Scratch<'t, T>,
-    pub(super) watch: Option<&'s RefCell<Watch<'w, T>>>,
+/// The gradients as values, of the nodes at the positions `wrt` (ascending, each once) or of every leaf.
+pub(crate) fn sweep_values<T: Scalar>(from: Var<'_, T>, seed: Tensor<T>, wrt: Option<&[u32]>) -> Totals<Tensor<T>> {
+    let mut sums = from.tape().sums.take();
+    let requested = sweep_into(&mut sums, from, seed, wrt);
+    let totals = requested.into_iter().rev().map(|node| (node, sums[node as usize].finish())).collect();
+    from.tape().sums.set(sums);
+    totals
 }
 
-impl<'t, T: Scalar> Sweep<'t, T> for FirstOrder<'_, 't, '_, T> {
-    type Total = Tensor<T>;
-    type Sum = Sum<T>;
+fn sweep_into<T: Scalar>(
+    sums: &mut Vec<Sum<T>>,
+    from: Var<'_, T>,
+    seed: Tensor<T>,
+    wrt: Option<&[u32]>,
+) -> SmallVec<[u32; 8]> {
+    let how = FirstOrder::on(from.tape());
+    sweep(&how, from, how.begin(seed), wrt, sums)
+}
 
-    fn seed(self, sum: &mut Sum<T>, total: Tensor<T>) {
-        sum.add_dense(total);
+/// A tape whose ops compute values without nodes, behind those of its nodes. Dropping it restores the tape, also when a rule panics.
+struct FirstOrder<'t, T: Scalar> {
+    tape: &'t Tape<T>,
+    graph: Ref<'t, Graph<OpBox<T>>>,
+    before: Mode,
+}
+
+impl<'t, T: Scalar> FirstOrder<'t, T> {
+    fn on(tape: &'t Tape<T>) -> Self {
+        FirstOrder { tape, graph: tape.graph.borrow(), before: tape.mode.replace(Mode::Sweeping) }
     }
 
-    /// A value that a sum stores is moved out of the rule's values, not shared, so that sums add in place.
-    #[inline]
+    /// Discards all values without nodes, and adds this one.
+    fn begin(&self, value: Tensor<T>) -> Var<'t, T> {
+        self.tape.values.truncate(self.graph.len());
+        Var::new(self.tape, self.tape.values.push(value))
+    }
+
+    /// The value of a variable: moved out if it was computed since [`begin`](FirstOrder::begin), so that sums add in place.
+    #[inline(always)]
+    fn take(&self, v: Var<'t, T>) -> Tensor<T> {
+        let own = v.id() > self.graph.len() && std::ptr::eq(v.tape(), self.tape);
+        if own { self.tape.values.take(v.id()) } else { v.value() }
+    }
+}
+
+impl<T: Scalar> Drop for FirstOrder<'_, T> {
+    fn drop(&mut self) {
+        self.tape.values.truncate(self.graph.len());
+        self.tape.mode.set(self.before);
+    }
+}
+
+impl<'t, T: Scalar> Sweep<'t, T> for &FirstOrder<'t, T> {
+    type Sum = Sum<T>;
+
+    fn op(self, node: u32) -> Option<impl Deref<Target = OpBox<T>>> {
+        self.graph.op(node)
+    }
+
+    fn is_empty(self, sum: &Sum<T>) -> bool {
+        sum.is_empty()
+    }
+
     fn add(self, sum: &mut Sum<T>, term: TermKind<Var<'t, T>>, input: Var<'t, T>) {
         match term {
-            TermKind::Zero => {}
-            TermKind::Dense(g) if sum.would_store() => sum.add_dense(self.scratch.take(g)),
-            TermKind::Dense(g) => g.with_value(|g| sum.add_to_block(g)),
+            TermKind::Zero => input.with_shape(|shape| sum.add_zero(shape)),
+            TermKind::Dense(g) => sum.add_dense(self.take(g)),
             TermKind::Summed(g) => g.with_value(|g| input.with_shape(|shape| sum.add_summed(g, shape))),
-            TermKind::Product(x, g) => sum.add_product(x.value(), self.scratch.take(g)), // x and g may be one variable
+            TermKind::Product(x, g) => sum.add_product(x.value(), self.take(g)), // x and g may be one variable
             TermKind::Slice { part, axis, start } => {
                 part.with_value(|part| input.with_shape(|shape| sum.add_slice(part, (axis, start), shape)));
             }
         }
     }
 
-    #[inline]
-    fn show(self, sum: &mut Sum<T>, node: Var<'t, T>) {
-        if let Some(watch) = self.watch {
-            let total = self.finish(sum, node);
-            (watch.borrow_mut())(node.id(), &total);
-            sum.add_dense(total);
-        }
-    }
-
-    #[inline]
-    fn finish(self, sum: &mut Sum<T>, node: Var<'t, T>) -> Tensor<T> {
-        node.with_shape(|shape| sum.finish(shape))
-    }
-
-    #[inline]
-    fn variable(self, total: Tensor<T>) -> Var<'t, T> {
-        self.scratch.begin(total)
+    fn finish(self, sum: &mut Sum<T>, _: Var<'t, T>) -> Var<'t, T> {
+        self.begin(sum.finish())
     }
 
     fn replay(
         self,
         checkpoint: &Checkpoint<T>,
-        total: Tensor<T>,
+        cotangent: Var<'t, T>,
         inputs: &[(Var<'t, T>, bool)],
-        sums: &mut Sums<Sum<T>>,
+        sums: &mut [Sum<T>],
     ) {
-        checkpoint.replay_values(inputs, sums, |y, sums| {
-            let scratch = Scratch::on(y.tape());
-            sweep(FirstOrder { scratch: &scratch, watch: None }, y, total, None, sums);
-        });
+        checkpoint.replay_values(inputs, sums, |y, sums| sweep_into(sums, y, cotangent.value(), None));
     }
 }

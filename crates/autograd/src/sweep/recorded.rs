@@ -1,56 +1,61 @@
 //! Any order: what rules compute is recorded, and so are the sums of terms.
 
+use std::ops::Deref;
+
 use smallvec::SmallVec;
 
-use super::{Sweep, sweep_recorded};
+use super::{Sweep, Totals, sweep};
 use crate::Scalar;
 use crate::checkpoint::Checkpoint;
 use crate::kernels::reduce::BLOCK;
 use crate::op::TermKind;
 use crate::ops::accumulate::{SumOfProducts, SumOfSlices};
-use crate::sums::Sums;
-use crate::tape::{Tape, Var};
+use crate::tape::{OpBox, Scope, Tape, Var};
 
-#[derive(Clone, Copy)]
-pub(super) struct Recorded<'t, T: Scalar> {
-    pub(super) tape: &'t Tape<T>,
+/// The gradients with respect to the nodes at the positions `wrt` (ascending, each once), as variables of the tape.
+pub(crate) fn sweep_recorded<'t, T: Scalar>(from: Var<'t, T>, seed: Var<'t, T>, wrt: &[u32]) -> Totals<Var<'t, T>> {
+    let (how, _scope, mut sums) = (Recorded(from.tape()), Scope::current(from.tape()), Vec::new());
+    let requested = sweep(how, from, seed, Some(wrt), &mut sums);
+    let total = |node| (node, how.finish(&mut sums[node as usize], Var::new(from.tape(), node)));
+    requested.into_iter().rev().map(total).collect()
 }
 
+#[derive(Clone, Copy)]
+struct Recorded<'t, T: Scalar>(&'t Tape<T>);
+
 impl<'t, T: Scalar> Sweep<'t, T> for Recorded<'t, T> {
-    type Total = Var<'t, T>;
     /// Terms are collected, and summed by ops when the cotangent is complete.
     type Sum = Vec<TermKind<Var<'t, T>>>;
 
-    fn seed(self, sum: &mut Self::Sum, total: Var<'t, T>) {
-        sum.push(TermKind::Dense(total));
+    fn op(self, node: u32) -> Option<impl Deref<Target = OpBox<T>>> {
+        self.0.shared_op(node)
+    }
+
+    fn is_empty(self, sum: &Self::Sum) -> bool {
+        sum.is_empty()
     }
 
     fn add(self, sum: &mut Self::Sum, term: TermKind<Var<'t, T>>, _: Var<'t, T>) {
         sum.push(term);
     }
 
-    fn show(self, _: &mut Self::Sum, _: Var<'t, T>) {}
-
     /// What is recorded next gets the scope of the node that it differentiates.
     fn finish(self, sum: &mut Self::Sum, node: Var<'t, T>) -> Var<'t, T> {
-        self.tape.set_scope(self.tape.with_graph(|graph| graph.node(node.id()).map_or(0, |node| node.scope)));
+        let scope = self.0.graph.borrow().node(node.id()).map_or(0, |node| node.scope);
+        self.0.scopes.borrow_mut().set(scope);
         sum_of_terms(std::mem::take(sum), node)
-    }
-
-    fn variable(self, total: Var<'t, T>) -> Var<'t, T> {
-        total
     }
 
     fn replay(
         self,
         checkpoint: &Checkpoint<T>,
-        total: Var<'t, T>,
+        cotangent: Var<'t, T>,
         inputs: &[(Var<'t, T>, bool)],
-        sums: &mut Sums<Self::Sum>,
+        sums: &mut [Self::Sum],
     ) {
         checkpoint.replay_recorded(inputs, |y, wanted, input_of| {
-            for (variable, gradient) in sweep_recorded(y, total, Some(wanted)) {
-                sums.of(input_of(variable).id()).push(TermKind::Dense(gradient));
+            for (variable, gradient) in sweep_recorded(y, cotangent, wanted) {
+                sums[input_of(variable).position()].push(TermKind::Dense(gradient));
             }
         });
     }

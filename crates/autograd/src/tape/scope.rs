@@ -1,6 +1,6 @@
 //! The guard of a scope.
 
-use super::Tape;
+use super::{Mode, Tape};
 use crate::Scalar;
 use crate::scopes::{Part, Scopes};
 
@@ -16,7 +16,7 @@ pub struct Scope<'t, T: Scalar> {
 impl<'t, T: Scalar> Scope<'t, T> {
     /// A guard that restores the current scope of `tape`.
     pub(crate) fn current(tape: &'t Tape<T>) -> Self {
-        Scope { tape, outer: tape.with_scopes(Scopes::current) }
+        Scope { tape, outer: tape.scopes.borrow().current() }
     }
 
     /// The scope in which the next nodes on `tape` are the named parts of a split.
@@ -34,7 +34,7 @@ impl<'t, T: Scalar> Scope<'t, T> {
     /// Enters a scope, except in a first-order sweep, whose values are discarded.
     pub(super) fn enter(tape: &'t Tape<T>, part: impl FnOnce(&mut Scopes) -> Part) -> Self {
         let guard = Scope::current(tape);
-        if !tape.is_sweeping() {
+        if tape.mode.get() != Mode::Sweeping {
             let scopes = &mut *tape.scopes.borrow_mut();
             let part = part(scopes);
             scopes.enter(part);
@@ -45,6 +45,6 @@ impl<'t, T: Scalar> Scope<'t, T> {
 
 impl<T: Scalar> Drop for Scope<'_, T> {
     fn drop(&mut self) {
-        self.tape.set_scope(self.outer);
+        self.tape.scopes.borrow_mut().set(self.outer);
     }
 }

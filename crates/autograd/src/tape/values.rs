@@ -1,26 +1,21 @@
 //! The values of nodes: stored, released where no rule reads them, and recomputed if one is read later.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 
 use bumpalo::Bump;
 use smallvec::SmallVec;
 
-use super::OpBox;
+use super::{OpBox, Var};
 use crate::graph::Graph;
 use crate::{Op, Scalar, Tensor};
 
 /// The values of all nodes, by position. In a first-order sweep, those that a rule computes follow.
-pub(super) struct Values<T: Scalar> {
+#[derive(Default)]
+pub(crate) struct Values<T: Scalar> {
     tensors: RefCell<Vec<Tensor<T>>>,
     recomputed: Cell<usize>,
     /// Memory for the input list of an op with many inputs.
     inputs: Cell<Bump>,
-}
-
-impl<T: Scalar> Default for Values<T> {
-    fn default() -> Self {
-        Values { tensors: RefCell::default(), recomputed: Cell::new(0), inputs: Cell::default() }
-    }
 }
 
 impl<T: Scalar> Values<T> {
@@ -34,7 +29,7 @@ impl<T: Scalar> Values<T> {
 
     /// Adds a value; returns its position.
     #[inline(always)]
-    pub(super) fn push(&self, value: Tensor<T>) -> u32 {
+    pub(crate) fn push(&self, value: Tensor<T>) -> u32 {
         let mut tensors = self.tensors.borrow_mut();
         let index = u32::try_from(tensors.len()).expect("a tape holds fewer than 2^32 nodes");
         tensors.push(value);
@@ -42,25 +37,25 @@ impl<T: Scalar> Values<T> {
     }
 
     #[inline]
-    pub(super) fn truncate(&self, len: u32) {
+    pub(crate) fn truncate(&self, len: u32) {
         self.tensors.borrow_mut().truncate(len as usize);
     }
 
     /// Moves out a value that is not read again.
     #[inline]
-    pub(super) fn take(&self, index: u32) -> Tensor<T> {
+    pub(crate) fn take(&self, index: u32) -> Tensor<T> {
         std::mem::replace(&mut self.tensors.borrow_mut()[index as usize], Tensor::vacant())
     }
 
-    /// Calls `f` with all values; one that was released still has its shape.
+    /// A value; if it was released, it still has its shape.
     #[inline(always)]
-    pub(super) fn with<R>(&self, f: impl FnOnce(&[Tensor<T>]) -> R) -> R {
-        f(&self.tensors.borrow())
+    pub(super) fn get(&self, index: u32) -> Ref<'_, Tensor<T>> {
+        Ref::map(self.tensors.borrow(), |tensors| &tensors[index as usize])
     }
 
     #[inline]
     pub(super) fn is_released(&self, index: u32) -> bool {
-        self.tensors.borrow()[index as usize].is_released()
+        self.get(index).is_released()
     }
 
     /// The value of `op` at the values of `inputs`, each at the position `id`.
@@ -84,27 +79,11 @@ impl<T: Scalar> Values<T> {
         }
     }
 
-    /// Releases the values from position `start` on that no rule there reads, except those in `keep`.
-    pub(super) fn release_unread(&self, graph: &Graph<OpBox<T>>, start: usize, keep: impl Iterator<Item = u32>) {
-        let mut needed: SmallVec<[bool; 64]> = SmallVec::from_elem(false, (graph.len() as usize).saturating_sub(start));
-        let mut need = |node: u32| {
-            if let Some(needed) = (node as usize).checked_sub(start).and_then(|i| needed.get_mut(i)) {
-                *needed = true;
-            }
-        };
-        keep.for_each(&mut need);
-        for index in start as u32..graph.len() {
-            let (node, inputs) = graph.node_and_inputs(index);
-            if node.reads.reads_output() {
-                need(index);
-            }
-            if node.reads.reads_inputs() {
-                let read = inputs.iter().enumerate().filter(|&(k, _)| node.reads.reads_input(k));
-                read.for_each(|(_, &input)| need(input));
-            }
-        }
-        for (value, needed) in self.tensors.borrow_mut().iter_mut().skip(start).zip(&needed) {
-            if !needed {
+    /// Releases the values from position `start` on that no rule reads, except those in `keep`.
+    pub(super) fn release_unread(&self, graph: &Graph<OpBox<T>>, start: usize, keep: &[Var<'_, T>]) {
+        for (index, value) in self.tensors.borrow_mut().iter_mut().enumerate().skip(start) {
+            let is_read = graph.node(index as u32).is_none_or(|node| node.is_read);
+            if !is_read && keep.iter().all(|v| v.position() != index) {
                 value.release();
             }
         }

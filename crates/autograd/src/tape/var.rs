@@ -1,5 +1,6 @@
 //! The handle that programs compute with.
 
+use std::cell::Ref;
 use std::fmt;
 
 use super::Tape;
@@ -63,23 +64,13 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[inline]
     pub(crate) fn with_value<R>(self, f: impl FnOnce(&Tensor<T>) -> R) -> R {
         self.tape.restore(self.index);
-        self.with_tensor(f)
+        f(&self.tensor())
     }
 
-    /// Calls `f` with the value, whose elements may have been released.
+    /// The value, whose elements may have been released.
     #[inline]
-    fn with_tensor<R>(self, f: impl FnOnce(&Tensor<T>) -> R) -> R {
-        self.tape.with_values(|values| f(&values[self.index as usize]))
-    }
-
-    /// Calls `f` with the values of this variable and of `other`, which may live on another tape.
-    #[inline(always)]
-    fn with_tensors<R>(self, other: Self, f: impl FnOnce(&Tensor<T>, &Tensor<T>) -> R) -> R {
-        if std::ptr::eq(self.tape, other.tape) {
-            self.tape.with_values(|values| f(&values[self.index as usize], &values[other.index as usize]))
-        } else {
-            self.with_tensor(|own| other.with_tensor(|other| f(own, other)))
-        }
+    fn tensor(self) -> Ref<'t, Tensor<T>> {
+        self.tape.values.get(self.index)
     }
 
     /// The length of every axis.
@@ -108,20 +99,20 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// Whether the axes have the lengths of `other`'s.
     #[inline(always)]
     pub(crate) fn has_shape_of(self, other: Self) -> bool {
-        self.with_tensors(other, Tensor::same_shape)
+        self.tensor().same_shape(&other.tensor())
     }
 
     /// Calls `f` with the lengths of the axes, where no copy of them is needed.
     #[inline]
     #[track_caller]
     pub(crate) fn with_shape<R>(self, f: impl FnOnce(&[usize]) -> R) -> R {
-        self.with_tensor(|value| f(value.shape()))
+        f(self.tensor().shape())
     }
 
     /// Calls `f` with the lengths of this variable's axes and of `other`'s, which may live on another tape.
     #[inline]
     pub(crate) fn with_shapes<R>(self, other: Self, f: impl FnOnce(&[usize], &[usize]) -> R) -> R {
-        self.with_tensors(other, |own, other| f(own.shape(), other.shape()))
+        f(self.tensor().shape(), other.tensor().shape())
     }
 
     /// The number of axes.
@@ -137,12 +128,12 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// Whether a gradient may flow through this variable.
     #[inline]
     pub fn is_tracked(self) -> bool {
-        self.tape.with_graph(|graph| graph.is_tracked(self.index))
+        self.tape.graph.borrow().is_tracked(self.index)
     }
 
     /// Whether it is a leaf of its tape: a variable to differentiate with respect to.
     pub(crate) fn is_leaf(self) -> bool {
-        self.tape.with_graph(|graph| graph.node(self.index).is_some_and(|node| node.is_leaf()))
+        self.is_tracked() && self.tape.graph.borrow().op(self.index).is_none()
     }
 
     /// The same value as a constant: no gradient flows back through it.
@@ -163,10 +154,8 @@ impl<'t, T: Scalar> Var<'t, T> {
 
 impl<T: Scalar> fmt::Debug for Var<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.tape.with_graph(|graph| match graph.node(self.index) {
-            Some(node) => node.op.as_ref().map_or(if node.tracked { "leaf" } else { "constant" }, |op| op.name()),
-            None => "constant",
-        });
+        let given = if self.is_tracked() { "leaf" } else { "constant" };
+        let name = self.tape.graph.borrow().op(self.index).map_or(given, |op| op.name());
         write!(f, "Var #{} {name} {:?}", self.index, self.value())
     }
 }
