@@ -3,7 +3,8 @@
 use crate::train::{Training, share};
 
 /// How to read the table.
-pub(crate) const LEGEND: &str = "a number: the training step at which 95 % of the answers to 512 fresh sequences were right; - if never, with the best share";
+pub(crate) const LEGEND: &str = "a number: the training step at which 95 % of the answers to 512 fresh sequences were right;\n\
+                                 -: never, and the best share";
 
 /// A Markdown table: a row for each task and length, a column for each cell.
 pub(crate) fn table(trainings: &[Training]) -> String {
