@@ -1,0 +1,123 @@
+//! The learning curves as an SVG picture: a column for each task, a row for each length.
+
+use std::error::Error;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use crate::cells::CellKind;
+use crate::tasks::Problem;
+use crate::train::{LEARNT, Training};
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), Box<dyn Error + Send + Sync>>;
+
+const PANEL_WIDTH: u32 = 420;
+const PANEL_HEIGHT: u32 = 330;
+const HEADER: u32 = 60;
+const FONT: &str = "sans-serif";
+const INK: RGBColor = RGBColor(34, 34, 34);
+const PALE_INK: RGBColor = RGBColor(120, 120, 120);
+const GRID: RGBColor = RGBColor(226, 226, 226);
+
+/// Okabe and Ito's colours.
+fn colour(cell: CellKind) -> RGBColor {
+    match cell {
+        CellKind::Tanh => RGBColor(90, 90, 90),
+        CellKind::Irnn => RGBColor(204, 121, 167),
+        CellKind::Lstm => RGBColor(213, 94, 0),
+        CellKind::Gru => RGBColor(0, 114, 178),
+        CellKind::Slstm => RGBColor(0, 158, 115),
+        CellKind::Minlstm => RGBColor(230, 159, 0),
+    }
+}
+
+/// The picture as SVG text.
+pub(crate) fn draw(trainings: &[Training]) -> Result<String, Box<dyn Error>> {
+    let mut columns: Vec<Vec<Problem>> = Vec::new();
+    for Training { job, .. } in trainings {
+        match columns.iter_mut().find(|column| column[0].task == job.problem.task) {
+            Some(column) if column.contains(&job.problem) => {}
+            Some(column) => column.push(job.problem),
+            None => columns.push(vec![job.problem]),
+        }
+    }
+    let rows = columns.iter().map(Vec::len).max().unwrap_or(1);
+    // A single panel is as wide as two, so that the legend has room.
+    let width = PANEL_WIDTH * columns.len().max(2) as u32;
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, (width, HEADER + PANEL_HEIGHT * rows as u32)).into_drawing_area();
+        let whole = || -> Drawn {
+            area.fill(&WHITE)?;
+            let (header, body) = area.split_vertically(HEADER);
+            legend(&header, trainings)?;
+            for (problems, column) in columns.iter().zip(body.split_evenly((1, columns.len()))) {
+                for (&problem, panel) in problems.iter().zip(column.split_evenly((rows, 1))) {
+                    curves(&panel, problem, trainings)?;
+                }
+            }
+            Ok(area.present()?)
+        };
+        whole().map_err(|error| format!("cannot draw the picture: {error}"))?;
+    }
+    Ok(svg)
+}
+
+/// The colours of the cells, and the two dashed lines.
+fn legend(area: &Area<'_>, trainings: &[Training]) -> Drawn {
+    let mut cells = Vec::new();
+    trainings.iter().for_each(|t| cells.extend((!cells.contains(&t.job.cell)).then_some(t.job.cell)));
+    let text = (FONT, 19).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
+    let mut x = 28;
+    let cells = cells.into_iter().map(|cell| (cell.name(), colour(cell).to_rgba()));
+    for (name, colour) in cells.chain([("dashed: 95 %, and without memory", PALE_INK.to_rgba())]) {
+        if colour != PALE_INK.to_rgba() {
+            area.draw(&Rectangle::new([(x, 29), (x + 30, 32)], colour.filled()))?;
+            x += 38;
+        }
+        area.draw_text(name, &text, (x, 30))?;
+        x += area.estimate_text_size(name, &text)?.0 as i32 + 28;
+    }
+    Ok(())
+}
+
+/// The curves of one task at one length.
+fn curves(area: &Area<'_>, problem: Problem, trainings: &[Training]) -> Drawn {
+    let here = || trainings.iter().filter(|t| t.job.problem == problem);
+    let end = here().filter_map(|t| t.curve.last()).map(|(step, _)| *step).max().unwrap_or(1).max(1) as f64;
+    let title = format!("{} {}", problem.task.name(), problem.length);
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, (FONT, 20).into_font().color(&INK))
+        .margin(10)
+        .margin_right(24)
+        .x_label_area_size(46)
+        .y_label_area_size(62)
+        .build_cartesian_2d(0.0..end, 0.0..1.0)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .x_labels(5)
+        .y_labels(6)
+        .light_line_style(WHITE)
+        .bold_line_style(GRID)
+        .axis_style(INK)
+        .x_desc("training steps")
+        .y_desc("share right")
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .y_label_formatter(&|y| format!("{y:.1}"))
+        .label_style((FONT, 16).into_font().color(&INK))
+        .draw()?;
+    for level in [LEARNT, problem.baseline()] {
+        chart.draw_series(DashedLineSeries::new([(0.0, level), (end, level)], 6, 5, PALE_INK.stroke_width(1)))?;
+    }
+    for training in here() {
+        let colour = colour(training.job.cell);
+        let points: Vec<_> = training.curve.iter().map(|&(step, share)| (step as f64, share)).collect();
+        chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?;
+        let learnt = points.last().filter(|(_, share)| *share >= LEARNT);
+        chart.draw_series(learnt.map(|&point| Circle::new(point, 4, colour.filled())))?;
+    }
+    Ok(())
+}
