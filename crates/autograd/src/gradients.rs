@@ -120,7 +120,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     fn sweep(self, op: &str, seed: Option<&Tensor<T>>, wrt: Option<&[Var<'t, T>]>) -> Gradients<'t, T> {
         self.check_seed(op, seed.map(Tensor::shape));
         let seed = seed.map_or_else(|| Tensor::full(&self.shape(), T::ONE), Tensor::clone);
-        // Not in a closure, whose line the panic would name.
+        #[expect(clippy::manual_map, reason = "from a closure, a panic would not name the caller's line")]
         let wanted = match wrt {
             Some(wrt) => Some(self.positions(op, wrt)),
             None => None,

@@ -82,3 +82,33 @@ fn a_tape_can_be_swept_again_after_a_rule_has_panicked() {
         assert!((found[0] - right(1.0)).abs() < 1e-14 && (found[1] - right(-3.0)).abs() < 1e-14, "{found:?}");
     }
 }
+
+/// y = x, whose rule asks for its own op.
+struct Curious;
+
+impl Op<f64> for Curious {
+    fn name(&self) -> &'static str {
+        "curious"
+    }
+    fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+        inputs[0].clone()
+    }
+    fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
+        assert!(at.tape().op(at.output().position()).is_some_and(|op| Op::<f64>::name(&op) == "curious"));
+        Term::dense(at.cotangent())
+    }
+}
+
+#[test]
+fn a_rule_has_no_ops_of_the_tape_in_a_first_order_sweep() {
+    let tape = Tape::new();
+    let x = tape.leaf(Tensor::scalar(3.0));
+    let y = tape.apply(Curious, &[x]);
+    let expected = "op: a sweep over this tape is under way; a rule cannot have the ops of its nodes";
+    assert_eq!(panic_of(|| y.backward()).2, expected);
+    // A recorded sweep shares them, once.
+    for _ in 0..2 {
+        assert_eq!(y.grad(&[x])[0].value().item(), 1.0);
+    }
+    assert_eq!(panic_of(|| y.backward()).2, expected);
+}
