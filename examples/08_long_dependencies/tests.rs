@@ -120,7 +120,7 @@ fn the_baselines_are_those_of_constant_answers() {
         let problem = Problem { task, length: 20 };
         let batch = draw(task, 20, 20_000);
         let (width, rows) = (task.outputs(), batch.x.shape()[0] * 20_000);
-        let constant = |i: usize| if i % width == 0 { 0.5 } else { 0.0 };
+        let constant = |i: usize| if i.is_multiple_of(width) { 0.5 } else { 0.0 };
         let outputs = Tensor::from_vec((0..rows * width).map(constant).collect(), &[rows / 20_000, 20_000, width]);
         let [right, all] = batch.score(&outputs);
         assert_eq!(all, if task == Task::CopyMemory { 200_000 } else { 20_000 });

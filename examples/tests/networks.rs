@@ -16,11 +16,11 @@ fn lines_of(code: &str, name: &str) -> Option<usize> {
             .is_some_and(|rest| rest.starts_with(['(', '<']))
     };
     // A trait declares a method without a body.
-    let bodies = lines.iter().enumerate().filter(|(_, line)| head(line)).filter_map(|(at, _)| {
+    let mut bodies = lines.iter().enumerate().filter(|(_, line)| head(line)).filter_map(|(at, _)| {
         let start = at + lines[at..].iter().position(|line| line.ends_with(['{', ';']))?;
         lines[start].ends_with('{').then_some(start + 1)
     });
-    let start = bodies.last()?;
+    let start = bodies.next_back()?;
     let body = lines[start..].iter().take_while(|&&line| line != "    }").map(|line| line.trim());
     Some(body.filter(|line| !line.is_empty() && !line.starts_with("//")).count())
 }
