@@ -15,10 +15,10 @@ use crate::{Scalar, Tensor};
 /// when it reaches this node.
 ///
 /// A sequence in segments of √T steps, each a checkpoint, needs memory for √T results and one segment; f is computed
-/// twice. The gradients have the same bits as without the checkpoint. At higher orders (with [`grad`](Var::grad)), f
+/// twice. The gradients have the same bits as without the checkpoint, unless f returns one of its inputs. At higher orders (with [`grad`](Var::grad)), f
 /// runs again on the tape itself, so every order works; there, sums may differ in rounding.
 ///
-/// f must compute the same result at every call, from `inputs` alone. It cannot use other variables, since it may run
+/// f must compute the same result at every call, from `inputs` alone, and cannot call [`grad`](Var::grad). It cannot use other variables, since it may run
 /// on another tape.
 ///
 /// ```
