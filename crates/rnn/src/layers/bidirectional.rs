@@ -11,7 +11,7 @@ use crate::time::{Layer, LayerOutputs, Recurrent, Unroll};
 /// How the outputs of the two directions become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Merge {
-    /// One behind the other, forward first: `[T, B, H_f + H_b]`.
+    /// Concatenated along the last axis, forward first: `[T, B, H_f + H_b]`.
     #[default]
     Concatenate,
     /// Added: `[T, B, H]`, both of width H.
