@@ -1,46 +1,28 @@
 //! Cells that are linear in their state as layers: all time steps in one op.
 
-use rewind_autograd::parameters::Path;
-use rewind_autograd::{Parameters, Scalar, Var};
+use rewind_autograd::{Scalar, Var, transparent};
 
 use super::linear_recurrent::{LinearRecurrence, run};
 use crate::time::{Layer, LayerOutputs, Unroll};
 
-/// A cell that is linear in its state ([`LinearRecurrence`]) as a layer that computes all time steps at once. The outputs are those of [`Recurrent`](crate::Recurrent) over the same cell, up to rounding, in a number of nodes
-/// that does not depend on T.
-///
-/// ```
-/// use rand::{SeedableRng, rngs::StdRng};
-/// use rewind_autograd::{OnTape, Tape};
-/// use rewind_rnn::{Linear, MinGru, Scan, Unroll};
-///
-/// let rng = &mut StdRng::seed_from_u64(1);
-/// let network = (Scan(MinGru::new(3, 5, rng)), Scan(MinGru::new(5, 5, rng)), Linear::new(5, 2, rng));
-/// let tape = Tape::<f32>::new();
-/// let run = Unroll::new().lengths(&[1000, 700]).through(&network.on(&tape), tape.zeros(&[1000, 2, 3]));
-/// assert_eq!(run.outputs.shape().as_slice(), [1000, 2, 2]);
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct Scan<C>(pub C);
-
-/// The parameters are those of the cell, under the same names.
-impl<P, C: Parameters<P>> Parameters<P> for Scan<C> {
-    type With<Q> = Scan<C::With<Q>>;
-
-    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a,
-    {
-        self.0.visit_at(path, f);
-    }
-
-    fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
-        self.0.visit_mut_at(path, f);
-    }
-
-    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
-        Scan(self.0.map_at(path, f))
-    }
+transparent! {
+    /// A cell that is linear in its state ([`LinearRecurrence`]) as a layer that computes all time steps at once. The outputs are those of
+    /// [`Recurrent`](crate::Recurrent) over the same cell, up to rounding, in a number of nodes that does not depend on T. The parameters
+    /// are those of the cell, under the same names.
+    ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::{OnTape, Tape};
+    /// use rewind_rnn::{Linear, MinGru, Scan, Unroll};
+    ///
+    /// let rng = &mut StdRng::seed_from_u64(1);
+    /// let network = (Scan(MinGru::new(3, 5, rng)), Scan(MinGru::new(5, 5, rng)), Linear::new(5, 2, rng));
+    /// let tape = Tape::<f32>::new();
+    /// let run = Unroll::new().lengths(&[1000, 700]).through(&network.on(&tape), tape.zeros(&[1000, 2, 3]));
+    /// assert_eq!(run.outputs.shape().as_slice(), [1000, 2, 2]);
+    /// ```
+    #[derive(PartialEq)]
+    pub struct Scan<C>(pub C);
 }
 
 impl<'t, T: Scalar, C: LinearRecurrence<'t, T>> Layer<'t, T> for Scan<C> {

@@ -1,7 +1,6 @@
 //! The protocol of layers: what maps a sequence to a sequence.
 
-use rewind_autograd::parameters::Path;
-use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tensor, Var};
+use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tensor, Var, transparent};
 
 use super::{Unroll, Unrolled};
 use crate::cell::{Cell, State, parts};
@@ -129,40 +128,22 @@ impl<'t, T: Scalar, S> LayerOutputs<'t, T, S> {
     }
 }
 
-/// A cell as a layer: unrolled over the sequence.
-///
-/// ```
-/// use rand::{SeedableRng, rngs::StdRng};
-/// use rewind_autograd::{OnTape, Tape};
-/// use rewind_rnn::{Gru, Recurrent, Unroll, unroll};
-///
-/// let gru = Gru::new(3, 5, &mut StdRng::seed_from_u64(1));
-/// let tape = Tape::<f32>::new();
-/// let (cell, x) = (gru.on(&tape), tape.zeros(&[7, 2, 3]));
-/// let run = Unroll::new().through(&Recurrent(cell.clone()), x);
-/// assert_eq!(run.outputs.value(), unroll(&cell, x).outputs().value());
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recurrent<C>(pub C);
-
-/// The parameters are those of the cell, under the same names.
-impl<P, C: Parameters<P>> Parameters<P> for Recurrent<C> {
-    type With<Q> = Recurrent<C::With<Q>>;
-
-    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a,
-    {
-        self.0.visit_at(path, f);
-    }
-
-    fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
-        self.0.visit_mut_at(path, f);
-    }
-
-    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
-        Recurrent(self.0.map_at(path, f))
-    }
+transparent! {
+    /// A cell as a layer: unrolled over the sequence. The parameters are those of the cell, under the same names.
+    ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::{OnTape, Tape};
+    /// use rewind_rnn::{Gru, Recurrent, Unroll, unroll};
+    ///
+    /// let gru = Gru::new(3, 5, &mut StdRng::seed_from_u64(1));
+    /// let tape = Tape::<f32>::new();
+    /// let (cell, x) = (gru.on(&tape), tape.zeros(&[7, 2, 3]));
+    /// let run = Unroll::new().through(&Recurrent(cell.clone()), x);
+    /// assert_eq!(run.outputs.value(), unroll(&cell, x).outputs().value());
+    /// ```
+    #[derive(PartialEq)]
+    pub struct Recurrent<C>(pub C);
 }
 
 impl<'t, T: Scalar, C: Cell<'t, T>> Layer<'t, T> for Recurrent<C> {
