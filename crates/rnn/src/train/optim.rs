@@ -30,6 +30,9 @@ mod plateau;
 mod rules;
 pub mod schedule;
 
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -38,6 +41,9 @@ pub use adam::{Adam, AdamW};
 pub use memory::{Memory, Moments};
 pub use plateau::Plateau;
 pub use rules::{Adagrad, RmsProp, Sgd};
+
+/// The settings of an optimiser by name, as text that `Debug` wrote: the shortest that reads back to the same number.
+pub type Settings = BTreeMap<String, String>;
 
 /// A first-order optimiser over the leaves of a module.
 pub trait Optimizer<T: Scalar> {
@@ -58,6 +64,20 @@ pub trait Optimizer<T: Scalar> {
         let full = std::any::type_name::<Self>();
         let path = full.split('<').next().unwrap_or(full);
         path.rsplit("::").next().unwrap_or(path).to_owned()
+    }
+
+    /// The settings other than the learning rate, by name; by default none. A saved run is resumed with the same settings. An optimiser
+    /// of your own lists those that change its steps, written by `Debug`.
+    ///
+    /// ```
+    /// use rewind_rnn::optim::{Optimizer, Sgd};
+    ///
+    /// let settings = Sgd::<f32>::new(0.1).momentum(0.9).settings();
+    /// assert_eq!((settings["momentum"].as_str(), settings["nesterov"].as_str()), ("0.9", "false"));
+    /// assert!(!settings.contains_key("learning_rate"));
+    /// ```
+    fn settings(&self) -> Settings {
+        Settings::new()
     }
 
     /// The learning rate of the next step.
@@ -100,6 +120,11 @@ fn fraction(name: &'static str, value: f64) -> Result<()> {
 /// A setting is out of its range.
 fn setting(name: &str, value: f64, expected: &str) -> Error {
     Error::new(ErrorKind::Setting, format!("optimiser: {name} is {value}; expected {expected}"))
+}
+
+/// Settings by name.
+fn settings(named: &[(&str, &dyn Debug)]) -> Settings {
+    named.iter().map(|(name, value)| ((*name).to_owned(), format!("{value:?}"))).collect()
 }
 
 /// The methods that read or write the learning rate and the memory, the same for every optimiser here.

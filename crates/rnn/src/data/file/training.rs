@@ -19,12 +19,14 @@ const OPTIMIZER: &str = "optimizer:";
 const STEPS_KEY: &str = "rewind.steps";
 const OPTIMIZER_KEY: &str = "rewind.optimizer";
 const LEARNING_RATE_KEY: &str = "rewind.learning_rate";
+/// And of its settings, each with its name.
+const SETTING: &str = "rewind.optimizer.setting.";
 
 /// Saves everything that is needed to resume a run: every leaf of `model` as [`save`](super::save) does, the moments of
-/// `optimizer`, its number of steps and its learning rate, and `metadata`. It is one file, so model and optimiser always
-/// belong to the same step.
+/// `optimizer`, its number of steps, its learning rate and its other [settings](Optimizer::settings), and `metadata`. It is one
+/// file, so model and optimiser always belong to the same step.
 ///
-/// The other settings of the optimiser are not saved. [`save_run`] saves the other parts of a run too: averages, early stopping,
+/// [`save_run`] saves the other parts of a run too: averages, early stopping,
 /// the position in the data and in the random numbers.
 ///
 /// ```
@@ -116,6 +118,7 @@ pub fn save_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
         (LEARNING_RATE_KEY, format!("{:?}", optimizer.learning_rate())),
     ];
     let mut own: Metadata = values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    own.extend(optimizer.settings().into_iter().map(|(name, value)| (format!("{SETTING}{name}"), value)));
     for (name, part) in parts {
         parts::put(name, part.saved(), &mut tensors, &mut own);
     }
@@ -125,9 +128,13 @@ pub fn save_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
 /// Loads a file of [`save_training`] into a model and an optimiser that were constructed as the saved ones, and returns the
 /// metadata. The resumed run gives the same bits as one that was never stopped. [`save_training`] has an example.
 ///
+/// The learning rate is loaded, since a schedule changes it. The other settings are compared, not loaded: the program says what they
+/// are. To go on with others, load with those of the file and change them afterwards (`adam = adam.weight_decay(0.1)` keeps the moments).
+/// Files of versions that did not save settings are loaded without a comparison.
+///
 /// # Errors
-/// As [`load`](super::load), and if the file holds no optimiser, or moments that this one does not keep. Then neither
-/// model nor optimiser is changed. The next step checks whether the moments belong to this model, as after
+/// As [`load`](super::load), and if the file holds no optimiser, one of another kind or with other settings (all that differ are listed),
+/// or moments that this one does not keep. Then neither model nor optimiser is changed. The next step checks whether the moments belong to this model, as after
 /// [`load_moments`](Optimizer::load_moments).
 pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     path: impl AsRef<Path>,
@@ -163,7 +170,12 @@ pub fn load_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     }
     let loaded = read_module(&file, model, Precision::AsStored)?;
     let tensors = tensors_of(&file, OPTIMIZER)?;
-    let saved = parts::read(&file, parts)?;
+    let mut wrong = other_settings(&file, optimizer);
+    let saved = parts::read(&file, parts, &mut wrong)?;
+    if !wrong.is_empty() {
+        let why = format!("belongs to another run:\n  {}", wrong.join("\n  "));
+        return Err(about(file.path(), ErrorKind::Run, why));
+    }
     let within = |error: Error| error.within(format_args!("file {:?}", file.path()));
     let mut commits = Vec::with_capacity(parts.len());
     for ((_, part), saved) in parts.iter_mut().zip(&saved) {
@@ -175,6 +187,15 @@ pub fn load_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     put(model, loaded);
     commits.into_iter().for_each(|commit| commit());
     Ok(metadata)
+}
+
+/// The settings of the optimiser that are not those of the file. A file without any is of a version that did not save them.
+fn other_settings<T: Scalar>(file: &TensorFile, optimizer: &impl Optimizer<T>) -> Vec<String> {
+    let found = parts::entries(file, SETTING);
+    if found.is_empty() {
+        return Vec::new();
+    }
+    parts::other_settings(&format!("its optimiser, {},", optimizer.name()), &found, &optimizer.settings())
 }
 
 /// Whether a tensor belongs to an optimiser or another part that was saved with the model. Loading only the model skips it.

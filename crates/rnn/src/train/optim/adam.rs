@@ -3,7 +3,7 @@
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
 use super::rules::quotient;
-use super::{Memory, Optimizer, fraction, not_negative, state_methods};
+use super::{Memory, Optimizer, Settings, fraction, not_negative, settings, state_methods};
 use crate::Result;
 
 /// The kind of weight decay.
@@ -100,6 +100,11 @@ macro_rules! adam {
         impl<T: Scalar> Optimizer<T> for $name<T> {
             fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()> {
                 self.rule.step(self.learning_rate, &mut self.memory, parameters, gradients)
+            }
+
+            fn settings(&self) -> Settings {
+                let Rule { betas: [beta1, beta2], eps, weight_decay, decay: _ } = &self.rule;
+                settings(&[("beta1", beta1), ("beta2", beta2), ("eps", eps), ("weight_decay", weight_decay)])
             }
 
             state_methods!(T);

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::nonfinite::{all_finite, finite_tensor};
 
 /// The saved part of an optimiser: the number of steps taken, and its moments under `parameter.moment`, such as
-/// `cell.weight_ih.exp_avg`. Settings are not part of it.
+/// `cell.weight_ih.exp_avg`. [Settings](super::Optimizer::settings) are not part of it.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, parameters};

@@ -2,7 +2,7 @@
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
-use super::{Memory, Moments, Optimizer, fraction, not_negative, setting, state_methods};
+use super::{Memory, Moments, Optimizer, Settings, fraction, not_negative, setting, settings, state_methods};
 use crate::Result;
 
 /// Stochastic gradient descent, with L2 decay λ, momentum μ (Polyak 1964) and Nesterov's look-ahead (Sutskever et al.
@@ -86,6 +86,11 @@ impl<T: Scalar> Optimizer<T> for Sgd<T> {
         })
     }
 
+    fn settings(&self) -> Settings {
+        let Sgd { momentum, nesterov, weight_decay, .. } = self;
+        settings(&[("momentum", momentum), ("nesterov", nesterov), ("weight_decay", weight_decay)])
+    }
+
     fn learning_rate(&self) -> f64 {
         self.learning_rate
     }
@@ -162,6 +167,11 @@ impl<T: Scalar> Optimizer<T> for RmsProp<T> {
         })
     }
 
+    fn settings(&self) -> Settings {
+        let RmsProp { alpha, eps, weight_decay, .. } = self;
+        settings(&[("alpha", alpha), ("eps", eps), ("weight_decay", weight_decay)])
+    }
+
     state_methods!(T);
 }
 
@@ -217,6 +227,10 @@ impl<T: Scalar> Optimizer<T> for Adagrad<T> {
             let s = s + g * g;
             (w - rate * quotient(g, s.sqrt() + eps), [s])
         })
+    }
+
+    fn settings(&self) -> Settings {
+        settings(&[("eps", &self.eps), ("weight_decay", &self.weight_decay)])
     }
 
     state_methods!(T);
