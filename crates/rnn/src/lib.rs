@@ -29,7 +29,8 @@
 //! - [`Cell`], [`State`]: the traits of a cell; [`RecurrentModule`]: the bound of code that is generic in a cell;
 //!   [`TanhRnn`], [`Lstm`], [`Gru`]: the built-in cells, dense or in heads.
 //! - [`ReluRnn`], [`IndRnn`], [`Mgu`], [`PeepholeLstm`], [`ProjectedLstm`], [`CoupledLstm`], [`LayerNormLstm`]: more of them.
-//!   [`MinGru`], [`MinLstm`], [`Lru`]: those that are linear in their state. [`Zoneout`], [`RecurrentDropout`]: around any cell.
+//!   [`MinGru`], [`MinLstm`], [`Lru`]: those that are linear in their state. [`Zoneout`], [`RecurrentDropout`]: around any cell;
+//!   [`CandidateDropout`]: around a [`GatedCell`].
 //! - [`unroll`], [`Unroll`]: a cell applied to padded batches, from any first state, in both directions.
 //! - [`Layer`]: what maps a sequence to a sequence: [`Recurrent`], [`Bidirectional`], [`Dropout`], [`LayerNorm`], [`Residual`], stacks of
 //!   them as tuples and vectors. [`Stream`]: step by step; [`TruncatedBptt`]; [`Noise`]: the masks of dropout.
@@ -62,22 +63,20 @@ mod time;
 mod train;
 mod wrappers;
 
-pub use cell::{Cell, RecurrentModule, State};
+pub use cell::{Cell, GatedCell, RecurrentModule, State};
 pub use cells::{CoupledLstm, IndRnn, LayerNormLstm, Mgu, PeepholeLstm, ProjectedLstm, ReluRnn};
 pub use cells::{ForgetGate, MLstm, MLstmState, SLstm, SLstmState};
 pub use cells::{Gru, Lru, Lstm, LstmState, MinGru, MinLstm, Reset, TanhRnn};
 pub use data::{batch, file, keras, torch};
 pub use error::{Error, ErrorKind, Result};
-pub use layers::{Bidirectional, Dropout, LayerNorm, Linear, LinearRecurrence, Merge, Residual, Scan};
+pub use layers::{Bidirectional, Dropout, InChunks, LayerNorm, Linear, LinearRecurrence, Merge, Residual, Scan};
 pub use noise::Noise;
 pub use nonfinite::NonFinite;
 pub use rewind_autograd as autograd;
 pub use time::segments::{self, Segments};
-pub use time::{
-    Chunks, Layer, LayerModule, LayerOutputs, Recurrent, Stream, TruncatedBptt, Unroll, Unrolled, Window, unroll,
-};
+pub use time::{Layer, LayerModule, LayerOutputs, Recurrent, Stream, TruncatedBptt, Unroll, Unrolled, Window, unroll};
 pub use train::{Accumulator, Average, EarlyStopping, Progress, ShardedStep, Shards, clip, optim, resume};
-pub use wrappers::{RecurrentDropout, Zoneout};
+pub use wrappers::{CandidateDropout, RecurrentDropout, Zoneout};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,28 +1,19 @@
 //! The mLSTM in chunks of time steps: matrix products within a chunk, a state between chunks (Beck et al. 2024).
 
 use rewind_autograd::ops::layout::concat;
-use rewind_autograd::{Scalar, Tensor, Var};
+use rewind_autograd::{Scalar, Tensor, Var, transparent};
 
 use crate::cell::{Cell, parts};
 use crate::cells::{HeadSizes, MLstm, MLstmState, norm, scaled};
-use crate::sizes::{StateShapes, check_features, check_input, check_lengths, check_tape};
-use crate::time::Unroll;
+use crate::time::{Layer, LayerOutputs, Unroll};
 
 /// The logarithm of the weight of an input that is padding or lies in the future: less than any, even than that of an empty first state.
 const UNSEEN: f64 = -2e30;
 
-/// A sequence that was computed in chunks.
-#[derive(Clone, Copy, Debug)]
-pub struct Chunks<'t, T: Scalar> {
-    /// The outputs of all time steps, `[T, B, H]`; 0 after the end of a sequence.
-    pub outputs: Var<'t, T>,
-    /// The state after the last step of each sequence (after its first, backward in time).
-    pub last: MLstmState<'t, T>,
-}
-
-impl Unroll<'_> {
-    /// The outputs and the last state of `cell` over `x` `[T, B, I]`, from the cell's first state: those of [`run`](Unroll::run) up to
-    /// rounding, computed `every` time steps at once.
+transparent! {
+    /// An [`MLstm`] as a layer that computes `every` time steps at once. The outputs and states are those of
+    /// [`Recurrent`](crate::Recurrent) over the same cell, up to rounding; so they are in a [`Stream`](crate::Stream) and in
+    /// [segments](Unroll::through_in_segments), whose chunks end elsewhere. The parameters are those of the cell, under the same names.
     ///
     /// With F_jk = Σ ln f_l over k < l ≤ j, and step 0 for the state (C, n, m) before the chunk, with ĩ_0 = m:
     ///
@@ -40,112 +31,115 @@ impl Unroll<'_> {
     /// ```
     /// use rand::{SeedableRng, rngs::StdRng};
     /// use rewind_autograd::{OnTape, Tape, Tensor};
-    /// use rewind_rnn::{MLstm, Unroll, unroll};
+    /// use rewind_rnn::{InChunks, MLstm, Recurrent, Unroll};
     ///
     /// let mlstm = MLstm::new(3, 8, 2, &mut StdRng::seed_from_u64(1));
     /// let tape = Tape::<f64>::new();
-    /// let (cell, x) = (mlstm.on(&tape), tape.constant(Tensor::from_fn(&[7, 5, 3], |i| (i as f64).sin())));
-    /// let chunks = Unroll::new().in_chunks(4, &cell, x);
-    /// let difference = chunks.outputs - unroll(&cell, x).outputs();
-    /// assert!(difference.value().norm() < 1e-14);
+    /// let x = tape.constant(Tensor::from_fn(&[7, 5, 3], |i| (i as f64).sin()));
+    /// let how = Unroll::new().lengths(&[7, 7, 5, 4, 1]);
+    /// let chunks = how.through(&InChunks::new(mlstm.clone(), 4).on(&tape), x);
+    /// let steps = how.through(&Recurrent(mlstm).on(&tape), x);
+    /// assert!((chunks.outputs - steps.outputs).value().norm() < 1e-14);
     /// assert_eq!(chunks.last.cell.shape().as_slice(), [5, 2, 4, 4]);
     /// ```
+    #[derive(PartialEq)]
+    pub struct InChunks<C> {
+        /// The cell.
+        pub cell: C,
+        /// S, the time steps of a chunk; the last chunk may have fewer.
+        pub every: usize,
+    }
+}
+
+impl<C> InChunks<C> {
+    /// A cell in chunks of `every` time steps.
     ///
     /// # Panics
-    /// As [`run`](Unroll::run), and if `every` is 0.
+    /// If `every` is 0.
     #[track_caller]
-    pub fn in_chunks<'t, T: Scalar>(self, every: usize, cell: &MLstm<Var<'t, T>>, x: Var<'t, T>) -> Chunks<'t, T> {
-        self.chunks(every, cell, x, None)
+    pub fn new(cell: C, every: usize) -> Self {
+        check_every(every);
+        InChunks { cell, every }
+    }
+}
+
+#[track_caller]
+fn check_every(every: usize) {
+    if every == 0 {
+        panic!("InChunks: chunks of 0 time steps; expected at least one in each");
+    }
+}
+
+impl<'t, T: Scalar> Layer<'t, T> for InChunks<MLstm<Var<'t, T>>> {
+    type State = MLstmState<'t, T>;
+
+    #[track_caller]
+    fn initial_state(&self, batch: usize) -> MLstmState<'t, T> {
+        self.cell.initial(batch)
     }
 
-    /// [`in_chunks`](Unroll::in_chunks), from `state`.
-    ///
-    /// # Panics
-    /// As [`in_chunks`](Unroll::in_chunks), and if the state does not fit the cell.
     #[track_caller]
-    pub fn in_chunks_from<'t, T: Scalar>(
-        self,
-        every: usize,
-        cell: &MLstm<Var<'t, T>>,
+    fn forward(
+        &self,
         x: Var<'t, T>,
         state: MLstmState<'t, T>,
-    ) -> Chunks<'t, T> {
-        self.chunks(every, cell, x, Some(state))
+        how: Unroll<'_>,
+    ) -> LayerOutputs<'t, T, MLstmState<'t, T>> {
+        check_every(self.every);
+        self.cell.check_step(x.index(0, 0), state);
+        self.chunks(x, state, how)
     }
 
     #[track_caller]
-    fn chunks<'t, T: Scalar>(
-        self,
-        every: usize,
-        cell: &MLstm<Var<'t, T>>,
-        x: Var<'t, T>,
-        first: Option<MLstmState<'t, T>>,
-    ) -> Chunks<'t, T> {
-        if every == 0 {
-            panic!("unroll: chunks of 0 time steps; expected at least one in each");
-        }
-        let [steps, batch, _] = check_input(x);
-        if let Some(lengths) = self.lengths {
-            check_lengths(lengths, steps, batch);
-        }
-        check_features(cell, x);
-        let first = match first {
-            Some(state) => state,
-            None => cell.initial(batch),
-        };
-        check_tape(cell, &first, x);
-        StateShapes::of_first(cell, &first, x);
-        cell.check_step(x.index(0, 0), &first);
-        self.all_chunks(every, cell, x, first)
+    fn input_width(&self) -> Option<usize> {
+        self.cell.features()
     }
+}
 
-    fn all_chunks<'t, T: Scalar>(
-        self,
-        every: usize,
-        cell: &MLstm<Var<'t, T>>,
+impl<'t, T: Scalar> InChunks<MLstm<Var<'t, T>>> {
+    /// Outputs and last state. Separate from `forward`, whose `#[track_caller]` would give every node the line of the caller.
+    fn chunks(
+        &self,
         x: Var<'t, T>,
         first: MLstmState<'t, T>,
-    ) -> Chunks<'t, T> {
+        how: Unroll<'_>,
+    ) -> LayerOutputs<'t, T, MLstmState<'t, T>> {
         let (tape, start) = (x.tape(), x.tape().len());
         let [steps, batch] = [0, 1].map(|axis| x.shape()[axis]);
-        let in_time = |x: Var<'t, T>| if self.backward { x.flip(0) } else { x };
-        let padding = self.lengths.map(|lengths| in_time(tape.constant(running(lengths, steps))));
-        let zero = tape.scalar(T::ZERO);
-        let masked = |x: Var<'t, T>| padding.map_or(x, |mask| mask.select(x, zero));
-
-        let sequence = Projected::new(cell, masked(in_time(x)), padding);
-        let HeadSizes { heads, width, .. } = cell.sizes();
+        // Backward in time the padding comes first, and leaves the first state as it is.
+        let in_order = |v: Var<'t, T>| if how.backward { v.flip(0) } else { v };
+        let sequence = Projected::new(&self.cell, in_order(x), how.mask(x).map(in_order));
+        let HeadSizes { heads, width, .. } = self.cell.sizes();
         let mut memory = Memory::of(first);
-        let mut found = tape.list(steps.div_ceil(every));
-        for (chunk, start) in (0..steps).step_by(every).enumerate() {
+        let mut found = tape.list(steps.div_ceil(self.every));
+        for (chunk, start) in (0..steps).step_by(self.every).enumerate() {
             let _chunk = tape.numbered_scope("chunk", chunk);
             let read;
-            (read, memory) = sequence.part(start..steps.min(start + every)).read(memory);
+            (read, memory) = sequence.part(start..steps.min(start + self.every)).read(memory);
             found.push(read);
         }
         let open = sequence.open.reshape(&[steps, batch, heads, width]).sigmoid();
         let outputs = (open * concat(&found, 2).permute(&[2, 0, 1, 3])).reshape(&[steps, batch, heads * width]);
-        let outputs = in_time(masked(outputs));
+        let outputs = how.masked(in_order(outputs));
 
-        let hidden = match self.lengths {
-            Some(lengths) if !self.backward => {
-                let rows: Vec<_> = lengths.iter().enumerate().map(|(b, length)| (length - 1) * batch + b).collect();
-                outputs.reshape(&[steps * batch, heads * width]).index_select(0, &rows)
-            }
-            _ => outputs.index(0, if self.backward { 0 } else { steps - 1 }),
-        };
-        let last = memory.state(hidden);
+        let last = memory.state(last_hidden(first.hidden, outputs, how));
         let mut kept = parts(&last);
         kept.push(outputs);
         tape.release_unread(start, &kept);
-        Chunks { outputs, last }
+        LayerOutputs::new(outputs, last)
     }
 }
 
-/// `[T, B, 1]`: 1 in the steps of a sequence, 0 after its end.
-fn running<T: Scalar>(lengths: &[usize], steps: usize) -> Tensor<T> {
-    let batch = lengths.len();
-    Tensor::from_fn(&[steps, batch, 1], |at| if at / batch < lengths[at % batch] { T::ONE } else { T::ZERO })
+/// h after the last step of each sequence (after its first, backward in time): `first` `[B, H]` of one that ended before this segment.
+fn last_hidden<'t, T: Scalar>(first: Var<'t, T>, outputs: Var<'t, T>, how: Unroll<'_>) -> Var<'t, T> {
+    let [steps, batch, hidden] = [0, 1, 2].map(|axis| outputs.shape()[axis]);
+    let Some(lengths) = how.lengths else {
+        return outputs.index(0, if how.backward { 0 } else { steps - 1 });
+    };
+    let states = concat(&[first, outputs.reshape(&[steps * batch, hidden])], 0);
+    let steps_done = lengths.iter().map(|&length| if how.backward { length.min(1) } else { length });
+    let rows: Vec<_> = steps_done.enumerate().map(|(b, done)| done * batch + b).collect();
+    states.index_select(0, &rows)
 }
 
 /// C and n between two chunks, and m. n is one more column of C: that of a value that is always 1.

@@ -10,8 +10,8 @@ use crate::noise::{Noise, check_rate};
 parameters! {
     /// Recurrent dropout (Gal and Ghahramani 2016) over any cell: in training, a step reads h_(t-1) ∘ m, where h is the
     /// [output](State::output) of the state. Every element of m is 0 with probability `rate` and otherwise 1/(1 - rate); m is the same at
-    /// all time steps of a sequence. Other parts of the state, such as the c of an LSTM, are read as they are (as Semeniuta et al. 2016
-    /// advise, lest the memory fade). In a GRU, which carries h itself, what is carried is masked too.
+    /// all time steps of a sequence. Other parts of the state, such as the c of an LSTM, are read as they are. In a GRU, which carries h
+    /// itself, what is carried is masked too, and the memory fades: [`CandidateDropout`](crate::CandidateDropout) avoids that.
     ///
     /// Masks are drawn from the noise of the pass (see [`Unroll::noise`](crate::Unroll::noise)); without noise, the cell is unchanged. For
     /// one mask a sequence over x, put [`Dropout::of_sequence`](crate::Dropout::of_sequence) below.
