@@ -6,7 +6,7 @@ use rewind_autograd::{Module, OnTape, Parameters, Tape, Tensor, Var};
 use rewind_rnn::{Cell, CoupledLstm, Gru, IndRnn, LayerNormLstm, Lstm, Mgu, PeepholeLstm, ProjectedLstm, ReluRnn};
 use rewind_rnn::{State, TanhRnn, Unroll, check};
 
-use crate::cells::{random, randomised};
+use crate::common::{random, randomised};
 
 pub(crate) fn rng() -> StdRng {
     StdRng::seed_from_u64(1)

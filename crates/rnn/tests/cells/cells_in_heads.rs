@@ -5,8 +5,8 @@ use rewind_rnn::{
     Cell, CoupledLstm, Gru, LayerNormLstm, Lstm, Mgu, PeepholeLstm, ReluRnn, Reset, TanhRnn, Unroll, check,
 };
 
-use crate::cells::{random, randomised};
 use crate::cells_by_hand::{made, parts, rng};
+use crate::common::{random, randomised};
 
 /// Where the element of a head at `[n, k, column]` lies in the dense matrix: the columns of a gate are together.
 fn place(shape: &[usize], [n, k, column]: [usize; 3]) -> [usize; 2] {

@@ -4,8 +4,8 @@ use rewind_autograd::{OnTape, Tape, Tensor, Var};
 use rewind_rnn::{Cell, CoupledLstm, Gru, IndRnn, LayerNormLstm, Lstm, LstmState, Mgu, PeepholeLstm, ProjectedLstm};
 use rewind_rnn::{ReluRnn, TanhRnn, Unroll, unroll};
 
-use crate::cells::{random, randomised};
 use crate::cells_by_hand::{made, rng};
+use crate::common::{random, randomised};
 use crate::refused::refused;
 
 fn of<'t>(tape: &'t Tape<f64>, shape: &[usize]) -> Var<'t, f64> {

@@ -6,7 +6,7 @@ use rewind_autograd::nonfinite::Pass;
 use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var};
 use rewind_rnn::{Cell, Gru, Lstm, Reset, State, TanhRnn, Unroll, check};
 
-use crate::cells::{random, randomised};
+use crate::common::{random, randomised};
 
 /// Outputs, and the gradients of all parameters, from the cell's first state or from the same values as a constant.
 fn results<M>(module: &M, steps: usize, written_out: bool) -> Vec<Vec<f32>>

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rewind_autograd::{Module, OnTape, Scalar, Tape, Tensor, Var, parameters};
 use rewind_rnn::optim::{Optimizer, Sgd};
 use rewind_rnn::{Cell, CoupledLstm, Gru, Lstm, Mgu, PeepholeLstm, ProjectedLstm, ReluRnn, TanhRnn};
-use rewind_rnn::{RecurrentModule, ShardedStep, Shards, State, Unroll, check, unroll};
+use rewind_rnn::{Recurrent, RecurrentModule, ShardedStep, Shards, State, Unroll, check, unroll};
 
 /// Trains any cell to keep its outputs small, the batch in shards; returns the losses of all steps.
 fn train<T: Scalar, C: RecurrentModule<T>>(cell: C, batch: &[Tensor<T>]) -> (C, Vec<f64>) {
@@ -35,10 +35,10 @@ fn doubled<T: Scalar, C: RecurrentModule<T>>(cell: &C) -> C {
 
 /// The gradients of Σ h², in segments and as a whole.
 fn in_two_ways<C: RecurrentModule<f64>>(cell: &C, x: &Tensor<f64>) -> [C; 2] {
-    let tape = Tape::new();
-    let (on_tape, x) = (cell.on(&tape), tape.constant(x.clone()));
-    let segments = Unroll::new().in_segments(2, cell, &on_tape, x, |_, _, h| h.square().sum());
-    [segments.loss(), unroll(&on_tape, x).outputs().square().sum()].map(|loss| loss.backward().of(&on_tape))
+    let (layer, tape) = (Recurrent(cell.clone()), Tape::new());
+    let (on_tape, x) = (layer.on(&tape), tape.constant(x.clone()));
+    let segments = Unroll::new().through_in_segments(2, &layer, &on_tape, x, |_, _, h| h.square().sum());
+    [segments.loss(), unroll(&on_tape.0, x).outputs().square().sum()].map(|loss| loss.backward().of(&on_tape.0))
 }
 
 fn largest<T: Scalar, M: Module<T>>(module: &M) -> f64 {
@@ -46,7 +46,7 @@ fn largest<T: Scalar, M: Module<T>>(module: &M) -> f64 {
 }
 
 fn assert_all<C: RecurrentModule<f64>>(cell: C) {
-    let x = |batch, seed| crate::cells::random(&[5, batch, 3], seed);
+    let x = |batch, seed| crate::common::random(&[5, batch, 3], seed);
     let before = largest(&cell);
     assert_eq!(largest(&doubled(&cell)), 2.0 * before);
     check::cell(&cell, [2, 2, 3]).assert();
@@ -114,7 +114,7 @@ fn one_bound_serves_every_cell() {
     assert_all(CoupledLstm::new(3, 2, rng));
     assert_all(ProjectedLstm::new(3, 2, 2, rng));
     assert_all(Gru::new(3, 2, rng).with_heads(2, rng));
-    assert_all(Leaky { w: crate::cells::random(&[3, 2], 4) });
+    assert_all(Leaky { w: crate::common::random(&[3, 2], 4) });
     assert_all(Stack { layers: vec![Gru::new(3, 3, rng), Gru::new(3, 2, rng)], leaf: PhantomData });
 }
 
@@ -131,5 +131,5 @@ fn the_same_code_trains_in_single_precision() {
 #[should_panic(expected = "unroll: Leaky takes x [T, B, 3], 3 features; got x [5, 2, 4]")]
 fn a_cell_of_ones_own_is_named_if_it_says_its_features() {
     let tape = Tape::<f64>::new();
-    unroll(&Leaky { w: crate::cells::random(&[3, 2], 4) }.on(&tape), tape.zeros(&[5, 2, 4]));
+    unroll(&Leaky { w: crate::common::random(&[3, 2], 4) }.on(&tape), tape.zeros(&[5, 2, 4]));
 }

@@ -3,8 +3,8 @@
 use rewind_autograd::{OnTape, Tape, Tensor};
 use rewind_rnn::{Dropout, Lstm, LstmState, Noise, Recurrent, RecurrentDropout, Reset, Unroll, Zoneout, check, unroll};
 
-use super::cells::{gru, lstm, random, tanh};
-use super::refused::refused;
+use crate::common::{gru, lstm, random, tanh};
+use crate::refused::refused;
 
 #[test]
 fn wrappers_agree_with_differences_with_and_without_noise() {

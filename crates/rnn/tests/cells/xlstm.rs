@@ -6,7 +6,7 @@ use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
 use rewind_rnn::{Cell, ForgetGate, MLstm, MLstmState, SLstm, SLstmState, State, Unroll, check, unroll};
 
-use crate::cells::{random, randomised};
+use crate::common::{random, randomised};
 use crate::xlstm_by_hand::{self as by_hand, First};
 
 pub(crate) const BOTH: [ForgetGate; 2] = [ForgetGate::Sigmoid, ForgetGate::Exponential];

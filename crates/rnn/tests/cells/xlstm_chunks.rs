@@ -1,10 +1,14 @@
 //! The mLSTM in chunks is the mLSTM step by step: values, first and second derivatives.
 
 use proptest::prelude::*;
+use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var};
-use rewind_rnn::{ForgetGate, MLstm, MLstmState, State, Unroll, unroll};
+use rewind_rnn::{
+    ForgetGate, InChunks, Layer, LayerOutputs, MLstm, MLstmState, Noise, Recurrent, State, Stream, Unroll, check,
+    unroll,
+};
 
-use crate::cells::random;
+use crate::common::random;
 use crate::xlstm::{BOTH, cast, extreme, extreme_mlstm, mlstm};
 
 /// A case: the sequence, its chunks, and how it is unrolled.
@@ -48,7 +52,7 @@ impl Case {
     fn values(&self, in_chunks: bool) -> [Vec<Tensor<f64>>; 3] {
         let &Case { steps, every, batch, heads, width, .. } = self;
         let tape = Tape::new();
-        let cell = mlstm(3, heads * width, heads, self.forget).on(&tape);
+        let module = mlstm(3, heads * width, heads, self.forget);
         let x = tape.leaf(random(&[steps, batch, 3], 40));
         let first = [&[batch, heads, width, width][..], &[batch, heads, width], &[batch, heads]]
             .map(|shape| tape.leaf(random(shape, 41)));
@@ -58,19 +62,19 @@ impl Case {
             normaliser: first[1],
             stabiliser: first[2],
         };
-        let (outputs, last) = match (in_chunks, self.first) {
-            (true, true) => chunks_of(self.unroll().in_chunks_from(every, &cell, x, given)),
-            (true, false) => chunks_of(self.unroll().in_chunks(every, &cell, x)),
-            (false, true) => steps_of(self.unroll().run_from(&cell, x, given)),
-            (false, false) => steps_of(self.unroll().run(&cell, x)),
+        let (how, first_state) = (self.unroll(), self.first.then_some(given));
+        let (run, parameters) = if in_chunks {
+            run_of(how, &InChunks::new(module, every).on(&tape), x, first_state)
+        } else {
+            run_of(how, &Recurrent(module).on(&tape), x, first_state)
         };
-        let mut values = vec![outputs];
-        last.zip(last, &mut |part, _| {
+        let mut values = vec![run.outputs];
+        run.last.zip(run.last, &mut |part, _| {
             values.push(part);
             part
         });
         let mut leaves = vec![x];
-        cell.visit(|_, &parameter| leaves.push(parameter));
+        leaves.extend(parameters);
         if self.first {
             leaves.extend(first);
         }
@@ -96,12 +100,21 @@ impl Case {
     }
 }
 
-fn chunks_of<'t>(chunks: rewind_rnn::Chunks<'t, f64>) -> (Var<'t, f64>, MLstmState<'t, f64>) {
-    (chunks.outputs, chunks.last)
-}
-
-fn steps_of<'t>(unrolled: rewind_rnn::Unrolled<'t, f64, MLstmState<'t, f64>>) -> (Var<'t, f64>, MLstmState<'t, f64>) {
-    (unrolled.outputs(), unrolled.last)
+/// What a layer of an mLSTM gives from a given first state or from its own, and its parameters.
+fn run_of<'t, L>(
+    how: Unroll<'_>,
+    layer: &L,
+    x: Var<'t, f64>,
+    first: Option<MLstmState<'t, f64>>,
+) -> (LayerOutputs<'t, f64, MLstmState<'t, f64>>, Vec<Var<'t, f64>>)
+where
+    L: Layer<'t, f64, State = MLstmState<'t, f64>> + Parameters<Var<'t, f64>>,
+{
+    let run = match first {
+        Some(first) => how.through_from(layer, x, first),
+        None => how.through(layer, x),
+    };
+    (run, layer.leaves().into_iter().copied().collect())
 }
 
 /// The largest difference of two elements; NaN counts as infinite.
@@ -167,14 +180,14 @@ proptest! {
 
 #[test]
 fn what_padding_holds_changes_nothing() {
-    let cell = mlstm(3, 6, 2, ForgetGate::Sigmoid);
+    let layer = InChunks::new(mlstm(3, 6, 2, ForgetGate::Sigmoid), 4);
     let x = random(&[9, 2, 3], 40);
     let spoilt =
         Tensor::from_fn(&[9, 2, 3], |at| if at / 6 >= 4 && at / 3 % 2 == 1 { f64::NAN } else { x.to_vec()[at] });
     let results = [x, spoilt].map(|x| {
         let tape = Tape::new();
-        let on_tape = cell.on(&tape);
-        let chunks = Unroll::new().lengths(&[9, 4]).in_chunks(4, &on_tape, tape.constant(x));
+        let on_tape = layer.on(&tape);
+        let chunks = Unroll::new().lengths(&[9, 4]).through(&on_tape, tape.constant(x));
         let gradients = (chunks.outputs.square().sum() + chunks.last.cell.sum()).backward().of(&on_tape);
         (chunks.outputs.value(), chunks.last.hidden.value(), gradients)
     });
@@ -186,12 +199,11 @@ fn trained<T: Scalar>(cell: &MLstm<Tensor<T>>, x: &Tensor<T>, every: Option<usiz
     let tape = Tape::new();
     let (cell, x) = (cell.on(&tape), tape.constant(x.clone()));
     let outputs = match every {
-        Some(every) => Unroll::new().in_chunks(every, &cell, x).outputs,
+        Some(every) => Unroll::new().through(&InChunks::new(cell.clone(), every), x).outputs,
         None => unroll(&cell, x).outputs(),
     };
-    let (mut all, gradients) = (Vec::new(), outputs.square().sum().backward());
-    gradients.of(&cell).visit(|_, g| all.push(g.clone()));
-    (outputs.value(), all)
+    let gradients = outputs.square().sum().backward().of(&cell);
+    (outputs.value(), gradients.leaves().into_iter().cloned().collect())
 }
 
 #[test]
@@ -220,5 +232,91 @@ fn single_precision_is_close() {
     let (expected, _) = trained(&cell, &x, None);
     for every in [1, 7, 33] {
         assert!(distance(&trained(&cell, &x, Some(every)).0, &expected) < 1e-5);
+    }
+}
+
+/// From a given first state: of the stabiliser of an empty one the outputs do not depend, nor of any h.
+#[test]
+fn the_layer_agrees_with_differences() {
+    let given = |tape| {
+        let filled = |shape: &[usize]| Tape::constant(tape, random(shape, 41));
+        let (cell, normaliser) = (filled(&[2, 2, 2, 2]), filled(&[2, 2, 2]));
+        MLstmState { hidden: filled(&[2, 4]), cell, normaliser, stabiliser: filled(&[2, 2]) }
+    };
+    for (steps, lengths, every) in [(5, [5, 3], 2), (4, [4, 4], 7), (3, [1, 3], 1)] {
+        let (module, x) = (InChunks::new(mlstm(3, 4, 2, ForgetGate::Sigmoid), every), random(&[steps, 2, 3], 40));
+        let how = Unroll::new().lengths(&lengths);
+        check::module(&module, |tape, layer| {
+            let run = how.through_from(layer, tape.constant(x.clone()), given(tape));
+            concat(&[run.outputs.reshape(&[steps * 8]), run.last.normaliser.reshape(&[8])], 0)
+        })
+        .assert();
+        let whole = Unroll::new();
+        check::function(&[x], |tape, x| whole.through_from(&module.on(tape), x[0], given(tape)).last.output()).assert();
+    }
+}
+
+/// Values, first and second derivatives of a stack of two, in segments and as a whole; chunks that do not divide segments, and sequences
+/// that end before a segment begins.
+#[test]
+fn chunks_in_segments_and_stacks_are_those_of_the_whole_sequence() {
+    let stack = |every| {
+        (
+            InChunks::new(mlstm(3, 4, 2, ForgetGate::Sigmoid), every),
+            InChunks::new(mlstm(4, 6, 3, ForgetGate::Exponential), 2),
+        )
+    };
+    let (lengths, x) = ([13, 5, 1, 8], random(&[13, 4, 3], 5));
+    let steps = {
+        let (a, b) = stack(1);
+        (Recurrent(a.cell), Recurrent(b.cell))
+    };
+    let derivatives = |loss: Var<'_, f64>, last: MLstmState<'_, f64>, leaves: &[Var<'_, f64>]| -> Vec<Tensor<f64>> {
+        let mut values = vec![loss];
+        last.zip(last, &mut |part, _| {
+            values.push(part);
+            part
+        });
+        let gradient = weighted(&values, 50).grad(leaves);
+        let second = weighted(&gradient, 70).backward();
+        let all = values.iter().chain(&gradient).map(|var| var.value());
+        all.chain(leaves.iter().map(|&leaf| second.get(leaf))).collect()
+    };
+    let how = Unroll::new().lengths(&lengths).noise(Noise::new(1));
+    let expected = {
+        let tape = Tape::new();
+        let (layer, x) = (steps.on(&tape), tape.leaf(x.clone()));
+        let run = how.through(&layer, x);
+        let leaves: Vec<_> = layer.leaves().into_iter().copied().chain([x]).collect();
+        derivatives(run.outputs.square().sum(), run.last.1, &leaves)
+    };
+    for (every, segment) in [(4, 5), (3, 13), (7, 1), (1, 4), (20, 20)] {
+        let module = stack(every);
+        let tape = Tape::new();
+        let (layer, x) = (module.on(&tape), tape.leaf(x.clone()));
+        let segments = how.through_in_segments(segment, &module, &layer, x, |_, _, outputs| outputs.square().sum());
+        let leaves: Vec<_> = layer.leaves().into_iter().copied().chain([x]).collect();
+        let found = derivatives(segments.loss(), segments.last.1, &leaves);
+        for (k, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            let size = expected.to_vec().iter().fold(1.0_f64, |most, x| most.max(x.abs()));
+            let difference = distance(found, expected);
+            assert!(
+                difference <= 1e-12 * size,
+                "every {every}, segments of {segment}: {k} differs by {difference} of {size}"
+            );
+        }
+    }
+}
+
+#[test]
+fn chunks_in_a_stream_go_on_from_the_state() {
+    let (module, x) = (InChunks::new(mlstm(3, 4, 2, ForgetGate::Sigmoid), 4), random(&[13, 2, 3], 3));
+    let tape = Tape::new();
+    let whole =
+        Unroll::new().through(&Recurrent(module.cell.clone()).on(&tape), tape.constant(x.clone())).outputs.value();
+    let mut stream = Stream::new(module, 2);
+    for range in [0..1, 1..8, 8..10, 10..13] {
+        let found = stream.steps(&x.slice(0, range.clone()));
+        assert!(distance(&found, &whole.slice(0, range)) < 1e-13);
     }
 }

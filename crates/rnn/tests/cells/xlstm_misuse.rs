@@ -3,9 +3,9 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rewind_autograd::{OnTape, Tape, Tensor, Var};
-use rewind_rnn::{Cell, ForgetGate, MLstm, MLstmState, SLstm, SLstmState, Unroll, unroll};
+use rewind_rnn::{Cell, ForgetGate, InChunks, MLstm, MLstmState, SLstm, SLstmState, Unroll, unroll};
 
-use crate::cells::random;
+use crate::common::random;
 use crate::refused::refused;
 use crate::xlstm::{mlstm, slstm};
 
@@ -52,9 +52,8 @@ fn an_input_or_a_state_that_does_not_fit() {
     );
     refused!(
         format!("{takes}; got x [2, 3], hidden [2, 8], cell [2, 8], normaliser [2, 2, 4], stabiliser [2, 2]"),
-        Unroll::new().in_chunks_from(
-            2,
-            &mlstm,
+        Unroll::new().through_from(
+            &InChunks::new(mlstm.clone(), 2),
             x(&tape, &[4, 2, 3]),
             MLstmState { cell: x(&tape, &[2, 8]), ..mlstm.initial(2) }
         )
@@ -96,19 +95,20 @@ fn parameters_that_do_not_fit() {
 #[test]
 fn chunks_that_cannot_be() {
     let (tape, other) = (Tape::new(), Tape::new());
-    let cell = mlstm(3, 8, 2, ForgetGate::Sigmoid).on(&tape);
+    let layer = InChunks::new(mlstm(3, 8, 2, ForgetGate::Sigmoid), 2).on(&tape);
     let good = x(&tape, &[7, 2, 3]);
-    refused!("unroll: chunks of 0 time steps; expected at least one in each", Unroll::new().in_chunks(0, &cell, good));
-    refused!("unroll: x has shape [0, 2, 3]: no time step", Unroll::new().in_chunks(2, &cell, x(&tape, &[0, 2, 3])));
-    refused!("unroll: MLstm takes x [T, B, 3], 3 features; got x [7, 2, 4]", {
-        Unroll::new().in_chunks(2, &cell, x(&tape, &[7, 2, 4]))
-    });
-    refused!("unroll: 1 lengths for a batch of 2 sequences", Unroll::new().lengths(&[7]).in_chunks(2, &cell, good));
-    refused!("unroll: MLstm or its first state lives on another tape than x", {
-        Unroll::new().in_chunks(2, &cell, x(&other, &[7, 2, 3]))
+    let none = "InChunks: chunks of 0 time steps; expected at least one in each";
+    refused!(none, InChunks::new(layer.cell.clone(), 0));
+    refused!(none, Unroll::new().through(&InChunks { every: 0, ..layer.clone() }, good));
+    refused!("unroll: x has shape [0, 2, 3]: no time step", Unroll::new().through(&layer, x(&tape, &[0, 2, 3])));
+    refused!("InChunks: takes 3 features a step; x gives 4", Unroll::new().through(&layer, x(&tape, &[7, 2, 4])));
+    refused!("unroll: 1 lengths for a batch of 2 sequences", Unroll::new().lengths(&[7]).through(&layer, good));
+    refused!("through: InChunks or its first state lives on another tape than x", {
+        Unroll::new().through(&layer, x(&other, &[7, 2, 3]))
     });
     refused!(
-        "unroll: MLstm starts from part `hidden` of the state as [3, 8]; expected [2, …], a row for each of the 2 sequences of x [7, 2, 3]",
-        Unroll::new().in_chunks_from(2, &cell, good, cell.initial(3))
+        "MLstm: a step takes x [B, 3], hidden [B, 8], cell [B, 2, 4, 4], normaliser [B, 2, 4], stabiliser [B, 2], with one B; got x [2, 3], \
+         hidden [3, 8], cell [3, 2, 4, 4], normaliser [3, 2, 4], stabiliser [3, 2]",
+        Unroll::new().through_from(&layer, good, layer.cell.initial(3))
     );
 }

@@ -4,7 +4,7 @@ use rewind_autograd::{Op, Parameters, Scalar, Site, Tensor, Term, Var, parameter
 use rewind_rnn::check::{self, Culprit, Doubt, Pattern, Verdict};
 use rewind_rnn::{Cell, Reset};
 
-use crate::cells::{gru, lstm, random, tanh};
+use crate::common::{gru, lstm, random, tanh};
 
 #[test]
 fn cells_of_the_library_are_right_with_padding_and_states_that_are_not_zero() {

@@ -6,7 +6,7 @@ use rewind_autograd::{Op, Parameters, Scalar, Site, Tensor, Term, Var, parameter
 use rewind_rnn::check::{self, Invalid, Verdict};
 use rewind_rnn::{Cell, Layer, LayerOutputs, Reset, State, Unroll};
 
-use super::cells::{gru, lstm, random, tanh};
+use crate::common::{gru, lstm, random, tanh};
 
 /// h_t = a_t∘h_(t-1) + u_t over a whole sequence from 0; a and u `[T, B, H]`. The rule works in blocks.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use rewind_autograd::{Op, Site, Tensor, Term, Var, checkpoint, parameters};
 use rewind_rnn::check::{self, Culprit, OffTape, Report, Suspect, Verdict};
 use rewind_rnn::{Cell, Layer, LayerOutputs, Noise, Recurrent, Reset, Unroll};
 
-use super::cells::{gru, random, tanh};
+use crate::common::{gru, random, tanh};
 
 #[track_caller]
 fn off_tape(report: &Report) -> &OffTape {

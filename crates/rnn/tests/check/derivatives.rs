@@ -8,7 +8,7 @@ use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var, derive, parameters}
 use rewind_rnn::{Cell, Lstm, LstmState, Reset, unroll};
 use safetensors::SafeTensors;
 
-use super::cells::{gru, lstm, random, tanh};
+use crate::common::{gru, lstm, random, tanh};
 
 parameters! {
     /// tanh(x·w + b)·v.

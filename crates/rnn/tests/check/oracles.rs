@@ -12,7 +12,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var};
 use rewind_rnn::{Cell, Reset, State, Unroll, check};
 
-use crate::cells::{gru, lstm, random, tanh};
+use crate::common::{gru, lstm, random, tanh};
 
 const STEPS: usize = 4;
 const BATCH: usize = 2;

@@ -10,8 +10,8 @@ use rewind_rnn::{
     TanhRnn, Unroll, check,
 };
 
-use super::cells::{gru, lstm, random, randomised, tanh};
-use super::refused::refused;
+use crate::common::{gru, lstm, random, randomised, tanh};
+use crate::refused::refused;
 
 fn linear(inputs: usize, outputs: usize) -> Linear<Tensor<f64>> {
     randomised(&Linear::new(inputs, outputs, &mut StdRng::seed_from_u64(0)), 5)

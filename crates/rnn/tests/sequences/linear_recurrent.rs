@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var};
 use rewind_rnn::{Cell, Lru, MinGru, MinLstm, Unroll, check};
 
-use crate::cells::{random, randomised};
+use crate::common::{random, randomised};
 use crate::refused::refused;
 
 fn min_gru(inputs: usize, hidden: usize) -> MinGru<Tensor<f64>> {

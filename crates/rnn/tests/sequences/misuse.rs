@@ -1,9 +1,9 @@
 //! Errors of sizes name the cell and the time step, at the caller's line.
 
 use rewind_autograd::{OnTape, Tape, Tensor, Var, parameters};
-use rewind_rnn::{Cell, Gru, Linear, Lstm, LstmState, Reset, Shards, State, TanhRnn, Unroll, unroll};
+use rewind_rnn::{Cell, Gru, Linear, Lstm, LstmState, Recurrent, Reset, Shards, State, TanhRnn, Unroll, unroll};
 
-use crate::cells::{gru, lstm, random, tanh};
+use crate::common::{gru, lstm, random, tanh};
 use crate::refused::{panic_of, refused};
 
 fn x<'t>(tape: &'t Tape<f64>, shape: &[usize]) -> Var<'t, f64> {
@@ -223,26 +223,38 @@ fn a_state_that_a_step_would_stretch() {
 #[test]
 fn segments_refuse_what_unrolling_does() {
     let tape = Tape::new();
-    let module = lstm(3, 5);
-    let cell = module.on(&tape);
+    let module = Recurrent(lstm(3, 5));
+    let layer = module.on(&tape);
     let (long, one, two) = (x(&tape, &[9, 2, 3]), x(&tape, &[1, 5]), x(&tape, &[2, 5]));
     refused!(
         "unroll: Lstm starts from part `cell` of the state as [1, 5]; expected [2, …], a row for each of the 2 sequences \
          of x [9, 2, 3]",
-        Unroll::new()
-            .in_segments_from(3, &module, &cell, long, LstmState { hidden: two, cell: one }, |_, _, h| h.sum())
+        Unroll::new().through_in_segments_from(
+            3,
+            &module,
+            &layer,
+            long,
+            LstmState { hidden: two, cell: one },
+            |_, _, h| h.sum()
+        )
     );
     let wide = x(&tape, &[9, 2, 4]);
     refused!(
-        "unroll: Lstm takes x [T, B, 3], 3 features; got x [9, 2, 4]",
-        Unroll::new().in_segments(3, &module, &cell, wide, |_, _, h| h.sum())
+        "Lstm: takes 3 features a step; x gives 4",
+        Unroll::new().through_in_segments(3, &module, &layer, wide, |_, _, h| h.sum())
     );
     let narrow = x(&tape, &[2, 4]);
     refused!(
         "Lstm: a step takes x [B, 3], hidden [B, 5], cell [B, 5], with one B; got x [2, 3], hidden [2, 4], cell [2, 5] at \
          t=0",
-        Unroll::new()
-            .in_segments_from(3, &module, &cell, long, LstmState { hidden: narrow, cell: two }, |_, _, h| h.sum())
+        Unroll::new().through_in_segments_from(
+            3,
+            &module,
+            &layer,
+            long,
+            LstmState { hidden: narrow, cell: two },
+            |_, _, h| h.sum()
+        )
     );
 }
 
@@ -250,15 +262,15 @@ fn segments_refuse_what_unrolling_does() {
 fn segments_neither_drop_nor_stretch_a_part() {
     let tape = Tape::new();
     let x = x(&tape, &[6, 2, 3]);
-    let module = |slip| Slipping { w: random(&[3, 4], 1), slip };
+    let module = |slip| Recurrent(Slipping { w: random(&[3, 4], 1), slip });
     let (forgets, part) = (module(Slip::Forgets), tape.zeros(&[2, 4]));
     refused!(
-        "in_segments: a first state of 3 variables; that of the cell itself has 2",
-        Unroll::new().in_segments_from(2, &forgets, &forgets.on(&tape), x, vec![part; 3], |_, _, h| h.sum())
+        "through_in_segments: a first state of 3 variables; that of the layer itself has 2",
+        Unroll::new().through_in_segments_from(2, &forgets, &forgets.on(&tape), x, vec![part; 3], |_, _, h| h.sum())
     );
     // After the first step, the wrong segment runs within a checkpoint: the error names its time step, at a line of the library.
     let shrinks = module(Slip::Shrinks);
-    let run = || Unroll::new().in_segments(2, &shrinks, &shrinks.on(&tape), x, |_, _, h| h.sum());
+    let run = || Unroll::new().through_in_segments(2, &shrinks, &shrinks.on(&tape), x, |_, _, h| h.sum());
     assert_eq!(
         panic_of(run).2,
         "unroll: the step of Slipping at t=2 gives part `1.h` of the state as [1, 4], and got it as [2, 4]; expected the \

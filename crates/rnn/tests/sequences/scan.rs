@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use rewind_autograd::{OnTape, Parameters, Tape, Tensor};
 use rewind_rnn::{Bidirectional, LayerModule, Lru, MinGru, MinLstm, Recurrent, Scan, Stream, Unroll, check};
 
-use super::cells::{random, randomised};
+use crate::common::{random, randomised};
 
 fn min_gru() -> MinGru<Tensor<f64>> {
     randomised(&MinGru::new(3, 4, &mut StdRng::seed_from_u64(0)).with_learned_state(), 31)
@@ -70,7 +70,7 @@ fn a_scan_in_segments_and_as_a_stream_goes_on_from_its_state() {
     let input = tape.leaf(x.clone());
     let how = Unroll::new().lengths(&[13, 6]);
     let whole = how.through(&layer, input);
-    let segments = how.through_in_segments(4, &module, &layer, input, None, |_, _, outputs| outputs.square().sum());
+    let segments = how.through_in_segments(4, &module, &layer, input, |_, _, outputs| outputs.square().sum());
     let gradients = |loss: rewind_autograd::Var<'_, f64>| {
         let all = loss.backward();
         let mut out: Vec<_> = all.of(&layer).leaves().into_iter().cloned().collect();

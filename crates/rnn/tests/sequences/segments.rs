@@ -3,29 +3,31 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
-use rewind_rnn::{Cell, Dropout, Noise, Recurrent, Reset, TanhRnn, Unroll, Zoneout};
+use rewind_rnn::{Cell, Dropout, Noise, Recurrent, RecurrentModule, Reset, TanhRnn, Unroll, Zoneout};
 
-use super::cells::{gru, lstm, random, tanh};
+use crate::common::{gru, lstm, random, tanh};
 
 /// The loss over all steps and the gradients by parameter and with respect to x.
-fn gradients<T: Scalar, M>(module: &M, x: &Tensor<T>, every: Option<usize>) -> (T, Vec<Tensor<T>>, usize)
-where
-    M: Parameters<Tensor<T>> + Clone + Send + Sync + 'static,
-    for<'t> M::With<Var<'t, T>>: Cell<'t, T>,
-{
-    let tape = Tape::new();
-    let (cell, x) = (module.on(&tape), tape.leaf(x.clone()));
+fn gradients<T: Scalar, M: RecurrentModule<T>>(
+    module: &M,
+    x: &Tensor<T>,
+    every: Option<usize>,
+) -> (T, Vec<Tensor<T>>, usize) {
+    let (module, tape) = (Recurrent(module.clone()), Tape::new());
+    let (layer, x) = (module.on(&tape), tape.leaf(x.clone()));
     let loss = match every {
         None => {
-            let outputs = Unroll::new().run(&cell, x).outputs();
+            let outputs = Unroll::new().run(&layer.0, x).outputs();
             (outputs * outputs).sum()
         }
         Some(every) => {
-            Unroll::new().in_segments(every, module, &cell, x, |_, _, outputs| (outputs * outputs).sum()).loss()
+            let segments =
+                Unroll::new().through_in_segments(every, &module, &layer, x, |_, _, outputs| (outputs * outputs).sum());
+            segments.loss()
         }
     };
     let all = loss.backward();
-    let mut out: Vec<_> = all.of(&cell).leaves().into_iter().cloned().collect();
+    let mut out: Vec<_> = all.of(&layer).leaves().into_iter().cloned().collect();
     out.push(all.get(x));
     (loss.value().item(), out, tape.len())
 }
@@ -88,29 +90,29 @@ fn large_weights_give_the_same_bits_in_f32() {
 #[test]
 fn the_loss_is_told_where_its_segment_starts() {
     let tape = Tape::<f64>::new();
-    let module = tanh(2, 3);
-    let cell = module.on(&tape);
+    let module = Recurrent(tanh(2, 3));
+    let layer = module.on(&tape);
     let x = tape.constant(random(&[7, 1, 2], 1));
-    let segments = Unroll::new().in_segments(3, &module, &cell, x, |tape, start, outputs| {
+    let segments = Unroll::new().through_in_segments(3, &module, &layer, x, |tape, start, outputs| {
         tape.scalar(100.0 * start as f64 + outputs.shape()[0] as f64)
     });
     let seen: Vec<_> = segments.losses.iter().map(|loss| loss.value().item()).collect();
     assert_eq!(seen, [3.0, 303.0, 601.0]);
-    let whole = Unroll::new().run(&cell, x);
+    let whole = Unroll::new().run(&layer.0, x);
     assert_eq!(segments.last.value(), whole.last.value());
 }
 
 #[test]
 fn a_sequence_goes_on_from_the_state_that_another_call_ended_in() {
     let tape = Tape::<f64>::new();
-    let module = lstm(2, 3);
-    let cell = module.on(&tape);
+    let module = Recurrent(lstm(2, 3));
+    let layer = module.on(&tape);
     let x = tape.constant(random(&[8, 2, 2], 1));
     let (head, tail) = (x.slice(0, 0..3), x.slice(0, 3..8));
-    let whole = Unroll::new().run(&cell, x).last;
-    let middle = Unroll::new().run(&cell, head).last;
-    let unrolled = Unroll::new().run_from(&cell, tail, middle).last;
-    let segments = Unroll::new().in_segments_from(2, &module, &cell, tail, middle, |_, _, h| h.sum()).last;
+    let whole = Unroll::new().run(&layer.0, x).last;
+    let middle = Unroll::new().run(&layer.0, head).last;
+    let unrolled = Unroll::new().run_from(&layer.0, tail, middle).last;
+    let segments = Unroll::new().through_in_segments_from(2, &module, &layer, tail, middle, |_, _, h| h.sum()).last;
     for last in [unrolled, segments] {
         assert_eq!(last.hidden.value(), whole.hidden.value());
         assert_eq!(last.cell.value(), whole.cell.value());
@@ -118,30 +120,30 @@ fn a_sequence_goes_on_from_the_state_that_another_call_ended_in() {
 }
 
 #[test]
-#[should_panic(expected = "in_segments: segments of 0 steps")]
+#[should_panic(expected = "through_in_segments: segments of 0 steps")]
 fn segments_have_a_step() {
     let tape = Tape::<f64>::new();
-    let module = tanh(2, 3);
+    let module = Recurrent(tanh(2, 3));
     let x = tape.zeros(&[7, 1, 2]);
-    Unroll::new().in_segments(0, &module, &module.on(&tape), x, |_, _, outputs| outputs.sum());
+    Unroll::new().through_in_segments(0, &module, &module.on(&tape), x, |_, _, outputs| outputs.sum());
 }
 
 #[test]
 #[should_panic(expected = "the loss of a segment has shape [3, 1, 3]")]
 fn the_loss_of_a_segment_is_a_scalar() {
     let tape = Tape::<f64>::new();
-    let module = tanh(2, 3);
+    let module = Recurrent(tanh(2, 3));
     let x = tape.zeros(&[7, 1, 2]);
-    Unroll::new().in_segments(3, &module, &module.on(&tape), x, |_, _, outputs| outputs);
+    Unroll::new().through_in_segments(3, &module, &module.on(&tape), x, |_, _, outputs| outputs);
 }
 
 #[test]
-#[should_panic(expected = "in_segments: the pass is backward in time; segments are computed forward")]
+#[should_panic(expected = "through_in_segments: the pass is backward in time; segments are computed forward")]
 fn the_other_direction_is_refused() {
     let tape = Tape::<f64>::new();
-    let module = tanh(2, 3);
+    let module = Recurrent(tanh(2, 3));
     let x = tape.zeros(&[7, 1, 2]);
-    Unroll::new().backward().in_segments(3, &module, &module.on(&tape), x, |_, _, outputs| outputs.sum());
+    Unroll::new().backward().through_in_segments(3, &module, &module.on(&tape), x, |_, _, outputs| outputs.sum());
 }
 
 #[test]
@@ -164,7 +166,7 @@ fn a_stack_over_a_padded_batch_has_the_gradients_of_the_whole_sequence() {
                 }
                 Some(every) => {
                     let segments =
-                        how.through_in_segments(every, &stack, &layer, x, None, |_, _, outputs| outputs.square().sum());
+                        how.through_in_segments(every, &stack, &layer, x, |_, _, outputs| outputs.square().sum());
                     (segments.loss(), segments.last.3)
                 }
             };
@@ -180,10 +182,10 @@ fn a_stack_over_a_padded_batch_has_the_gradients_of_the_whole_sequence() {
             assert_eq!(last, expected_last, "every {every}");
         }
     }
-    let (cell, tape) = (lstm(3, 6), Tape::new());
-    let (on_tape, x) = (cell.on(&tape), tape.constant(x));
-    let whole = Unroll::new().lengths(&lengths).run(&on_tape, x).last;
-    let segments = Unroll::new().lengths(&lengths).in_segments(4, &cell, &on_tape, x, |_, _, outputs| outputs.sum());
+    let (module, tape) = (Recurrent(lstm(3, 6)), Tape::new());
+    let (layer, x, how) = (module.on(&tape), tape.constant(x), Unroll::new().lengths(&lengths));
+    let whole = how.run(&layer.0, x).last;
+    let segments = how.through_in_segments(4, &module, &layer, x, |_, _, outputs| outputs.sum());
     assert_eq!(segments.last.cell.value(), whole.cell.value());
 }
 
@@ -206,12 +208,12 @@ impl<'t> Cell<'t, f64> for Dividing<Var<'t, f64>> {
 
 #[test]
 fn a_time_step_of_a_segment_has_its_number_in_the_sequence() {
-    let module = Dividing { w: random(&[4, 4], 2) };
+    let module = Recurrent(Dividing { w: random(&[4, 4], 2) });
     let mut x = random(&[9, 2, 4], 1);
     x.as_mut_slice()[5 * 8 + 3] = 0.0;
     let tape = Tape::new();
-    let (cell, x) = (module.on(&tape), tape.leaf(x));
-    let loss = Unroll::new().in_segments(3, &module, &cell, x, |_, _, outputs| outputs.sum()).loss();
+    let (layer, x) = (module.on(&tape), tape.leaf(x));
+    let loss = Unroll::new().through_in_segments(3, &module, &layer, x, |_, _, outputs| outputs.sum()).loss();
     let report = loss.find_nonfinite().expect("a number is divided by 0 at the sixth step");
     assert_eq!((report.place.op, report.index.as_slice()), ("div", &[0, 3][..]), "{report}");
     assert!(report.place.scope.ends_with("t=5"), "{report}");
@@ -221,10 +223,10 @@ fn a_time_step_of_a_segment_has_its_number_in_the_sequence() {
 #[test]
 fn the_loss_of_many_segments_is_their_sum() {
     // 0.1 a segment: added one by one, the sum of so many would be off by 1e-4.
-    let cell = TanhRnn::<Tensor<f32>>::new(1, 1, &mut StdRng::seed_from_u64(1));
+    let module = Recurrent(TanhRnn::<Tensor<f32>>::new(1, 1, &mut StdRng::seed_from_u64(1)));
     let tape = Tape::new();
     let x = tape.zeros(&[20_000, 1, 1]);
-    let segments = Unroll::new().in_segments(1, &cell, &cell.on(&tape), x, |tape, _, _| tape.scalar(0.1));
+    let segments = Unroll::new().through_in_segments(1, &module, &module.on(&tape), x, |tape, _, _| tape.scalar(0.1));
     let loss = f64::from(segments.loss().value().item());
     assert!((loss / (20_000.0 * f64::from(0.1_f32)) - 1.0).abs() < 1e-6, "{loss}");
 }

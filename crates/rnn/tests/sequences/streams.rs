@@ -7,8 +7,8 @@ use rewind_rnn::{
     Bidirectional, Gru, LayerNorm, Linear, Lstm, Recurrent, Reset, Stream, TanhRnn, TruncatedBptt, Unroll,
 };
 
-use super::cells::{gru, lstm, random, randomised, tanh};
-use super::refused::refused;
+use crate::common::{gru, lstm, random, randomised, tanh};
+use crate::refused::refused;
 
 type Deep = (Recurrent<Lstm<Tensor<f64>>>, LayerNorm<Tensor<f64>>, Recurrent<Gru<Tensor<f64>>>, Linear<Tensor<f64>>);
 
@@ -95,8 +95,8 @@ fn what_a_stream_cannot_do_is_named() {
     let tape = Tape::new();
     let x = random(&[4, 2, 3], 3);
     refused!(
-        "in_segments: Bidirectional reads the whole sequence; expected layers that read no later step",
-        Unroll::new().through_in_segments(2, &both, &both.on(&tape), tape.constant(x.clone()), None, |_, _, y| y.sum())
+        "through_in_segments: Bidirectional reads the whole sequence; expected layers that read no later step",
+        Unroll::new().through_in_segments(2, &both, &both.on(&tape), tape.constant(x.clone()), |_, _, y| y.sum())
     );
     for (every, back, batch) in [(0, 1, 1), (1, 0, 1), (1, 1, 0)] {
         let error = TruncatedBptt::<f64>::new(every, back, batch).expect_err("a number is 0");

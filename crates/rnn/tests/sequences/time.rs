@@ -8,7 +8,7 @@ use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var, parameters};
 use rewind_rnn::optim::{Optimizer, Sgd};
 use rewind_rnn::{Cell, Lstm, Reset, Shards, State, Unroll, unroll};
 
-use super::cells::{gru, lstm, random, tanh};
+use crate::common::{gru, lstm, random, tanh};
 
 /// Σ weight·output over all steps + Σ weight·last output: a loss that depends on every output, and its gradients by parameter
 /// and with respect to x.

@@ -13,8 +13,6 @@ use rewind_rnn::optim::{Adam, Moments, Optimizer, Sgd};
 use rewind_rnn::torch::TorchLayer;
 use rewind_rnn::{Error, ErrorKind, Lstm, NonFinite, clip};
 
-use super::cells::random;
-
 parameters! {
     #[derive(Debug)]
     struct One<P> { w: P }
@@ -36,7 +34,7 @@ fn every_module_says_what_kind_of_thing_went_wrong() {
     let rng = &mut StdRng::seed_from_u64(1);
     assert_kind!(plan(&[3, 2], 0, rng), ErrorKind::Setting);
     assert_kind!(plan(&[3, 0], 2, rng), ErrorKind::Empty);
-    let two = [random(&[3, 2], 1), random(&[3, 1], 2)];
+    let two = [Tensor::full(&[3, 2], 0.5), Tensor::full(&[3, 1], 0.5)];
     assert_kind!(PaddedBatch::new(&two), ErrorKind::Shape);
     assert_kind!(PaddedBatch::gather(&two, &[2]), ErrorKind::Index);
 
@@ -52,8 +50,8 @@ fn every_module_says_what_kind_of_thing_went_wrong() {
     let logits = tape.zeros(&[1, 3]);
     assert_kind!(cross_entropy(logits, &[3], CrossEntropy::default()), ErrorKind::Target);
     assert_kind!(cross_entropy(logits, &[None], CrossEntropy::default()), ErrorKind::Empty);
-    let layer =
-        TorchLayer { weight_ih: random(&[3, 2], 1), weight_hh: random(&[3, 1], 2), biases: None, weight_hr: None };
+    let [weight_ih, weight_hh] = two;
+    let layer = TorchLayer { weight_ih, weight_hh, biases: None, weight_hr: None };
     assert_kind!(Lstm::from_torch(&layer), ErrorKind::Shape);
 }
 

@@ -188,10 +188,12 @@ fn a_file_of_another_run_says_what_differs_and_changes_nothing() {
 
     let mut other = Run::new(2);
     (other.average, other.early) = (Average::new(0.9), EarlyStopping::new(2).min_change(0.01));
+    other.adam = Adam::new(0.05).eps(1e-6);
     other.train(3);
     assert_eq!(
         refused(&mut other, &path),
         "belongs to another run:\
+         \n  its optimiser, Adam, was saved with eps = 1e-8; expected 1e-6, as here\
          \n  its part `average` was saved with decay = Some(0.8); expected Some(0.9), as here\
          \n  its part `early` was saved with min_change = 0.0; expected 0.01, as here\
          \n  its part `position` was saved with seed = 1; expected 2, as here"

@@ -13,7 +13,7 @@
 use rewind_rnn::optim::Plateau;
 use rewind_rnn::optim::schedule::{cosine, exponential, one_cycle, stairs, warm_up};
 
-use super::refused::panic_of;
+use crate::refused::refused;
 
 #[track_caller]
 fn assert_rates(expected: &[f64], rate: impl Fn(u64) -> f64) {
@@ -147,13 +147,8 @@ fn settings_out_of_range_are_refused() {
 
 #[test]
 fn constants_out_of_range_panic() {
-    let refused = |schedule: fn() -> f64| {
-        let (file, _, message) = panic_of(schedule);
-        assert_eq!(file, file!(), "the panic names the caller");
-        message
-    };
-    assert_eq!(refused(|| exponential(1, -0.5)), "exponential: the factor is -0.5; expected a finite number >= 0");
-    assert_eq!(refused(|| stairs(1, 2, f64::NAN)), "stairs: the factor is NaN; expected a finite number >= 0");
-    assert_eq!(refused(|| one_cycle(1, 0, 0.3)), "one_cycle: a cycle of 0 steps; expected at least 1");
-    assert_eq!(refused(|| one_cycle(1, 9, 1.5)), "one_cycle: a rise of 1.5; expected a part of the cycle in [0, 1]");
+    refused!("exponential: the factor is -0.5; expected a finite number >= 0", exponential(1, -0.5));
+    refused!("stairs: the factor is NaN; expected a finite number >= 0", stairs(1, 2, f64::NAN));
+    refused!("one_cycle: a cycle of 0 steps; expected at least 1", one_cycle(1, 0, 0.3));
+    refused!("one_cycle: a rise of 1.5; expected a part of the cycle in [0, 1]", one_cycle(1, 9, 1.5));
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
+use rewind_rnn::ErrorKind;
 use rewind_rnn::file::{self, Metadata};
 use rewind_rnn::optim::{Adagrad, Adam, AdamW, Moments, Optimizer, RmsProp, Sgd};
 
@@ -154,4 +155,88 @@ fn a_learning_rate_that_is_none_is_refused() {
         let error = file::load_training(folder.file(), &mut m, &mut adam).expect_err("no learning rate").to_string();
         assert!(error.contains(&format!("its metadata key `rewind.learning_rate` is \"{shown}\"")), "{error}");
     }
+}
+
+/// The message of a load that must be refused, without the name of the file; nothing is changed.
+#[track_caller]
+fn other_settings(path: &std::path::Path, optimizer: &mut impl Optimizer<f32>) -> String {
+    let (mut m, rate) = (empty::<f32>(), optimizer.learning_rate());
+    let error = file::load_training(path, &mut m, optimizer).expect_err("other settings");
+    assert!(matches!(error.kind(), ErrorKind::Run), "{error}");
+    assert_eq!(m.leaves(), empty::<f32>().leaves());
+    assert_eq!((optimizer.moments().steps, optimizer.learning_rate()), (0, rate));
+    let message = error.to_string();
+    let named = format!("file {path:?}: belongs to another run:\n  ");
+    message.strip_prefix(&named).unwrap_or_else(|| panic!("{message}")).to_owned()
+}
+
+fn saved(folder: &Folder, optimizer: &mut impl Optimizer<f32>) {
+    let mut m = model::<f32>();
+    train_step(&mut m, optimizer, 0);
+    file::save_training(folder.file(), &m, optimizer, &Metadata::new()).expect("a good run");
+}
+
+#[test]
+fn other_settings_are_refused_with_both_values() {
+    let folder = Folder::new();
+    let path = folder.file();
+    saved(&folder, &mut Adam::new(0.1).betas(0.9, 0.99));
+    // The learning rate is not compared: it is loaded.
+    let mut good = Adam::new(0.7).betas(0.9, 0.99);
+    file::load_training(&path, &mut empty::<f32>(), &mut good).expect("the same settings");
+    assert_eq!((good.moments().steps, good.learning_rate()), (1, 0.1 * 0.9));
+    assert_eq!(
+        other_settings(&path, &mut Adam::new(0.1)),
+        "its optimiser, Adam, was saved with beta2 = 0.99; expected 0.999, as here"
+    );
+    assert_eq!(
+        other_settings(&path, &mut Adam::new(0.1).betas(0.8, 0.99).eps(1e-6).weight_decay(0.25)),
+        "its optimiser, Adam, was saved with beta1 = 0.9; expected 0.8, as here\
+         \n  its optimiser, Adam, was saved with eps = 1e-8; expected 1e-6, as here\
+         \n  its optimiser, Adam, was saved with weight_decay = 0.0; expected 0.25, as here"
+    );
+    saved(&folder, &mut AdamW::new(0.1));
+    let message = other_settings(&path, &mut AdamW::new(0.1).weight_decay(0.0));
+    assert_eq!(message, "its optimiser, AdamW, was saved with weight_decay = 0.01; expected 0.0, as here");
+    saved(&folder, &mut Sgd::new(0.1).momentum(0.9).nesterov(true));
+    assert_eq!(
+        other_settings(&path, &mut Sgd::new(0.1).momentum(0.5).weight_decay(1e-4)),
+        "its optimiser, Sgd, was saved with momentum = 0.9; expected 0.5, as here\
+         \n  its optimiser, Sgd, was saved with nesterov = true; expected false, as here\
+         \n  its optimiser, Sgd, was saved with weight_decay = 0.0; expected 0.0001, as here"
+    );
+    saved(&folder, &mut RmsProp::new(0.1).alpha(0.9));
+    let message = other_settings(&path, &mut RmsProp::new(0.1).alpha(0.9).eps(0.0));
+    assert_eq!(message, "its optimiser, RmsProp, was saved with eps = 1e-8; expected 0.0, as here");
+    saved(&folder, &mut Adagrad::new(0.1));
+    let message = other_settings(&path, &mut Adagrad::new(0.1).weight_decay(f64::NAN));
+    assert_eq!(message, "its optimiser, Adagrad, was saved with weight_decay = 0.0; expected NaN, as here");
+}
+
+#[test]
+fn a_run_goes_on_with_other_settings_that_are_set_afterwards() {
+    let folder = Folder::new();
+    let mut adam = Adam::new(0.1);
+    saved(&folder, &mut adam);
+    let (mut m, mut resumed) = (empty::<f32>(), Adam::new(0.1));
+    file::load_training(folder.file(), &mut m, &mut resumed).expect("the same settings");
+    let resumed = resumed.weight_decay(0.5);
+    assert_eq!(resumed.moments(), adam.moments());
+    assert_eq!(resumed.settings()["weight_decay"], "0.5");
+}
+
+#[test]
+fn a_file_without_settings_is_read_as_before() {
+    let folder = Folder::new();
+    saved(&folder, &mut Adam::new(0.1));
+    // As an earlier version wrote it: under keys that are not those of settings there is nothing to compare.
+    let mut bytes = fs::read(folder.file()).expect("the file just saved");
+    let (old, new) = (b"rewind.optimizer.setting.", b"rewind.optimizer.nothing.");
+    let places: Vec<_> = (0..bytes.len() - old.len()).filter(|&at| bytes[at..].starts_with(old)).collect();
+    assert_eq!(places.len(), 4);
+    places.into_iter().for_each(|at| bytes[at..at + new.len()].copy_from_slice(new));
+    fs::write(folder.file(), bytes).expect("writable");
+    let mut other = Adam::new(0.1).betas(0.5, 0.5);
+    file::load_training(folder.file(), &mut empty::<f32>(), &mut other).expect("nothing to compare");
+    assert_eq!((other.moments().steps, other.settings()["beta1"].as_str()), (1, "0.5"));
 }
