@@ -32,7 +32,7 @@
 //!   [`MinGru`], [`MinLstm`], [`Lru`]: those that are linear in their state. [`Zoneout`], [`RecurrentDropout`]: around any cell;
 //!   [`CandidateDropout`]: around a [`GatedCell`].
 //! - [`unroll`], [`Unroll`]: a cell applied to padded batches, from any first state, in both directions.
-//! - [`Layer`]: what maps a sequence to a sequence: [`Recurrent`], [`Bidirectional`], [`Dropout`], [`LayerNorm`], [`Residual`], stacks of
+//! - [`Layer`]: what maps a sequence to a sequence: [`Recurrent`], [`Scan`], [`InChunks`], [`Bidirectional`], [`Dropout`], [`LayerNorm`], [`Residual`], stacks of
 //!   them as tuples and vectors. [`Stream`]: step by step; [`TruncatedBptt`]; [`Noise`]: the masks of dropout.
 //! - [`batch`]: sequences of varying length in padded batches of similar lengths.
 //! - [`loss`]: losses at each time step or at the last, and CTC; [`Linear`]: the readout; [`decode`]: labelings from outputs.

@@ -69,7 +69,7 @@ pub(crate) fn constant_state<'t, T: Scalar>(number: f64, tape: &'t Tape<T>, shap
 /// If the state is h, or hidden and cell state, `[B, H]` each, the fields of the learned first states are enough:
 /// `built_in!(TanhRnn { initial })`, `built_in!(Lstm { initial_hidden, initial_cell })`. For another state, name the sizes, and for
 /// every part the shape of its rows and where it starts: at a parameter if it is learned, or always at a number, a function of the
-/// cell.
+/// cell. The first state is on the tape of `weight_ih`, which every cell has.
 ///
 /// ```text
 /// built_in!(SLstm(3, 5, rng) {                // arguments of `new`, for an example

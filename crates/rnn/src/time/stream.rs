@@ -13,8 +13,8 @@ use crate::sizes::name_of;
 
 /// A trained layer that runs over a sequence piece by piece, as it comes: one time step at a time in a live program.
 ///
-/// The state is carried from call to call. The outputs have the same bits as those of [`Unroll::through`] over the whole sequence. Nothing is
-/// recorded, so the memory does not grow.
+/// The state is carried from call to call. The outputs have the same bits as those of [`Unroll::through`] over the whole sequence (those of
+/// [`InChunks`](crate::InChunks), whose chunks end elsewhere, up to rounding). Nothing is recorded, so the memory does not grow.
 ///
 /// ```
 /// use rand::{SeedableRng, rngs::StdRng};

@@ -235,14 +235,20 @@ fn single_precision_is_close() {
     }
 }
 
+/// A first state of two sequences and two heads of width 2 that is not empty.
+fn given(tape: &Tape<f64>) -> MLstmState<'_, f64> {
+    let filled = |shape: &[usize]| tape.constant(random(shape, 41));
+    MLstmState {
+        hidden: filled(&[2, 4]),
+        cell: filled(&[2, 2, 2, 2]),
+        normaliser: filled(&[2, 2, 2]),
+        stabiliser: filled(&[2, 2]),
+    }
+}
+
 /// From a given first state: of the stabiliser of an empty one the outputs do not depend, nor of any h.
 #[test]
 fn the_layer_agrees_with_differences() {
-    let given = |tape| {
-        let filled = |shape: &[usize]| Tape::constant(tape, random(shape, 41));
-        let (cell, normaliser) = (filled(&[2, 2, 2, 2]), filled(&[2, 2, 2]));
-        MLstmState { hidden: filled(&[2, 4]), cell, normaliser, stabiliser: filled(&[2, 2]) }
-    };
     for (steps, lengths, every) in [(5, [5, 3], 2), (4, [4, 4], 7), (3, [1, 3], 1)] {
         let (module, x) = (InChunks::new(mlstm(3, 4, 2, ForgetGate::Sigmoid), every), random(&[steps, 2, 3], 40));
         let how = Unroll::new().lengths(&lengths);
