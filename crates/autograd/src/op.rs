@@ -1,6 +1,7 @@
 //! The trait of ops, the node that a rule is called for, and the term that it returns.
 
 use std::any::Any;
+use std::cell::OnceCell;
 
 use crate::graph::Reads;
 use crate::shape::stretches_to;
@@ -91,12 +92,13 @@ pub struct Site<'t, T: Scalar> {
     tape: &'t Tape<T>,
     node: u32,
     cotangent: Var<'t, T>,
+    shared: OnceCell<Var<'t, T>>,
 }
 
 impl<'t, T: Scalar> Site<'t, T> {
     #[inline]
     pub(crate) fn new(tape: &'t Tape<T>, node: u32, cotangent: Var<'t, T>) -> Self {
-        Site { tape, node, cotangent }
+        Site { tape, node, cotangent, shared: OnceCell::new() }
     }
 
     /// The tape, to make constants on.
@@ -130,7 +132,37 @@ impl<'t, T: Scalar> Site<'t, T> {
 
     /// The same node with another cotangent of its output: for an op that wraps another and changes what flows back.
     pub fn with_cotangent(&self, cotangent: Var<'t, T>) -> Site<'t, T> {
-        Site { cotangent, ..*self }
+        Site::new(self.tape, self.node, cotangent)
+    }
+
+    /// What several rules of this node use, such as a recurrence that runs backwards: computed in the first rule that asks for it.
+    /// A node has one such value; all of its rules compute the same.
+    ///
+    /// ```
+    /// use rewind_autograd::{Op, Site, Tape, Tensor, Term};
+    ///
+    /// /// y = e^(a + b); ā = b̄ = ȳ·y, one product.
+    /// struct ExpOfSum;
+    /// impl Op<f64> for ExpOfSum {
+    ///     fn name(&self) -> &'static str {
+    ///         "exp_of_sum"
+    ///     }
+    ///     fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+    ///         inputs[0].zip(inputs[1], |a, b| (a + b).exp())
+    ///     }
+    ///     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
+    ///         Term::dense(at.shared(|| at.cotangent() * at.output()))
+    ///     }
+    /// }
+    ///
+    /// let tape = Tape::new();
+    /// let [a, b] = [0.5, -0.5].map(|x| tape.leaf(Tensor::scalar(x)));
+    /// let gradients = tape.apply(ExpOfSum, &[a, b]).backward();
+    /// assert_eq!((gradients.get(a).item(), gradients.get(b).item()), (1.0, 1.0));
+    /// ```
+    pub fn shared(&self, compute: impl FnOnce() -> Var<'t, T>) -> Var<'t, T> {
+        // A handle for each rule: a sweep moves the value of a term out of its variable.
+        self.tape.another(*self.shared.get_or_init(compute))
     }
 }
 

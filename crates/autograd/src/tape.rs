@@ -205,6 +205,14 @@ impl<T: Scalar> Tape<T> {
         Var::new(self, self.values.push(value))
     }
 
+    /// A variable with the value of `v`, which stays readable when a first-order sweep moves the value of the other out.
+    pub(crate) fn another<'t>(&'t self, v: Var<'t, T>) -> Var<'t, T> {
+        match self.mode.get() {
+            Mode::Sweeping => self.push_value(v.value()),
+            _ => v,
+        }
+    }
+
     /// Removes all nodes, and retains the memory for the next recording.
     ///
     /// Variables borrow their tape, so none can be used afterwards:

@@ -51,7 +51,7 @@ ops! {
     /// y = ln(1 + e^x), computed as max(x, 0) + ln(1 + e^-|x|), which neither overflows nor loses small values;
     /// x̄ = ȳ·sigmoid x.
     pub method softplus = Softplus(x) {
-        value: x.map(|x| (if x > T::ZERO { x } else { T::ZERO }) + (-x.abs()).exp().ln_1p()),
+        value: x.map_slices(T::softplus_slice),
         x: |g, x| g * x.sigmoid(),
     }
 

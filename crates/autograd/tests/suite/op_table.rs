@@ -359,16 +359,26 @@ fn recorded_by_rules() -> Vec<Row> {
                 let b = t.leaf(Tensor::zeros(&[4, 3]));
                 linear_recurrence_reversed(v[0], b, t.zeros(&[3])).grad_from(v[1], &[b])[0]
             };
-        "linear_recurrence_coefficient_vjp", "forward", [any(&[3, 2]), other(&[3, 2]), third(&[2]), positive(&[3, 2])],
+        "linear_recurrence_vjp", "coefficient, forward", [any(&[3, 2]), other(&[3, 2]), third(&[2]), positive(&[3, 2])],
             |x| adjoint_recurrence(&x[0], &x[3]).zip(&delayed(&recurrence(&x[0], &x[1], &x[2]), &x[2]), |l, h| l * h),
             |_, v| linear_recurrence(v[0], v[1], v[2]).grad_from(v[3], &[v[0]])[0];
-        "linear_recurrence_coefficient_vjp", "reversed", [any(&[3, 2]), other(&[3, 2]), third(&[2]), positive(&[3, 2])],
+        "linear_recurrence_vjp", "coefficient, reversed", [any(&[3, 2]), other(&[3, 2]), third(&[2]), positive(&[3, 2])],
             |x| {
                 let [a, b, g] = [&x[0], &x[1], &x[3]].map(flipped);
                 let before = delayed(&recurrence(&a, &b, &x[2]), &x[2]);
                 flipped(&adjoint_recurrence(&a, &g).zip(&before, |l, h| l * h))
             },
             |_, v| linear_recurrence_reversed(v[0], v[1], v[2]).grad_from(v[3], &[v[0]])[0];
+        "times_step_before", "forward", [any(&[4, 3]), other(&[4, 3]), third(&[4, 3])],
+            |x| {
+                let zero = Array::from_index(&[3], |_| 0.0);
+                adjoint_recurrence(&x[0], &x[1]).zip(&delayed(&recurrence(&x[0], &x[2], &zero), &zero), |l, m| l * m)
+            },
+            |t, v| {
+                let b = t.leaf(Tensor::zeros(&[4, 3]));
+                let l = linear_recurrence(v[0], b, t.zeros(&[3])).grad_from(v[1], &[b])[0];
+                l.grad_from(v[2], &[v[0]])[0]
+            };
         "first_max", "last", [any(&[3, 4]), other(&[3])],
             |x| x[0].along(1, first_largest).zip(&x[1].reshape(&[3, 1]), |a, b| a * b),
             |_, v| v[0].max_axis(1).grad_from(v[1], &[v[0]])[0];
