@@ -1,6 +1,7 @@
 //! Files of modules: loading returns what was saved, and a failure changes nothing.
 
 mod replace;
+mod settings;
 mod training;
 
 use std::fs;
@@ -159,7 +160,7 @@ fn truncated_and_foreign_files_are_named() {
     assert_eq!(
         refused(&folder),
         "a safetensors file, but not one of `file::save`: its metadata has no `rewind.format`; `file::TensorFile` reads \
-         the files of other programs, `torch::FromTorch` the layers of PyTorch"
+         the files of other programs, `torch::load_stack` the networks of PyTorch, `torch::FromTorch` single layers"
     );
     let text = String::from_utf8_lossy(&whole).into_owned();
     let at = text.find("\"rewind.format\":\"1\"").expect("the version is in the header") + 17;

@@ -1,5 +1,6 @@
 //! Modules from a safetensors file that PyTorch wrote.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rewind_autograd::{Scalar, Tensor};
@@ -69,6 +70,20 @@ impl LayerName {
     }
 }
 
+/// The problem of a file that has no network of that name, if it has none.
+pub(super) fn absent(file: &TensorFile, network: &str) -> Option<Problem> {
+    let networks: BTreeSet<String> = file
+        .tensors()
+        .iter()
+        .filter_map(|info| {
+            let (network, parameter) = info.name.rsplit_once('.').unwrap_or(("", &info.name));
+            PARAMETERS.iter().any(|known| parameter.starts_with(known)).then(|| network.to_owned())
+        })
+        .collect();
+    let networks = (!networks.contains(network)).then_some(networks)?;
+    Some(Problem::NoNetwork { name: network.to_owned(), networks: networks.into_iter().collect() })
+}
+
 /// `name` in `module`, whose name may be empty.
 pub(super) fn joined(module: &str, name: &str) -> String {
     if module.is_empty() { name.to_owned() } else { format!("{module}.{name}") }
@@ -93,7 +108,8 @@ pub(super) fn joined(module: &str, name: &str) -> String {
 /// # Ok::<(), rewind_rnn::Error>(())
 /// ```
 pub trait FromTorch: Sized {
-    /// The name of the module: [`LayerName`] for a recurrent layer, the prefix of its parameters for others.
+    /// The name of the module: [`LayerName`], made of network, layer and direction, for a cell; `str` for a `Vec` of layers, the name of the
+    /// network, and for [`Linear`], the prefix of its parameters.
     type Name: ?Sized;
 
     /// The module of that name in `file`.
@@ -131,6 +147,9 @@ impl<T: Scalar> TorchLayer<T> {
     /// # Errors
     /// As [`FromTorch::read_torch`]; shapes are checked when it is converted to a cell.
     pub fn read(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
+        if let Some(problem) = absent(file, &name.network) {
+            return Err(file.mismatch(vec![problem]));
+        }
         let mut problems = Vec::new();
         let mut read = |parameter| match read_finite(file, &name.parameter(parameter), precision) {
             Ok(tensor) => Some(tensor),
