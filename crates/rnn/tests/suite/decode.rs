@@ -193,7 +193,7 @@ fn rates_are_over_all_references_together() {
     assert_eq!(found.rate(), 3.0 / 6.0);
     assert_eq!(
         found.to_string(),
-        "error rate 0.5: 0 substitutions, 2 insertions, 1 deletions in 6 labels; 2 of 3 sequences wrong"
+        "error rate 0.500: 0 substitutions, 2 insertions, 1 deletions in 6 labels; 2 of 3 sequences wrong"
     );
     let empty: &[u8] = &[];
     assert_eq!(error_rate([(empty, empty)]).rate(), 0.0);

@@ -229,7 +229,7 @@ fn damaged_values_are_named_and_change_nothing() {
     run.train(9);
     run.save(&path).expect("a good run");
     let good = fs::read(&path).expect("the file just saved");
-    let header = String::from_utf8_lossy(&good).into_owned();
+    let header = crate::file::ascii(&good);
     let mut other = Run::new(1);
     other.train(2);
     let mut message = |key: &str, value: &str| {

@@ -119,8 +119,7 @@ fn a_file_of_another_architecture_says_all_that_differs() {
     // Another name, and another type.
     let mut stack = one_way(&[2, 3], |inputs| plain_lstm(inputs, 3, rng));
     let error = load_stack(fixture("lstm_2_plain"), "", &mut stack, Precision::AsStored).expect_err("another name");
-    let ErrorKind::Mismatch(problems) = error.kind() else { panic!("{error:?}") };
-    assert_eq!(problems.len(), 6, "four parameters are missing, x and y are surplus: {error}");
+    assert!(error.to_string().ends_with("there is no network `\"\"`; the file has the network `rnn`"), "{error}");
     let mut narrow = one_way(&[2, 3], |inputs| Lstm { bias: None, ..Lstm::<Tensor<f32>>::new(inputs, 3, rng) });
     let error = load_stack(fixture("lstm_2_plain"), "rnn", &mut narrow, Precision::AsStored).expect_err("another type");
     assert!(error.to_string().contains("4 things wrong:\n  `rnn.weight_ih_l0` holds f64; expected f32\n"), "{error}");
