@@ -7,7 +7,7 @@ use rewind_autograd::{Scalar, Tensor};
 
 use super::cells::transposed;
 use super::{GRU, Kind, LSTM, Misfit, PROJECTED_LSTM, RELU_RNN, RNN, TorchLayer};
-use crate::data::file::{Precision, Problem, TensorFile, read_finite};
+use crate::data::file::{Precision, Problem, TensorFile, TensorInfo, read_finite};
 use crate::error::Result;
 use crate::{Gru, Linear, Lstm, ProjectedLstm, ReluRnn, TanhRnn};
 
@@ -70,18 +70,18 @@ impl LayerName {
     }
 }
 
-/// The problem of a file that has no network of that name, if it has none.
-pub(super) fn absent(file: &TensorFile, network: &str) -> Option<Problem> {
-    let networks: BTreeSet<String> = file
-        .tensors()
-        .iter()
-        .filter_map(|info| {
-            let (network, parameter) = info.name.rsplit_once('.').unwrap_or(("", &info.name));
-            PARAMETERS.iter().any(|known| parameter.starts_with(known)).then(|| network.to_owned())
-        })
-        .collect();
-    let networks = (!networks.contains(network)).then_some(networks)?;
-    Some(Problem::NoNetwork { name: network.to_owned(), networks: networks.into_iter().collect() })
+/// An error if the file has no network of that name, which names those that it has.
+pub(super) fn check_network(file: &TensorFile, network: &str) -> Result<()> {
+    let of_parameter = |info: &TensorInfo| {
+        let (network, parameter) = info.name.rsplit_once('.').unwrap_or(("", &info.name));
+        PARAMETERS.iter().any(|known| parameter.starts_with(known)).then(|| network.to_owned())
+    };
+    let networks: BTreeSet<String> = file.tensors().iter().filter_map(of_parameter).collect();
+    if networks.contains(network) {
+        return Ok(());
+    }
+    let networks = networks.into_iter().collect();
+    Err(file.mismatch(vec![Problem::NoNetwork { name: network.to_owned(), networks }]))
 }
 
 /// `name` in `module`, whose name may be empty.
@@ -147,9 +147,7 @@ impl<T: Scalar> TorchLayer<T> {
     /// # Errors
     /// As [`FromTorch::read_torch`]; shapes are checked when it is converted to a cell.
     pub fn read(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
-        if let Some(problem) = absent(file, &name.network) {
-            return Err(file.mismatch(vec![problem]));
-        }
+        check_network(file, &name.network)?;
         let mut problems = Vec::new();
         let mut read = |parameter| match read_finite(file, &name.parameter(parameter), precision) {
             Ok(tensor) => Some(tensor),
