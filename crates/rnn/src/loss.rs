@@ -1,4 +1,4 @@
-//! Numerically stable losses.
+//! Numerically stable losses, and the accuracy of outputs.
 //!
 //! Each but [`ctc`] has two forms: over rows, for a readout of the last step (see [`last_step`]), and over the steps of unrolled
 //! outputs `[T, B, C]`, where E = Σ_t E_t is the total loss and steps beyond a sequence's length do not count. With
@@ -18,6 +18,7 @@
 //! # Ok::<(), rewind_rnn::Error>(())
 //! ```
 
+mod accuracy;
 mod classes;
 mod ctc;
 mod steps;
@@ -27,6 +28,7 @@ use rewind_autograd::{Scalar, Tensor, Var};
 
 use crate::error::{Error, ErrorKind, Result};
 
+pub use accuracy::{Accuracy, accuracy};
 pub use classes::{ClassTarget, CrossEntropy, cross_entropy, cross_entropy_steps};
 pub use ctc::{Ctc, SequenceLosses, ctc};
 pub use steps::{StepLosses, last_step};

@@ -114,15 +114,7 @@ fn distribution<'t, T: Scalar>(
         return refuse(ErrorKind::Setting, NAME, text);
     }
     let shape = logits.shape();
-    let Some((&classes, leading)) = shape.split_last() else {
-        return refuse(ErrorKind::Shape, NAME, "logits of shape []; expected […, C]".to_owned());
-    };
-    let rows = leading.iter().product();
-    if targets.len() != rows {
-        let (count, found) = (targets.len(), shape.as_slice());
-        let text = format!("{count} targets for outputs of shape {found:?}; expected {rows}, one a row");
-        return refuse(ErrorKind::Shape, NAME, text);
-    }
+    let (rows, classes) = rows_and_classes(NAME, &shape, targets.len())?;
     let weights = check_weights(settings.class_weights, classes)?;
     let weight = |class: usize| weights.map_or(1.0, |weights| weights[class]);
     let shared = smoothing / classes.max(1) as f64;
@@ -130,12 +122,7 @@ fn distribution<'t, T: Scalar>(
     let (mut counted, mut total) = (0, 0.0);
     for (row, target) in targets.iter().enumerate() {
         let Some(class) = target.class().filter(|_| inside(row)) else { continue };
-        if class >= classes {
-            let text = format!(
-                "target of row {row} is class {class}; expected a class below {classes}, the last axis of the logits"
-            );
-            return refuse(ErrorKind::Target, NAME, text);
-        }
+        check_class(NAME, row, class, classes)?;
         let q = &mut rows_of_q[row * classes..][..classes];
         q.iter_mut().enumerate().for_each(|(c, q)| *q = T::from_f64(shared * weight(c)));
         q[class] = T::from_f64((1.0 - smoothing + shared) * weight(class));
@@ -152,6 +139,29 @@ fn distribution<'t, T: Scalar>(
         return refuse(ErrorKind::Empty, NAME, text);
     }
     Ok((logits.tape().constant(Tensor::from_vec(rows_of_q, &shape)), total))
+}
+
+/// The number of rows and of classes of outputs `[…, C]`, if there are as many targets as rows.
+pub(super) fn rows_and_classes(function: &str, shape: &[usize], targets: usize) -> Result<(usize, usize)> {
+    let Some((&classes, leading)) = shape.split_last() else {
+        return refuse(ErrorKind::Shape, function, "outputs of shape []; expected […, C]".to_owned());
+    };
+    let rows = leading.iter().product();
+    if targets != rows {
+        let text = format!("{targets} targets for outputs of shape {shape:?}; expected {rows}, one a row");
+        return refuse(ErrorKind::Shape, function, text);
+    }
+    Ok((rows, classes))
+}
+
+/// An error if the target of a row is no class.
+pub(super) fn check_class(function: &str, row: usize, class: usize, classes: usize) -> Result<()> {
+    if class < classes {
+        return Ok(());
+    }
+    let text =
+        format!("target of row {row} is class {class}; expected a class below {classes}, the last axis of the outputs");
+    refuse(ErrorKind::Target, function, text)
 }
 
 /// The class weights, if they fit.

@@ -189,3 +189,37 @@ fn bad_padded_batches_are_named() {
         "batch: sequence 1 is inf at step 1, feature 1; expected finite numbers"
     );
 }
+
+#[test]
+fn labels_of_every_step_follow_their_sequences() {
+    let given: Vec<_> = [1, 33, 7, 7].iter().enumerate().map(|(i, &n)| sequence(n, 2, i)).collect();
+    let labels: Vec<Vec<usize>> =
+        given.iter().enumerate().map(|(i, s)| (0..s.shape()[0]).map(|t| 100 * i + t).collect()).collect();
+    for indices in [&[0, 1, 2, 3][..], &[2, 0, 3], &[0], &[2, 2]] {
+        let batch = PaddedBatch::gather(&given, indices).expect("good");
+        let targets = batch.step_targets(&labels).expect("one a step");
+        let [steps, rows] = [batch.data().shape()[0], batch.lengths().len()];
+        assert_eq!(targets.len(), steps * rows);
+        for (at, target) in targets.iter().enumerate() {
+            let (t, b) = (at / rows, at % rows);
+            let expected = (t < batch.lengths()[b]).then(|| 100 * batch.indices()[b] + t);
+            assert_eq!(*target, expected, "step {t} of sequence {b}");
+        }
+        assert_eq!(targets.iter().filter(|target| target.is_none()).count(), batch.padding());
+        let whole = batch.in_order(&labels).expect("one for each");
+        assert!(whole.iter().zip(batch.indices()).all(|(labels_of, &i)| *labels_of == labels[i]));
+    }
+}
+
+#[test]
+fn labels_that_do_not_fit_are_named() {
+    let given = [1, 7].map(|n| sequence(n, 2, 0));
+    let batch = PaddedBatch::new(&given).expect("good");
+    let one: [Vec<usize>; 1] = [vec![0]];
+    let message = batch.step_targets(&one).expect_err("one is missing").to_string();
+    let missing = "batch: nothing is given for sequence 1, only for the first 1; expected one item for each";
+    assert_eq!(message, missing);
+    assert_eq!(batch.in_order(&one).expect_err("one is missing").to_string(), missing);
+    let message = batch.step_targets(&[vec![0], vec![0; 6]]).expect_err("a step without a label").to_string();
+    assert_eq!(message, "batch: 6 labels for the 7 time steps of sequence 1; expected one a step");
+}

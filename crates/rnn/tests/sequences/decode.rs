@@ -193,7 +193,7 @@ fn rates_are_over_all_references_together() {
     assert_eq!(found.rate(), 3.0 / 6.0);
     assert_eq!(
         found.to_string(),
-        "error rate 0.5: 0 substitutions, 2 insertions, 1 deletions in 6 labels; 2 of 3 sequences wrong"
+        "error rate 0.500: 0 substitutions, 2 insertions, 1 deletions in 6 labels; 2 of 3 sequences wrong"
     );
     let empty: &[u8] = &[];
     assert_eq!(error_rate([(empty, empty)]).rate(), 0.0);
@@ -248,4 +248,31 @@ fn bad_input_is_named() {
         assert!(error.to_string().starts_with("best_path: the log-probability at [1, 0, 2]"));
         assert!(matches!(error.kind(), ErrorKind::NonFinite(at) if at.index == [1, 0, 2]));
     }
+}
+
+#[test]
+fn logits_are_refused() {
+    let logits = Tensor::from_fn(&[3, 2, 4], |i| if i == 13 { 5.25_f32 } else { -2.0 });
+    let expected = "the log-probability at [1, 1, 1] is 5.25; expected at most 0 (`log_softmax` makes log-probabilities of logits)";
+    let errors = [
+        best_path(&logits, &[3, 3], 0).expect_err("logits"),
+        BeamSearch::new(2).run(&logits, &[3, 3]).expect_err("logits"),
+    ];
+    for (error, decoder) in errors.iter().zip(["best_path", "beam_search"]) {
+        assert!(matches!(error.kind(), ErrorKind::Setting));
+        assert_eq!(error.to_string(), format!("{decoder}: {expected}"));
+    }
+    best_path(&logits, &[3, 1], 0).expect("it is beyond the end of its sequence");
+    // A probability of 1, rounded up.
+    let certain = Tensor::from_vec(vec![f32::EPSILON, f32::NEG_INFINITY], &[1, 1, 2]);
+    best_path(&certain, &[1], 0).expect("as good as 0");
+}
+
+#[test]
+fn an_error_rate_is_shown_with_three_decimals() {
+    let found = error_rate([(&[1, 2, 3, 4, 5, 6, 7][..], &[1][..]), (&[][..], &[][..])]);
+    assert_eq!(
+        found.to_string(),
+        "error rate 0.857: 0 substitutions, 0 insertions, 6 deletions in 7 labels; 1 of 2 sequences wrong"
+    );
 }

@@ -79,3 +79,11 @@ fn an_error_travels_between_threads() {
     travels::<Error>();
     assert!(size_of::<Error>() == size_of::<usize>(), "a result is no larger for it");
 }
+
+#[test]
+fn a_main_that_returns_an_error_shows_its_message() {
+    let error = plan(&[3, 2], 0, &mut StdRng::seed_from_u64(1)).expect_err("a size of 0");
+    assert_eq!(format!("{error:?}"), "batch: batch size 0; expected at least 1");
+    let boxed: Box<dyn std::error::Error> = error.into(); // as `?` in `fn main() -> Result<(), Box<dyn Error>>`
+    assert_eq!(format!("{boxed:?}"), boxed.to_string());
+}

@@ -1,6 +1,7 @@
 //! Files of modules: loading returns what was saved, and a failure changes nothing.
 
 mod replace;
+mod settings;
 mod training;
 
 use std::fs;
@@ -59,6 +60,11 @@ impl Drop for Folder {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.0).ok();
     }
+}
+
+/// The bytes as a text of as many bytes, to find places in it.
+pub(crate) fn ascii(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect()
 }
 
 fn round_trip<T: Scalar>() {
@@ -159,10 +165,9 @@ fn truncated_and_foreign_files_are_named() {
     assert_eq!(
         refused(&folder),
         "a safetensors file, but not one of `file::save`: its metadata has no `rewind.format`; `file::TensorFile` reads \
-         the files of other programs, `torch::FromTorch` the layers of PyTorch"
+         the files of other programs, `torch::load_stack` the networks of PyTorch, `torch::FromTorch` single layers"
     );
-    let text = String::from_utf8_lossy(&whole).into_owned();
-    let at = text.find("\"rewind.format\":\"1\"").expect("the version is in the header") + 17;
+    let at = ascii(&whole).find("\"rewind.format\":\"1\"").expect("the version is in the header") + 17;
     let mut newer = whole.clone();
     newer[at] = b'7';
     fs::write(folder.file(), newer).expect("writable");

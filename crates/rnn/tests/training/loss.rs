@@ -3,7 +3,7 @@
 
 use rewind_autograd::{Scalar, Tape, Tensor, Var};
 use rewind_rnn::check;
-use rewind_rnn::loss::{self, CrossEntropy, Reduction, StepLosses};
+use rewind_rnn::loss::{self, Accuracy, CrossEntropy, Reduction, StepLosses, accuracy};
 
 const SUM: CrossEntropy<'_> = CrossEntropy { smoothing: 0.0, reduction: Reduction::Sum, class_weights: None };
 
@@ -160,7 +160,7 @@ fn bad_targets_are_named() {
     let default = CrossEntropy::default();
     assert_eq!(
         message(loss::cross_entropy(x, &[0, 4, 1], default)),
-        "cross_entropy: target of row 1 is class 4; expected a class below 4, the last axis of the logits"
+        "cross_entropy: target of row 1 is class 4; expected a class below 4, the last axis of the outputs"
     );
     assert_eq!(
         message(loss::cross_entropy(x, &[0, 1], default)),
@@ -178,7 +178,7 @@ fn bad_targets_are_named() {
     }
     assert_eq!(
         message(loss::cross_entropy(tape.scalar(1.0), &[0], default)),
-        "cross_entropy: logits of shape []; expected […, C]"
+        "cross_entropy: outputs of shape []; expected […, C]"
     );
     assert_eq!(
         message(loss::mean_squared_error(x, &Tensor::zeros(&[3, 1]), Reduction::Mean)),
@@ -218,4 +218,47 @@ fn bad_lengths_are_named() {
         message(loss::last_step(tape.zeros(&[2, 4]), &[1, 1])),
         "last_step: outputs of shape [2, 4]; expected [T, B, C]: time steps, sequences, numbers"
     );
+}
+
+#[test]
+fn accuracy_counts_the_rows_that_have_a_target() {
+    // One row of [7, 33, 5] is NaN, and does not count.
+    let mut outputs = Tensor::from_fn(&[7, 33, 5], |i| ((i * 7919) % 1009) as f64);
+    let mut targets = Vec::new();
+    for row in 0..7 * 33 {
+        let own = outputs.to_vec()[row * 5..][..5].to_vec();
+        let largest = (0..5).max_by(|&a, &b| own[a].total_cmp(&own[b])).expect("five classes");
+        // Every third is wrong, every seventh does not count.
+        targets.push((row % 7 != 0).then_some(if row % 3 == 0 { (largest + 1) % 5 } else { largest }));
+    }
+    outputs.as_mut_slice()[7 * 5 + 2] = f64::NAN;
+    let found = accuracy(&outputs, &targets).expect("good");
+    assert_eq!((found.right, found.counted), (132, 198));
+    assert_eq!(found.to_string(), "accuracy 0.667 (n=198)");
+    assert_eq!(found + found, Accuracy { right: 264, counted: 396 });
+
+    let equal = Tensor::<f32>::zeros(&[2, 3]);
+    let found = accuracy(&equal, &[0, 1]).expect("the lowest class is the largest among equals");
+    assert_eq!((found.right, found.rate()), (1, 0.5));
+    let infinite = Tensor::from_vec(vec![f32::NEG_INFINITY, f32::INFINITY], &[1, 2]);
+    assert_eq!(accuracy(&infinite, &[1]).expect("infinities are numbers").right, 1);
+    assert!(Accuracy::default().rate().is_nan());
+}
+
+#[test]
+fn accuracy_refuses_what_it_cannot_count() {
+    let outputs = Tensor::from_vec(vec![0.0, 1.0, f64::NAN, 0.0], &[2, 2]);
+    let message = |targets: &[Option<usize>]| accuracy(&outputs, targets).expect_err("refused").to_string();
+    assert_eq!(message(&[Some(0)]), "accuracy: 1 targets for outputs of shape [2, 2]; expected 2, one a row");
+    assert_eq!(
+        message(&[Some(2), None]),
+        "accuracy: target of row 0 is class 2; expected a class below 2, the last axis of the outputs"
+    );
+    assert_eq!(message(&[Some(1), Some(1)]), "accuracy: the output at [1, 0] is NaN; expected numbers");
+    assert_eq!(
+        message(&[None, None]),
+        "accuracy: none of 2 rows counts; expected at least one target that is not ignored"
+    );
+    let scalar = accuracy(&Tensor::scalar(1.0_f64), &[0]).expect_err("no classes").to_string();
+    assert_eq!(scalar, "accuracy: outputs of shape []; expected […, C]");
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use rewind_autograd::{Parameters, Scalar, Tensor};
+use rewind_autograd::Scalar;
 
 use super::{
-    Metadata, NamedTensors, Precision, Problem, TensorFile, about, named, own, parts, put, read_finite, read_module,
-    refused, write,
+    FileModule, Metadata, NamedTensors, Precision, Problem, TensorFile, about, named, own, parts, put, read_finite,
+    read_module, refused, settings, write,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::train::optim::{Moments, Optimizer};
@@ -55,7 +55,7 @@ const SETTING: &str = "rewind.optimizer.setting.";
 ///
 /// # Errors
 /// As [`save`](super::save), of the moments too.
-pub fn save_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
+pub fn save_training<T: Scalar, M: FileModule<T>, O: Optimizer<T>>(
     path: impl AsRef<Path>,
     model: &M,
     optimizer: &O,
@@ -93,7 +93,7 @@ pub fn save_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
 ///
 /// # Errors
 /// As [`save_training`], and if a part's name is not one word of letters, digits and `_`, is `optimizer`, or occurs twice.
-pub fn save_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
+pub fn save_run<T: Scalar, M: FileModule<T>, O: Optimizer<T>>(
     path: impl AsRef<Path>,
     model: &M,
     optimizer: &O,
@@ -117,7 +117,8 @@ pub fn save_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
         // The shortest text that reads back to the same number.
         (LEARNING_RATE_KEY, format!("{:?}", optimizer.learning_rate())),
     ];
-    let mut own: Metadata = values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let mut own = settings::of(model);
+    own.extend(values.map(|(key, value)| (key.to_owned(), value)));
     own.extend(optimizer.settings().into_iter().map(|(name, value)| (format!("{SETTING}{name}"), value)));
     for (name, part) in parts {
         parts::put(name, part.saved(), &mut tensors, &mut own);
@@ -136,7 +137,7 @@ pub fn save_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
 /// As [`load`](super::load), and if the file holds no optimiser, one of another kind or with other settings (all that differ are listed),
 /// or moments that this one does not keep. Then neither model nor optimiser is changed. The next step checks whether the moments belong to this model, as after
 /// [`load_moments`](Optimizer::load_moments).
-pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
+pub fn load_training<T: Scalar, M: FileModule<T>, O: Optimizer<T>>(
     path: impl AsRef<Path>,
     model: &mut M,
     optimizer: &mut O,
@@ -150,7 +151,7 @@ pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
 /// # Errors
 /// As [`load_training`], and if the file has other parts, a part has another kind or other settings (all of these differences are
 /// listed), or its values are damaged. Then nothing is changed.
-pub fn load_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
+pub fn load_run<T: Scalar, M: FileModule<T>, O: Optimizer<T>>(
     path: impl AsRef<Path>,
     model: &mut M,
     optimizer: &mut O,
