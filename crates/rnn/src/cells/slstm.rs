@@ -132,7 +132,7 @@ impl<T: Scalar> SLstm<Tensor<T>> {
     ///
     /// let slstm = SLstm::<Tensor<f64>>::new(2, 3, &mut StdRng::seed_from_u64(1)).with_learned_state();
     /// assert_eq!(slstm.initial_cell, Some(Tensor::zeros(&[3])));
-    /// check::cell(&slstm, [3, 2, 2]).assert(); // of a cell without one, the check says that m_0 is ignored
+    /// check::cell(&slstm, [3, 2, 2]).assert();
     /// ```
     pub fn with_learned_state(mut self) -> Self {
         let zeros = Tensor::zeros(&[heads::units(self.weight_hh.shape())]);
