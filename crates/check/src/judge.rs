@@ -35,6 +35,7 @@ pub(crate) fn judge(
         }
         (Ruling::Doubt { doubt: Doubt::Rounding, numeric }, _) => {
             let closer = with_steps_between(&samples, probe)?;
+            let context = &context.beside(&closer[0]);
             let agreed = likely_agreement(analytic, &closer, context, precision);
             Ok(agreed.map_or(Ruling::Doubt { doubt: Doubt::Rounding, numeric }, |a| a.ruling(analytic, context)))
         }
@@ -83,9 +84,7 @@ fn rule(analytic: f64, samples: &[Sample], context: &Context, precision: &Precis
     if has_kink(&finite) {
         return doubt(Doubt::Kink);
     }
-    // Where every derivative of the input is zero, what is close to zero is measured by the slopes beside the point.
-    let own = if context.reference == 0.0 { finite[0].slope() } else { context.reference };
-    let context = &Context { reference: own, ..*context };
+    let context = &context.beside(&finite[0]);
     let estimates = estimates(&finite, |s| s.noise);
     let against = plateau(analytic, &finite, &estimates, context, precision);
     let agreed = agreement(analytic, &finite, &estimates, context, precision)

@@ -171,6 +171,11 @@ impl Context {
     pub(crate) fn with(self, rounding: Rounding) -> Self {
         Context { rounding, ..self }
     }
+
+    /// Where every derivative of the input is zero, what is close to zero is measured by the slopes beside the point.
+    pub(crate) fn beside(self, longest: &Sample) -> Self {
+        if self.reference == 0.0 { Context { reference: longest.slope(), ..self } } else { self }
+    }
 }
 
 /// What one sample says of an entry: agreement, with the relative error that would have been detected; or nothing yet.

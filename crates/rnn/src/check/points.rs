@@ -25,7 +25,7 @@ impl<M> Place<'_, M> {
         M: Module<T>,
     {
         let run = Run::sampled::<K>(self.module, sizes, self.size, self.noise);
-        if self.own_state { run.from_its_own_state() } else { run }
+        if self.own_state { run.at_its_own_state() } else { run }
     }
 }
 

@@ -203,7 +203,7 @@ impl<T: Scalar, M: Module<T>> Run<Tensor<T>, M> {
     }
 
     /// The same from the module's own first state.
-    pub(super) fn from_its_own_state(mut self) -> Self {
+    pub(super) fn at_its_own_state(mut self) -> Self {
         self.first_state.iter_mut().for_each(|part| part.part = None);
         self
     }
