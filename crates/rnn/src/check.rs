@@ -18,7 +18,13 @@
 //! what counts is how much a small change of the first state changes the last, measured by differences, since the rules may be wrong.
 //! A cell or layer that draws from [noise](crate::Noise) is checked with and without it. The [points](Report::points) are in the report.
 //!
-//! [`State::zip`](crate::State::zip) is checked too: a state that forgets one of its variables there is [`Invalid::Broken`].
+//! The first state of the check is the module's own plus random values. Where the own is so large that they would be rounded away (-10³⁰,
+//! the mark of an empty memory), they take its place, and the own one is a further point. A variable that no value depends on, such as an
+//! output that no step reads, is not moved; the report names it. If the values depend on no variable of the state, the report is
+//! [`Doubt::IgnoresInput`].
+//!
+//! Two rules besides the gradient are checked, and the report is [`Invalid::Broken`] if one is violated: [`State::zip`](crate::State::zip)
+//! visits every variable, and a sequence with padding gives what it gives alone.
 //!
 //! This module also exports all of [`rewind_check`], whose docs explain the report:
 //!
@@ -31,6 +37,7 @@
 
 mod lasting;
 mod points;
+mod protocol;
 mod run;
 
 pub use rewind_check::*;

@@ -64,8 +64,7 @@ parameters! {
 
 /// The four variables that an mLSTM carries through time. C and n mean C·e^m and n·e^m.
 ///
-/// The hidden state is no input of the next step: it is carried since it is the output. So [`check::cell`](crate::check::cell) says that the
-/// first one is ignored; check an mLSTM from a first state of your own with [`check::module`](crate::check::module).
+/// The hidden state is no input of the next step: it is carried since it is the output.
 ///
 /// ```
 /// use rand::{SeedableRng, rngs::StdRng};
