@@ -1,7 +1,8 @@
 //! The contract of a layer, beside its gradients: what padding, the end of a sequence, the direction and a cut in time may not change.
 //!
-//! Each rule is tried by a few runs without a record, over a batch of sequences of different lengths.
+//! Each rule is tried by a few runs, over a batch of sequences of different lengths.
 
+mod gradients;
 mod trial;
 
 use rewind_autograd::{Module, Scalar, Tensor, Var};
@@ -10,6 +11,7 @@ use rewind_check::{Breach, Invalid, Point, Report, Verdict};
 use super::NOISE;
 use crate::noise::Noise;
 use crate::time::{Layer, Unroll};
+use gradients::other_gradient;
 use trial::{Found, Outcome, Trial, before, caught, in_pieces, moved_after, reversed};
 
 /// A rule of the contract, and what to do if it is broken.
@@ -26,7 +28,8 @@ const ENDS: Rule =
     Rule { text: "outputs after the end of a sequence are 0", advice: "mask the outputs: how.masked(y)" };
 const PADDING: Rule = Rule {
     text: "more padding changes no output",
-    advice: "the padding after a bias, or T in the place of a length, reaches the outputs: mask with how.masked, count by how.sequence_lengths()",
+    advice: "the padding after a bias, or T in the place of a length, reaches the outputs: mask with how.masked, and count \
+             by how.sequence_lengths()",
 };
 const ALONE: Rule = Rule {
     text: "a sequence has the outputs in a padded batch that it has alone",
@@ -35,6 +38,11 @@ const ALONE: Rule = Rule {
 const LAST: Rule = Rule {
     text: "the last state of a sequence is that at its own end",
     advice: "take the state of each sequence at its own end, by how.sequence_lengths(), and not at T",
+};
+const GRADIENTS: Rule = Rule {
+    text: "a padded batch has the sum of the gradients that its sequences have alone",
+    advice: "the padding, where x is 0, reaches a gradient: mask what has no finite derivative there before it is computed, \
+             and not after",
 };
 const DIRECTION: Rule = Rule {
     text: "backward in time gives what forward gives for the reversed sequences, reversed",
@@ -46,8 +54,8 @@ const AHEAD: Rule = Rule {
 };
 const PIECES: Rule = Rule {
     text: "from the last state of a run over the first steps, a causal layer goes on as in the whole sequence",
-    advice: "start from the given state and return that after the last step; draw masks for step how.first_step() + t; if the layer cannot go on, \
-             is_causal is false",
+    advice: "start from the given state and return that after the last step; draw masks for step how.first_step() + t; \
+             if the layer cannot go on, is_causal is false",
 };
 
 /// The report, and what `layer` breaks of the contract, unless its gradients are wrong or were not compared.
@@ -191,6 +199,10 @@ where
         if self.noise.is_none() {
             // Masks are drawn for a batch and for steps in the order of time: not for a row of it, nor for reversed sequences.
             self.alone(&whole, findings);
+            if findings.breaches.is_empty() {
+                let found = findings.outcome("for the gradients of a padded batch", || other_gradient(trial));
+                findings.add(&GRADIENTS, &name, found.flatten());
+            }
             self.backward(findings);
         }
         if trial.is_causal {

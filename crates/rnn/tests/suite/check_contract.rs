@@ -175,6 +175,31 @@ fn padding_and_other_sequences_that_reach_the_outputs_are_found() {
 }
 
 #[test]
+fn padding_that_reaches_a_gradient_is_found() {
+    parameters! {
+        /// y = gain ∘ x/|x|, and 0 after the end; x itself may be replaced where it is 0.
+        struct Unit<P> { gain: P, safe: bool }
+    }
+    impl<'t> Layer<'t, f64> for Unit<Var<'t, f64>> {
+        type State = ();
+        fn initial_state(&self, _batch: usize) {}
+        fn forward(&self, x: Var<'t, f64>, (): (), how: Unroll<'_>) -> LayerOutputs<'t, f64, ()> {
+            let outside = how.masked(x.tape().constant(Tensor::full(&x.shape(), 1.0))).one_minus();
+            let x = if self.safe { x + outside } else { x };
+            let norm = x.square().sum_axis(2).sqrt().unsqueeze(2);
+            LayerOutputs::new(how.masked(x / norm * self.gain), ())
+        }
+    }
+    let unit = |safe| Unit { gain: random(&[3], 1), safe };
+    check::layer(&unit(true), [3, 2, 3]).assert();
+    let Err(breaches) = check::contract(&unit(false), [3, 2, 3]) else { panic!("0/0 in the padding") };
+    let [Breach { rule, place, found, .. }] = &breaches[..] else { panic!("{breaches:?}") };
+    assert_eq!(*rule, "a padded batch has the sum of the gradients that its sequences have alone");
+    assert_eq!(place, "the gradient of `gain`, index [0], in a padded batch");
+    assert!(found.contains("NaN"), "{found}");
+}
+
+#[test]
 fn a_last_state_that_is_not_at_the_end_of_its_sequence_is_found() {
     let found = broken(Mistake::StateAtT);
     let place = "part `h` of the last state, sequence 0, index [0], with more padding";

@@ -1,4 +1,4 @@
-//! Runs of a layer without a record, and where two of them differ.
+//! Runs of a layer, and where two of them differ.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -55,7 +55,7 @@ impl Found {
 
 /// A layer, and the batch over which it is run.
 pub(super) struct Trial<T: Scalar, M> {
-    module: M,
+    pub(super) module: M,
     pub(super) is_causal: bool,
     part_names: Vec<String>,
     /// `[T, B, I]`, NaN after the end of a sequence.
@@ -65,6 +65,8 @@ pub(super) struct Trial<T: Scalar, M> {
     pub(super) lengths: Vec<usize>,
     /// How much outputs and the parts of the last state may differ by rounding.
     tolerances: Vec<f64>,
+    /// The largest of them, relative to the values.
+    pub(super) relative: f64,
 }
 
 impl<T: Scalar, M: Module<T>> Trial<T, M>
@@ -95,9 +97,9 @@ where
             own.iter().zip(&run.first_state).map(|(own, added)| own.value().zip(&added.part, |a, b| a + b)).collect();
         let part_names = on_tape.initial_state(batch).part_names();
         let is_causal = on_tape.is_causal();
-        drop(on_tape);
-        let mut trial = Trial { module, is_causal, part_names, x, first, lengths, tolerances: Vec::new() };
-        trial.tolerances = trial.measured_tolerances();
+        let mut trial =
+            Trial { module, is_causal, part_names, x, first, lengths, tolerances: Vec::new(), relative: 0.0 };
+        trial.measure_tolerances();
         trial
     }
 
@@ -118,7 +120,7 @@ where
     }
 
     /// By the sizes of the values, and by what a change of the inputs in their last bits does to them.
-    fn measured_tolerances(&self) -> Vec<f64> {
+    fn measure_tolerances(&mut self) {
         let how = Unroll::new().lengths(&self.lengths);
         let bits = T::from_f64(4.0) * T::EPSILON;
         let nudged = |tensor: &Tensor<T>| {
@@ -129,15 +131,18 @@ where
         };
         let here = self.run(&self.x, &self.first, how);
         let there = self.run(&nudged(&self.x), &self.first.iter().map(nudged).collect::<Vec<_>>(), how);
-        let tolerance = |a: &Tensor<T>, b: &Tensor<T>| {
+        let sizes = |a: &Tensor<T>, b: &Tensor<T>| {
             let largest = |values: &mut dyn Iterator<Item = f64>| values.filter(|v| v.is_finite()).fold(0.0, f64::max);
             let (a, b) = (a.to_vec(), b.to_vec());
-            let size = largest(&mut a.iter().map(|v| v.to_f64().abs()));
             let moved = largest(&mut a.iter().zip(&b).map(|(a, b)| (a.to_f64() - b.to_f64()).abs()));
-            (T::EPSILON.to_f64().sqrt() * size).max(ROUNDING * moved)
+            (largest(&mut a.iter().map(|v| v.to_f64().abs())), moved)
         };
-        let outputs = tolerance(&here.outputs, &there.outputs);
-        std::iter::once(outputs).chain(here.last.iter().zip(&there.last).map(|(a, b)| tolerance(a, b))).collect()
+        let of_last = here.last.iter().zip(&there.last).map(|(a, b)| sizes(a, b));
+        let least = T::EPSILON.to_f64().sqrt();
+        let all: Vec<_> = std::iter::once(sizes(&here.outputs, &there.outputs)).chain(of_last).collect();
+        self.tolerances = all.iter().map(|(size, moved)| (least * size).max(ROUNDING * moved)).collect();
+        let relative = all.iter().filter(|(size, _)| *size > 0.0).map(|(size, moved)| ROUNDING * moved / size);
+        self.relative = relative.fold(least, f64::max);
     }
 
     /// A shape that does not fit x or the first state.
@@ -274,7 +279,7 @@ fn place_of<T: Scalar>(y: &Tensor<T>, at: usize) -> String {
 }
 
 /// The index of element `at` of a tensor of this shape.
-fn index_in(shape: &[usize], mut at: usize) -> Vec<usize> {
+pub(super) fn index_in(shape: &[usize], mut at: usize) -> Vec<usize> {
     let mut index: Vec<_> = shape
         .iter()
         .rev()
@@ -288,11 +293,11 @@ fn index_in(shape: &[usize], mut at: usize) -> Vec<usize> {
     index
 }
 
-fn is_near<T: Scalar>(a: T, b: T, tolerance: f64) -> bool {
+pub(super) fn is_near<T: Scalar>(a: T, b: T, tolerance: f64) -> bool {
     let (a, b) = (a.to_f64(), b.to_f64());
     a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance
 }
 
-fn shown<T: Scalar>(value: T) -> String {
+pub(super) fn shown<T: Scalar>(value: T) -> String {
     format!("{:+.8e}", value.to_f64())
 }
