@@ -315,3 +315,12 @@ pub(crate) fn parts<'t, T: Scalar, S: State<'t, T>>(state: &S) -> SmallVec<[Var<
     });
     parts
 }
+
+/// The state with these variables in the place of those of `blank`, in order.
+///
+/// # Panics
+/// If they are fewer.
+pub(crate) fn with_parts<'t, T: Scalar, S: State<'t, T>>(blank: S, parts: &[Var<'t, T>]) -> S {
+    let mut parts = parts.iter();
+    blank.clone().zip(blank, &mut |_, _| *parts.next().expect("a variable for each part of the state"))
+}

@@ -35,11 +35,13 @@
 //! check::function(&[Tensor::scalar(0.3)], |_tape, x| x[0].tanh()).assert();
 //! ```
 
+mod contract;
 mod lasting;
 mod points;
 mod protocol;
 mod run;
 
+pub use contract::contract;
 pub use rewind_check::*;
 
 use rewind_autograd::{Module, Scalar, Var};
@@ -47,6 +49,7 @@ use rewind_autograd::{Module, Scalar, Var};
 use crate::cell::Cell;
 use crate::noise::Noise;
 use crate::time::Layer;
+use contract::with_contract;
 use points::checked;
 use run::{Cells, Layers};
 
@@ -92,6 +95,12 @@ where
 /// Checks every entry of `layer` in `f64`, at orders one and two, over `[T, B, I]`, as [`cell`] does: every parameter, the input and the
 /// first state, over a padded batch; the value is the outputs and the last state. Dropout has the masks of one fixed noise.
 ///
+/// Then the contract of a [`Layer`] is checked, with noise and without: outputs after the end of a sequence are 0, padding and the other
+/// sequences of a batch change nothing, the last state is that at the end of each sequence, the pass backward in time mirrors the one forward,
+/// and a [causal](Layer::is_causal) layer reads no later step and goes on from its last state. A layer that breaks a rule is
+/// [`Invalid::Contract`], with the place, both values and what to do. A run that the layer refuses by a panic is listed in the
+/// [points](Report::points).
+///
 /// ```
 /// use rand::{SeedableRng, rngs::StdRng};
 /// use rewind_rnn::{Bidirectional, Dropout, Gru, check};
@@ -125,7 +134,7 @@ where
     if sizes.contains(&0) {
         panic!("check::layer: sizes {sizes:?} for [T, B, I]; expected at least one step, sequence and feature");
     }
-    checked::<T, M, Layers>(check, layer, sizes, Some(NOISE))
+    with_contract(checked::<T, M, Layers>(check, layer, sizes, Some(NOISE)), layer, sizes)
 }
 
 /// The noise of the masks in a check.

@@ -76,7 +76,9 @@ pub use noise::Noise;
 pub use nonfinite::NonFinite;
 pub use rewind_autograd as autograd;
 pub use time::segments::{self, Segments};
-pub use time::{Layer, LayerModule, LayerOutputs, Recurrent, Stream, TruncatedBptt, Unroll, Unrolled, Window, unroll};
+pub use time::{
+    Layer, LayerModule, LayerOutputs, Recurrent, Stream, StreamState, TruncatedBptt, Unroll, Unrolled, Window, unroll,
+};
 pub use train::{Accumulator, Average, EarlyStopping, Progress, ShardedStep, Shards, clip, optim, resume};
 pub use wrappers::{CandidateDropout, RecurrentDropout, Zoneout};
 

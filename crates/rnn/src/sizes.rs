@@ -155,17 +155,7 @@ impl StateShapes {
         first: &impl State<'t, T>,
         x: Var<'t, T>,
     ) -> Self {
-        let batch = x.shape()[1];
-        let shapes: SmallVec<[Shape; 4]> = parts(first).into_iter().map(Var::shape).collect();
-        if let Some(at) = shapes.iter().position(|shape| shape.first() != Some(&batch)) {
-            panic!(
-                "unroll: {} starts from {}; expected [{batch}, …], a row for each of the {batch} sequences of x {:?}",
-                name(),
-                Part { names: &first.part_names(), at, shape: &shapes[at] },
-                x.shape().as_slice()
-            );
-        }
-        StateShapes(shapes)
+        StateShapes(check_rows(|| format!("unroll: {}", name()), first, x))
     }
 
     /// # Panics
@@ -204,6 +194,27 @@ impl StateShapes {
     }
 }
 
+/// The shapes of all parts of a first state. Panics at the caller's line, with the name of what starts from it, if the first axis of a part is
+/// not the batch of x `[T, B, I]`.
+#[track_caller]
+pub(crate) fn check_rows<'t, T: Scalar>(
+    name: impl FnOnce() -> String,
+    first: &impl State<'t, T>,
+    x: Var<'t, T>,
+) -> SmallVec<[Shape; 4]> {
+    let batch = x.shape()[1];
+    let shapes: SmallVec<[Shape; 4]> = parts(first).into_iter().map(Var::shape).collect();
+    if let Some(at) = shapes.iter().position(|shape| shape.first() != Some(&batch)) {
+        panic!(
+            "{} starts from {}; expected [{batch}, …], a row for each of the {batch} sequences of x {:?}",
+            name(),
+            Part { names: &first.part_names(), at, shape: &shapes[at] },
+            x.shape().as_slice()
+        );
+    }
+    shapes
+}
+
 /// A part of a state and its shape, for messages.
 struct Part<'a> {
     names: &'a [String],
@@ -234,5 +245,5 @@ pub(crate) fn check_width(declared: Option<usize>, width: usize, layer: &str, be
 pub(crate) fn name_of<C>() -> &'static str {
     let full = std::any::type_name::<C>();
     let mut names = full.split(['<', '(', ',']).map(|path| path.rsplit("::").next().unwrap_or(path));
-    names.find(|name| !matches!(*name, "" | "Recurrent" | "Vec")).unwrap_or(full)
+    names.find(|name| !matches!(*name, "" | "InChunks" | "Recurrent" | "Scan" | "Vec")).unwrap_or(full)
 }

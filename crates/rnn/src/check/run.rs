@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
 
-use crate::cell::{Cell, State, parts};
+use crate::cell::{Cell, State, parts, with_parts};
 use crate::noise::Noise;
 use crate::time::{Layer, Unroll};
 
@@ -145,9 +145,7 @@ fn state_to_go_on<'t, T: Scalar, S: State<'t, T>>(last: S, blank: S, then: Then)
     if then == Then::GoOn {
         return last;
     }
-    let variables = parts(&last);
-    let mut variables = variables.iter();
-    blank.clone().zip(blank, &mut |_, _| *variables.next().expect("as many as before"))
+    with_parts(blank, &parts(&last))
 }
 
 fn pairs_up<'t, T: Scalar, S: State<'t, T>>(state: &S) -> bool {

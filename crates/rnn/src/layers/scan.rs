@@ -2,7 +2,8 @@
 
 use rewind_autograd::{Scalar, Var, transparent};
 
-use super::linear_recurrent::{LinearRecurrence, run};
+use super::linear_recurrent::{LinearRecurrence, run, visible};
+use crate::sizes::{check_rows, name_of};
 use crate::time::{Layer, LayerOutputs, Unroll};
 
 transparent! {
@@ -38,12 +39,25 @@ impl<'t, T: Scalar, C: LinearRecurrence<'t, T>> Layer<'t, T> for Scan<C> {
         // Backward in time the padding comes first, and leaves the first state as it is.
         let in_order = |v: Var<'t, T>| if how.backward { v.flip(0) } else { v };
         let mask = how.mask(x).map(in_order);
-        let (outputs, last) = run(in_order(x), mask, state, |x| self.0.coefficients(x));
+        let coefficients = self.0.coefficients(visible(mask, in_order(x)));
+        check_first(name_of::<C>, state, x, coefficients[1]);
+        let (outputs, last) = run(mask, coefficients, state);
         LayerOutputs::new(in_order(outputs), last)
     }
 
     #[track_caller]
     fn input_width(&self) -> Option<usize> {
         self.0.features()
+    }
+}
+
+/// Panics at the caller's line unless the first state is `[B, H]`, for x `[T, B, I]` and b `[T, B, H]`.
+#[track_caller]
+fn check_first<'t, T: Scalar>(name: fn() -> &'static str, first: Var<'t, T>, x: Var<'t, T>, b: Var<'t, T>) {
+    check_rows(|| format!("unroll: {}", name()), &first, x);
+    let (shape, of_b) = (first.shape(), b.shape());
+    if shape[..] != of_b[1..] {
+        let (name, expected) = (name(), &of_b[1..]);
+        panic!("unroll: {name} starts from part `h` of the state as {:?}; expected {expected:?}", shape.as_slice());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, checkpoint};
 
-use crate::cell::{State, parts};
+use crate::cell::{State, parts, with_parts};
 use crate::sizes::{StateShapes, check_input, check_lengths, check_width, name_of};
 use crate::time::{Layer, LayerModule, Unroll};
 
@@ -191,14 +191,13 @@ impl Unroll<'_> {
 /// # Panics
 /// If they are more or fewer than the layer's first state has.
 #[track_caller]
-pub(super) fn filled<'s, T: Scalar, L: Layer<'s, T>>(layer: &L, batch: usize, given: &[Var<'s, T>]) -> L::State {
+fn filled<'s, T: Scalar, L: Layer<'s, T>>(layer: &L, batch: usize, given: &[Var<'s, T>]) -> L::State {
     let blank = layer.initial_state(batch);
     let own = parts(&blank).len();
     if own != given.len() {
         panic!("through_in_segments: a first state of {} variables; that of the layer itself has {own}", given.len());
     }
-    let mut given = given.iter();
-    blank.clone().zip(blank, &mut |_, _| *given.next().expect("they have been counted"))
+    with_parts(blank, given)
 }
 
 /// The loss of a segment and all parts of its last state, in one vector. `v` holds the segment of x, the parts of the state

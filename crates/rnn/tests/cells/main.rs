@@ -6,6 +6,7 @@ mod cells_by_hand;
 mod cells_in_heads;
 mod cells_misuse;
 mod cells_torch;
+mod check_states;
 #[path = "../common/mod.rs"]
 mod common;
 mod first_state;

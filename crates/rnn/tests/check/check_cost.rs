@@ -7,7 +7,7 @@ use rewind_autograd::{Tensor, Var, parameters};
 use rewind_rnn::check::{self, Check};
 use rewind_rnn::{Cell, Lstm, LstmState};
 
-use super::cells::lstm;
+use super::common::lstm;
 
 parameters! {
     /// An LSTM that counts how often it is unrolled.

@@ -66,9 +66,14 @@ impl<'t> Layer<'t, f64> for Decaying<Var<'t, f64>> {
     type State = ();
     fn initial_state(&self, _batch: usize) {}
     fn forward(&self, x: Var<'t, f64>, (): (), how: Unroll<'_>) -> LayerOutputs<'t, f64, ()> {
+        let x = how.in_order(x);
         let a = x.affine(self.v, Some(self.bias)).sigmoid();
         let h = x.tape().apply(self.scan, &[a, x.affine(self.w, None)]);
-        LayerOutputs::new(how.masked(h), ())
+        LayerOutputs::new(how.masked(how.in_order(h)), ())
+    }
+    /// It starts from 0, and cannot go on.
+    fn is_causal(&self) -> bool {
+        false
     }
 }
 
@@ -219,9 +224,9 @@ fn a_layer_that_takes_no_more_steps_than_were_given_is_checked_with_those() {
         type State = ();
         fn initial_state(&self, _batch: usize) {}
         fn forward(&self, x: Var<'t, f64>, (): (), how: Unroll<'_>) -> LayerOutputs<'t, f64, ()> {
-            let steps = x.shape()[0];
-            let places = self.embedding.slice(0, 0..steps).unsqueeze(1);
-            LayerOutputs::new(how.masked(x + places), ())
+            let (first, steps) = (how.first_step(), x.shape()[0]);
+            let places = self.embedding.slice(0, first..first + steps).unsqueeze(1);
+            LayerOutputs::new(how.masked(how.in_order(how.in_order(x) + places)), ())
         }
     }
     let report = check::layer(&Places { embedding: random(&[4, 3], 1) }, [4, 2, 3]);

@@ -14,4 +14,5 @@ mod refused;
 mod scan;
 mod segments;
 mod streams;
+mod streams_state;
 mod time;
