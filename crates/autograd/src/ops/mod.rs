@@ -23,7 +23,7 @@ mod table;
 pub use table::wrong_arity;
 
 /// The ops that are written by hand: those with any number of inputs, or with a function as a setting.
-const BY_HAND: &[&str] = &["affine", "concat", "map_cotangent", "stack", "sum_of_products", "sum_of_slices"];
+const BY_HAND: &[&str] = &["affine", "concat", "map_cotangent", "stack", "sum_of_terms"];
 
 /// The names of all built-in ops, as a tape records them. A test proves that each has a row in the table of ops.
 ///

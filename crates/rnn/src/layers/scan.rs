@@ -27,18 +27,11 @@ pub struct Scan<C>(pub C);
 impl<P, C: Parameters<P>> Parameters<P> for Scan<C> {
     type With<Q> = Scan<C::With<Q>>;
 
-    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a,
-    {
-        self.0.visit_at(path, f);
-    }
-
     fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
         self.0.visit_mut_at(path, f);
     }
 
-    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
+    fn map_at<'a, Q>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P) -> Q) -> Self::With<Q> {
         Scan(self.0.map_at(path, f))
     }
 }

@@ -149,18 +149,11 @@ pub struct Recurrent<C>(pub C);
 impl<P, C: Parameters<P>> Parameters<P> for Recurrent<C> {
     type With<Q> = Recurrent<C::With<Q>>;
 
-    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a,
-    {
-        self.0.visit_at(path, f);
-    }
-
     fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
         self.0.visit_mut_at(path, f);
     }
 
-    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
+    fn map_at<'a, Q>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P) -> Q) -> Self::With<Q> {
         Recurrent(self.0.map_at(path, f))
     }
 }
