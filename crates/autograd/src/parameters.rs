@@ -80,23 +80,18 @@ pub trait Parameters<P>: Sized {
     /// The same structure with leaves of another type.
     type With<Q>: Parameters<Q, With<P> = Self>;
 
-    /// Calls `f` with the dotted name of every leaf and the leaf, in the order of the fields.
-    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a;
+    /// The same structure with every leaf replaced by `f` of its dotted name and the leaf, in the order of the fields.
+    fn map_at<'a, Q>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P) -> Q) -> Self::With<Q>;
 
-    /// Like [`visit_at`](Parameters::visit_at), with mutable leaves.
+    /// Calls `f` with the dotted name of every leaf and the mutable leaf, in the order of the fields.
     fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P));
-
-    /// The same structure with every leaf replaced by `f` of its name and the leaf.
-    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q>;
 
     /// Calls `f` with the dotted name of every leaf and the leaf.
     fn visit<'a>(&'a self, mut f: impl FnMut(&str, &'a P))
     where
         P: 'a,
     {
-        self.visit_at(&mut Path::default(), &mut f);
+        self.map_at(&mut Path::default(), &mut f);
     }
 
     /// Calls `f` with the dotted name of every leaf and the mutable leaf.
@@ -135,13 +130,8 @@ pub trait Parameters<P>: Sized {
         if ours != theirs {
             let at = ours.iter().zip(&theirs).take_while(|(a, b)| a == b).count();
             let name = |names: &[String]| names.get(at).map_or("no leaf".to_owned(), |name| format!("`{name}`"));
-            panic!(
-                "zip: modules of {} and {} leaves do not pair up, first at {} and {}",
-                ours.len(),
-                theirs.len(),
-                name(&ours),
-                name(&theirs)
-            );
+            let (n, m, first, second) = (ours.len(), theirs.len(), name(&ours), name(&theirs));
+            panic!("zip: modules of {n} and {m} leaves do not pair up, first at {first} and {second}");
         }
         let mut rest = other.leaves().into_iter();
         self.map(|name, p| f(name, p, rest.next().expect("the names have been compared")))
@@ -207,25 +197,17 @@ pub trait OnTape<T: Scalar>: Parameters<Tensor<T>> {
 
 impl<T: Scalar, M: Parameters<Tensor<T>>> OnTape<T> for M {}
 
-/// Writes the three walks of an impl of [`Parameters`], each from one expression.
+/// Writes the two walks of an impl of [`Parameters`], each from one expression.
 macro_rules! walks {
-    ($self:ident, $path:ident, $f:ident; visit: $visit:expr, visit_mut: $visit_mut:expr, map: $map:expr $(,)?) => {
+    ($self:ident, $path:ident, $f:ident; map: $map:expr, visit_mut: $visit_mut:expr $(,)?) => {
         #[allow(unused_variables, reason = "a structure without parts uses neither argument")]
-        fn visit_at<'a>(&'a $self, $path: &mut Path, $f: &mut dyn FnMut(&str, &'a P))
-        where
-            P: 'a,
-        {
-            $visit
+        fn map_at<'a, Q>(&'a $self, $path: &mut Path, $f: &mut dyn FnMut(&str, &'a P) -> Q) -> Self::With<Q> {
+            $map
         }
 
         #[allow(unused_variables, reason = "a structure without parts uses neither argument")]
         fn visit_mut_at(&mut $self, $path: &mut Path, $f: &mut dyn FnMut(&str, &mut P)) {
             $visit_mut
-        }
-
-        #[allow(unused_variables, reason = "a structure without parts uses neither argument")]
-        fn map_at<Q>(&$self, $path: &mut Path, $f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
-            $map
         }
     };
 }
@@ -233,18 +215,16 @@ macro_rules! walks {
 impl<P, M: Parameters<P>> Parameters<P> for Vec<M> {
     type With<Q> = Vec<M::With<Q>>;
     walks! { self, path, f;
-        visit: self.iter().enumerate().for_each(|(i, m)| path.at(&i.to_string(), |path| m.visit_at(path, f))),
-        visit_mut: self.iter_mut().enumerate().for_each(|(i, m)| path.at(&i.to_string(), |path| m.visit_mut_at(path, f))),
         map: self.iter().enumerate().map(|(i, m)| path.at(&i.to_string(), |path| m.map_at(path, f))).collect(),
+        visit_mut: self.iter_mut().enumerate().for_each(|(i, m)| path.at(&i.to_string(), |path| m.visit_mut_at(path, f))),
     }
 }
 
 impl<P, M: Parameters<P>> Parameters<P> for Option<M> {
     type With<Q> = Option<M::With<Q>>;
     walks! { self, path, f;
-        visit: self.iter().for_each(|m| m.visit_at(path, f)),
-        visit_mut: self.iter_mut().for_each(|m| m.visit_mut_at(path, f)),
         map: self.as_ref().map(|m| m.map_at(path, f)),
+        visit_mut: self.iter_mut().for_each(|m| m.visit_mut_at(path, f)),
     }
 }
 
@@ -252,9 +232,8 @@ impl<P, M: Parameters<P>> Parameters<P> for Option<M> {
 impl<P, const N: usize> Parameters<P> for [P; N] {
     type With<Q> = [Q; N];
     walks! { self, path, f;
-        visit: self.iter().enumerate().for_each(|(i, leaf)| path.at(&i.to_string(), |path| f(path.as_str(), leaf))),
-        visit_mut: self.iter_mut().enumerate().for_each(|(i, leaf)| path.at(&i.to_string(), |path| f(path.as_str(), leaf))),
         map: std::array::from_fn(|i| path.at(&i.to_string(), |path| f(path.as_str(), &self[i]))),
+        visit_mut: self.iter_mut().enumerate().for_each(|(i, leaf)| path.at(&i.to_string(), |path| f(path.as_str(), leaf))),
     }
 }
 
@@ -264,9 +243,8 @@ macro_rules! tuples {
         impl<P, $($module: Parameters<P>),+> Parameters<P> for ($($module,)+) {
             type With<Q> = ($($module::With<Q>,)+);
             walks! { self, path, f;
-                visit: { $(path.at(stringify!($k), |path| self.$k.visit_at(path, f));)+ },
-                visit_mut: { $(path.at(stringify!($k), |path| self.$k.visit_mut_at(path, f));)+ },
                 map: ($(path.at(stringify!($k), |path| self.$k.map_at(path, f)),)+),
+                visit_mut: { $(path.at(stringify!($k), |path| self.$k.visit_mut_at(path, f));)+ },
             }
         }
     )+};
@@ -298,11 +276,11 @@ tuples! {
 /// ```
 impl<P> Parameters<P> for PhantomData<P> {
     type With<Q> = PhantomData<Q>;
-    walks! { self, path, f; visit: (), visit_mut: (), map: PhantomData }
+    walks! { self, path, f; map: PhantomData, visit_mut: () }
 }
 
 /// A module without parameters.
 impl<P> Parameters<P> for () {
     type With<Q> = ();
-    walks! { self, path, f; visit: (), visit_mut: (), map: () }
+    walks! { self, path, f; map: (), visit_mut: () }
 }

@@ -281,7 +281,7 @@ pub enum Culprit {
 ///         inputs[0].map(|x| x * x)
 ///     }
 ///     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-///         Term::dense(at.input(0) * at.cotangent())
+///         Term::Dense(at.input(0) * at.cotangent())
 ///     }
 /// }
 ///

@@ -76,7 +76,7 @@ impl<T: Scalar> Op<T> for LinearRecurrence {
         let (a, first, h) = (at.input(0), at.input(2), at.output());
         let both = at.shared(|| at.tape().apply(LinearRecurrenceVjp { reversed }, &[a, at.cotangent(), first, h]));
         match input {
-            0 | 1 => Term::dense(both.index(0, input)),
+            0 | 1 => Term::Dense(both.index(0, input)),
             _ => product_at_first_step(a, both.index(0, 1), reversed),
         }
     }
@@ -114,18 +114,18 @@ fn zero_state<T: Scalar>(rows: Var<'_, T>) -> Var<'_, T> {
 /// Every row moved to the step before, that of the first step left out.
 fn moved_to_step_before<T: Scalar>(rows: Var<'_, T>, reversed: bool) -> Term<'_, T> {
     match (reversed, rows.shape()[0]) {
-        (_, 0) => Term::zero(),
-        (false, steps) => Term::slice(rows.slice(0, 1..steps), 0, 0),
-        (true, steps) => Term::slice(rows.slice(0, 0..steps - 1), 0, 1),
+        (_, 0) => Term::Zero,
+        (false, steps) => Term::Slice { part: rows.slice(0, 1..steps), axis: 0, start: 0 },
+        (true, steps) => Term::Slice { part: rows.slice(0, 0..steps - 1), axis: 0, start: 1 },
     }
 }
 
 /// x ∘ y at the step that is computed first; nothing if there is none.
 fn product_at_first_step<'t, T: Scalar>(x: Var<'t, T>, y: Var<'t, T>, reversed: bool) -> Term<'t, T> {
     match (reversed, y.shape()[0]) {
-        (_, 0) => Term::zero(),
-        (false, _) => Term::dense(x.index(0, 0) * y.index(0, 0)),
-        (true, steps) => Term::dense(x.index(0, steps - 1) * y.index(0, steps - 1)),
+        (_, 0) => Term::Zero,
+        (false, _) => Term::Dense(x.index(0, 0) * y.index(0, 0)),
+        (true, steps) => Term::Dense(x.index(0, steps - 1) * y.index(0, steps - 1)),
     }
 }
 

@@ -66,21 +66,14 @@ macro_rules! transparent {
         impl<__P, __M: $crate::Parameters<__P>> $crate::Parameters<__P> for $name<__M> {
             type With<__Q> = $name<<__M as $crate::Parameters<__P>>::With<__Q>>;
 
-            fn visit_at<'a>(&'a self, path: &mut $crate::parameters::Path, f: &mut dyn FnMut(&str, &'a __P))
-            where
-                __P: 'a,
-            {
-                $crate::Parameters::visit_at(&self.$field, path, f);
-            }
-
             fn visit_mut_at(&mut self, path: &mut $crate::parameters::Path, f: &mut dyn FnMut(&str, &mut __P)) {
                 $crate::Parameters::visit_mut_at(&mut self.$field, path, f);
             }
 
-            fn map_at<__Q>(
-                &self,
+            fn map_at<'a, __Q>(
+                &'a self,
                 path: &mut $crate::parameters::Path,
-                f: &mut dyn FnMut(&str, &__P) -> __Q,
+                f: &mut dyn FnMut(&str, &'a __P) -> __Q,
             ) -> Self::With<__Q> {
                 $name {
                     $field: $crate::Parameters::map_at(&self.$field, path, f),

@@ -131,7 +131,7 @@ impl Op<f64> for Spot {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let spot = Tensor::from_fn(&at.input(0).shape(), |k| if k == self.at { self.factor } else { 1.0 });
-        Term::dense(at.cotangent() * at.input(0).cos() * at.tape().constant(spot))
+        Term::Dense(at.cotangent() * at.input(0).cos() * at.tape().constant(spot))
     }
 }
 
@@ -198,7 +198,7 @@ impl<T: Scalar> Op<T> for Off {
         inputs[0].map(|x| x * x)
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.input(0) * at.cotangent() * T::from_f64(2.02))
+        Term::Dense(at.input(0) * at.cotangent() * T::from_f64(2.02))
     }
 }
 
@@ -235,7 +235,7 @@ impl<T: Scalar> Op<T> for Forgets {
         inputs[0].zip(inputs[1], |x, b| x + T::from_f64(self.0) * b)
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        if input == 0 { Term::dense(at.cotangent()) } else { Term::zero() }
+        if input == 0 { Term::Dense(at.cotangent()) } else { Term::Zero }
     }
 }
 
@@ -317,7 +317,7 @@ impl Op<f64> for MissesOne {
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let x = at.input(0);
         let here = Tensor::from_fn(&x.shape(), |i| if i == self.0 { 0.0 } else { 1.0 });
-        Term::dense(x.heaviside() * at.tape().constant(here) * at.cotangent())
+        Term::Dense(x.heaviside() * at.tape().constant(here) * at.cotangent())
     }
 }
 
@@ -343,7 +343,7 @@ impl<T: Scalar> Op<T> for SlightlyOff {
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let g = at.cotangent();
-        if input == 0 { Term::dense(g) } else { Term::summed(g * T::from_f64(1.0 + self.0)) }
+        if input == 0 { Term::Dense(g) } else { Term::Summed(g * T::from_f64(1.0 + self.0)) }
     }
 }
 

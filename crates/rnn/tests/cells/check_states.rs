@@ -66,7 +66,7 @@ impl Op<f64> for Larger {
         let weight = (b - a).sigmoid();
         // 1, unless the twelfth power overflows: then ∞/∞.
         let one = if self.overflows { a.powf(12.0) / a.powf(12.0) } else { a * 0.0 + 1.0 };
-        Term::dense(g * if input == 0 { weight.one_minus() } else { weight * one })
+        Term::Dense(g * if input == 0 { weight.one_minus() } else { weight * one })
     }
 }
 

@@ -92,7 +92,7 @@ impl<T: Scalar> Op<T> for Squash {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let (y, g) = (at.output(), at.cotangent());
-        Term::dense(match self {
+        Term::Dense(match self {
             Squash::Right => g * (y * y).one_minus(),
             Squash::Straight => g,
             Squash::Negated => -(g * (y * y).one_minus()),

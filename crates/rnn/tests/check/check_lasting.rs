@@ -47,7 +47,7 @@ impl Op<f64> for Scan {
             let before = if t > 0 { h.index(0, t - 1) } else { nothing };
             gradients[t] = if input == 0 { whole * before } else { whole };
         }
-        Term::dense(stack(&gradients, 0))
+        Term::Dense(stack(&gradients, 0))
     }
 }
 
@@ -129,10 +129,10 @@ impl<T: Scalar> Op<T> for Leak {
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let g = at.cotangent();
         match input {
-            0 => Term::dense(g * at.input(1)),
-            1 if self.loses => Term::zero(),
-            1 => Term::dense(g * at.input(0)),
-            _ => Term::dense(g),
+            0 => Term::Dense(g * at.input(1)),
+            1 if self.loses => Term::Zero,
+            1 => Term::Dense(g * at.input(0)),
+            _ => Term::Dense(g),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Op<f64> for Recall {
         inputs[0].matmul(&self.weight)
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
-        Term::dense(at.cotangent().matmul(at.tape().constant(self.weight.clone()).transpose()))
+        Term::Dense(at.cotangent().matmul(at.tape().constant(self.weight.clone()).transpose()))
     }
 }
 
@@ -122,7 +122,7 @@ impl Op<f64> for Masked {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let mask = at.tape().constant(self.mask.clone());
-        Term::dense(if self.forgets { at.cotangent() } else { at.cotangent() * mask })
+        Term::Dense(if self.forgets { at.cotangent() } else { at.cotangent() * mask })
     }
 }
 
@@ -143,10 +143,10 @@ impl Op<f64> for Zoned {
     fn vjp<'t>(&self, input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let kept = at.tape().constant(self.kept.clone());
         match input {
-            0 if self.forgets => Term::dense(at.cotangent()),
-            0 => Term::dense(at.cotangent() * kept.one_minus()),
-            _ if self.forgets => Term::zero(),
-            _ => Term::dense(at.cotangent() * kept),
+            0 if self.forgets => Term::Dense(at.cotangent()),
+            0 => Term::Dense(at.cotangent() * kept.one_minus()),
+            _ if self.forgets => Term::Zero,
+            _ => Term::Dense(at.cotangent() * kept),
         }
     }
 }
@@ -244,10 +244,10 @@ impl Op<f64> for Gain {
     fn vjp<'t>(&self, input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let g = at.cotangent();
         match input {
-            0 if self.below == Below::Nothing => Term::zero(),
-            0 if self.below == Below::Straight => Term::dense(g),
-            0 => Term::dense(g * at.input(1)),
-            _ => Term::summed(g * at.input(0)),
+            0 if self.below == Below::Nothing => Term::Zero,
+            0 if self.below == Below::Straight => Term::Dense(g),
+            0 => Term::Dense(g * at.input(1)),
+            _ => Term::Summed(g * at.input(0)),
         }
     }
 }
@@ -328,7 +328,7 @@ impl Op<f64> for Kept {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let y = self.scratch.slots.lock().expect("no panic before")[self.slot].clone().expect("the value comes first");
-        Term::dense(at.cotangent() * at.tape().constant(y.map(|y| 1.0 - y * y)))
+        Term::Dense(at.cotangent() * at.tape().constant(y.map(|y| 1.0 - y * y)))
     }
 }
 

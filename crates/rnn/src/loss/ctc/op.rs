@@ -56,7 +56,7 @@ impl<T: Scalar> Op<T> for Occupancy {
             0 => inputs.push(at.cotangent()),
             i => inputs[i] = at.cotangent(),
         }
-        Term::dense(at.tape().apply(Occupancy { targets: self.targets.clone() }, &inputs))
+        Term::Dense(at.tape().apply(Occupancy { targets: self.targets.clone() }, &inputs))
     }
     fn reads(&self) -> Reads {
         Reads::INPUTS
