@@ -85,7 +85,7 @@ where
 
     fn with_sizes(layer: &M, sizes: [usize; 3], longest: usize) -> Self {
         let [_, batch, features] = sizes;
-        let run = Run::<Tensor<T>, M>::sampled::<Layers>(layer, sizes, 1.0);
+        let run = Run::<Tensor<T>, M>::sampled::<Layers>(layer, sizes, 1.0, None);
         let lengths: Vec<_> = (0..batch).map(|b| [longest, longest.div_ceil(2), 1][b % 3]).collect();
         let (x, nan) = (run.x.to_vec(), T::from_f64(f64::NAN));
         let inside = |i: usize| i / features / batch < lengths[i / features % batch];
@@ -93,8 +93,12 @@ where
         let (module, tape) = (run.cell, Tape::quiet());
         let on_tape = module.on(&tape);
         let own = <Layers as Kind<T, M>>::first(&on_tape, batch);
-        let first =
-            own.iter().zip(&run.first_state).map(|(own, added)| own.value().zip(&added.part, |a, b| a + b)).collect();
+        let first = own.iter().zip(&run.first_state).map(|((_, own), added)| match &added.part {
+            Some(part) if added.replaces => part.clone(),
+            Some(part) => own.value().zip(part, |a, b| a + b),
+            None => own.value(),
+        });
+        let first = first.collect();
         let part_names = on_tape.initial_state(batch).part_names();
         let is_causal = on_tape.is_causal();
         let mut trial =
