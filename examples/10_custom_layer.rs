@@ -4,7 +4,7 @@
 
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use rewind_autograd::ops::layout::concat;
-use rewind_autograd::{Scalar, Tape, Tensor, Var, parameters};
+use rewind_autograd::{OnTape, Scalar, Tape, Tensor, Var, parameters};
 use rewind_rnn::loss::{Reduction, binary_cross_entropy_steps};
 use rewind_rnn::optim::{Adam, Optimizer};
 use rewind_rnn::{

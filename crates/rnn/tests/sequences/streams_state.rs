@@ -183,9 +183,11 @@ fn truncated_gradients_with_noise_and_padding_are_those_of_the_definition() {
     }
 }
 
+type Dropped = (Dropout<Tensor<f32>>, Recurrent<TanhRnn<Tensor<f32>>>, Linear<Tensor<f32>>);
+
 /// A run of truncated backpropagation with dropout over padded sequences.
 struct Training {
-    network: (Dropout<Tensor<f32>>, Recurrent<TanhRnn<Tensor<f32>>>, Linear<Tensor<f32>>),
+    network: Dropped,
     adam: Adam<f32>,
     truncated: TruncatedBptt<f32>,
 }
