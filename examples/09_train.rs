@@ -178,8 +178,11 @@ fn error(model: &Adder<Tensor<f32>>, test: &Sums) -> Result<f32, Box<dyn Error>>
     Ok(mean_squared_error(model.on(&tape).forward(&batch), &answers, Reduction::Mean)?.value().item())
 }
 
-/// A trained model in use: it reads one time step at a time and has an answer after each. A cell and a readout are a stack.
-fn stream(model: Adder<Tensor<f32>>) -> Stream<f32, (Recurrent<Gru<Tensor<f32>>>, Linear<Tensor<f32>>)> {
+/// A cell and a readout as a stack of layers, with an answer after every time step.
+type Answering<P> = (Recurrent<Gru<P>>, Linear<P>);
+
+/// A trained model in use: it reads one time step at a time.
+fn stream(model: Adder<Tensor<f32>>) -> Stream<f32, Answering<Tensor<f32>>> {
     Stream::new((Recurrent(model.cell), model.readout), 1) // one sequence
 }
 
