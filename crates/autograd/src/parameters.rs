@@ -5,7 +5,6 @@
 //! implementation from the field list alone; the field names give every leaf its dotted name.
 
 mod define;
-mod transparent;
 
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -48,7 +47,7 @@ impl Path {
 }
 
 /// A module: a tree whose leaves are of type `P`. Implemented by [`parameters!`](crate::parameters!), for structs around a module by
-/// [`transparent!`](crate::transparent!), for vectors, options and tuples of modules, for arrays of leaves, and by hand where needed.
+/// for vectors, options and tuples of modules, for arrays of leaves, and by hand where needed.
 ///
 /// ```
 /// use rewind_autograd::{parameters, Parameters};

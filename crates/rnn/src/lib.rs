@@ -63,6 +63,7 @@ mod nonfinite;
 mod sizes;
 mod time;
 mod train;
+mod transparent;
 mod wrappers;
 
 pub use cell::{Cell, GatedCell, RecurrentModule, State};

@@ -1,11 +1,12 @@
 //! The mLSTM in chunks of time steps: matrix products within a chunk, a state between chunks (Beck et al. 2024).
 
 use rewind_autograd::ops::layout::concat;
-use rewind_autograd::{Scalar, Tensor, Var, transparent};
+use rewind_autograd::{Scalar, Tensor, Var};
 
 use crate::cell::{Cell, parts};
 use crate::cells::{HeadSizes, MLstm, MLstmState, norm, scaled};
 use crate::time::{Layer, LayerOutputs, Unroll};
+use crate::transparent;
 
 /// The logarithm of the weight of an input that is padding or lies in the future: less than any, even than that of an empty first state.
 const UNSEEN: f64 = -2e30;

@@ -1,10 +1,11 @@
 //! Cells that are linear in their state as layers: all time steps in one op.
 
-use rewind_autograd::{Scalar, Var, transparent};
+use rewind_autograd::{Scalar, Var};
 
 use super::linear_recurrent::{LinearRecurrence, run, visible};
 use crate::sizes::{check_rows, name_of};
 use crate::time::{Layer, LayerOutputs, Unroll};
+use crate::transparent;
 
 transparent! {
     /// A cell that is linear in its state ([`LinearRecurrence`]) as a layer that computes all time steps at once. The outputs are those of

@@ -1,10 +1,11 @@
 //! The protocol of layers: what maps a sequence to a sequence.
 
-use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tensor, Var, transparent};
+use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tensor, Var};
 
 use super::{Unroll, Unrolled};
 use crate::cell::{Cell, State, parts};
 use crate::sizes::{check_input, check_lengths, check_width, name_of};
+use crate::transparent;
 
 /// What maps a sequence `[T, B, I]` to a sequence `[T, B, H]`, on a tape.
 ///

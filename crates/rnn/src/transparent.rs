@@ -1,14 +1,15 @@
 //! The macro that writes a struct around a module.
 
 /// Defines a struct around a module, whose parameters are those of the module under the same names, and implements
-/// [`Parameters`](crate::Parameters) for it: a wrapper that changes what a module computes, and not what its files and gradients are
-/// called. [`parameters!`](crate::parameters!) would put the name of the field before them.
+/// [`Parameters`](rewind_autograd::Parameters) for it: a wrapper that changes what a module computes, and not what its files and gradients are
+/// called. [`parameters!`](rewind_autograd::parameters!) would put the name of the field before them.
 ///
 /// The module is the only field of a tuple struct, or the first field of a struct, whose other fields are settings, which are copied
 /// unchanged. Its type is the type parameter of the struct. `Clone` and `Debug` are derived, and what else a `derive` of yours lists.
 ///
 /// ```
-/// use rewind_autograd::{OnTape, Parameters, Tape, Tensor, parameters, transparent};
+/// use rewind_autograd::{OnTape, Parameters, Tape, Tensor, parameters};
+/// use rewind_rnn::transparent;
 ///
 /// parameters! { pub struct Scale<P> { by: P } }
 ///
@@ -33,7 +34,7 @@
 /// Anything else is refused with one message:
 ///
 /// ```compile_fail
-/// rewind_autograd::transparent! { pub struct Two<A, B>(A, B); }
+/// rewind_rnn::transparent! { pub struct Two<A, B>(A, B); }
 /// ```
 #[macro_export]
 macro_rules! transparent {
@@ -63,20 +64,20 @@ macro_rules! transparent {
 
     (@parameters $name:ident $field:tt $($setting:ident)*) => {
         /// The parameters are those of the module within, under the same names.
-        impl<__P, __M: $crate::Parameters<__P>> $crate::Parameters<__P> for $name<__M> {
-            type With<__Q> = $name<<__M as $crate::Parameters<__P>>::With<__Q>>;
+        impl<__P, __M: $crate::autograd::Parameters<__P>> $crate::autograd::Parameters<__P> for $name<__M> {
+            type With<__Q> = $name<<__M as $crate::autograd::Parameters<__P>>::With<__Q>>;
 
-            fn visit_mut_at(&mut self, path: &mut $crate::parameters::Path, f: &mut dyn FnMut(&str, &mut __P)) {
-                $crate::Parameters::visit_mut_at(&mut self.$field, path, f);
+            fn visit_mut_at(&mut self, path: &mut $crate::autograd::parameters::Path, f: &mut dyn FnMut(&str, &mut __P)) {
+                $crate::autograd::Parameters::visit_mut_at(&mut self.$field, path, f);
             }
 
             fn map_at<'a, __Q>(
                 &'a self,
-                path: &mut $crate::parameters::Path,
+                path: &mut $crate::autograd::parameters::Path,
                 f: &mut dyn FnMut(&str, &'a __P) -> __Q,
             ) -> Self::With<__Q> {
                 $name {
-                    $field: $crate::Parameters::map_at(&self.$field, path, f),
+                    $field: $crate::autograd::Parameters::map_at(&self.$field, path, f),
                     $($setting: ::std::clone::Clone::clone(&self.$setting),)*
                 }
             }
