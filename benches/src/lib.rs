@@ -5,6 +5,7 @@
 
 pub mod chain;
 pub mod command;
+pub mod ctc;
 pub mod custom;
 pub mod kernel;
 pub mod pairs;

@@ -52,10 +52,11 @@ impl Order {
     /// processor prefetches it.
     #[inline(always)]
     fn blocks(self, width: usize) -> impl Iterator<Item = Range<usize>> {
-        let block = if self.reversed { BLOCK } else { width.max(1) };
-        (0..width.div_ceil(block)).map(move |k| {
-            let end = width - k * block;
-            end.saturating_sub(block)..end
+        let mut end = width;
+        std::iter::from_fn(move || {
+            let block = if self.reversed { end.saturating_sub(BLOCK)..end } else { 0..end };
+            end = block.start;
+            (!block.is_empty()).then_some(block)
         })
     }
 
