@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 
 use crate::graph::Reads;
 use crate::shape::stretches_to;
-use crate::tape::{Tape, Var};
+use crate::tape::{Mode, Tape, Var};
 use crate::{Scalar, Tensor};
 
 /// A differentiable operation: a value from values, and one vector-Jacobian product per input.
@@ -156,8 +156,9 @@ impl<'t, T: Scalar> Site<'t, T> {
     /// assert_eq!((gradients.get(a).item(), gradients.get(b).item()), (1.0, 1.0));
     /// ```
     pub fn shared(&self, compute: impl FnOnce() -> Var<'t, T>) -> Var<'t, T> {
-        // A handle for each rule: a sweep moves the value of a term out of its variable.
-        self.tape.another(*self.shared.get_or_init(compute))
+        let value = *self.shared.get_or_init(compute);
+        // A variable for each rule: a sweep of the first order moves the value of a term out of its variable.
+        if self.tape.mode.get() == Mode::Sweeping { self.tape.push_value(value.value()) } else { value }
     }
 }
 

@@ -70,8 +70,7 @@ impl Path {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no module with parameters of type `{P}`",
     label = "holds no parameters",
-    note = "in `parameters!`, a field of leaves is `P`, `Option<P>` or an array, `[P; 3]`; a field of modules is `Linear<P>` or a vector, `Vec<Linear<P>>`",
-    note = "a field that is no parameter is marked with `#[setting]`; a module is a struct written with `parameters!`",
+    note = "in `parameters!`, a field of leaves is `P`, `Option<P>` or an array, `[P; 3]`; a field of modules is `Linear<P>` or a vector, `Vec<Linear<P>>`; one that is no parameter is marked with `#[setting]`; a module is a struct written with `parameters!`",
     note = "a gradient check is one in `f64`; for modules of `f32` it has a form with the type, such as `check::layer_with::<f32, _>`",
     note = "the first type parameter of such a struct is its leaf; if it holds only modules, add a field `leaf: PhantomData<P>`"
 )]

@@ -11,8 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::Location;
 
 use bumpalo::Bump;
-use smallbox::SmallBox;
-use smallbox::space::S4;
+use smallbox::{SmallBox, space::S4};
 
 use crate::graph::{Graph, Line, Node, Reads};
 use crate::list::List;
@@ -153,13 +152,10 @@ impl<T: Scalar> Tape<T> {
             self.restore(input.id());
         }
         let value = self.forward(&op, inputs, Var::id);
-        match self.mode.get() {
-            Mode::Sweeping => self.push_value(value),
-            Mode::Recording if inputs.iter().any(|input| input.is_tracked()) => {
-                self.push(value, Some(smallbox::smallbox!(op)), inputs, true, Location::caller())
-            }
-            _ => self.push(value, None, &[], false, Location::caller()),
+        if self.mode.get() == Mode::Recording && inputs.iter().any(|input| input.is_tracked()) {
+            return self.push(value, Some(smallbox::smallbox!(op)), inputs, true, Location::caller());
         }
+        self.push(value, None, &[], false, Location::caller())
     }
 
     /// Adds a value, and the node that it belongs to; in a first-order sweep, the value alone.
@@ -188,14 +184,6 @@ impl<T: Scalar> Tape<T> {
         let index = u32::try_from(values.len()).expect("a tape holds fewer than 2^32 nodes");
         values.push(value);
         Var::new(self, index)
-    }
-
-    /// A variable with the value of `v`, which stays readable when a first-order sweep moves the value of the other out.
-    pub(crate) fn another<'t>(&'t self, v: Var<'t, T>) -> Var<'t, T> {
-        match self.mode.get() {
-            Mode::Sweeping => self.push_value(v.value()),
-            _ => v,
-        }
     }
 
     /// Removes all nodes, and retains the memory for the next recording.
@@ -251,8 +239,7 @@ impl<T: Scalar> Tape<T> {
 
     /// As [`scope`](Tape::scope), with the name `name=number`: a time step, `t=3`. Costs one entry in a list.
     pub fn numbered_scope(&self, name: &'static str, number: usize) -> Scope<'_, T> {
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
-        Scope::enter(self, |_| Part::Numbered { name, number })
+        Scope::enter(self, |_| Part::Numbered { name, number: u32::try_from(number).unwrap_or(u32::MAX) })
     }
 
     /// An empty list with room for `capacity` items: variables, states of cells. They borrow the tape, so the list

@@ -228,6 +228,12 @@ pub trait State<'t, T: Scalar>: Clone + 't {
     fn part_names(&self) -> Vec<String> {
         (0..parts(self).len()).map(|part| part.to_string()).collect()
     }
+
+    /// Whether parts are in a unit that another part holds and that changes from step to step, as the c of an sLSTM is in units of e^m.
+    /// Such a part has no meaning beside one of another step, so [`Zoneout`](crate::Zoneout) does not mix them. By default false.
+    fn has_units(&self) -> bool {
+        false
+    }
 }
 
 impl<'t, T: Scalar> State<'t, T> for Var<'t, T> {
@@ -267,6 +273,9 @@ macro_rules! tuples_of_states {
             fn part_names(&self) -> Vec<String> {
                 [$(within($k, &self.$k)),+].concat()
             }
+            fn has_units(&self) -> bool {
+                $(self.$k.has_units())||+
+            }
         }
     )+};
 }
@@ -298,6 +307,9 @@ impl<'t, T: Scalar, S: State<'t, T>> State<'t, T> for Vec<S> {
     }
     fn part_names(&self) -> Vec<String> {
         self.iter().enumerate().flat_map(|(layer, state)| within(layer, state)).collect()
+    }
+    fn has_units(&self) -> bool {
+        self.iter().any(S::has_units)
     }
 }
 

@@ -83,8 +83,8 @@ pub fn mean_squared_error<'t, T: Scalar>(
     Ok(reduction.of(prediction.squared_error(target).sum(), prediction.element_count() as f64))
 }
 
-/// [`mean_squared_error`] of every step of `[T, B, C]`; elements beyond a sequence's length do not count, whatever the
-/// target holds there.
+/// [`mean_squared_error`] of every step of `[T, B, C]`; elements beyond a sequence's length do not count, whatever
+/// outputs and target hold there.
 ///
 /// ```
 /// use rewind_autograd::{Tape, Tensor};
@@ -108,9 +108,8 @@ pub fn mean_squared_error_steps<'t, T: Scalar>(
     lengths: &[usize],
     reduction: Reduction,
 ) -> Result<StepLosses<'t, T>> {
-    steps::elementwise(SQUARED, prediction, target, lengths, reduction, |target, lengths| {
-        let target = steps::without_padding(target, lengths);
-        Ok(prediction.squared_error(whole(SQUARED, prediction, &target, |_| true, "a finite number")?))
+    steps::elementwise(SQUARED, prediction, target, lengths, reduction, |prediction, target| {
+        Ok(prediction.squared_error(whole(SQUARED, prediction, target, |_| true, "a finite number")?))
     })
 }
 
@@ -140,8 +139,8 @@ pub fn binary_cross_entropy<'t, T: Scalar>(
     Ok(reduction.of(logits.binary_cross_entropy(target).sum(), logits.element_count() as f64))
 }
 
-/// [`binary_cross_entropy`] of every step of `[T, B, C]`; elements beyond a sequence's length do not count, whatever the
-/// target holds there.
+/// [`binary_cross_entropy`] of every step of `[T, B, C]`; elements beyond a sequence's length do not count, whatever
+/// outputs and target hold there.
 ///
 /// ```
 /// use rewind_autograd::{Tape, Tensor};
@@ -164,9 +163,8 @@ pub fn binary_cross_entropy_steps<'t, T: Scalar>(
     lengths: &[usize],
     reduction: Reduction,
 ) -> Result<StepLosses<'t, T>> {
-    steps::elementwise(BINARY, logits, target, lengths, reduction, |target, lengths| {
-        let target = steps::without_padding(target, lengths);
-        let target = whole(BINARY, logits, &target, is_probability, "a number in [0, 1]")?;
+    steps::elementwise(BINARY, logits, target, lengths, reduction, |logits, target| {
+        let target = whole(BINARY, logits, target, is_probability, "a number in [0, 1]")?;
         Ok(logits.binary_cross_entropy(target))
     })
 }

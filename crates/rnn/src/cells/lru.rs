@@ -99,7 +99,7 @@ impl<'t, T: Scalar> Lru<Var<'t, T>> {
 
     /// a and b of h' = a ∘ h + b, from x `[…, I]`: λ `[H]`, and γ ∘ (x·W).
     pub(crate) fn coefficients(&self, x: Var<'t, T>) -> [Var<'t, T>; 2] {
-        let rate = self.log_rate.exp();
+        let rate = within_range(self.log_rate).exp();
         let gamma = (-(rate * T::from_f64(-2.0)).exp_m1()).sqrt(); // 1 - λ² without a difference that cancels
         [(-rate).exp(), gamma * x.matmul(self.weight_ih)]
     }
@@ -109,4 +109,13 @@ impl<'t, T: Scalar> Lru<Var<'t, T>> {
         let [a, b] = self.coefficients(x);
         a * h + b
     }
+}
+
+/// ν, clamped to where neither exp ν nor what its derivatives are multiplied by is 0 or infinite. Beyond, λ and γ are 0 or 1 to the last
+/// place, or γ is below 1e-18, and the derivatives are 0 or as small; unclamped, 0·∞ would make them NaN.
+fn within_range<T: Scalar>(log_rate: Var<'_, T>) -> Var<'_, T> {
+    let least = if T::NAME == "f32" { -87.0 } else { -708.0 };
+    let [least, most] = [least, 20.0].map(T::from_f64);
+    let fits = |v: &[T]| v.iter().all(|&v| least <= v && v <= most);
+    if log_rate.value().as_slice().is_some_and(fits) { log_rate } else { log_rate.clamp(least, most) }
 }

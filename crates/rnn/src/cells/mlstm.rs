@@ -105,6 +105,9 @@ impl<'t, T: Scalar> State<'t, T> for MLstmState<'t, T> {
     fn part_names(&self) -> Vec<String> {
         ["hidden", "cell", "normaliser", "stabiliser"].map(str::to_owned).to_vec()
     }
+    fn has_units(&self) -> bool {
+        true
+    }
 }
 
 /// The sizes of an mLSTM: I features, N heads of width D.

@@ -101,6 +101,9 @@ impl<'t, T: Scalar> State<'t, T> for SLstmState<'t, T> {
     fn part_names(&self) -> Vec<String> {
         ["hidden", "cell", "normaliser", "stabiliser"].map(str::to_owned).to_vec()
     }
+    fn has_units(&self) -> bool {
+        true
+    }
 }
 
 impl<T: Scalar> SLstm<Tensor<T>> {

@@ -1,7 +1,7 @@
 //! Saves and loads modules and training runs as safetensors files, under the dotted names of their leaves.
 //!
 //! A file is written under a temporary name and renamed when it is complete: a crash, a full disk or an invalid module
-//! leaves the old file unchanged. The next save removes the temporary file of a killed run, `.NAME.PROCESS-NUMBER.tmp`.
+//! leaves the old file unchanged. The next save removes the temporary file of a killed run, `.NAME.PROCESS-NUMBER.tmp`, a long NAME shortened.
 //! Loading first checks every name, type, shape and element, reports all problems at once, and changes nothing if there
 //! is one. Saving and loading reject infinite and NaN parameters: a run that diverged must not replace the last good
 //! file.
@@ -68,7 +68,8 @@ const FORMAT: &str = "1";
 /// metadata give the same bytes.
 ///
 /// # Errors
-/// If an element is infinite or NaN, a metadata key begins with `rewind.`, or the file cannot be written. Then an old file
+/// If an element is infinite or NaN, a metadata key begins with `rewind.`, names, shapes and metadata take more than 100 MB, or the file
+/// cannot be written. Then an old file
 /// at `path` is unchanged, and no temporary file is left.
 pub fn save<T: Scalar, M: FileModule<T>>(path: impl AsRef<Path>, module: &M, metadata: &Metadata) -> Result<()> {
     write(path.as_ref(), &named(module), metadata, &settings::of(module))
@@ -136,7 +137,8 @@ fn write<T: Scalar>(path: &Path, tensors: &[(String, Tensor<T>)], metadata: &Met
     let mut entries = metadata.clone();
     entries.insert(FORMAT_KEY.to_owned(), FORMAT.to_owned());
     entries.extend(own.clone());
-    replace::replace(path, &format::encode(&sorted, &entries)).map_err(|source| {
+    let written = format::encode(&sorted, &entries).and_then(|bytes| replace::replace(path, &bytes));
+    written.map_err(|source| {
         let why = format!("cannot be written: {source}");
         about(path, ErrorKind::Write(source), why)
     })

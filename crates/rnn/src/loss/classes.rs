@@ -70,8 +70,8 @@ pub struct CrossEntropy<'a> {
 ///
 /// # Errors
 /// If the logits have no axis of classes, the number of targets is not that of the rows, a class does not exist, no
-/// row counts, the smoothing is not in [0, 1), there is not one weight a class, a weight is negative or not finite, or a mean is
-/// over rows of weight 0.
+/// row counts, the smoothing is not in [0, 1), there is not one weight a class, a weight is negative, not finite or out of the range of `T`, or a
+/// mean is over rows of weight 0.
 #[track_caller]
 pub fn cross_entropy<'t, T: Scalar>(
     logits: Var<'t, T>,
@@ -115,7 +115,7 @@ fn distribution<'t, T: Scalar>(
     }
     let shape = logits.shape();
     let (rows, classes) = rows_and_classes(NAME, &shape, targets.len())?;
-    let weights = check_weights(settings.class_weights, classes)?;
+    let weights = check_weights::<T>(settings.class_weights, classes)?;
     let weight = |class: usize| weights.map_or(1.0, |weights| weights[class]);
     let shared = smoothing / classes.max(1) as f64;
     let mut rows_of_q = vec![T::ZERO; rows * classes];
@@ -137,6 +137,12 @@ fn distribution<'t, T: Scalar>(
             "the targets of all {counted} rows that count have class weight 0; expected a mean over some weight"
         );
         return refuse(ErrorKind::Empty, NAME, text);
+    }
+    if !T::from_f64(total).is_finite() {
+        let name = T::NAME;
+        let text =
+            format!("the class weights of {counted} rows add up to {total:e}; expected a sum in the range of {name}");
+        return refuse(ErrorKind::Setting, NAME, text);
     }
     Ok((logits.tape().constant(Tensor::from_vec(rows_of_q, &shape)), total))
 }
@@ -165,7 +171,7 @@ pub(super) fn check_class(function: &str, row: usize, class: usize, classes: usi
 }
 
 /// The class weights, if they fit.
-fn check_weights(weights: Option<&[f64]>, classes: usize) -> Result<Option<&[f64]>> {
+fn check_weights<T: Scalar>(weights: Option<&[f64]>, classes: usize) -> Result<Option<&[f64]>> {
     let Some(found) = weights else { return Ok(None) };
     if found.len() != classes {
         let text = format!("{} class weights; expected {classes}, the last axis of the logits", found.len());
@@ -173,6 +179,15 @@ fn check_weights(weights: Option<&[f64]>, classes: usize) -> Result<Option<&[f64
     }
     if let Some(class) = found.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0)) {
         let text = format!("the weight of class {class} is {}; expected a finite number of 0 or more", found[class]);
+        return refuse(ErrorKind::Setting, NAME, text);
+    }
+    // One that is 0 or ∞ as an element would remove its class, or give NaN.
+    let rounding = |weight: f64| (T::from_f64(weight).to_f64() / weight - 1.0).abs();
+    if let Some(class) = found.iter().position(|&weight| weight != 0.0 && rounding(weight) > 1e-6) {
+        let (weight, name) = (found[class], T::NAME);
+        let text = format!(
+            "the weight of class {class} is {weight:e}, out of the range of {name}; expected weights closer to 1"
+        );
         return refuse(ErrorKind::Setting, NAME, text);
     }
     Ok(weights)

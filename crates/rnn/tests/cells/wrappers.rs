@@ -1,7 +1,10 @@
 //! Zoneout, recurrent dropout: right gradients with and without noise, the right masks, and messages.
 
+use rand::{SeedableRng, rngs::StdRng};
 use rewind_autograd::{OnTape, Tape, Tensor};
-use rewind_rnn::{Dropout, Lstm, LstmState, Noise, Recurrent, RecurrentDropout, Reset, Unroll, Zoneout, check, unroll};
+use rewind_rnn::{
+    Dropout, Lstm, LstmState, MLstm, Noise, Recurrent, RecurrentDropout, Reset, SLstm, Unroll, Zoneout, check, unroll,
+};
 
 use crate::common::{gru, lstm, random, tanh};
 use crate::refused::refused;
@@ -81,6 +84,43 @@ fn recurrent_dropout_masks_h_alone_and_all_steps_alike() {
     }
     let off = unroll(&RecurrentDropout::new(module.clone(), 0.5).on(&tape), x).outputs();
     assert_eq!(off.value(), unroll(&module.on(&tape), x).outputs().value());
+}
+
+#[test]
+fn recurrent_dropout_masks_h_alone_if_h_and_c_are_one_variable() {
+    let module = lstm(3, 33);
+    let tape = Tape::new();
+    let cell = RecurrentDropout::new(module, 0.5).on(&tape);
+    let x = tape.constant(random(&[1, 2, 3], 5));
+    let after = |hidden, cell_state| {
+        let first = LstmState { hidden, cell: cell_state };
+        Unroll::new().noise(Noise::new(6)).run_from(&cell, x, first).last.cell.value()
+    };
+    let [one, other] = [(); 2].map(|()| tape.constant(random(&[2, 33], 8)));
+    assert_eq!(after(one, one), after(one, other));
+}
+
+#[test]
+fn zoneout_does_not_mix_parts_whose_unit_changes() {
+    let rng = &mut StdRng::seed_from_u64(1);
+    let tape = Tape::<f64>::new();
+    let x = tape.constant(random(&[5, 2, 3], 5));
+    let refuses = |part: &str| {
+        format!(
+            "Zoneout: the part `{part}` of the state has rate 0.25, but its unit changes from step to step (it is e^m in SLstm \
+             and MLstm); expected rate 0 for every part except the output"
+        )
+    };
+    let scalar = SLstm::new(3, 4, rng);
+    let matrix = MLstm::new(3, 4, 2, rng);
+    refused!(refuses("cell"), unroll(&Zoneout::new(scalar.clone(), &[0.25]).on(&tape), x));
+    refused!(refuses("cell"), unroll(&Zoneout::new(matrix, &[0.25]).on(&tape), x));
+    let noisy = Unroll::new().noise(Noise::new(3));
+    let last = [0.25, 0.0, 0.0, 0.25];
+    refused!(refuses("stabiliser"), noisy.run(&Zoneout::new(scalar.clone(), &last).on(&tape), x));
+    // The output has no unit: a weighted mean of numbers in (-1, 1).
+    let y = noisy.run(&Zoneout::new(scalar, &[0.25, 0.0, 0.0, 0.0]).on(&tape), x).outputs().value();
+    assert!(y.to_vec().iter().all(|y| y.abs() < 1.0));
 }
 
 #[test]

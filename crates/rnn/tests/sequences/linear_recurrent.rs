@@ -273,6 +273,29 @@ fn a_decay_close_to_one_keeps_its_normalisation() {
     assert!((f64::from(gradient) / (exact / 2.0) - 1.0).abs() < 1e-6, "γ = √(2·e^ν) here");
 }
 
+fn lru_far_out<T: Scalar>(log_rates: &[f64]) {
+    for &log_rate in log_rates {
+        let v = T::from_f64(log_rate);
+        let module = Lru { weight_ih: Tensor::full(&[1, 1], T::ONE), log_rate: Tensor::full(&[1], v), initial: None };
+        let tape = Tape::new();
+        let cell = module.on(&tape);
+        let x = tape.leaf(Tensor::full(&[7, 1, 1], T::ONE));
+        let (outputs, last) = cell.sequence(x, None, tape.constant(Tensor::full(&[1, 1], T::ONE)));
+        let gradients = (outputs.sum() + last.sum()).backward();
+        let found = [gradients.get(cell.log_rate), gradients.get(cell.weight_ih), gradients.get(x)];
+        assert!(found.iter().flat_map(Tensor::to_vec).all(Scalar::is_finite), "{} ν = {log_rate}: {found:?}", T::NAME);
+        // A unit keeps its first state and reads nothing, or keeps nothing and reads x: 1 in both cases.
+        let (state, slope) = (last.value().item().to_f64(), found[0].item().to_f64());
+        assert!((state - 1.0).abs() < 1e-9 && slope.abs() < 1e-9, "{} ν = {log_rate}: {state}, {slope}", T::NAME);
+    }
+}
+
+#[test]
+fn decays_far_out_have_finite_gradients() {
+    lru_far_out::<f32>(&[-1e30, -200.0, -104.0, -88.0, -60.0, 20.0, 45.0, 88.0, 90.0, 1e30]);
+    lru_far_out::<f64>(&[-1e300, -800.0, -709.0, -600.0, 20.0, 300.0, 709.0, 800.0, 1e300]);
+}
+
 #[test]
 fn single_precision_gives_the_numbers_of_double() {
     let x = random(&[33, 2, 3], 7);

@@ -199,6 +199,22 @@ fn batches_of_unequal_sizes_add_up_to_the_gradient_of_all() {
 }
 
 #[test]
+fn a_sum_of_many_batches_has_the_precision_of_one() {
+    let g = pair::<f32>(&[0.1, 1e-8], -0.3);
+    let mut sum = Accumulator::new();
+    sum.add_mean(&pair(&[0.1, 1.0], -0.3), 1).expect("finite");
+    for _ in 1..100_000 {
+        sum.add_mean(&g, 1).expect("finite");
+    }
+    let mean = sum.take_mean(&g).expect("many batches");
+    let expected = [0.1_f32, 1e-8, -0.3].map(f64::from);
+    let expected = [expected[0], (1.0 + 99_999.0 * expected[1]) / 1e5, expected[2]];
+    for (found, expected) in numbers(&mean).iter().zip(expected) {
+        assert!((found / expected - 1.0).abs() < 1e-7, "{found}, expected {expected}");
+    }
+}
+
+#[test]
 fn an_accumulator_refuses_what_it_cannot_add() {
     let model = pair::<f32>(&[1.0], 2.0);
     let mut sum = Accumulator::new();
@@ -209,6 +225,12 @@ fn an_accumulator_refuses_what_it_cannot_add() {
     let error = sum.add_mean(&pair(&[1.0], f64::NAN), 2).expect_err("NaN");
     assert_eq!(error.to_string(), "accumulator: the gradient of `b` is NaN at []; expected finite numbers");
     assert_eq!((sum.batches(), sum.count()), (0, 0));
+    let large = usize::MAX / 2;
+    sum.add_sum(&model, large).expect("a count of 63 bits");
+    let error = sum.add_sum(&model, large).expect_err("more than 2^63");
+    let expected = format!("accumulator: {large} targets and {large} more; expected fewer than 2^63 in all");
+    assert_eq!(error.to_string(), expected);
+    sum.take_sum(&model).expect("one batch");
 
     sum.add_sum(&pair(&[3e38], 1.0), 1).expect("finite");
     sum.add_sum(&pair(&[3e38], 1.0), 1).expect("finite");

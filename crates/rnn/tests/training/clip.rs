@@ -39,6 +39,28 @@ fn squares_may_leave_the_range_of_numbers() {
 }
 
 #[test]
+fn gradients_whose_norm_overflows_are_scaled_correctly() {
+    let mut g = pair(vec![1.7e308], vec![-1.7e308]);
+    assert_eq!(clip_norm(&mut g, 5.0).expect("finite"), f64::INFINITY);
+    let half = 5.0 / 2.0_f64.sqrt();
+    assert!(numbers(&g).iter().zip([half, -half]).all(|(g, expected)| (g - expected).abs() < 1e-15), "{g:?}");
+    let mut g = pair(vec![1.7e308], vec![1.7e308, 0.0]);
+    clip_norm(&mut g, 1.7e308).expect("finite");
+    let shorter = 1.7e308 / 2.0_f64.sqrt();
+    assert!(numbers(&g).iter().zip([shorter, shorter, 0.0]).all(|(g, e)| (g - e).abs() <= 1e-15 * e), "{g:?}");
+    let mut g = pair(vec![1.7e308], vec![1.7e308]);
+    clip_norm(&mut g, f64::INFINITY).expect("finite");
+    assert_eq!(numbers(&g), [1.7e308; 2]);
+
+    // The scale 1e-39 is no normal number in single precision, the scaled gradients are.
+    let mut single = Pair { a: Tensor::full(&[1], 3e38_f32), b: Tensor::full(&[1], 1e38) };
+    clip_norm(&mut single, 0.1).expect("finite");
+    let norm = joint_norm(&single).expect("finite");
+    assert!((norm - 0.1).abs() < 1e-8, "{norm}");
+    assert!((single.a.item() / single.b.item() - 3.0).abs() < 1e-6);
+}
+
+#[test]
 fn values_are_clamped() {
     let mut g = pair(vec![-3.0, 0.5], vec![2.0]);
     assert_eq!(clip_value(&mut g, 1.0).expect("finite"), 2);

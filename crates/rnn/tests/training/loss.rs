@@ -112,6 +112,34 @@ fn padding_is_invisible_whatever_stands_there() {
 }
 
 #[test]
+fn outputs_that_are_not_finite_in_the_padding_reach_neither_losses_nor_derivatives() {
+    type Losses = for<'t> fn(Var<'t, f64>, &Tensor<f64>, &[usize]) -> rewind_rnn::Result<StepLosses<'t, f64>>;
+    let kinds: [Losses; 2] = [
+        |x, target, lengths| loss::mean_squared_error_steps(x, target, lengths, Reduction::Mean),
+        |x, target, lengths| loss::binary_cross_entropy_steps(x, target, lengths, Reduction::Mean),
+    ];
+    let target = numbers::<f64>(&[3, 2, 4], 4).map(|x| x.abs() / 2.0);
+    for losses in kinds {
+        let results = |padding: f64| {
+            let mut x = numbers::<f64>(&[3, 2, 4], 3);
+            for row in [3, 5] {
+                x.as_mut_slice()[row * 4..][..4].fill(padding); // steps 1 and 2 of the second sequence
+            }
+            let tape = Tape::new();
+            let x = tape.leaf(x);
+            let total = losses(x, &target, &[3, 1]).expect("padding is not looked at").total;
+            let gradient = total.grad(&[x])[0];
+            let second = gradient.square().sum().backward().get(x);
+            [total.value(), gradient.value(), second].map(|x| x.to_vec())
+        };
+        let expected = results(0.0);
+        for padding in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+            assert_eq!(results(padding), expected, "padding {padding}");
+        }
+    }
+}
+
+#[test]
 fn the_mean_is_over_all_that_counts() {
     let tape = Tape::new();
     let x = tape.leaf(numbers::<f64>(&[3, 2, 4], 3));

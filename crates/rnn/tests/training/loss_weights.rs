@@ -108,6 +108,30 @@ fn bad_weights_are_named() {
             format!("cross_entropy: the weight of class 1 is {weight}; expected a finite number of 0 or more")
         );
     }
+    // What is 0 or ∞ in single precision, or a part of a number.
+    let single = Tape::<f32>::new();
+    let logits = single.leaf(numbers(&[2, 4]));
+    for (weights, message) in [
+        (
+            [1.0, 1.0, 1e-50, 1.0],
+            "the weight of class 2 is 1e-50, out of the range of f32; expected weights closer to 1",
+        ),
+        (
+            [1.0, 1e300, 1.0, 1.0],
+            "the weight of class 1 is 1e300, out of the range of f32; expected weights closer to 1",
+        ),
+        (
+            [1.0, 1.0, 1.0, 1e-44],
+            "the weight of class 3 is 1e-44, out of the range of f32; expected weights closer to 1",
+        ),
+        ([1.0, 1.0, 3e38, 1.0], "the class weights of 2 rows add up to 6e38; expected a sum in the range of f32"),
+    ] {
+        let settings = CrossEntropy { class_weights: Some(&weights), ..CrossEntropy::default() };
+        let error = cross_entropy(logits, &[2, 2], settings).expect_err("out of range");
+        assert_eq!(error.to_string(), format!("cross_entropy: {message}"));
+        let wide = cross_entropy(x, &[2, 2], settings).expect("in the range of f64");
+        assert!(wide.value().item().is_finite());
+    }
     let error = refused(&WEIGHTS, Reduction::Mean);
     assert_eq!(
         error.to_string(),

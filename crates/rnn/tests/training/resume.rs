@@ -255,6 +255,14 @@ fn damaged_values_are_named_and_change_nothing() {
         "EarlyStopping: `best` is \"Some(NaN)\"; expected `None` or a finite number as `Some(…)`"
     );
     assert_eq!(message("sum.value.count", "0"), "accumulator: 0 targets in 1 batches; expected some in each");
+    for (key, name) in [
+        ("position.value.epoch", "Position: `epoch`"),
+        ("position.value.step", "Position: `step`"),
+        ("early.value.waited", "EarlyStopping: `waited`"),
+    ] {
+        let expected = format!("{name} is \"9223372036854775808\"; expected a count below 2^63");
+        assert_eq!(message(key, "9223372036854775808"), expected);
+    }
     let steps = "average: the loaded state has taken 9223372036854775808 steps; expected fewer than 2^63";
     assert_eq!(message("average.value.updates", "9223372036854775808"), steps);
 

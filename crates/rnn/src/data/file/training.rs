@@ -54,7 +54,7 @@ const SETTING: &str = "rewind.optimizer.setting.";
 /// ```
 ///
 /// # Errors
-/// As [`save`](super::save), of the moments too.
+/// As [`save`](super::save), of the moments too, and if the learning rate is negative, infinite or NaN.
 pub fn save_training<T: Scalar, M: FileModule<T>, O: Optimizer<T>>(
     path: impl AsRef<Path>,
     model: &M,
@@ -109,13 +109,19 @@ pub fn save_run<T: Scalar, M: FileModule<T>, O: Optimizer<T>>(
     if !problems.is_empty() {
         return Err(refused(path, problems));
     }
+    // What loading refuses must not replace a good file.
+    let learning_rate = optimizer.learning_rate();
+    if !is_learning_rate(learning_rate) {
+        let why = format!("not saved, the learning rate is {learning_rate}; expected a finite number >= 0");
+        return Err(about(path, ErrorKind::Setting, why));
+    }
     let moments = optimizer.moments();
     tensors.extend(moments.tensors.into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor)));
     let values = [
         (OPTIMIZER_KEY, optimizer.name()),
         (STEPS_KEY, moments.steps.to_string()),
         // The shortest text that reads back to the same number.
-        (LEARNING_RATE_KEY, format!("{:?}", optimizer.learning_rate())),
+        (LEARNING_RATE_KEY, format!("{learning_rate:?}")),
     ];
     let mut own = settings::of(model);
     own.extend(values.map(|(key, value)| (key.to_owned(), value)));
@@ -166,7 +172,7 @@ pub fn load_run<T: Scalar, M: FileModule<T>, O: Optimizer<T>>(
     }
     let steps = setting(&file, STEPS_KEY)?;
     let learning_rate: f64 = setting(&file, LEARNING_RATE_KEY)?;
-    if !(learning_rate >= 0.0 && learning_rate.is_finite()) {
+    if !is_learning_rate(learning_rate) {
         return Err(no_optimizer(&file, LEARNING_RATE_KEY, Some(&learning_rate.to_string())));
     }
     let loaded = read_module(&file, model, Precision::AsStored)?;
@@ -197,6 +203,10 @@ fn other_settings<T: Scalar>(file: &TensorFile, optimizer: &impl Optimizer<T>) -
         return Vec::new();
     }
     parts::other_settings(&format!("its optimiser, {},", optimizer.name()), &found, &optimizer.settings())
+}
+
+fn is_learning_rate(value: f64) -> bool {
+    value >= 0.0 && value.is_finite()
 }
 
 /// Whether a tensor belongs to an optimiser or another part that was saved with the model. Loading only the model skips it.

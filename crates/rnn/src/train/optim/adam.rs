@@ -36,12 +36,12 @@ impl Rule {
         parameters: &mut M,
         gradients: &M,
     ) -> Result<()> {
-        not_negative("the learning rate", learning_rate)?;
-        not_negative("the weight decay", self.weight_decay)?;
-        not_negative("eps", self.eps)?;
+        not_negative::<T>("the learning rate", learning_rate)?;
+        not_negative::<T>("the weight decay", self.weight_decay)?;
+        not_negative::<T>("eps", self.eps)?;
         let [beta1, beta2] = self.betas;
-        fraction("beta1", beta1)?;
-        fraction("beta2", beta2)?;
+        fraction::<T>("beta1", beta1)?;
+        fraction::<T>("beta2", beta2)?;
         let power = i32::try_from(memory.steps() + 1).unwrap_or(i32::MAX);
         // 1 - β^t: the bias correction of a running mean that starts at 0.
         let [filled1, filled2] = [beta1, beta2].map(|beta| 1.0 - beta.powi(power));

@@ -68,9 +68,9 @@ impl<T: Scalar> Sgd<T> {
 
 impl<T: Scalar> Optimizer<T> for Sgd<T> {
     fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()> {
-        not_negative("the learning rate", self.learning_rate)?;
-        not_negative("the weight decay", self.weight_decay)?;
-        fraction("the momentum", self.momentum)?;
+        not_negative::<T>("the learning rate", self.learning_rate)?;
+        not_negative::<T>("the weight decay", self.weight_decay)?;
+        fraction::<T>("the momentum", self.momentum)?;
         if self.nesterov && !self.has_momentum() {
             return Err(setting("the momentum", self.momentum, "a number in (0, 1) with Nesterov"));
         }
@@ -154,10 +154,10 @@ impl<T: Scalar> RmsProp<T> {
 
 impl<T: Scalar> Optimizer<T> for RmsProp<T> {
     fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()> {
-        not_negative("the learning rate", self.learning_rate)?;
-        not_negative("the weight decay", self.weight_decay)?;
-        not_negative("eps", self.eps)?;
-        fraction("alpha", self.alpha)?;
+        not_negative::<T>("the learning rate", self.learning_rate)?;
+        not_negative::<T>("the weight decay", self.weight_decay)?;
+        not_negative::<T>("eps", self.eps)?;
+        fraction::<T>("alpha", self.alpha)?;
         let [rate, decay, alpha, rest, eps] =
             [self.learning_rate, self.weight_decay, self.alpha, 1.0 - self.alpha, self.eps].map(T::from_f64);
         self.memory.step(parameters, gradients, |_, w, g, [s]| {
@@ -218,9 +218,9 @@ impl<T: Scalar> Adagrad<T> {
 
 impl<T: Scalar> Optimizer<T> for Adagrad<T> {
     fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()> {
-        not_negative("the learning rate", self.learning_rate)?;
-        not_negative("the weight decay", self.weight_decay)?;
-        not_negative("eps", self.eps)?;
+        not_negative::<T>("the learning rate", self.learning_rate)?;
+        not_negative::<T>("the weight decay", self.weight_decay)?;
+        not_negative::<T>("eps", self.eps)?;
         let [rate, decay, eps] = [self.learning_rate, self.weight_decay, self.eps].map(T::from_f64);
         self.memory.step(parameters, gradients, |_, w, g, [s]| {
             let g = g + decay * w;

@@ -30,6 +30,20 @@ fn what_a_killed_run_left_is_gone_after_the_next_save() {
     assert_eq!(folder.names(), [&rest[1..], &["model.safetensors"]].concat());
 }
 
+#[test]
+fn a_name_may_be_as_long_as_the_system_allows() {
+    let folder = Folder::new();
+    // The first two have the same beginning, the third has two bytes a character.
+    for name in ["a".repeat(249) + "b", "a".repeat(250), "π".repeat(127)] {
+        let path = folder.0.join(&name);
+        for _ in 0..2 {
+            file::save(&path, &model::<f32>(), &Metadata::new()).expect("a name of at most 255 bytes");
+        }
+        assert!(file::load(&path, &mut empty::<f32>()).is_ok());
+    }
+    assert_eq!(folder.entries(), 3, "no temporary file is left");
+}
+
 #[cfg(unix)]
 #[test]
 fn links_and_permissions_stay_and_what_is_no_file_is_refused() {

@@ -147,11 +147,24 @@ fn a_number_of_steps_that_nobody_took_is_refused() {
 #[test]
 fn a_learning_rate_that_is_none_is_refused() {
     let folder = Folder::new();
-    for (rate, shown) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (-1.0, "-1")] {
+    for (rate, written, shown) in [(f64::NAN, "+NaN", "NaN"), (f64::INFINITY, "+inf", "inf"), (-1.0, "-1.0", "-1")] {
         let (mut m, mut adam) = (model::<f32>(), Adam::new(0.1));
         train_step(&mut m, &mut adam, 0);
-        adam.set_learning_rate(rate);
+        adam.set_learning_rate(0.25);
         file::save_training(folder.file(), &m, &adam, &Metadata::new()).expect("numbers that can be saved");
+        let good = fs::read(folder.file()).expect("the file just saved");
+        adam.set_learning_rate(rate);
+        let error = file::save_training(folder.file(), &m, &adam, &Metadata::new()).expect_err("no learning rate");
+        let expected = format!("not saved, the learning rate is {shown}; expected a finite number >= 0");
+        assert!(error.to_string().ends_with(&expected), "{error}");
+        assert_eq!(fs::read(folder.file()).expect("the old file"), good);
+
+        // A file of another program.
+        let key = b"\"rewind.learning_rate\":\"";
+        let at = good.windows(key.len()).position(|bytes| bytes == key).expect("it is in the header") + key.len();
+        let mut bytes = good.clone();
+        bytes[at..at + 4].copy_from_slice(written.as_bytes());
+        fs::write(folder.file(), bytes).expect("writable");
         let error = file::load_training(folder.file(), &mut m, &mut adam).expect_err("no learning rate").to_string();
         assert!(error.contains(&format!("its metadata key `rewind.learning_rate` is \"{shown}\"")), "{error}");
     }
