@@ -38,7 +38,7 @@ impl CellKind {
         }
     }
 
-    /// The learning rate of Adam. The ReLU-RNN has no bound on its state and bears only small steps.
+    /// The learning rate of Adam, found by `--search`.
     pub(crate) fn learning_rate(self) -> f64 {
         match self {
             CellKind::Tanh => 1e-3,
