@@ -19,7 +19,7 @@ const MIN_LENGTH: u64 = 20;
 const MAX_LENGTH: u64 = 10_000;
 /// Training steps at most, of a short run and of a long one.
 const STEPS: usize = 800;
-const LONG_STEPS: usize = 3000;
+const LONG_STEPS: usize = 2000;
 const SEEDS: [u64; 3] = [1, 2, 3];
 
 /// The long-dependency tasks of the literature: which cell learns which length, and in how many steps?

@@ -18,7 +18,8 @@ type Drawn = Result<(), Box<dyn Error + Send + Sync>>;
 
 const PANEL_WIDTH: u32 = 420;
 const PANEL_HEIGHT: u32 = 330;
-const HEADER: u32 = 60;
+const HEADER: u32 = 70;
+const MARKS: &str = "line: median of the seeds; dot: a seed that has learnt; dashed: 95 %, and without memory";
 const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(34, 34, 34);
 const PALE_INK: RGBColor = RGBColor(120, 120, 120);
@@ -64,21 +65,17 @@ pub(crate) fn draw(repeats: &[Repeats<'_>]) -> Result<String, Box<dyn Error>> {
     Ok(svg)
 }
 
-/// The colours of the cells, and the two dashed lines.
+/// The colours of the cells, and what the marks mean.
 fn legend(area: &Area<'_>, repeats: &[Repeats<'_>]) -> Drawn {
-    let cells = distinct(repeats.iter().map(|r| r.job().cell));
     let text = (FONT, 19).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
     let mut x = 28;
-    let cells = cells.into_iter().map(|cell| (cell.name(), colour(cell).to_rgba()));
-    for (name, colour) in cells.chain([("dashed: 95 %, and without memory", PALE_INK.to_rgba())]) {
-        if colour != PALE_INK.to_rgba() {
-            area.draw(&Rectangle::new([(x, 29), (x + 30, 32)], colour.filled()))?;
-            x += 38;
-        }
-        area.draw_text(name, &text, (x, 30))?;
-        x += area.estimate_text_size(name, &text)?.0 as i32 + 28;
+    for cell in distinct(repeats.iter().map(|r| r.job().cell)) {
+        area.draw(&Rectangle::new([(x, 19), (x + 30, 22)], colour(cell).filled()))?;
+        area.draw_text(cell.name(), &text, (x + 38, 20))?;
+        x += 38 + area.estimate_text_size(cell.name(), &text)?.0 as i32 + 28;
     }
-    Ok(())
+    let text = (FONT, 16).into_font().color(&PALE_INK).pos(Pos::new(HPos::Left, VPos::Center));
+    Ok(area.draw_text(MARKS, &text, (28, 50))?)
 }
 
 /// The curves of one task at one length.
@@ -115,7 +112,11 @@ fn curves(area: &Area<'_>, problem: Problem, repeats: &[Repeats<'_>]) -> Drawn {
         let median = repeats.curve().into_iter().map(|(step, share)| (step as f64, share));
         chart.draw_series(LineSeries::new(median, colour.stroke_width(2)))?;
         let ends = repeats.trainings().iter().filter_map(|t| t.curve.last()).filter(|(_, share)| *share >= LEARNT);
-        chart.draw_series(ends.map(|&(step, share)| Circle::new((step as f64, share), 4, colour.filled())))?;
+        for &(step, share) in ends {
+            // A white rim keeps dots apart that overlap.
+            let dot = |radius, colour: RGBColor| Circle::new((step as f64, share), radius, colour.filled());
+            chart.draw_series([dot(6, WHITE), dot(4, colour)])?;
+        }
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::report::{entry, markdown};
 use crate::train::{Job, Training};
 
 /// The rates that are tried.
-pub(crate) const RATES: [f64; 5] = [3e-4, 1e-3, 3e-3, 1e-2, 3e-2];
+pub(crate) const RATES: [f64; 7] = [3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1];
 /// The seeds of the search are not those of the table.
 pub(crate) const SEEDS: [u64; 2] = [11, 12];
 
