@@ -17,9 +17,9 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn Error + Send + Sync>>;
 
 const PANEL_WIDTH: u32 = 420;
-const PANEL_HEIGHT: u32 = 390;
+const PANEL_HEIGHT: u32 = 330;
 const HEADER: u32 = 70;
-const MARKS: &str = "line: median of the seeds; dot above: a seed has learnt; dashed: 95 %, and without memory";
+const MARKS: &str = "line: median of the seeds; dot: a seed that has learnt; dashed: 95 %, and without memory";
 const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(34, 34, 34);
 const PALE_INK: RGBColor = RGBColor(120, 120, 120);
@@ -83,12 +83,10 @@ fn curves(area: &Area<'_>, problem: Problem, repeats: &[Repeats<'_>]) -> Drawn {
     let here = || repeats.iter().filter(|r| r.job().problem == problem);
     let last = |r: &Repeats<'_>| r.trainings().iter().filter_map(|t| t.curve.last()).map(|(step, _)| *step).max();
     let end = here().filter_map(last).max().unwrap_or(1).max(1) as f64;
-    let cells = distinct(here().map(|r| r.job().cell));
     let mut chart = ChartBuilder::on(area)
         .caption(problem.name(), (FONT, 20).into_font().color(&INK))
         .margin(10)
         .margin_right(24)
-        .top_x_label_area_size(8 + 10 * cells.len() as u32)
         .x_label_area_size(46)
         .y_label_area_size(62)
         .build_cartesian_2d(0.0..end, 0.0..1.0)?;
@@ -113,11 +111,12 @@ fn curves(area: &Area<'_>, problem: Problem, repeats: &[Repeats<'_>]) -> Drawn {
         let colour = colour(repeats.job().cell);
         let median = repeats.curve().into_iter().map(|(step, share)| (step as f64, share));
         chart.draw_series(LineSeries::new(median, colour.stroke_width(2)))?;
-        // Above the panel each cell has a row of dots, so that equal steps of two cells do not cover each other.
-        let ends = repeats.trainings().iter().filter_map(|t| t.learnt());
-        let row = -(9 + 10 * cells.iter().position(|cell| *cell == repeats.job().cell).unwrap_or(0) as i32);
-        let dot = |step| EmptyElement::at((step as f64, 1.0)) + Circle::new((0, row), 4, colour.filled());
-        chart.draw_series(ends.map(dot))?;
+        let ends = repeats.trainings().iter().filter_map(|t| t.curve.last()).filter(|(_, share)| *share >= LEARNT);
+        for &(step, share) in ends {
+            // A white rim keeps dots apart that overlap.
+            let dot = |radius, colour: RGBColor| Circle::new((step as f64, share), radius, colour.filled());
+            chart.draw_series([dot(6, WHITE), dot(4, colour)])?;
+        }
     }
     Ok(())
 }
