@@ -38,13 +38,12 @@ impl CellKind {
         }
     }
 
-    /// The learning rate of Adam. The ReLU-RNN has no bound on its state and bears only small steps.
+    /// The learning rate of Adam, found by `--search`.
     pub(crate) fn learning_rate(self) -> f64 {
         match self {
-            CellKind::Tanh => 1e-3,
-            CellKind::Irnn => 3e-4,
-            CellKind::Lstm | CellKind::Gru => 2e-3,
-            CellKind::Slstm | CellKind::Minlstm => 5e-3,
+            CellKind::Tanh | CellKind::Irnn | CellKind::Lstm => 1e-2,
+            CellKind::Gru | CellKind::Slstm => 3e-2,
+            CellKind::Minlstm => 3e-1,
         }
     }
 }

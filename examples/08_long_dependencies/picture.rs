@@ -1,4 +1,5 @@
-//! The learning curves as an SVG picture: a column for each task, a row for each length.
+//! The learning curves as an SVG picture: a column for each task, a row for each length. A line is the median of the
+//! seeds; a dot is a seed that has learnt.
 
 use std::error::Error;
 
@@ -7,15 +8,18 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::cells::CellKind;
-use crate::tasks::Problem;
-use crate::train::{LEARNT, Training};
+use crate::distinct;
+use crate::repeats::Repeats;
+use crate::tasks::{Problem, Task};
+use crate::train::LEARNT;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn Error + Send + Sync>>;
 
 const PANEL_WIDTH: u32 = 420;
 const PANEL_HEIGHT: u32 = 330;
-const HEADER: u32 = 60;
+const HEADER: u32 = 70;
+const MARKS: &str = "line: median of the seeds; dot: a seed that has learnt; dashed: 95 %, and without memory";
 const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(34, 34, 34);
 const PALE_INK: RGBColor = RGBColor(120, 120, 120);
@@ -34,15 +38,11 @@ fn colour(cell: CellKind) -> RGBColor {
 }
 
 /// The picture as SVG text.
-pub(crate) fn draw(trainings: &[Training]) -> Result<String, Box<dyn Error>> {
-    let mut columns: Vec<Vec<Problem>> = Vec::new();
-    for Training { job, .. } in trainings {
-        match columns.iter_mut().find(|column| column[0].task == job.problem.task) {
-            Some(column) if column.contains(&job.problem) => {}
-            Some(column) => column.push(job.problem),
-            None => columns.push(vec![job.problem]),
-        }
-    }
+pub(crate) fn draw(repeats: &[Repeats<'_>]) -> Result<String, Box<dyn Error>> {
+    let problems = distinct(repeats.iter().map(|r| r.job().problem));
+    let tasks = distinct(problems.iter().map(|problem| problem.task));
+    let column = |&task: &Task| problems.iter().copied().filter(|problem| problem.task == task).collect();
+    let columns: Vec<Vec<Problem>> = tasks.iter().map(column).collect();
     let rows = columns.iter().map(Vec::len).max().unwrap_or(1);
     // A single panel is as wide as two, so that the legend has room.
     let width = PANEL_WIDTH * columns.len().max(2) as u32;
@@ -52,10 +52,10 @@ pub(crate) fn draw(trainings: &[Training]) -> Result<String, Box<dyn Error>> {
         let whole = || -> Drawn {
             area.fill(&WHITE)?;
             let (header, body) = area.split_vertically(HEADER);
-            legend(&header, trainings)?;
+            legend(&header, repeats)?;
             for (problems, column) in columns.iter().zip(body.split_evenly((1, columns.len()))) {
                 for (&problem, panel) in problems.iter().zip(column.split_evenly((rows, 1))) {
-                    curves(&panel, problem, trainings)?;
+                    curves(&panel, problem, repeats)?;
                 }
             }
             Ok(area.present()?)
@@ -65,31 +65,26 @@ pub(crate) fn draw(trainings: &[Training]) -> Result<String, Box<dyn Error>> {
     Ok(svg)
 }
 
-/// The colours of the cells, and the two dashed lines.
-fn legend(area: &Area<'_>, trainings: &[Training]) -> Drawn {
-    let mut cells = Vec::new();
-    trainings.iter().for_each(|t| cells.extend((!cells.contains(&t.job.cell)).then_some(t.job.cell)));
+/// The colours of the cells, and what the marks mean.
+fn legend(area: &Area<'_>, repeats: &[Repeats<'_>]) -> Drawn {
     let text = (FONT, 19).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
     let mut x = 28;
-    let cells = cells.into_iter().map(|cell| (cell.name(), colour(cell).to_rgba()));
-    for (name, colour) in cells.chain([("dashed: 95 %, and without memory", PALE_INK.to_rgba())]) {
-        if colour != PALE_INK.to_rgba() {
-            area.draw(&Rectangle::new([(x, 29), (x + 30, 32)], colour.filled()))?;
-            x += 38;
-        }
-        area.draw_text(name, &text, (x, 30))?;
-        x += area.estimate_text_size(name, &text)?.0 as i32 + 28;
+    for cell in distinct(repeats.iter().map(|r| r.job().cell)) {
+        area.draw(&Rectangle::new([(x, 19), (x + 30, 22)], colour(cell).filled()))?;
+        area.draw_text(cell.name(), &text, (x + 38, 20))?;
+        x += 38 + area.estimate_text_size(cell.name(), &text)?.0 as i32 + 28;
     }
-    Ok(())
+    let text = (FONT, 16).into_font().color(&PALE_INK).pos(Pos::new(HPos::Left, VPos::Center));
+    Ok(area.draw_text(MARKS, &text, (28, 50))?)
 }
 
 /// The curves of one task at one length.
-fn curves(area: &Area<'_>, problem: Problem, trainings: &[Training]) -> Drawn {
-    let here = || trainings.iter().filter(|t| t.job.problem == problem);
-    let end = here().filter_map(|t| t.curve.last()).map(|(step, _)| *step).max().unwrap_or(1).max(1) as f64;
-    let title = format!("{} {}", problem.task.name(), problem.length);
+fn curves(area: &Area<'_>, problem: Problem, repeats: &[Repeats<'_>]) -> Drawn {
+    let here = || repeats.iter().filter(|r| r.job().problem == problem);
+    let last = |r: &Repeats<'_>| r.trainings().iter().filter_map(|t| t.curve.last()).map(|(step, _)| *step).max();
+    let end = here().filter_map(last).max().unwrap_or(1).max(1) as f64;
     let mut chart = ChartBuilder::on(area)
-        .caption(title, (FONT, 20).into_font().color(&INK))
+        .caption(problem.name(), (FONT, 20).into_font().color(&INK))
         .margin(10)
         .margin_right(24)
         .x_label_area_size(46)
@@ -112,12 +107,16 @@ fn curves(area: &Area<'_>, problem: Problem, trainings: &[Training]) -> Drawn {
     for level in [LEARNT, problem.baseline()] {
         chart.draw_series(DashedLineSeries::new([(0.0, level), (end, level)], 6, 5, PALE_INK.stroke_width(1)))?;
     }
-    for training in here() {
-        let colour = colour(training.job.cell);
-        let points: Vec<_> = training.curve.iter().map(|&(step, share)| (step as f64, share)).collect();
-        chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?;
-        let learnt = points.last().filter(|(_, share)| *share >= LEARNT);
-        chart.draw_series(learnt.map(|&point| Circle::new(point, 4, colour.filled())))?;
+    for repeats in here() {
+        let colour = colour(repeats.job().cell);
+        let median = repeats.curve().into_iter().map(|(step, share)| (step as f64, share));
+        chart.draw_series(LineSeries::new(median, colour.stroke_width(2)))?;
+        let ends = repeats.trainings().iter().filter_map(|t| t.curve.last()).filter(|(_, share)| *share >= LEARNT);
+        for &(step, share) in ends {
+            // A white rim keeps dots apart that overlap.
+            let dot = |radius, colour: RGBColor| Circle::new((step as f64, share), radius, colour.filled());
+            chart.draw_series([dot(6, WHITE), dot(4, colour)])?;
+        }
     }
     Ok(())
 }

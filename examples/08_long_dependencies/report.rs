@@ -1,43 +1,49 @@
 //! The table and the results as text.
 
-use crate::train::{Training, share};
+use crate::distinct;
+use crate::repeats::Repeats;
+use crate::train::share;
 
 /// How to read the table.
-pub(crate) const LEGEND: &str = "a number: the training step at which 95 % of the answers to 512 fresh sequences were right;\n\
-                                 -: never, and the best share";
+pub(crate) const LEGEND: &str = "a number: the training step at which 95 % of the answers to 512 fresh sequences were right, the median of the seeds;\n\
+     k/n: k of n seeds learnt; -: not even the median, and the median of the best shares;\n\
+     nothing: not trained, since no seed learnt the length before";
 
-/// A Markdown table: a row for each task and length, a column for each cell.
-pub(crate) fn table(trainings: &[Training]) -> String {
-    let mut cells = Vec::new();
-    let mut problems = Vec::new();
-    for Training { job, .. } in trainings {
-        cells.extend((!cells.contains(&job.cell)).then_some(job.cell));
-        problems.extend((!problems.contains(&job.problem)).then_some(job.problem));
-    }
-    let row = |entries: Vec<String>| format!("| {} |\n", entries.join(" | "));
-    let names = cells.iter().map(|cell| cell.name().to_owned());
-    let mut table = row(["task and length", "no memory"].map(str::to_owned).into_iter().chain(names).collect());
-    table += &format!("|{}\n", "---|".repeat(cells.len() + 2));
-    for problem in problems {
-        let found = |cell| trainings.iter().find(|t| t.job.problem == problem && t.job.cell == cell);
+/// A Markdown table.
+pub(crate) fn markdown(heads: Vec<String>, rows: Vec<Vec<String>>) -> String {
+    let line = |entries: Vec<String>| format!("| {} |\n", entries.join(" | "));
+    let rule = format!("|{}\n", "---|".repeat(heads.len()));
+    [line(heads), rule].into_iter().chain(rows.into_iter().map(line)).collect()
+}
+
+/// A row for each task and length, a column for each cell.
+pub(crate) fn table(repeats: &[Repeats<'_>]) -> String {
+    let cells = distinct(repeats.iter().map(|r| r.job().cell));
+    let problems = distinct(repeats.iter().map(|r| r.job().problem));
+    let heads = ["task and length", "no memory"].into_iter().chain(cells.iter().map(|cell| cell.name()));
+    let rows = problems.iter().map(|&problem| {
+        let found = |cell| repeats.iter().find(|r| r.job().problem == problem && r.job().cell == cell);
         let entries = cells.iter().map(|&cell| found(cell).map_or(String::new(), entry));
-        let (name, baseline) = (problem.task.name(), problem.baseline());
-        let heads = [format!("{name} {}", problem.length), format!("{baseline:.2}")];
-        table += &row(heads.into_iter().chain(entries).collect());
-    }
-    table
+        [problem.name(), format!("{:.2}", problem.baseline())].into_iter().chain(entries).collect()
+    });
+    markdown(heads.map(str::to_owned).collect(), rows.collect())
 }
 
-fn entry(training: &Training) -> String {
-    match (training.learnt(), training.diverged) {
-        (Some(step), _) => step.to_string(),
-        (None, None) => format!("- ({:.2})", training.best()),
-        (None, Some(step)) => format!("- ({:.2}, diverged at {step})", training.best()),
-    }
+/// The median step, or the median of the best shares; and how many seeds learnt and diverged, unless all or none.
+pub(crate) fn entry(repeats: &Repeats<'_>) -> String {
+    let (learnt, all) = (repeats.count_learnt(), repeats.trainings().len());
+    let step = repeats.learnt().map_or("-".to_owned(), |step| step.to_string());
+    let count = if learnt == 0 || learnt == all { String::new() } else { format!(" {learnt}/{all}") };
+    let best = if repeats.learnt().is_some() { String::new() } else { format!(" ({:.2})", repeats.best()) };
+    let diverged = match repeats.count_diverged() {
+        0 => String::new(),
+        count => format!(", {count} diverged"),
+    };
+    step + &count + &best + &diverged
 }
 
-/// A line for each training, on test sequences that no decision was made on.
-pub(crate) fn results(trainings: &[Training]) -> Vec<String> {
-    let line = |t: &Training| format!("{} test accuracy {:.3} (n={})", t.job.name(), share(t.test), t.test[1]);
-    trainings.iter().map(line).collect()
+/// A line for each cell, task and length, on test sequences that no decision was made on, of all seeds together.
+pub(crate) fn results(repeats: &[Repeats<'_>]) -> Vec<String> {
+    let line = |r: &Repeats<'_>| format!("{} test accuracy {:.3} (n={})", r.job().name(), share(r.test()), r.test()[1]);
+    repeats.iter().map(line).collect()
 }

@@ -87,6 +87,10 @@ impl Task {
 }
 
 impl Problem {
+    pub(crate) fn name(self) -> String {
+        format!("{} {}", self.task.name(), self.length)
+    }
+
     /// The share of answers that the best answer without memory has right.
     pub(crate) fn baseline(self) -> f64 {
         match self.task {

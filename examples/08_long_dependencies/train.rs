@@ -24,6 +24,8 @@ const MAX_NORM: f64 = 1.0;
 pub(crate) struct Job {
     pub(crate) problem: Problem,
     pub(crate) cell: CellKind,
+    /// The learning rate of Adam.
+    pub(crate) rate: f64,
     pub(crate) steps: usize,
     pub(crate) seed: u64,
 }
@@ -45,6 +47,12 @@ impl Job {
         rng
     }
 
+    /// The same with another seed.
+    pub(crate) fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// The cell, the task and the length.
     pub(crate) fn name(&self) -> String {
         let Problem { task, length } = self.problem;
         format!("{} {}-{length}", self.cell.name(), task.name())
@@ -79,15 +87,16 @@ impl Training {
 pub(crate) fn train<M: LayerModule<f32>>(mut network: M, job: &Job) -> Training {
     let [mut training, mut evaluation, mut test] =
         [Purpose::Training, Purpose::Evaluation, Purpose::Test].map(|purpose| job.rng(purpose));
-    let mut adam = Adam::new(job.cell.learning_rate());
+    let mut adam = Adam::new(job.rate);
     let mut tape = Tape::new();
     let mut evaluate = |network: &M| share(score(network, &job.problem.draw(HELD_OUT, &mut evaluation)));
     let mut curve = vec![(0, evaluate(&network))];
+    let name = format!("{}, rate {}, seed {}", job.name(), job.rate, job.seed);
     let mut diverged = None;
     for step in 1..=job.steps {
         let batch = job.problem.draw(BATCH, &mut training);
         if update(&mut network, &mut adam, &batch, &mut tape).is_err() {
-            eprintln!("{}: step {step}: a gradient is not finite", job.name());
+            eprintln!("{name}: step {step}: a gradient is not finite");
             diverged = Some(step - 1);
             break;
         }
@@ -96,7 +105,7 @@ pub(crate) fn train<M: LayerModule<f32>>(mut network: M, job: &Job) -> Training 
             curve.push((step, right));
             let is_end = right >= LEARNT || step == job.steps;
             if is_end || step % (10 * EVERY) == 0 {
-                eprintln!("{}: step {step} of {}, {right:.3} right", job.name(), job.steps);
+                eprintln!("{name}: step {step} of {}, {right:.3} right", job.steps);
             }
             if is_end {
                 break;
