@@ -221,7 +221,7 @@ mod tests {
         for (m, k, n) in [(1, 33, 300), (7, 1, 300), (3, 64, 256), (65, 33, 129), (600, 300, 7), (33, 513, 520)]
             .into_iter()
             .chain([(1, 0, 129), (65, 0, 300), (0, 3, 129), (31, 65, 8), (8, 129, 31), (15, 321, 2)])
-        // of no depth, or no row
+        // of no depth, of no row, and with gradients of the weight that have a block of one row
         {
             let alone = on(1, &|| products(m, k, n));
             let shared = on(3, &|| products(m, k, n));
