@@ -36,7 +36,7 @@ fn a_cell_whose_memory_is_empty_at_first_is_checked_with_and_without_one() {
         assert_eq!(names(&report)[..2], ["at the given parameters", "from its own first state, which is empty"]);
     }
     // Zoneout keeps a part of the hidden state, which counts then.
-    let zoned = Zoneout::new(mlstm(2, 4, 2, ForgetGate::Sigmoid), &[0.2]);
+    let zoned = Zoneout::new(mlstm(2, 4, 2, ForgetGate::Sigmoid), &[0.2, 0.0, 0.0, 0.0]);
     let report = check::cell(&zoned, SIZES);
     assert!(names(&report).iter().all(|name| !name.contains("no value depends")), "{report}");
 }
@@ -155,8 +155,9 @@ impl<'t> Layer<'t, f64> for Running<Var<'t, f64>> {
     fn forward(&self, x: Var<'t, f64>, h: Var<'t, f64>, how: Unroll<'_>) -> LayerOutputs<'t, f64, Var<'t, f64>> {
         let added = x.affine(self.w, Some(self.bias));
         let added = if self.padding == Padding::Carried { added } else { how.masked(added) };
-        let sums = added.cumsum(0) + h;
+        let sums = how.in_order(added).cumsum(0) + h;
         let last = sums.index(0, x.shape()[0] - 1);
+        let sums = how.in_order(sums);
         let outputs = match self.padding {
             Padding::Shown => sums,
             Padding::Reversed => how.masked(sums.flip(0)),

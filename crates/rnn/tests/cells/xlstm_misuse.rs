@@ -101,9 +101,9 @@ fn chunks_that_cannot_be() {
     refused!(none, InChunks::new(layer.cell.clone(), 0));
     refused!(none, Unroll::new().through(&InChunks { every: 0, ..layer.clone() }, good));
     refused!("unroll: x has shape [0, 2, 3]: no time step", Unroll::new().through(&layer, x(&tape, &[0, 2, 3])));
-    refused!("InChunks: takes 3 features a step; x gives 4", Unroll::new().through(&layer, x(&tape, &[7, 2, 4])));
+    refused!("MLstm: takes 3 features a step; x gives 4", Unroll::new().through(&layer, x(&tape, &[7, 2, 4])));
     refused!("unroll: 1 lengths for a batch of 2 sequences", Unroll::new().lengths(&[7]).through(&layer, good));
-    refused!("through: InChunks or its first state lives on another tape than x", {
+    refused!("through: MLstm or its first state lives on another tape than x", {
         Unroll::new().through(&layer, x(&other, &[7, 2, 3]))
     });
     refused!(
