@@ -53,6 +53,7 @@ pub mod decode;
 mod error;
 pub mod init;
 mod layers;
+pub mod lens;
 pub mod loss;
 pub mod models;
 mod noise;
