@@ -62,7 +62,7 @@ impl<T: Scalar> Op<T> for Blend<T> {
         sum
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.cotangent() * self.weights[input])
+        Term::Dense(at.cotangent() * self.weights[input])
     }
 }
 

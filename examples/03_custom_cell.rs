@@ -3,7 +3,7 @@
 //! `cargo run --example 03_custom_cell`
 
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
-use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
+use rewind_rnn::autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
 use rewind_rnn::{Cell, Linear, Unroll, check, init, unroll};
 
 parameters! {

@@ -41,10 +41,10 @@ impl Op<f64> for RmsNorm {
         match input {
             0 => {
                 let v = gain * g;
-                Term::dense((v - u * (u * v).mean_axis(1).unsqueeze(1)) / r)
+                Term::Dense((v - u * (u * v).mean_axis(1).unsqueeze(1)) / r)
             }
-            _ if self.draft == Draft::First => Term::dense((g * u).mean_axis(0)),
-            _ => Term::summed(g * u),
+            _ if self.draft == Draft::First => Term::Dense((g * u).mean_axis(0)),
+            _ => Term::Summed(g * u),
         }
     }
 }

@@ -9,14 +9,14 @@ use std::error::Error;
 use std::path::Path;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var, parameters};
+use rewind_rnn::autograd::{OnTape, Parameters, Tape, Tensor, Var, parameters};
 use rewind_rnn::batch::{PaddedBatch, plan};
 use rewind_rnn::file::{self, Metadata};
 use rewind_rnn::loss::{Reduction, mean_squared_error};
 use rewind_rnn::optim::schedule::{cosine, warm_up};
 use rewind_rnn::optim::{Adam, Optimizer, Plateau};
 use rewind_rnn::resume::{Part, Position};
-use rewind_rnn::{Accumulator, Average, Cell, EarlyStopping, Gru, Linear, Shards, Unroll, clip};
+use rewind_rnn::{Accumulator, Average, EarlyStopping, Gru, Linear, Recurrent, Shards, Stream, Unroll, clip};
 
 const SEED: u64 = 1;
 const EPOCHS: u64 = 20;
@@ -76,7 +76,7 @@ impl Sums {
     /// The sequences at `places` as a batch, the longest first, and their answers `[B, 1]` in the same order.
     fn batch(&self, places: &[usize]) -> Result<(PaddedBatch<f32>, Tensor<f32>), Box<dyn Error>> {
         let batch = PaddedBatch::gather(&self.sequences, places)?;
-        let answers: Vec<f32> = batch.indices().iter().map(|&i| self.answers[i]).collect();
+        let answers = batch.in_order(&self.answers)?;
         let rows = answers.len();
         Ok((batch, Tensor::from_vec(answers, &[rows, 1])))
     }
@@ -178,34 +178,12 @@ fn error(model: &Adder<Tensor<f32>>, test: &Sums) -> Result<f32, Box<dyn Error>>
     Ok(mean_squared_error(model.on(&tape).forward(&batch), &answers, Reduction::Mean)?.value().item())
 }
 
-/// A trained model in use: it reads one time step at a time and has an answer after each.
-struct Stream {
-    model: Adder<Tensor<f32>>,
-    tape: Tape<f32>,
-    /// h after the last step, `[1, H]`; none before the first.
-    state: Option<Tensor<f32>>,
-}
+/// A cell and a readout as a stack of layers, with an answer after every time step.
+type Answering<P> = (Recurrent<Gru<P>>, Linear<P>);
 
-impl Stream {
-    fn new(model: Adder<Tensor<f32>>) -> Self {
-        Stream { model, tape: Tape::quiet(), state: None }
-    }
-
-    fn read(&mut self, x: &[f32]) -> f32 {
-        let (state, answer) = {
-            let model = self.model.on(&self.tape); // copies no elements
-            let x = self.tape.constant(Tensor::from_vec(x.to_vec(), &[1, x.len()]));
-            let before = match &self.state {
-                Some(state) => self.tape.constant(state.clone()),
-                None => model.cell.initial(1),
-            };
-            let state = model.cell.step(x, before);
-            (state.value(), model.readout.forward(state).value().item())
-        };
-        self.tape.clear(); // the memory of a stream does not grow
-        self.state = Some(state);
-        answer
-    }
+/// A trained model in use: it reads one time step at a time.
+fn stream(model: Adder<Tensor<f32>>) -> Stream<f32, Answering<Tensor<f32>>> {
+    Stream::new((Recurrent(model.cell), model.readout), 1) // one sequence
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -240,10 +218,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let (sequence, answer) = (&test.sequences[2], test.answers[2]);
     println!("\nin use, step by step:  number  mark  answer if it ended here");
-    let mut stream = Stream::new(model);
+    let mut stream = stream(model.clone());
     let mut last = 0.0;
     for (t, x) in sequence.to_vec().chunks_exact(2).enumerate() {
-        last = stream.read(x);
+        last = stream.step(&Tensor::from_vec(x.to_vec(), &[1, 2])).item(); // [B, I]
         if x[1] == 1.0 || t + 1 == sequence.shape()[0] {
             println!("              step {t:>2}    {:.2}     {}  {last:.2}", x[0], x[1]);
         }
@@ -252,7 +230,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Step by step gives the same result as the whole sequence at once.
     let tape = Tape::quiet();
-    let at_once = stream.model.on(&tape).forward(&test.batch(&[2])?.0).value().item();
+    let at_once = model.on(&tape).forward(&test.batch(&[2])?.0).value().item();
     assert!((last - at_once).abs() < 1e-5, "step by step {last}, at once {at_once}");
     Ok(())
 }

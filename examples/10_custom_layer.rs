@@ -1,13 +1,15 @@
-//! A custom layer: written, put in a deep stack in both directions of time, checked and trained.
+//! Custom layers: one around another, and one with a state of its own; put in a deep stack, checked and trained.
 //!
 //! `cargo run --example 10_custom_layer`
 
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
-use rewind_autograd::{Scalar, Tape, Tensor, Var, parameters};
+use rewind_autograd::ops::layout::concat;
+use rewind_autograd::{OnTape, Scalar, Tape, Tensor, Var, parameters};
 use rewind_rnn::loss::{Reduction, binary_cross_entropy_steps};
 use rewind_rnn::optim::{Adam, Optimizer};
 use rewind_rnn::{
-    Bidirectional, Dropout, Gru, Layer, LayerModule, LayerOutputs, Linear, Lstm, Noise, Recurrent, Unroll, check, init,
+    Bidirectional, Dropout, Gru, Layer, LayerModule, LayerOutputs, Linear, Lstm, Noise, Recurrent, Stream, Unroll,
+    check, init,
 };
 
 parameters! {
@@ -39,6 +41,42 @@ impl<'t, T: Scalar, L: Layer<'t, T>> Layer<'t, T> for Highway<Var<'t, T>, L> {
 
     fn is_causal(&self) -> bool {
         self.layer.is_causal()
+    }
+}
+
+parameters! {
+    /// A causal convolution over time, of K taps: x `[T, B, I]`, outputs `[T, B, H]`; weight `[K·I, H]`, bias `[H]`.
+    ///
+    /// ```text
+    /// y_t = [x_(t-K+1), …, x_t]·W + b
+    /// ```
+    struct CausalConv<P> { weight: P, bias: P, taps: usize }
+}
+
+impl<'t, T: Scalar> Layer<'t, T> for CausalConv<Var<'t, T>> {
+    /// The last K - 1 inputs, `[B, K - 1, I]`.
+    type State = Var<'t, T>;
+
+    fn initial_state(&self, batch: usize) -> Var<'t, T> {
+        self.weight.tape().zeros(&[batch, self.taps - 1, self.weight.shape()[0] / self.taps])
+    }
+
+    fn forward(&self, x: Var<'t, T>, state: Var<'t, T>, how: Unroll<'_>) -> LayerOutputs<'t, T, Var<'t, T>> {
+        let (shape, before) = (x.shape(), self.taps - 1);
+        let (steps, batch, inputs) = (shape[0], shape[1], shape[2]);
+        let read = concat(&[state.permute(&[1, 0, 2]), how.in_order(x)], 0); // the inputs before come first
+        let taps: Vec<_> = (0..self.taps).map(|k| read.slice(0, k..k + steps)).collect();
+        let y = how.in_order(concat(&taps, 2).affine(self.weight, Some(self.bias)));
+        // The K - 1 inputs before the end of each sequence, wherever it ends.
+        let length = |b: usize| how.sequence_lengths().map_or(steps, |lengths| lengths[b]);
+        let row = |i: usize| (length(i / before) + i % before) * batch + i / before;
+        let rows: Vec<_> = (0..batch * before).map(row).collect();
+        let last = read.reshape(&[(before + steps) * batch, inputs]).index_select(0, &rows);
+        LayerOutputs::new(how.masked(y), last.reshape(&[batch, before, inputs]))
+    }
+
+    fn input_width(&self) -> Option<usize> {
+        Some(self.weight.shape()[0] / self.taps)
     }
 }
 
@@ -111,6 +149,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let report = check::layer(&deep([3, 2, 1], rng), [3, 2, 3]); // T, B, I
     println!("{report}\n");
     report.assert();
+
+    // A convolution of three taps: padded, in both directions, cut in two, and step by step.
+    let taps = 3;
+    let conv = CausalConv { weight: check::sample(&[taps * 3, 2], 2), bias: check::sample(&[2], 3), taps };
+    check::layer(&conv, [4, 2, 3]).assert();
+    let x: Tensor<f64> = check::sample(&[9, 1, 3], 1);
+    let tape = Tape::quiet();
+    let whole = Unroll::new().through(&conv.on(&tape), tape.constant(x.clone())).outputs.value();
+    let mut stream = Stream::new(conv, 1);
+    for t in 0..9 {
+        assert_eq!(stream.step(&x.index(0, t)), whole.index(0, t).to_contiguous());
+    }
 
     let sizes = [SYMBOLS, 16, 1];
     println!("Does the symbol come again? The share of right answers at all steps:");

@@ -5,6 +5,7 @@
 
 pub mod chain;
 pub mod command;
+pub mod ctc;
 pub mod custom;
 pub mod kernel;
 pub mod pairs;
@@ -21,7 +22,7 @@ use clap::ValueEnum;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var};
-use rewind_rnn::{Cell, Gru, Lstm, Shards, TanhRnn, Unroll, unroll};
+use rewind_rnn::{Cell, Gru, Lstm, Recurrent, Shards, TanhRnn, Unroll, unroll};
 
 use custom::CustomLstm;
 
@@ -137,19 +138,19 @@ pub fn training_step(kind: CellKind, shape: Shape, threads: usize) -> Step {
 }
 
 /// Makes a training step of the LSTM at `shape` in segments of √T time steps, of which only the last state is kept (see
-/// [`Unroll::in_segments`]), on the caller's thread.
+/// [`Unroll::through_in_segments`]), on the caller's thread.
 pub fn segmented_step(shape: Shape) -> Step {
-    let lstm = Lstm::new(shape.inputs, shape.hidden, &mut StdRng::seed_from_u64(1));
+    let lstm = Recurrent(Lstm::new(shape.inputs, shape.hidden, &mut StdRng::seed_from_u64(1)));
     let x = Tensor::from_fn(&[shape.steps, shape.batch, shape.inputs], |i| (i as f32).sin());
     let (every, mut tape) = (shape.steps.isqrt(), Tape::new());
     let outputs = (shape.steps * shape.batch * shape.hidden) as f32;
     Box::new(move || {
         let loss = {
-            let cell = lstm.on(&tape);
-            let x = tape.constant(x.clone());
-            let segments = Unroll::new().in_segments(every, &lstm, &cell, x, move |_, _, y| y.square().sum() / outputs);
-            let loss = segments.loss();
-            std::hint::black_box(loss.backward().of(&cell));
+            let (layer, x) = (lstm.on(&tape), tape.constant(x.clone()));
+            let how = Unroll::new();
+            let loss =
+                how.through_in_segments(every, &lstm, &layer, x, move |_, _, y| y.square().sum() / outputs).loss();
+            std::hint::black_box(loss.backward().of(&layer));
             loss.value().item()
         };
         tape.clear();

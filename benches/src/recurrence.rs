@@ -1,5 +1,5 @@
-//! A linear recurrence h_t = a_t ∘ h_(t-1) + b_t, forward, and backward from a cotangent of 1 for every h_t to a and b: in one node,
-//! and in a product and a sum for each time step. And a training step of the minGRU, whole or unrolled.
+//! A linear recurrence h_t = a_t ∘ h_(t-1) + b_t, forward, and backward from a cotangent of 1 for every h_t to a, b and h_0: in one
+//! node, and in a product and a sum for each time step. And a training step of the minGRU, whole or unrolled.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -13,31 +13,33 @@ use crate::Step;
 /// The shapes `[T, B, H]` that are measured.
 pub const SHAPES: [[usize; 3]; 4] = [[1000, 8, 64], [1000, 1, 64], [1000, 1, 1], [100, 32, 256]];
 
-/// Coefficients, inputs, and the cotangent of the states.
+/// Coefficients, inputs, the first state, and the cotangent of the states.
 pub struct Operands {
     a: Tensor<f32>,
     b: Tensor<f32>,
+    first: Tensor<f32>,
     seed: Tensor<f32>,
 }
 
 impl Operands {
-    /// Coefficients in (0, 1), inputs in ±1.
+    /// Coefficients in (0, 1), inputs and first state in ±1.
     pub fn of(shape: [usize; 3]) -> Self {
         let wave = |rate: f32| move |i: usize| (i as f32 * rate).sin();
         Operands {
             a: Tensor::from_fn(&shape, |i| 0.5 + 0.49 * wave(0.7)(i)),
             b: Tensor::from_fn(&shape, wave(1.3)),
+            first: Tensor::from_fn(&shape[1..], wave(0.3)),
             seed: Tensor::full(&shape, 1.0),
         }
     }
 
-    /// The gradients of a and b, by one node of `tape`, which is empty again afterwards.
-    pub fn by_op(&self, tape: &mut Tape<f32>) -> [Tensor<f32>; 2] {
+    /// The gradients of a, b and h_0, by one node of `tape`, which is empty again afterwards.
+    pub fn by_op(&self, tape: &mut Tape<f32>) -> [Tensor<f32>; 3] {
         self.gradients(tape, linear_recurrence)
     }
 
     /// The same by nodes for each time step.
-    pub fn by_steps(&self, tape: &mut Tape<f32>) -> [Tensor<f32>; 2] {
+    pub fn by_steps(&self, tape: &mut Tape<f32>) -> [Tensor<f32>; 3] {
         self.gradients(tape, |a, b, first| {
             let mut h = first;
             let states: Vec<_> = (0..b.shape()[0])
@@ -50,15 +52,14 @@ impl Operands {
         })
     }
 
-    fn gradients<F>(&self, tape: &mut Tape<f32>, recurrence: F) -> [Tensor<f32>; 2]
+    fn gradients<F>(&self, tape: &mut Tape<f32>, recurrence: F) -> [Tensor<f32>; 3]
     where
         F: for<'t> Fn(Var<'t, f32>, Var<'t, f32>, Var<'t, f32>) -> Var<'t, f32>,
     {
         let gradients = {
-            let (a, b) = (tape.leaf(self.a.clone()), tape.leaf(self.b.clone()));
-            let h = recurrence(a, b, tape.zeros(&b.shape()[1..]));
-            let gradients = h.backward_from(&self.seed);
-            [a, b].map(|v| gradients.get(v))
+            let [a, b, first] = [&self.a, &self.b, &self.first].map(|x| tape.leaf(x.clone()));
+            let gradients = recurrence(a, b, first).backward_from(&self.seed);
+            [a, b, first].map(|v| gradients.get(v))
         };
         tape.clear();
         gradients

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rewind_autograd::{Parameters, Tape, Tensor, Var};
-use rewind_rnn::{MLstm, SLstm, Shards, Unroll, unroll};
+use rewind_rnn::{InChunks, MLstm, SLstm, Shards, Unroll, unroll};
 
 use crate::{Shape, Step};
 
@@ -55,9 +55,11 @@ pub fn training_step(kind: Kind, shape: Shape, every: usize, threads: usize) -> 
         Kind::Mlstm => step_of(MLstm::new(inputs, hidden, HEADS, rng), shape, threads, |tape, cell, x| {
             unroll(cell, tape.constant(x.clone())).outputs()
         }),
-        Kind::Chunks => step_of(MLstm::new(inputs, hidden, HEADS, rng), shape, threads, move |tape, cell, x| {
-            Unroll::new().in_chunks(every, cell, tape.constant(x.clone())).outputs
-        }),
+        Kind::Chunks => {
+            step_of(InChunks::new(MLstm::new(inputs, hidden, HEADS, rng), every), shape, threads, |tape, cell, x| {
+                Unroll::new().through(cell, tape.constant(x.clone())).outputs
+            })
+        }
     }
 }
 

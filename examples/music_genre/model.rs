@@ -62,18 +62,11 @@ macro_rules! whichever {
 impl<P> Parameters<P> for AnyCell<P> {
     type With<Q> = AnyCell<Q>;
 
-    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a,
-    {
-        whichever!(self, cell => cell.visit_at(path, f));
-    }
-
     fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
         whichever!(self, cell => cell.visit_mut_at(path, f));
     }
 
-    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> AnyCell<Q> {
+    fn map_at<'a, Q>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P) -> Q) -> AnyCell<Q> {
         match self {
             AnyCell::Tanh(cell) => AnyCell::Tanh(cell.map_at(path, f)),
             AnyCell::Lstm(cell) => AnyCell::Lstm(cell.map_at(path, f)),

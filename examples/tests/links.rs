@@ -83,6 +83,18 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
+fn the_readme_leads_to_every_page() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("the README is there");
+    let mut all = Vec::new();
+    pages(&root().join("docs"), &mut all);
+    assert!(all.len() > 10, "{} pages: too few to be those of docs", all.len());
+    for page in all {
+        let link = format!("(docs/{})", page.file_name().unwrap_or_default().to_string_lossy());
+        assert!(readme.contains(&link), "the README has no link {link}");
+    }
+}
+
+#[test]
 fn a_broken_link_is_noticed() {
     let page = "# Any `Thing`, here\n[a](examples) [b](no/such/file.md#part) <https://x.y> [c](https://x.y/z)\n```\n\
                 [d](nowhere)\n```\n[e](#any-thing-here) [f](#any-thing) [g](README.md#licence) [h](README.md#none)\n\

@@ -73,6 +73,16 @@ fn train_shows_the_example() {
 }
 
 #[test]
+fn label_sequences_shows_the_example() {
+    assert_copy("docs/label_sequences.md", "examples/11_label_sequences.rs");
+}
+
+#[test]
+fn pytorch_shows_the_example() {
+    assert_copy("docs/pytorch.md", "examples/12_pytorch.rs");
+}
+
+#[test]
 fn derivatives_shows_its_two_examples() {
     let example = read("examples/07_derivatives.rs") + &read("examples/06_rtrl.rs");
     match compare(&read("docs/derivatives.md"), &example) {

@@ -19,7 +19,7 @@ impl<T: Scalar> Op<T> for MyTanh {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let y = at.output();
-        Term::dense(at.cotangent() * (y * y + T::from_f64(1.0)))
+        Term::Dense(at.cotangent() * (y * y + T::from_f64(1.0)))
     }
 }
 

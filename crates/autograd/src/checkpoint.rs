@@ -52,6 +52,12 @@ type Function<T> = dyn for<'s> Fn(&'s Tape<T>, &[Var<'s, T>]) -> Var<'s, T> + Se
 #[derive(Clone)]
 pub(crate) struct Checkpoint<T: Scalar>(Arc<Function<T>>);
 
+/// Something for each of some nodes, by position, ascending. No allocation for the parameters of a cell.
+pub(crate) type ByNode<X> = SmallVec<[(u32, X); 8]>;
+
+/// An input of a node, and the place of its sum if it needs a cotangent.
+pub(crate) type Input<'t, T> = (Var<'t, T>, Option<usize>);
+
 /// Variables that stand in for a checkpoint's inputs.
 type StandIns<'s, T> = SmallVec<[Var<'s, T>; 8]>;
 
@@ -69,14 +75,15 @@ impl<T: Scalar> Checkpoint<T> {
         y
     }
 
-    /// First order: runs f on a tape of its own, and `sweep` sweeps it; it returns the leaves with terms. The sums of `inputs` move into
-    /// that sweep and back, so the same terms are added in the same order as if f had been recorded.
+    /// First order: runs f on a tape of its own, and `sweep` sweeps it; it returns the places of the sums of its leaves. The sums of
+    /// `inputs`, which stand at these places, move into that sweep and back, so the same terms are added in the same order as if
+    /// f had been recorded.
     #[cold]
     pub(crate) fn replay_values(
         &self,
-        inputs: &[(Var<'_, T>, bool)],
+        inputs: &[Input<'_, T>],
         sums: &mut [Sum<T>],
-        sweep: impl FnOnce(Var<'_, T>, &mut Vec<Sum<T>>) -> SmallVec<[u32; 8]>,
+        sweep: impl FnOnce(Var<'_, T>, &mut Vec<Sum<T>>) -> ByNode<usize>,
     ) {
         let Some((first, _)) = inputs.first() else { return };
         let mut tape = first.tape().inner.take().unwrap_or_default();
@@ -86,17 +93,15 @@ impl<T: Scalar> Checkpoint<T> {
             let y = self.run(&tape, &vars);
             own.resize_with(own.len().max(tape.len()), Sum::default);
             // Inputs behind the result are none of its: f may give one of its inputs back.
-            for ((input, _), var) in inputs.iter().zip(&vars).filter(|(_, var)| var.id() <= y.id()) {
-                let sum = &mut sums[input.position()];
-                if !sum.is_empty() {
-                    own[var.position()] = std::mem::take(sum);
-                }
+            let reached = reached(&vars, inputs);
+            for &(var, place) in reached.iter().filter(|(var, _)| *var <= y.id()) {
+                std::mem::swap(&mut own[var as usize], &mut sums[place]);
             }
-            for leaf in sweep(y, &mut own) {
-                let sum = std::mem::take(&mut own[leaf as usize]);
+            for (leaf, place) in sweep(y, &mut own) {
+                let sum = std::mem::take(&mut own[place]);
                 // Nobody can ask for the gradient of a leaf that f has made.
-                if let Some(input) = input_of(leaf, &vars, inputs) {
-                    sums[input.position()] = sum;
+                if let Ok(k) = reached.binary_search_by_key(&leaf, |(var, _)| *var) {
+                    sums[reached[k].1] = sum;
                 }
             }
         }
@@ -105,48 +110,51 @@ impl<T: Scalar> Checkpoint<T> {
         first.tape().inner.set(Some(tape));
     }
 
-    /// Recorded: runs f on the tape itself, at aliases of the inputs. `sweep` gets the result, the positions at which a
-    /// sweep over it ends, and a map from these positions to the inputs.
+    /// Recorded: runs f on the tape itself, at aliases of the inputs, and `sweep` returns the gradients of the result with
+    /// respect to the variables at some positions. Returns the gradients with the places of their inputs.
     #[cold]
     pub(crate) fn replay_recorded<'t>(
         &self,
-        inputs: &[(Var<'t, T>, bool)],
-        sweep: impl FnOnce(Var<'t, T>, &[u32], &dyn Fn(u32) -> Var<'t, T>),
-    ) {
-        let Some((first, _)) = inputs.first() else { return };
+        inputs: &[Input<'t, T>],
+        sweep: impl FnOnce(Var<'t, T>, &[u32]) -> ByNode<Var<'t, T>>,
+    ) -> Vec<(usize, Var<'t, T>)> {
+        let Some((first, _)) = inputs.first() else { return Vec::new() };
         let vars = stand_ins(inputs, alias, |v| v);
         let y = self.run(first.tape(), &vars);
-        let mut wanted: SmallVec<[u32; 8]> =
-            vars.iter().zip(inputs).filter(|(_, (_, reached))| *reached).map(|(v, _)| v.id()).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        sweep(y, &wanted, &|variable| {
-            input_of(variable, &vars, inputs).expect("gradients are wanted for inputs alone")
-        });
+        let reached = reached(&vars, inputs);
+        let gradients = sweep(y, &reached.iter().map(|(var, _)| *var).collect::<Vec<_>>());
+        // Both are in the order of positions; nothing may flow to some.
+        let mut gradients = gradients.into_iter().peekable();
+        let gradient = |&(var, place): &(u32, usize)| Some((place, gradients.next_if(|(of, _)| *of == var)?.1));
+        reached.iter().filter_map(gradient).collect()
     }
 }
 
 /// A variable for each input, made by `reached` if a gradient flows to the input, else by `other`. Inputs that are the
 /// same variable share one.
 fn stand_ins<'t, 's, T: Scalar>(
-    inputs: &[(Var<'t, T>, bool)],
+    inputs: &[Input<'t, T>],
     reached: impl Fn(Var<'t, T>) -> Var<'s, T>,
     other: impl Fn(Var<'t, T>) -> Var<'s, T>,
 ) -> StandIns<'s, T> {
     let mut vars = StandIns::new();
-    for (k, &(input, flows)) in inputs.iter().enumerate() {
+    for (k, &(input, place)) in inputs.iter().enumerate() {
         vars.push(match inputs[..k].iter().position(|(earlier, _)| earlier.id() == input.id()) {
             Some(earlier) => vars[earlier],
-            None if flows => reached(input),
+            None if place.is_some() => reached(input),
             None => other(input),
         });
     }
     vars
 }
 
-/// The input that a variable stands for, if it does for one.
-fn input_of<'t, T: Scalar>(variable: u32, vars: &StandIns<'_, T>, inputs: &[(Var<'t, T>, bool)]) -> Option<Var<'t, T>> {
-    Some(inputs[vars.iter().position(|v| v.id() == variable)?].0)
+/// The variables to which a gradient flows, with the places of their inputs: by position, each once.
+fn reached<T: Scalar>(vars: &StandIns<'_, T>, inputs: &[Input<'_, T>]) -> ByNode<usize> {
+    let place_of = |(var, input): (&Var<'_, T>, &Input<'_, T>)| Some((var.id(), input.1?));
+    let mut reached: ByNode<usize> = vars.iter().zip(inputs).filter_map(place_of).collect();
+    reached.sort_unstable();
+    reached.dedup();
+    reached
 }
 
 /// The same value at a new position, at which a sweep can stop.
@@ -168,12 +176,12 @@ impl<T: Scalar> Op<T> for Checkpoint<T> {
         let inputs: Vec<_> = (0..at.arity()).map(|i| at.input(i)).collect();
         if at.tape().mode.get() == Mode::Recording {
             let own: Vec<_> = inputs.iter().map(|&x| alias(x)).collect();
-            return Term::dense(self.run(at.tape(), &own).grad_from(at.cotangent(), &[own[input]])[0]);
+            return Term::Dense(self.run(at.tape(), &own).grad_from(at.cotangent(), &[own[input]])[0]);
         }
         let tape = Tape::new();
         let own: Vec<_> = inputs.iter().map(|x| tape.leaf(x.value())).collect();
         let gradients = self.run(&tape, &own).backward_from(&at.cotangent().value());
-        Term::dense(at.tape().constant(gradients.get(own[input])))
+        Term::Dense(at.tape().constant(gradients.get(own[input])))
     }
     fn reads(&self) -> Reads {
         Reads::INPUTS

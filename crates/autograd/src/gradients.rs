@@ -1,8 +1,9 @@
 //! The entry points of differentiation: gradients as values, or recorded so that they can be differentiated again.
 
+use crate::checkpoint::ByNode;
 use crate::parameters::Parameters;
 use crate::shape::mismatch;
-use crate::sweep::{Totals, sweep_recorded, sweep_values};
+use crate::sweep::{sweep_recorded, sweep_values};
 use crate::tape::{Mode, Tape, Var};
 use crate::{Scalar, Tensor};
 
@@ -40,40 +41,6 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[track_caller]
     pub fn backward_from(self, seed: &Tensor<T>) -> Gradients<'t, T> {
         self.sweep("backward_from", Some(seed), None)
-    }
-
-    /// [`backward`](Var::backward), which also calls `watch` with every variable that a gradient flows through and its
-    /// complete cotangent, from the result to the leaves, in the reverse order of recording. To *change* a cotangent,
-    /// use [`map_cotangent`](Var::map_cotangent).
-    ///
-    /// ```
-    /// use rewind_autograd::{Tape, Tensor};
-    /// let tape = Tape::new();
-    /// let mut h = tape.leaf(Tensor::scalar(1.0));
-    /// for t in 0..3 {
-    ///     let _step = tape.numbered_scope("t", t);
-    ///     h = h * 0.5;
-    /// }
-    /// let mut seen = Vec::new();
-    /// h.backward_watched(|v, cotangent| seen.push((v.scope(), cotangent.norm())));
-    /// assert_eq!(seen[0], ("t=2".to_owned(), 1.0));
-    /// assert_eq!(seen[2], ("t=0".to_owned(), 0.25)); // ∂L/∂h_0: it vanishes
-    /// ```
-    ///
-    /// `watch` is called when the sweep is over: until then, all cotangents are in memory.
-    ///
-    /// # Panics
-    /// As [`backward`](Var::backward).
-    #[track_caller]
-    pub fn backward_watched(self, mut watch: impl FnMut(Var<'t, T>, &Tensor<T>)) -> Gradients<'t, T> {
-        let nodes = (0..=self.id()).map(|node| Var::new(self.tape(), node));
-        let tracked: Vec<_> = nodes.filter(|v| v.is_tracked()).collect();
-        let mut gradients = self.sweep("backward_watched", None, Some(&tracked));
-        for (node, cotangent) in gradients.totals.iter().rev() {
-            watch(Var::new(self.tape(), *node), cotangent);
-        }
-        gradients.wanted = None;
-        gradients
     }
 
     /// The gradients of this scalar with respect to `wrt`, which may be any variables of the tape: the hidden state at
@@ -117,14 +84,10 @@ impl<'t, T: Scalar> Var<'t, T> {
 
     /// The gradients of every leaf, or of `wrt`. The seed is 1 if none is given.
     #[track_caller]
-    fn sweep(self, op: &str, seed: Option<&Tensor<T>>, wrt: Option<&[Var<'t, T>]>) -> Gradients<'t, T> {
-        self.check_seed(op, seed.map(Tensor::shape));
+    pub(crate) fn sweep(self, op: &str, seed: Option<&Tensor<T>>, wrt: Option<&[Var<'t, T>]>) -> Gradients<'t, T> {
+        let positions = self.check(op, seed.map(Tensor::shape), wrt.unwrap_or_default());
+        let wanted = wrt.map(|_| positions);
         let seed = seed.map_or_else(|| Tensor::full(&self.shape(), T::ONE), Tensor::clone);
-        #[expect(clippy::manual_map, reason = "from a closure, a panic would not name the caller's line")]
-        let wanted = match wrt {
-            Some(wrt) => Some(self.positions(op, wrt)),
-            None => None,
-        };
         Gradients { tape: self.tape(), totals: sweep_values(self, seed, wanted.as_deref()), wanted }
     }
 
@@ -170,20 +133,13 @@ impl<'t, T: Scalar> Var<'t, T> {
 
     #[track_caller]
     fn sweep_recorded(self, op: &str, seed: Option<Var<'t, T>>, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {
-        self.check_seed(op, seed.map(Var::shape).as_deref());
+        let wanted = self.check(op, seed.map(Var::shape).as_deref(), wrt);
         if seed.is_some_and(|seed| !std::ptr::eq(seed.tape(), self.tape())) {
             panic!("{op}: the seed lives on another tape than this one");
         }
-        let wanted = self.positions(op, wrt);
         let seed = seed.unwrap_or_else(|| self.tape().constant(Tensor::full(&self.shape(), T::ONE)));
         let totals = sweep_recorded(self, seed, &wanted);
         wrt.iter().map(|v| find(&totals, *v).copied().unwrap_or_else(|| self.tape().zeros(&v.shape()))).collect()
-    }
-
-    /// Advice for a constant that a gradient was requested for.
-    #[cold]
-    pub(crate) fn how_to_track(self) -> &'static str {
-        "No gradient flows to it, nor to what is computed from constants alone; record what it depends on with `Tape::leaf`"
     }
 
     /// Refuses a tape that records nothing, on which every gradient would be 0.
@@ -198,9 +154,10 @@ impl<'t, T: Scalar> Var<'t, T> {
         }
     }
 
-    /// Refuses a seed of another shape, and a variable that needs a seed if there is none.
+    /// Checks what a sweep is asked for: a seed of this variable's shape, or none for a scalar, and variables of this tape that
+    /// gradients flow to. Returns the positions of `wrt`, ascending, each once.
     #[track_caller]
-    fn check_seed(self, op: &str, seed: Option<&[usize]>) {
+    fn check(self, op: &str, seed: Option<&[usize]>, wrt: &[Var<'t, T>]) -> Vec<u32> {
         self.check_recorded(op);
         let shape = self.shape();
         match seed {
@@ -211,28 +168,26 @@ impl<'t, T: Scalar> Var<'t, T> {
             }
             _ => {}
         }
-    }
-
-    /// The positions of `vars`, ascending, each once.
-    #[track_caller]
-    fn positions(self, op: &str, vars: &[Var<'t, T>]) -> Vec<u32> {
-        for (i, v) in vars.iter().enumerate() {
+        for (i, v) in wrt.iter().enumerate() {
             if !std::ptr::eq(v.tape(), self.tape()) {
                 panic!("{op}: variable {i} lives on another tape than this one");
             }
             if !v.is_tracked() {
-                panic!("{op}: variable {i}, {v:?}, is a constant. {}", v.how_to_track());
+                panic!("{op}: variable {i}, {v:?}, is a constant. {HOW_TO_TRACK}");
             }
         }
-        let mut positions: Vec<u32> = vars.iter().map(|v| v.id()).collect();
+        let mut positions: Vec<u32> = wrt.iter().map(|v| v.id()).collect();
         positions.sort_unstable();
         positions.dedup();
         positions
     }
 }
 
+/// Advice for a constant that a gradient was requested for.
+const HOW_TO_TRACK: &str = "No gradient flows to it, nor to what is computed from constants alone; record what it depends on with `Tape::leaf`";
+
 /// The result of a sweep for `v`.
-fn find<'a, T: Scalar, X>(totals: &'a Totals<X>, v: Var<'_, T>) -> Option<&'a X> {
+fn find<'a, T: Scalar, X>(totals: &'a ByNode<X>, v: Var<'_, T>) -> Option<&'a X> {
     let place = totals.binary_search_by_key(&v.id(), |(node, _)| *node).ok()?;
     Some(&totals[place].1)
 }
@@ -252,9 +207,9 @@ fn find<'a, T: Scalar, X>(totals: &'a Totals<X>, v: Var<'_, T>) -> Option<&'a X>
 /// ```
 pub struct Gradients<'t, T: Scalar> {
     tape: &'t Tape<T>,
-    totals: Totals<Tensor<T>>,
+    pub(crate) totals: ByNode<Tensor<T>>,
     /// The requested positions, ascending; `None` for every leaf.
-    wanted: Option<Vec<u32>>,
+    pub(crate) wanted: Option<Vec<u32>>,
 }
 
 impl<'t, T: Scalar> Gradients<'t, T> {
@@ -265,8 +220,8 @@ impl<'t, T: Scalar> Gradients<'t, T> {
     #[track_caller]
     pub fn get(&self, v: Var<'t, T>) -> Tensor<T> {
         match self.find(v) {
-            Some(gradient) => gradient,
-            None => self.refuse(v),
+            Ok(gradient) => gradient,
+            Err(reason) => panic!("{reason}"),
         }
     }
 
@@ -276,50 +231,28 @@ impl<'t, T: Scalar> Gradients<'t, T> {
     /// As [`get`](Gradients::get).
     #[track_caller]
     pub fn of<M: Parameters<Var<'t, T>>>(&self, module: &M) -> M::With<Tensor<T>> {
-        // Panics after the walk: inside the closure, the message would name the closure's line.
-        let mut missing = None;
-        let gradients = module.map(|_, &v| {
-            self.find(v).unwrap_or_else(|| {
-                missing.get_or_insert(v);
-                Tensor::zeros(&[0])
-            })
-        });
-        match missing {
-            Some(v) => self.refuse(v),
-            None => gradients,
+        // Panics here: inside a closure, the message would name the closure's line.
+        let mut refused = None;
+        module.visit(|_, &v| refused = refused.take().or_else(|| self.find(v).err()));
+        if let Some(reason) = refused {
+            panic!("{reason}");
         }
+        module.map(|_, &v| self.get(v))
     }
 
-    /// The gradient with respect to `v`, if it was requested.
-    fn find(&self, v: Var<'t, T>) -> Option<Tensor<T>> {
+    /// The gradient with respect to `v`, or why there is none.
+    fn find(&self, v: Var<'t, T>) -> Result<Tensor<T>, String> {
         if !std::ptr::eq(v.tape(), self.tape) {
-            return None;
+            return Err("gradients: the variable lives on another tape than these gradients".to_owned());
         }
-        if let Some(total) = find(&self.totals, v) {
-            return Some(total.clone());
-        }
-        // Nothing flows to it, or it was recorded after the result.
-        let asked_for = match &self.wanted {
-            Some(wanted) => wanted.binary_search(&v.id()).is_ok(),
-            None => v.is_leaf(),
-        };
-        asked_for.then(|| Tensor::zeros(&v.shape()))
-    }
-
-    #[cold]
-    #[track_caller]
-    fn refuse(&self, v: Var<'t, T>) -> ! {
-        if !std::ptr::eq(v.tape(), self.tape) {
-            panic!("gradients: the variable lives on another tape than these gradients");
-        }
-        if !v.is_tracked() {
-            panic!("gradients: {v:?} is a constant. {}", v.how_to_track());
-        }
-        match self.wanted {
-            Some(_) if v.is_leaf() => {
-                panic!("gradients: {v:?} was not asked for; name it in backward_to")
-            }
-            _ => panic!("gradients: {v:?} is no leaf; ask for it by name with backward_to"),
+        let zeros = || Tensor::zeros(&v.shape()); // nothing flows to it, or it was recorded after the result
+        match (find(&self.totals, v), &self.wanted) {
+            (Some(total), _) => Ok(total.clone()),
+            (None, Some(wanted)) if wanted.binary_search(&v.id()).is_ok() => Ok(zeros()),
+            (None, None) if v.is_leaf() => Ok(zeros()),
+            _ if !v.is_tracked() => Err(format!("gradients: {v:?} is a constant. {HOW_TO_TRACK}")),
+            _ if v.is_leaf() => Err(format!("gradients: {v:?} was not asked for; name it in backward_to")),
+            _ => Err(format!("gradients: {v:?} is no leaf; ask for it by name with backward_to")),
         }
     }
 }

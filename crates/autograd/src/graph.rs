@@ -1,37 +1,35 @@
 //! The nodes of a tape as plain data: what computed each, from which others, where in the program.
 
+use std::ops::Range;
 use std::panic::Location;
 
 /// Which values the rules of an op read: the result of [`Op::reads`](crate::Op::reads).
 ///
 /// ```
 /// use rewind_autograd::Reads;
-/// assert!(Reads::ALL.reads_inputs() && Reads::ALL.reads_output());
-/// assert!(Reads::INPUTS.reads_inputs() && !Reads::INPUTS.reads_output());
-/// assert!(!Reads::OUTPUT.reads_inputs() && Reads::OUTPUT.reads_output());
-/// assert!(!Reads::NOTHING.reads_inputs() && !Reads::NOTHING.reads_output());
+/// assert!(Reads::ALL.reads_input(7) && Reads::ALL.reads_output());
+/// assert!(Reads::INPUTS.reads_input(100) && !Reads::INPUTS.reads_output());
+/// assert!(!Reads::OUTPUT.reads_input(0) && Reads::OUTPUT.reads_output());
+/// assert!(!Reads::NOTHING.reads_input(0) && !Reads::NOTHING.reads_output());
 /// ```
+// Bit 0 is the output, bit k + 1 input k. The last bit stands for all inputs from number 62 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reads {
-    /// Bit k for input k; all bits mean all inputs, however many there are.
-    inputs: u32,
-    output: bool,
-}
+pub struct Reads(u64);
 
 impl Reads {
     /// All inputs and the output.
-    pub const ALL: Reads = Reads { inputs: !0, output: true };
+    pub const ALL: Reads = Reads(!0);
     /// All inputs, as for a product.
-    pub const INPUTS: Reads = Reads { inputs: !0, output: false };
+    pub const INPUTS: Reads = Reads(!1);
     /// The output, as for tanh.
-    pub const OUTPUT: Reads = Reads { inputs: 0, output: true };
+    pub const OUTPUT: Reads = Reads(1);
     /// Neither, as for a sum or a slice.
-    pub const NOTHING: Reads = Reads { inputs: 0, output: false };
+    pub const NOTHING: Reads = Reads(0);
 
     /// Input number `k`, one of the first 32.
     pub const fn input(k: u32) -> Reads {
         assert!(k < 32, "Reads::input: only the first 32 inputs can be named; Reads::INPUTS are all");
-        Reads { inputs: 1 << k, output: false }
+        Reads(2 << k)
     }
 
     /// What either of the two reads: `Reads::input(0).and(Reads::OUTPUT)`.
@@ -43,48 +41,43 @@ impl Reads {
     /// assert!(!reads.reads_output());
     /// ```
     pub const fn and(self, other: Reads) -> Reads {
-        Reads { inputs: self.inputs | other.inputs, output: self.output | other.output }
+        Reads(self.0 | other.0)
     }
 
-    /// The same for an op of `arity` inputs, in the form that is fastest to look up: all of them are
-    /// [`INPUTS`](Reads::INPUTS).
+    /// The same for an op of `arity` inputs: all of them are [`INPUTS`](Reads::INPUTS).
     #[doc(hidden)]
-    pub const fn of(self, arity: usize) -> Reads {
-        let all = arity <= 32 && self.inputs.trailing_ones() as usize == arity;
-        Reads { inputs: if all { !0 } else { self.inputs }, output: self.output }
-    }
-
-    /// Whether any input is read.
-    pub fn reads_inputs(self) -> bool {
-        self.inputs != 0
+    pub const fn of(self, arity: u32) -> Reads {
+        if self.0.count_ones() == arity + (self.0 as u32 & 1) { self.and(Reads::INPUTS) } else { self }
     }
 
     /// Whether input number `k` is read.
     pub fn reads_input(self, k: usize) -> bool {
-        self.inputs == !0 || (k < 32 && self.inputs >> k & 1 == 1)
+        self.0 >> (k + 1).min(63) & 1 == 1
     }
 
     /// Whether the output is read.
     pub fn reads_output(self) -> bool {
-        self.output
+        self.0 & 1 == 1
     }
 }
+
+/// A line of the user's code.
+pub(crate) type Line = &'static Location<'static>;
 
 /// A node without its value; `O` is the type of ops.
 pub(crate) struct Node<O> {
     /// What computed the value; `None` for a leaf, a constant, and whatever no gradient flows through.
     pub(crate) op: Option<O>,
-    /// The inputs are `edges[first_edge..][..arity]` of the graph.
-    first_edge: u32,
-    arity: u32,
+    /// The inputs are at these edges of the graph.
+    pub(crate) edges: Range<u32>,
     /// Whether a gradient may flow to it.
     pub(crate) tracked: bool,
     /// Whether a rule reads the value, its own or that of a later node; or it has no op and cannot be computed again.
     pub(crate) is_read: bool,
     /// Its place in the tree of scopes.
     pub(crate) scope: u32,
-    /// The line of the user's code that recorded it.
-    pub(crate) location: &'static Location<'static>,
+    /// What recorded it.
+    pub(crate) location: Line,
 }
 
 /// The nodes of a tape, in the order of recording: the inputs of a node stand before it.
@@ -101,35 +94,29 @@ impl<O> Default for Graph<O> {
 
 impl<O> Graph<O> {
     /// The number of nodes.
-    pub(crate) fn len(&self) -> u32 {
-        self.nodes.len() as u32
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
     }
 
-    /// Adds a node whose rules read `reads`.
+    /// Adds the edges of the next node, whose rules read `reads` of them.
     ///
     /// # Panics
     /// If there are 2³² edges.
     #[inline(always)]
-    pub(crate) fn push(
-        &mut self,
-        op: Option<O>,
-        inputs: impl Iterator<Item = u32>,
-        (tracked, reads): (bool, Reads),
-        scope: u32,
-        location: &'static Location<'static>,
-    ) {
-        let first_edge = u32::try_from(self.edges.len()).expect("a tape holds fewer than 2^32 edges");
+    pub(crate) fn push_edges(&mut self, inputs: impl Iterator<Item = u32>, reads: Reads) -> Range<u32> {
+        let first = self.edges.len();
         self.edges.extend(inputs);
-        let inputs = &self.edges[first_edge as usize..];
-        for (_, &input) in inputs.iter().enumerate().filter(|&(k, _)| reads.reads_input(k)) {
-            self.nodes[input as usize].is_read = true;
+        for (k, &input) in self.edges[first..].iter().enumerate() {
+            self.nodes[input as usize].is_read |= reads.reads_input(k);
         }
-        let (arity, is_read) = (inputs.len() as u32, reads.reads_output());
-        self.nodes.push(Node { op, first_edge, arity, tracked, is_read, scope, location });
+        first as u32..u32::try_from(self.edges.len()).expect("a tape holds fewer than 2^32 edges")
+    }
+
+    pub(crate) fn push(&mut self, node: Node<O>) {
+        self.nodes.push(node);
     }
 
     /// The node at a position, if there is one: what a rule computes in a first-order sweep has none.
-    #[inline]
     pub(crate) fn node(&self, node: u32) -> Option<&Node<O>> {
         self.nodes.get(node as usize)
     }
@@ -140,19 +127,16 @@ impl<O> Graph<O> {
     }
 
     /// The positions of a node's inputs.
-    #[inline]
     pub(crate) fn inputs(&self, node: u32) -> &[u32] {
-        self.node(node).map_or(&[], |node| &self.edges[node.first_edge as usize..][..node.arity as usize])
+        self.node(node).map_or(&[], |node| &self.edges[node.edges.start as usize..node.edges.end as usize])
     }
 
     /// The op of a node.
-    #[inline]
     pub(crate) fn op(&self, node: u32) -> Option<&O> {
         self.node(node)?.op.as_ref()
     }
 
     /// Whether a gradient may flow to a node.
-    #[inline]
     pub(crate) fn is_tracked(&self, node: u32) -> bool {
         self.node(node).is_some_and(|node| node.tracked)
     }

@@ -1,11 +1,13 @@
 //! Inspection of a tape: what is recorded at a position, and its op, which can be applied elsewhere.
 
 use std::any::Any;
+use std::fmt;
 use std::panic::Location;
 
 use triomphe::Arc;
 
 use crate::checkpoint::Checkpoint;
+use crate::gradients::Gradients;
 use crate::graph::Reads;
 use crate::naming::Names;
 use crate::op::{Op, Site, Term};
@@ -88,7 +90,7 @@ impl<T: Scalar> Tape<T> {
     /// ```
     ///
     /// # Panics
-    /// If there is no such node.
+    /// If there is no such node; or if a rule asks, in a first-order sweep, for a value that an earlier rule of its node has computed.
     #[track_caller]
     pub fn node(&self, index: usize) -> NodeInfo<T> {
         assert!(index < self.len(), "node: there is no node {index} on a tape of {}", self.len());
@@ -97,10 +99,15 @@ impl<T: Scalar> Tape<T> {
         let location = graph.node(node).map_or(here, |record| record.location);
         let given = if graph.is_tracked(node) { "leaf" } else { "constant" };
         let name = graph.op(node).map_or(given, |op| op.name());
+        if graph.op(node).is_none() && Var::new(self, node).tensor().is_released() {
+            panic!(
+                "node: the value at {index} is gone: an earlier rule of the same node computed it, and it is part of a cotangent"
+            );
+        }
         let inputs = graph.inputs(node).iter().map(|&input| input as usize).collect();
         drop(graph);
         let (scope, parameters) = Names::with(self, |names| (names.scope_of(node), names.parameters_of(node)));
-        NodeInfo { index, name, inputs, value: self.value_of(node), scope, parameters, location }
+        NodeInfo { index, name, inputs, value: Var::new(self, node).value(), scope, parameters, location }
     }
 
     /// The op of the node at position `index`; `None` for a leaf, a constant, and a value that no gradient flows through.
@@ -174,6 +181,66 @@ impl<T: Scalar> Tape<T> {
             let wrapped = wrap(Box::new(op));
             let node = &mut self.graph.borrow_mut();
             node.node_mut(index as u32).expect("it has an op").op = Some(smallbox::smallbox!(wrapped));
+        }
+    }
+}
+
+/// Inspection of a sweep.
+impl<'t, T: Scalar> Var<'t, T> {
+    /// [`backward`](Var::backward), which also calls `watch` with every variable that a gradient flows through and its
+    /// complete cotangent, from the result to the leaves, in the reverse order of recording. To *change* a cotangent,
+    /// use [`map_cotangent`](Var::map_cotangent).
+    ///
+    /// ```
+    /// use rewind_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let mut h = tape.leaf(Tensor::scalar(1.0));
+    /// for t in 0..3 {
+    ///     let _step = tape.numbered_scope("t", t);
+    ///     h = h * 0.5;
+    /// }
+    /// let mut seen = Vec::new();
+    /// h.backward_watched(|v, cotangent| seen.push((v.scope(), cotangent.norm())));
+    /// assert_eq!(seen[0], ("t=2".to_owned(), 1.0));
+    /// assert_eq!(seen[2], ("t=0".to_owned(), 0.25)); // ∂L/∂h_0: it vanishes
+    /// ```
+    ///
+    /// `watch` is called when the sweep is over: until then, all cotangents are in memory.
+    ///
+    /// # Panics
+    /// As [`backward`](Var::backward).
+    #[track_caller]
+    pub fn backward_watched(self, mut watch: impl FnMut(Var<'t, T>, &Tensor<T>)) -> Gradients<'t, T> {
+        let nodes = (0..=self.id()).map(|node| Var::new(self.tape(), node));
+        let tracked: Vec<_> = nodes.filter(|v| v.is_tracked()).collect();
+        let mut gradients = self.sweep("backward_watched", None, Some(&tracked));
+        for (node, cotangent) in gradients.totals.iter().rev() {
+            watch(Var::new(self.tape(), *node), cotangent);
+        }
+        gradients.wanted = None;
+        gradients
+    }
+}
+
+impl<T: Scalar> fmt::Debug for Var<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let given = if self.is_tracked() { "leaf" } else { "constant" };
+        let name = self.tape().graph.borrow().op(self.id()).map_or(given, |op| op.name());
+        write!(f, "Var #{} {name} {:?}", self.id(), self.value())
+    }
+}
+
+/// Its kind and its shapes.
+impl<T: Scalar> fmt::Debug for Term<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Term::Zero => write!(f, "no term"),
+            Term::Dense(g) => write!(f, "a dense term of shape {:?}", g.shape()),
+            Term::Summed(g) => write!(f, "a summed term of shape {:?}", g.shape()),
+            Term::Product(x, g) => write!(f, "a product term of shapes {:?} and {:?}", x.shape(), g.shape()),
+            Term::Slice { part, axis, start } => {
+                write!(f, "a slice term of shape {:?} at {start} of axis {axis}", part.shape())
+            }
         }
     }
 }

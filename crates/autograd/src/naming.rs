@@ -38,7 +38,7 @@ impl<T: Scalar> Names<'_, T> {
 
     /// Layer, scopes and gate of a node, as far as they are known, separated by `/`.
     pub(crate) fn scope_of(self, node: u32) -> String {
-        if node >= self.graph.len() {
+        if node as usize >= self.graph.len() {
             return String::new(); // a value that a rule computes is no node
         }
         let path = self.scopes.path(self.scope_id(node));

@@ -156,7 +156,7 @@ fn in_forward<T: Scalar>(result: Var<'_, T>) -> Origin {
         on_the_way[result.position()] = true;
         let mut first = result.id();
         for node in (0..=result.id()).rev() {
-            if on_the_way[node as usize] && bad(&tape.value_of(node)) {
+            if on_the_way[node as usize] && bad(&Var::new(tape, node).value()) {
                 first = node;
                 inputs(tape, node).for_each(|input| on_the_way[input as usize] = true);
             }
@@ -168,13 +168,14 @@ fn in_forward<T: Scalar>(result: Var<'_, T>) -> Origin {
         return report;
     }
     let is_nan = |x: &Tensor<T>| x.to_vec().iter().any(|x| x.to_f64().is_nan());
-    let turned_nan = (is_nan(&result.value()) && !is_nan(&tape.value_of(node)))
+    let turned_nan = (is_nan(&result.value()) && !is_nan(&Var::new(tape, node).value()))
         .then(|| place(tape, origin(|x| x.to_vec().iter().any(|x| x.to_f64().is_nan()))));
-    let mut report = report(Pass::Forward, place(tape, node), &tape.value_of(node));
+    let mut report = report(Pass::Forward, place(tape, node), &Var::new(tape, node).value());
     report.turned_nan = turned_nan;
     report.operands = operands(tape, node, &report.index);
-    report.trail =
-        trail(tape, node, |n| inputs(tape, n).map(|input| ("value", input, tape.value_of(input))).collect::<Vec<_>>());
+    report.trail = trail(tape, node, |n| {
+        inputs(tape, n).map(|input| ("value", input, Var::new(tape, input).value())).collect::<Vec<_>>()
+    });
     report
 }
 
@@ -185,7 +186,7 @@ fn inside_checkpoint<T: Scalar>(
     look: impl FnOnce(Var<'_, T>) -> Option<Origin>,
 ) -> Option<Origin> {
     let (op, inside) = (tape.op(node as usize)?, Tape::new());
-    let values: Vec<_> = inputs(tape, node).map(|input| inside.leaf(tape.value_of(input))).collect();
+    let values: Vec<_> = inputs(tape, node).map(|input| inside.leaf(Var::new(tape, input).value())).collect();
     let mut report = look(op.rerun(&inside, &values)?)?;
     let outer = place(tape, node);
     let sizes = report.operands.iter_mut().chain(&mut report.trail).map(|size| &mut size.place);
@@ -222,7 +223,7 @@ fn in_sweep<T: Scalar>(result: Var<'_, T>, seed: &Tensor<T>) -> Option<Origin> {
                 let mut report = report(Pass::Rule { input }, place(tape, node), &term);
                 report.operands = vec![size(tape, "cotangent", node, &own, &report.index)];
                 report.operands.extend(operands(tape, node, &report.index));
-                report.operands.push(size(tape, "value", node, &tape.value_of(node), &report.index));
+                report.operands.push(size(tape, "value", node, &Var::new(tape, node).value(), &report.index));
                 report.trail = cotangent_trail(result, node, &cotangent);
                 return Some(report);
             }
@@ -285,7 +286,7 @@ fn inputs<T: Scalar>(tape: &Tape<T>, node: u32) -> std::vec::IntoIter<u32> {
 /// The term that the rule of a node returns for one input, at the cotangent `cotangent`.
 fn term<T: Scalar>(tape: &Tape<T>, node: u32, input: usize, cotangent: &Tensor<T>) -> Tensor<T> {
     let (op, alone) = (tape.op(node as usize).expect("a consumer has an op"), Tape::new());
-    let inputs: Vec<_> = inputs(tape, node).map(|input| alone.leaf(tape.value_of(input))).collect();
+    let inputs: Vec<_> = inputs(tape, node).map(|input| alone.leaf(Var::new(tape, input).value())).collect();
     alone.apply(op, &inputs).backward_from(cotangent).get(inputs[input])
 }
 
@@ -296,7 +297,10 @@ fn place<T: Scalar>(tape: &Tape<T>, node: u32) -> Place {
 
 fn operands<T: Scalar>(tape: &Tape<T>, node: u32, index: &[usize]) -> Vec<Size> {
     let name = |i| format!("input {i}");
-    inputs(tape, node).enumerate().map(|(i, input)| size(tape, &name(i), input, &tape.value_of(input), index)).collect()
+    inputs(tape, node)
+        .enumerate()
+        .map(|(i, input)| size(tape, &name(i), input, &Var::new(tape, input).value(), index))
+        .collect()
 }
 
 fn size<T: Scalar>(tape: &Tape<T>, what: &str, node: u32, x: &Tensor<T>, index: &[usize]) -> Size {

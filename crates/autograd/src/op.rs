@@ -1,10 +1,11 @@
 //! The trait of ops, the node that a rule is called for, and the term that it returns.
 
 use std::any::Any;
+use std::cell::OnceCell;
 
 use crate::graph::Reads;
 use crate::shape::stretches_to;
-use crate::tape::{Tape, Var};
+use crate::tape::{Mode, Tape, Var};
 use crate::{Scalar, Tensor};
 
 /// A differentiable operation: a value from values, and one vector-Jacobian product per input.
@@ -27,7 +28,7 @@ use crate::{Scalar, Tensor};
 ///     }
 ///     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
 ///         let (x, g) = (at.input(0), at.cotangent());
-///         Term::dense(x * g * T::from_f64(2.0))
+///         Term::Dense(x * g * T::from_f64(2.0))
 ///     }
 /// }
 ///
@@ -74,7 +75,7 @@ pub trait Op<T: Scalar>: Any + Send + Sync {
 ///         y.map(|sum| sum / inputs.len() as f64)
 ///     }
 ///     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
-///         Term::dense(at.cotangent() / at.arity() as f64)
+///         Term::Dense(at.cotangent() / at.arity() as f64)
 ///     }
 ///     fn reads(&self) -> Reads {
 ///         Reads::NOTHING
@@ -91,16 +92,15 @@ pub struct Site<'t, T: Scalar> {
     tape: &'t Tape<T>,
     node: u32,
     cotangent: Var<'t, T>,
+    shared: OnceCell<Var<'t, T>>,
 }
 
 impl<'t, T: Scalar> Site<'t, T> {
-    #[inline]
     pub(crate) fn new(tape: &'t Tape<T>, node: u32, cotangent: Var<'t, T>) -> Self {
-        Site { tape, node, cotangent }
+        Site { tape, node, cotangent, shared: OnceCell::new() }
     }
 
     /// The tape, to make constants on.
-    #[inline]
     pub fn tape(&self) -> &'t Tape<T> {
         self.tape
     }
@@ -111,42 +111,55 @@ impl<'t, T: Scalar> Site<'t, T> {
     }
 
     /// Input number `i`.
-    #[inline(always)]
     pub fn input(&self, i: usize) -> Var<'t, T> {
         Var::new(self.tape, self.tape.graph.borrow().inputs(self.node)[i])
     }
 
     /// The output of the node.
-    #[inline]
     pub fn output(&self) -> Var<'t, T> {
         Var::new(self.tape, self.node)
     }
 
     /// The cotangent of the output, ȳ: of the output's shape.
-    #[inline]
     pub fn cotangent(&self) -> Var<'t, T> {
         self.cotangent
     }
 
     /// The same node with another cotangent of its output: for an op that wraps another and changes what flows back.
     pub fn with_cotangent(&self, cotangent: Var<'t, T>) -> Site<'t, T> {
-        Site { cotangent, ..*self }
+        Site::new(self.tape, self.node, cotangent)
     }
-}
 
-/// The kinds of terms.
-#[derive(Clone, Copy)]
-pub(crate) enum TermKind<V> {
-    /// Nothing.
-    Zero,
-    /// A full array.
-    Dense(V),
-    /// Of a shape that the input was broadcast to.
-    Summed(V),
-    /// xᵀ·g, deferred.
-    Product(V, V),
-    /// `part` at `start` of `axis`, 0 elsewhere.
-    Slice { part: V, axis: usize, start: usize },
+    /// What several rules of this node use, such as a recurrence that runs backwards: computed in the first rule that asks for it.
+    /// A node has one such value; all of its rules compute the same.
+    ///
+    /// ```
+    /// use rewind_autograd::{Op, Site, Tape, Tensor, Term};
+    ///
+    /// /// y = e^(a + b); ā = b̄ = ȳ·y, one product.
+    /// struct ExpOfSum;
+    /// impl Op<f64> for ExpOfSum {
+    ///     fn name(&self) -> &'static str {
+    ///         "exp_of_sum"
+    ///     }
+    ///     fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+    ///         inputs[0].zip(inputs[1], |a, b| (a + b).exp())
+    ///     }
+    ///     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
+    ///         Term::Dense(at.shared(|| at.cotangent() * at.output()))
+    ///     }
+    /// }
+    ///
+    /// let tape = Tape::new();
+    /// let [a, b] = [0.5, -0.5].map(|x| tape.leaf(Tensor::scalar(x)));
+    /// let gradients = tape.apply(ExpOfSum, &[a, b]).backward();
+    /// assert_eq!((gradients.get(a).item(), gradients.get(b).item()), (1.0, 1.0));
+    /// ```
+    pub fn shared(&self, compute: impl FnOnce() -> Var<'t, T>) -> Var<'t, T> {
+        let value = *self.shared.get_or_init(compute);
+        // A variable for each rule: a sweep of the first order moves the value of a term out of its variable.
+        if self.tape.mode.get() == Mode::Sweeping { self.tape.push_value(value.value()) } else { value }
+    }
 }
 
 /// One contribution to the cotangent of an input: what [`Op::vjp`] returns.
@@ -154,47 +167,35 @@ pub(crate) enum TermKind<V> {
 /// Three kinds of term are cheaper than a full array: a deferred product xᵀ·ȳ (a weight that is used at T time steps
 /// costs one product over all of them), the cotangent of a slice (which costs the size of the slice), and a cotangent
 /// of a broadcast shape (which is summed down in place).
-pub struct Term<'t, T: Scalar>(pub(crate) TermKind<Var<'t, T>>);
+#[derive(Clone, Copy)]
+pub enum Term<'t, T: Scalar> {
+    /// No contribution: the output does not change with this input.
+    Zero,
+    /// A cotangent of the input's shape.
+    Dense(Var<'t, T>),
+    /// A cotangent of a shape that the input was broadcast to; it is summed down to the input's shape.
+    Summed(Var<'t, T>),
+    /// The product xᵀ·g, deferred: x `[…, m]`, g `[…, n]` with the same leading axes, for an input of shape `[m, n]`.
+    Product(Var<'t, T>, Var<'t, T>),
+    /// The cotangent of a slice.
+    Slice {
+        /// The cotangent, as large as the slice.
+        part: Var<'t, T>,
+        /// The axis that is sliced.
+        axis: usize,
+        /// Where the slice starts; the rest of the input's cotangent is 0.
+        start: usize,
+    },
+}
 
-/// A cotangent of the input's shape, as [`Term::dense`].
+/// A cotangent of the input's shape, [`Term::Dense`].
 impl<'t, T: Scalar> From<Var<'t, T>> for Term<'t, T> {
-    #[inline]
     fn from(cotangent: Var<'t, T>) -> Self {
-        Term::dense(cotangent)
+        Term::Dense(cotangent)
     }
 }
 
 impl<'t, T: Scalar> Term<'t, T> {
-    /// No contribution: the output does not change with this input.
-    #[inline]
-    pub fn zero() -> Self {
-        Term(TermKind::Zero)
-    }
-
-    /// A cotangent of the input's shape.
-    #[inline]
-    pub fn dense(cotangent: Var<'t, T>) -> Self {
-        Term(TermKind::Dense(cotangent))
-    }
-
-    /// A cotangent of a shape that the input was broadcast to; it is summed down to the input's shape.
-    #[inline]
-    pub fn summed(cotangent: Var<'t, T>) -> Self {
-        Term(TermKind::Summed(cotangent))
-    }
-
-    /// The product xᵀ·g, deferred: x `[…, m]`, g `[…, n]` with the same leading axes, for an input of shape `[m, n]`.
-    #[inline]
-    pub fn product(x: Var<'t, T>, g: Var<'t, T>) -> Self {
-        Term(TermKind::Product(x, g))
-    }
-
-    /// The cotangent `part` of a slice: it belongs at `start` of `axis`, and the rest of the input's cotangent is 0.
-    #[inline]
-    pub fn slice(part: Var<'t, T>, axis: usize, start: usize) -> Self {
-        Term(TermKind::Slice { part, axis, start })
-    }
-
     /// Whether this can be a cotangent of `input`. The sweep refuses a term that does not fit.
     ///
     /// ```
@@ -202,42 +203,26 @@ impl<'t, T: Scalar> Term<'t, T> {
     /// let tape = Tape::new();
     /// let input = tape.leaf(Tensor::<f64>::zeros(&[3]));
     /// let [rows, part] = [[2, 3], [1, 1]].map(|shape| tape.constant(Tensor::zeros(&shape)));
-    /// assert!(Term::zero().fits(input));
-    /// assert!(Term::summed(rows).fits(input)); // summed over the first axis
-    /// assert!(!Term::dense(rows).fits(input));
-    /// assert!(!Term::slice(part, 0, 2).fits(input)); // another rank
+    /// assert!(Term::Zero.fits(input));
+    /// assert!(Term::Summed(rows).fits(input)); // summed over the first axis
+    /// assert!(!Term::Dense(rows).fits(input));
+    /// assert!(!Term::Slice { part, axis: 0, start: 2 }.fits(input)); // another rank
     /// ```
-    #[inline]
-    pub fn fits(&self, input: Var<'t, T>) -> bool {
-        match &self.0 {
-            TermKind::Zero => true,
-            TermKind::Dense(g) => g.has_shape_of(input),
-            TermKind::Summed(g) => g.with_shapes(input, |g, shape| stretches_to(shape, g)),
-            TermKind::Product(x, g) => x.with_shapes(*g, |x, g| {
-                let ([lx @ .., m], [lg @ .., n]) = (x, g) else { return false };
-                lx == lg && input.with_shape(|shape| *shape == [*m, *n])
-            }),
-            TermKind::Slice { part, axis, start } => part.with_shapes(input, |part, shape| {
-                let inside = |k: usize| {
-                    if k == *axis {
-                        start.checked_add(part[k]).is_some_and(|end| end <= shape[k])
-                    } else {
-                        part[k] == shape[k]
-                    }
-                };
-                part.len() == shape.len() && *axis < shape.len() && (0..shape.len()).all(inside)
-            }),
-        }
-    }
-
-    fn describe(&self) -> String {
-        match &self.0 {
-            TermKind::Zero => "no term".to_owned(),
-            TermKind::Dense(g) => format!("a dense term of shape {:?}", g.shape()),
-            TermKind::Summed(g) => format!("a summed term of shape {:?}", g.shape()),
-            TermKind::Product(x, g) => format!("a product term of shapes {:?} and {:?}", x.shape(), g.shape()),
-            TermKind::Slice { part, axis, start } => {
-                format!("a slice term of shape {:?} at {start} of axis {axis}", part.shape())
+    pub fn fits(self, input: Var<'t, T>) -> bool {
+        let input = input.tensor();
+        match self {
+            Term::Zero => true,
+            Term::Dense(g) => g.tensor().same_shape(&input),
+            Term::Summed(g) => stretches_to(input.shape(), g.tensor().shape()),
+            Term::Product(x, g) => match (x.tensor().shape(), g.tensor().shape()) {
+                ([lx @ .., m], [lg @ .., n]) => lx == lg && *input.shape() == [*m, *n],
+                _ => false,
+            },
+            Term::Slice { part, axis, start } => {
+                let (part, shape) = (part.shape(), input.shape());
+                let ends = |k: usize| if k == axis { start.saturating_add(part[k]) } else { part[k] };
+                let fits = |k: usize| ends(k) == shape[k] || k == axis && ends(k) < shape[k];
+                part.len() == shape.len() && axis < shape.len() && (0..shape.len()).all(fits)
             }
         }
     }
@@ -247,14 +232,14 @@ impl<'t, T: Scalar> Term<'t, T> {
     ///
     /// # Panics
     /// If it does not fit.
-    #[inline]
-    pub(crate) fn checked(self, op: &dyn Op<T>, number: usize, input: Var<'t, T>) -> TermKind<Var<'t, T>> {
-        match self.0 {
-            TermKind::Dense(g) | TermKind::Summed(g) if g.has_shape_of(input) => TermKind::Dense(g),
-            _ if self.fits(input) => self.0,
+    #[inline(always)]
+    pub(crate) fn checked(self, op: &dyn Op<T>, number: usize, input: Var<'t, T>) -> Self {
+        match self {
+            Term::Dense(g) | Term::Summed(g) if g.tensor().same_shape(&input.tensor()) => Term::Dense(g),
+            _ if self.fits(input) => self,
             _ => {
                 let (name, shape) = (op.name(), input.shape());
-                panic!("{name}: the rule for input {number} gave {} for an input of shape {shape:?}", self.describe());
+                panic!("{name}: the rule for input {number} gave {self:?} for an input of shape {shape:?}");
             }
         }
     }

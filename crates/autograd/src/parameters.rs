@@ -46,8 +46,8 @@ impl Path {
     }
 }
 
-/// A module: a tree whose leaves are of type `P`. Implemented by [`parameters!`](crate::parameters!), for vectors,
-/// options and tuples of modules, for arrays of leaves, and by hand where needed.
+/// A module: a tree whose leaves are of type `P`. Implemented by [`parameters!`](crate::parameters!), for structs around a module by
+/// for vectors, options and tuples of modules, for arrays of leaves, and by hand where needed.
 ///
 /// ```
 /// use rewind_autograd::{parameters, Parameters};
@@ -68,32 +68,28 @@ impl Path {
 /// assert_eq!(sums.leaves(), [&3, &6, &9, &12]);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no module of parameters",
+    message = "`{Self}` is no module with parameters of type `{P}`",
     label = "holds no parameters",
-    note = "in `parameters!`, mark a field that is no parameter with `#[setting]`; a module is a struct written with `parameters!`",
+    note = "in `parameters!`, a field of leaves is `P`, `Option<P>` or an array, `[P; 3]`; a field of modules is `Linear<P>` or a vector, `Vec<Linear<P>>`; one that is no parameter is marked with `#[setting]`; a module is a struct written with `parameters!`",
+    note = "a gradient check is one in `f64`; for modules of `f32` it has a form with the type, such as `check::layer_with::<f32, _>`",
     note = "the first type parameter of such a struct is its leaf; if it holds only modules, add a field `leaf: PhantomData<P>`"
 )]
 pub trait Parameters<P>: Sized {
     /// The same structure with leaves of another type.
     type With<Q>: Parameters<Q, With<P> = Self>;
 
-    /// Calls `f` with the dotted name of every leaf and the leaf, in the order of the fields.
-    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a;
+    /// The same structure with every leaf replaced by `f` of its dotted name and the leaf, in the order of the fields.
+    fn map_at<'a, Q>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P) -> Q) -> Self::With<Q>;
 
-    /// Like [`visit_at`](Parameters::visit_at), with mutable leaves.
+    /// Calls `f` with the dotted name of every leaf and the mutable leaf, in the order of the fields.
     fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P));
-
-    /// The same structure with every leaf replaced by `f` of its name and the leaf.
-    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q>;
 
     /// Calls `f` with the dotted name of every leaf and the leaf.
     fn visit<'a>(&'a self, mut f: impl FnMut(&str, &'a P))
     where
         P: 'a,
     {
-        self.visit_at(&mut Path::default(), &mut f);
+        self.map_at(&mut Path::default(), &mut f);
     }
 
     /// Calls `f` with the dotted name of every leaf and the mutable leaf.
@@ -132,13 +128,8 @@ pub trait Parameters<P>: Sized {
         if ours != theirs {
             let at = ours.iter().zip(&theirs).take_while(|(a, b)| a == b).count();
             let name = |names: &[String]| names.get(at).map_or("no leaf".to_owned(), |name| format!("`{name}`"));
-            panic!(
-                "zip: modules of {} and {} leaves do not pair up, first at {} and {}",
-                ours.len(),
-                theirs.len(),
-                name(&ours),
-                name(&theirs)
-            );
+            let (n, m, first, second) = (ours.len(), theirs.len(), name(&ours), name(&theirs));
+            panic!("zip: modules of {n} and {m} leaves do not pair up, first at {first} and {second}");
         }
         let mut rest = other.leaves().into_iter();
         self.map(|name, p| f(name, p, rest.next().expect("the names have been compared")))
@@ -204,25 +195,17 @@ pub trait OnTape<T: Scalar>: Parameters<Tensor<T>> {
 
 impl<T: Scalar, M: Parameters<Tensor<T>>> OnTape<T> for M {}
 
-/// Writes the three walks of an impl of [`Parameters`], each from one expression.
+/// Writes the two walks of an impl of [`Parameters`], each from one expression.
 macro_rules! walks {
-    ($self:ident, $path:ident, $f:ident; visit: $visit:expr, visit_mut: $visit_mut:expr, map: $map:expr $(,)?) => {
+    ($self:ident, $path:ident, $f:ident; map: $map:expr, visit_mut: $visit_mut:expr $(,)?) => {
         #[allow(unused_variables, reason = "a structure without parts uses neither argument")]
-        fn visit_at<'a>(&'a $self, $path: &mut Path, $f: &mut dyn FnMut(&str, &'a P))
-        where
-            P: 'a,
-        {
-            $visit
+        fn map_at<'a, Q>(&'a $self, $path: &mut Path, $f: &mut dyn FnMut(&str, &'a P) -> Q) -> Self::With<Q> {
+            $map
         }
 
         #[allow(unused_variables, reason = "a structure without parts uses neither argument")]
         fn visit_mut_at(&mut $self, $path: &mut Path, $f: &mut dyn FnMut(&str, &mut P)) {
             $visit_mut
-        }
-
-        #[allow(unused_variables, reason = "a structure without parts uses neither argument")]
-        fn map_at<Q>(&$self, $path: &mut Path, $f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
-            $map
         }
     };
 }
@@ -230,18 +213,16 @@ macro_rules! walks {
 impl<P, M: Parameters<P>> Parameters<P> for Vec<M> {
     type With<Q> = Vec<M::With<Q>>;
     walks! { self, path, f;
-        visit: self.iter().enumerate().for_each(|(i, m)| path.at(&i.to_string(), |path| m.visit_at(path, f))),
-        visit_mut: self.iter_mut().enumerate().for_each(|(i, m)| path.at(&i.to_string(), |path| m.visit_mut_at(path, f))),
         map: self.iter().enumerate().map(|(i, m)| path.at(&i.to_string(), |path| m.map_at(path, f))).collect(),
+        visit_mut: self.iter_mut().enumerate().for_each(|(i, m)| path.at(&i.to_string(), |path| m.visit_mut_at(path, f))),
     }
 }
 
 impl<P, M: Parameters<P>> Parameters<P> for Option<M> {
     type With<Q> = Option<M::With<Q>>;
     walks! { self, path, f;
-        visit: self.iter().for_each(|m| m.visit_at(path, f)),
-        visit_mut: self.iter_mut().for_each(|m| m.visit_mut_at(path, f)),
         map: self.as_ref().map(|m| m.map_at(path, f)),
+        visit_mut: self.iter_mut().for_each(|m| m.visit_mut_at(path, f)),
     }
 }
 
@@ -249,9 +230,8 @@ impl<P, M: Parameters<P>> Parameters<P> for Option<M> {
 impl<P, const N: usize> Parameters<P> for [P; N] {
     type With<Q> = [Q; N];
     walks! { self, path, f;
-        visit: self.iter().enumerate().for_each(|(i, leaf)| path.at(&i.to_string(), |path| f(path.as_str(), leaf))),
-        visit_mut: self.iter_mut().enumerate().for_each(|(i, leaf)| path.at(&i.to_string(), |path| f(path.as_str(), leaf))),
         map: std::array::from_fn(|i| path.at(&i.to_string(), |path| f(path.as_str(), &self[i]))),
+        visit_mut: self.iter_mut().enumerate().for_each(|(i, leaf)| path.at(&i.to_string(), |path| f(path.as_str(), leaf))),
     }
 }
 
@@ -261,9 +241,8 @@ macro_rules! tuples {
         impl<P, $($module: Parameters<P>),+> Parameters<P> for ($($module,)+) {
             type With<Q> = ($($module::With<Q>,)+);
             walks! { self, path, f;
-                visit: { $(path.at(stringify!($k), |path| self.$k.visit_at(path, f));)+ },
-                visit_mut: { $(path.at(stringify!($k), |path| self.$k.visit_mut_at(path, f));)+ },
                 map: ($(path.at(stringify!($k), |path| self.$k.map_at(path, f)),)+),
+                visit_mut: { $(path.at(stringify!($k), |path| self.$k.visit_mut_at(path, f));)+ },
             }
         }
     )+};
@@ -295,11 +274,11 @@ tuples! {
 /// ```
 impl<P> Parameters<P> for PhantomData<P> {
     type With<Q> = PhantomData<Q>;
-    walks! { self, path, f; visit: (), visit_mut: (), map: PhantomData }
+    walks! { self, path, f; map: PhantomData, visit_mut: () }
 }
 
 /// A module without parameters.
 impl<P> Parameters<P> for () {
     type With<Q> = ();
-    walks! { self, path, f; visit: (), visit_mut: (), map: () }
+    walks! { self, path, f; map: (), visit_mut: () }
 }

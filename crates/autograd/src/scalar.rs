@@ -139,6 +139,8 @@ pub trait Kernels: Pooled {
     fn tanh_slice(from: &[Self], to: &mut [Self]);
     /// `to[i] = 1 / (1 + exp(-from[i]))`.
     fn sigmoid_slice(from: &[Self], to: &mut [Self]);
+    /// `to[i] = ln(1 + exp(from[i]))`.
+    fn softplus_slice(from: &[Self], to: &mut [Self]);
 }
 
 macro_rules! scalar {

@@ -3,19 +3,33 @@
 //! A time step is one entry of the tree: entering it takes nanoseconds and, once the tape has its memory, no
 //! allocation. Text is formatted on demand (`naming.rs`).
 
+/// Start and end of a name in the text of the tree.
+type Name = (u32, u32);
+
 /// One level of the tree.
 #[derive(Clone, Copy)]
 pub(crate) enum Part {
-    /// `text[start..end]` of the tree.
-    Name { start: u32, end: u32 },
+    Name(Name),
     /// The dotted name of the parameter at position `node`.
-    Parameter { start: u32, end: u32, node: u32 },
+    Parameter {
+        name: Name,
+        node: u32,
+    },
     /// `name=number`: a time step.
-    Numbered { name: &'static str, number: u32 },
+    Numbered {
+        name: &'static str,
+        number: u32,
+    },
     /// The nodes from position `first` on are the parts of a split, with these names.
-    Named { names: &'static [&'static str], first: u32 },
+    Named {
+        names: &'static [&'static str],
+        first: u32,
+    },
     /// The nodes from position `first` on are the `of` parts of a split.
-    Counted { of: u32, first: u32 },
+    Counted {
+        of: u32,
+        first: u32,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -57,14 +71,16 @@ impl Scopes {
         self.parts
     }
 
-    pub(crate) fn enter(&mut self, part: Part) -> u32 {
+    /// Makes a scope within the current one and enters it; returns the previous one.
+    pub(crate) fn enter(&mut self, part: impl FnOnce(&mut Scopes) -> Part) -> u32 {
+        let part = part(self);
         self.parts |= matches!(part, Part::Named { .. } | Part::Counted { .. });
         self.entries.push(Entry { parent: self.current, part });
         let entered = u32::try_from(self.entries.len()).expect("a tape holds fewer than 2^32 scopes");
         self.set(entered)
     }
 
-    pub(crate) fn write(&mut self, name: &str) -> (u32, u32) {
+    pub(crate) fn write(&mut self, name: &str) -> Name {
         let place = |at: usize| u32::try_from(at).expect("the names on a tape are shorter than 4 GiB");
         let start = place(self.text.len());
         self.text.push_str(name);
@@ -120,7 +136,7 @@ impl Scopes {
         let mut levels = Vec::new();
         while let Some(Entry { parent, part }) = self.entry(scope) {
             match part {
-                Part::Name { start, end } | Part::Parameter { start, end, .. } => {
+                Part::Name((start, end)) | Part::Parameter { name: (start, end), .. } => {
                     levels.push(self.text[start as usize..end as usize].to_owned());
                 }
                 Part::Numbered { name, number } => levels.push(format!("{name}={number}")),

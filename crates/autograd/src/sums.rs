@@ -6,105 +6,79 @@ use crate::kernels::reduce::BLOCK;
 use crate::tensor::{ROWS_AT_ONCE, sum_of_products};
 use crate::{Scalar, Tensor};
 
-/// Work that a sum defers. Boxed, since few sums need it.
+/// The cotangent of one node, summed in place.
+///
+/// A variable may get a term from each of many time steps. Terms are summed in blocks and the blocks pairwise, so the
+/// error grows with the logarithm of the number of terms.
 #[derive(Default)]
-struct Deferred<T: Scalar> {
-    /// Products to be multiplied at once, and the total of their rows.
-    pairs: Vec<(Tensor<T>, Tensor<T>)>,
+pub(crate) struct Sum<T: Scalar> {
+    /// The block that is being summed.
+    block: Option<Tensor<T>>,
+    /// How many values were added to each element of the block, without those of slices.
+    added: usize,
+    /// How many slices were added to the block.
+    slices: usize,
+    rest: Option<Box<Rest<T>>>,
+}
+
+/// What few sums need.
+#[derive(Default)]
+struct Rest<T: Scalar> {
+    /// Deferred products, to be multiplied at once, and the total of their rows.
+    products: Vec<(Tensor<T>, Tensor<T>)>,
     rows: usize,
     /// Sums of completed blocks of terms, each of at least twice as many as the next.
     blocks: Vec<Tensor<T>>,
     /// How many blocks these are the sums of.
     completed: usize,
-}
-
-impl<T: Scalar> Deferred<T> {
-    /// Adds a completed block; two sums of equally many blocks become one.
-    fn put(&mut self, mut block: Tensor<T>) {
-        for mut earlier in (0..self.completed.trailing_ones()).map_while(|_| self.blocks.pop()) {
-            earlier.add_assign(&block);
-            block = earlier;
-        }
-        self.blocks.push(block);
-        self.completed += 1;
-    }
-
-    /// The sum of `last`, which may be [`vacant`](Tensor::vacant), and of all blocks, which are removed.
-    fn total(&mut self, last: Tensor<T>) -> Tensor<T> {
-        self.completed = 0;
-        self.blocks.drain(..).rev().fold(last, |total, mut block| {
-            if !total.is_released() {
-                block.add_assign(&total);
-            }
-            block
-        })
-    }
-}
-
-/// The cotangent of one node in a first-order sweep, summed in place.
-///
-/// A variable may get a term from each of many time steps. Terms are summed in blocks and the blocks pairwise, so the
-/// error grows with the logarithm of the number of terms.
-pub(crate) struct Sum<T: Scalar> {
-    /// The block that is being summed; [`vacant`](Tensor::vacant) until its first term.
-    dense: Tensor<T>,
-    /// How many values each element of the block is the sum of.
-    added: usize,
-    /// How many elements of slices have been added since `added` last grew.
-    of_slices: usize,
-    deferred: Option<Box<Deferred<T>>>,
-}
-
-impl<T: Scalar> Default for Sum<T> {
-    fn default() -> Self {
-        Sum { dense: Tensor::vacant(), added: 0, of_slices: 0, deferred: None }
-    }
+    /// How many slices in the block cover each position of each axis, once there are more than `BLOCK` slices.
+    covered: Vec<u8>,
+    /// The sum of those parts of the block that were full.
+    parts: Sum<T>,
 }
 
 impl<T: Scalar> Sum<T> {
-    /// Whether there is no term.
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        let idle = |deferred: &Deferred<T>| deferred.pairs.is_empty() && deferred.blocks.is_empty();
-        self.dense.is_released() && self.deferred.as_deref().is_none_or(idle)
-    }
-
     /// The block; zeros at first.
     fn block(&mut self, shape: &[usize]) -> &mut Tensor<T> {
-        if self.dense.is_released() {
-            self.dense = Tensor::zeros(shape);
-        }
-        &mut self.dense
+        self.block.get_or_insert_with(|| Tensor::zeros(shape))
     }
 
-    /// Counts `added` more values in each element, and ends the block when it is full.
+    /// Counts `added` more values in each element. A full block is added to those that are completed; two sums of equally many
+    /// blocks become one.
     fn count(&mut self, added: usize) {
         self.added += added;
-        if self.added >= BLOCK {
-            self.added = 0;
-            let block = std::mem::replace(&mut self.dense, Tensor::vacant());
-            self.deferred.get_or_insert_default().put(block);
+        if self.added < BLOCK {
+            return;
         }
+        (self.added, self.slices) = (0, 0);
+        let Some(mut block) = self.block.take() else { return };
+        let rest = self.rest.get_or_insert_default();
+        for mut earlier in (0..rest.completed.trailing_ones()).map_while(|_| rest.blocks.pop()) {
+            earlier.add_assign(&block);
+            block = earlier;
+        }
+        rest.blocks.push(block);
+        rest.completed += 1;
+        rest.covered.clear();
     }
 
     /// Adds 0, which flows on like any cotangent: 0·NaN is NaN.
     pub(crate) fn add_zero(&mut self, shape: &[usize]) {
-        if self.is_empty() {
-            self.block(shape);
-        }
+        self.block(shape);
     }
 
     /// Adds a full array; stores it if the block is empty.
     pub(crate) fn add_dense(&mut self, mut g: Tensor<T>) {
-        if self.dense.is_released() {
-            (self.dense, self.added) = (g, 1);
-            return;
+        if let Some(block) = &mut self.block {
+            // Adds into a buffer that is not shared: a shared one, such as a view of a sequence's cotangent, would be
+            // copied first.
+            if block.is_shared() {
+                std::mem::swap(block, &mut g);
+            }
+            block.add_assign(&g);
+        } else {
+            self.block = Some(g);
         }
-        // Adds into a buffer that is not shared: a shared one, such as a view of a sequence's cotangent, would be copied first.
-        if self.dense.is_shared() {
-            std::mem::swap(&mut self.dense, &mut g);
-        }
-        self.dense.add_assign(&g);
         self.count(1);
     }
 
@@ -116,15 +90,21 @@ impl<T: Scalar> Sum<T> {
 
     /// Adds `part` at `start` of `axis` of an array of the node's shape.
     pub(crate) fn add_slice(&mut self, part: &Tensor<T>, (axis, start): (usize, usize), shape: &[usize]) {
-        let sum = self.block(shape);
-        let whole = sum.len();
-        sum.add_slice(axis, start, part);
-        self.of_slices += part.len();
-        // Disjoint slices add one value to each element. So one is counted whenever the slices could have covered every
-        // element.
-        if self.of_slices >= whole {
-            self.of_slices = 0;
-            self.count(1);
+        let block = self.block.get_or_insert_with(|| Tensor::zeros(shape));
+        block.add_slice(axis, start, part);
+        self.slices += 1;
+        // Most slices are disjoint, as those of time steps and of gates are. Where so many overlap that a part of the
+        // block is full, that part is moved to a sum of such parts: a slice costs its own size, whatever it overlaps.
+        if self.slices > BLOCK {
+            let rest = self.rest.get_or_insert_default();
+            rest.covered.resize(shape.iter().sum(), 0);
+            let (range, before) = (start..start + part.shape()[axis], shape[..axis].iter().sum::<usize>());
+            let covered = &mut rest.covered[before + range.start..before + range.end];
+            covered.iter_mut().for_each(|slices| *slices += 1);
+            if covered.contains(&(BLOCK as u8)) {
+                covered.fill(0);
+                rest.parts.add_slice(&block.take_part(axis, range), (axis, start), shape);
+            }
         }
     }
 
@@ -132,39 +112,97 @@ impl<T: Scalar> Sum<T> {
     pub(crate) fn add_product(&mut self, x: Tensor<T>, g: Tensor<T>) {
         let (x, g) = (x.into_rows(), g.into_rows());
         let rows = x.shape()[0];
-        if self.deferred.as_ref().is_some_and(|deferred| deferred.rows + rows > ROWS_AT_ONCE) {
+        if self.rest.as_ref().is_some_and(|rest| rest.rows + rows > ROWS_AT_ONCE) {
             self.multiply();
         }
-        let deferred = self.deferred.get_or_insert_default();
-        deferred.pairs.push((x, g));
-        deferred.rows += rows;
+        let rest = self.rest.get_or_insert_default();
+        rest.products.push((x, g));
+        rest.rows += rows;
     }
 
     /// Multiplies the deferred products.
     fn multiply(&mut self) {
-        let Some(deferred) = &mut self.deferred else { return };
-        let pairs = &deferred.pairs;
-        let Some((x, g)) = pairs.first() else { return };
-        if self.dense.is_released() {
-            let shape = [x.shape()[1], g.shape()[1]];
-            self.dense = Tensor::build(&shape, |to| sum_of_products(pairs, T::ZERO, to));
+        let Some(Rest { products, rows, .. }) = self.rest.as_deref_mut() else { return };
+        let Some((x, g)) = products.first() else { return };
+        if let Some(block) = &mut self.block {
+            sum_of_products(products, T::ONE, block.as_mut_slice());
         } else {
-            sum_of_products(pairs, T::ONE, self.dense.as_mut_slice());
+            let shape = [x.shape()[1], g.shape()[1]];
+            self.block = Some(Tensor::build(&shape, |to| sum_of_products(products, T::ZERO, to)));
         }
-        deferred.pairs.clear();
-        deferred.rows = 0;
+        products.clear();
+        *rows = 0;
         self.count(1);
     }
 
-    /// Returns the sum of the terms, of which there is one at least, and leaves an empty sum that retains its memory.
-    #[inline]
-    pub(crate) fn finish(&mut self) -> Tensor<T> {
+    /// Returns the sum of the terms, if there is one, and leaves an empty sum that retains its memory.
+    pub(crate) fn finish(&mut self) -> Option<Tensor<T>> {
         self.multiply();
-        let last = std::mem::replace(&mut self.dense, Tensor::vacant());
-        (self.added, self.of_slices) = (0, 0);
-        match &mut self.deferred {
-            Some(deferred) => deferred.total(last),
-            None => last,
+        (self.added, self.slices) = (0, 0);
+        let last = self.block.take();
+        let Some(rest) = &mut self.rest else { return last };
+        rest.completed = 0;
+        rest.covered.clear();
+        rest.parts.finish().into_iter().chain(rest.blocks.drain(..).rev()).fold(last, |total, mut block| {
+            total.iter().for_each(|total| block.add_assign(total));
+            Some(block)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sum of slices of one element, and whether parts of the block were full.
+    fn of_slices(shape: &[usize], places: impl IntoIterator<Item = (usize, usize)>) -> (Tensor<f32>, bool) {
+        let mut sum = Sum::default();
+        for (axis, start) in places {
+            let mut part = shape.to_vec();
+            part[axis] = 1;
+            sum.add_slice(&Tensor::full(&part, 0.1), (axis, start), shape);
         }
+        let full = sum.rest.as_ref().is_some_and(|rest| rest.parts.block.is_some());
+        (sum.finish().expect("slices were added"), full)
+    }
+
+    #[test]
+    fn slices_that_do_not_lie_on_each_other_are_one_pass() {
+        let steps = 5000;
+        assert!(!of_slices(&[steps, 3], (0..steps).map(|t| (0, t))).1);
+        assert!(!of_slices(&[steps, 3], (0..steps).rev().flat_map(|t| [(0, t), (0, t)])).1, "each read twice");
+        let ends = (0..steps).flat_map(|t| [(0, t), (0, steps - 1 - t)]);
+        assert!(!of_slices(&[steps, 3], ends).1, "from both ends");
+        assert!(!of_slices(&[7, 3], (0..63 * 7).map(|i| (0, i % 7))).1, "fewer than a block of each");
+    }
+
+    #[test]
+    fn slices_that_overlap_are_summed_in_blocks() {
+        let assert_close = |found: f32, reads: usize, what: &str| {
+            let off = (f64::from(found) / (f64::from(0.1_f32) * reads as f64) - 1.0).abs();
+            assert!(off <= 8.0 * f64::from(f32::EPSILON), "{what}: off by {off:.1e}");
+        };
+        for shape in [&[4096, 1][..], &[7, 33]] {
+            for (axis, reads) in [(0, 60_000), (1, 5000)] {
+                let (sum, full) = of_slices(shape, (0..reads).map(|_| (axis, 0)));
+                assert!(full);
+                assert_close(sum.at(&[0, 0]), reads, &format!("{shape:?}, axis {axis}"));
+                assert_eq!(sum.at(&[6, 0]), if axis == 0 { 0.0 } else { sum.at(&[0, 0]) });
+            }
+        }
+        let (sum, _) = of_slices(&[7, 33], (0..60_000).map(|i| (i % 2, 0)));
+        assert_close(sum.at(&[0, 0]), 60_000, "one axis and the other in turn");
+        assert_close(sum.at(&[0, 1]), 30_000, "one of the two");
+    }
+
+    #[test]
+    fn infinities_move_with_their_part() {
+        let mut sum = Sum::default();
+        for i in 0..1000 {
+            let part = Tensor::full(&[1], if i == 3 { f64::INFINITY } else { 1.0 });
+            sum.add_slice(&part, (0, i % 2), &[3]);
+        }
+        assert_eq!(sum.finish().expect("slices were added").to_vec(), [500.0, f64::INFINITY, 0.0]);
+        assert!(sum.finish().is_none(), "what is left is empty");
     }
 }

@@ -5,18 +5,13 @@ mod recorded;
 
 use std::ops::Deref;
 
-use smallvec::SmallVec;
-
 use crate::Scalar;
-use crate::checkpoint::Checkpoint;
-use crate::op::{Site, TermKind};
+use crate::checkpoint::{ByNode, Checkpoint, Input};
+use crate::op::{Op, Site, Term};
 use crate::tape::{OpBox, Var};
 
 pub(crate) use first_order::sweep_values;
 pub(crate) use recorded::sweep_recorded;
-
-/// Gradients by position, ascending, without those that nothing flows to. No allocation for the parameters of a cell.
-pub(crate) type Totals<X> = SmallVec<[(u32, X); 8]>;
 
 /// The two kinds of sweep: values, or variables that can be differentiated again. The rules are the same.
 trait Sweep<'t, T: Scalar>: Copy {
@@ -25,78 +20,78 @@ trait Sweep<'t, T: Scalar>: Copy {
 
     /// The op of a node, to be held while its rules compute.
     fn op(self, node: u32) -> Option<impl Deref<Target = OpBox<T>>>;
-    /// Whether a sum has no term.
-    fn is_empty(self, sum: &Self::Sum) -> bool;
     /// Adds a term to the cotangent of `input`, which it fits.
-    fn add(self, sum: &mut Self::Sum, term: TermKind<Var<'t, T>>, input: Var<'t, T>);
-    /// The cotangent of `node`, for its rules; leaves an empty sum. Discards what the rules of the previous node computed.
-    fn finish(self, sum: &mut Self::Sum, node: Var<'t, T>) -> Var<'t, T>;
-    /// Runs the function of a checkpoint again and sweeps it, into the sums of its `inputs`: those that gradients flow to.
-    fn replay(
-        self,
-        checkpoint: &Checkpoint<T>,
-        cotangent: Var<'t, T>,
-        inputs: &[(Var<'t, T>, bool)],
-        sums: &mut [Self::Sum],
-    );
+    fn add(self, sum: &mut Self::Sum, term: Term<'t, T>, input: Var<'t, T>);
+    /// The cotangent of `node` for its rules, if there are terms; leaves an empty sum. Discards what the rules of the previous
+    /// node computed.
+    fn finish(self, sum: &mut Self::Sum, node: Var<'t, T>) -> Option<Var<'t, T>>;
+    /// Runs the function of a checkpoint again and sweeps it, into the sums of its `inputs`, which stand at these places.
+    fn replay(self, f: &Checkpoint<T>, cotangent: Var<'t, T>, inputs: &[Input<'t, T>], sums: &mut [Self::Sum]);
 }
 
-/// Sweeps from `from` down. Returns the positions, descending, of those among `wrt` (ascending, each once) or among all leaves whose
-/// cotangents have terms: they stay in `sums`, which may already hold terms before. All other sums end empty.
+/// Sweeps from `from` down. Returns the places in `sums` of the nodes at `wrt` (ascending, each once), or of all leaves: these
+/// sums hold their cotangents, all others end empty. They may already hold terms before.
 fn sweep<'t, T: Scalar, S: Sweep<'t, T>>(
     how: S,
     from: Var<'t, T>,
     seed: Var<'t, T>,
     wrt: Option<&[u32]>,
     sums: &mut Vec<S::Sum>,
-) -> SmallVec<[u32; 8]> {
-    let (tape, mut requested) = (from.tape(), SmallVec::new());
+) -> ByNode<usize> {
+    let (tape, mut requested) = (from.tape(), ByNode::new());
+    // Lists start at the lowest node that is needed, so that a sweep over the end of a tape costs no more than that.
+    let lowest = wrt.map_or(0, |wrt| wrt.first().copied().unwrap_or(0));
+    // The place of a node in them; of one before `lowest`, a place behind their ends.
+    let place = |v: Var<'t, T>| v.position().wrapping_sub(lowest as usize);
     // All tracked nodes depend on a leaf.
     let dependent = wrt.map(|wrt| dependent_nodes(wrt, from));
-    let is_needed = |v: Var<'t, T>| dependent.as_ref().map_or_else(|| v.is_tracked(), |nodes| nodes[v.position()]);
-    if sums.len() <= from.position() {
-        sums.resize_with(from.position() + 1, S::Sum::default);
-    }
+    let is_needed = |v: Var<'t, T>| match &dependent {
+        Some(nodes) => nodes.get(place(v)).is_some_and(|&dependent| dependent),
+        None => v.is_tracked(),
+    };
+    sums.resize_with(sums.len().max((from.position() + 1).saturating_sub(lowest as usize)), S::Sum::default);
     if is_needed(from) {
-        how.add(&mut sums[from.position()], TermKind::Dense(seed), from);
+        how.add(&mut sums[place(from)], Term::Dense(seed), from);
     }
-    let lowest = wrt.map_or(0, |wrt| wrt.first().copied().unwrap_or(0));
-    for index in (lowest..=from.id()).rev() {
-        let (node, sum) = (Var::new(tape, index), &mut sums[index as usize]);
-        if how.is_empty(sum) {
-            continue;
-        }
-        let op = how.op(index);
-        let is_requested = wrt.map_or(op.is_none(), |wrt| wrt.binary_search(&index).is_ok());
+    // Without `wrt`, every node with an op is needed.
+    let nodes = (lowest..from.id() + 1).rev().map(|index| Var::new(tape, index));
+    for node in nodes.filter(|&node| dependent.is_none() || is_needed(node)) {
+        let (own, op) = (place(node), how.op(node.id()));
+        let is_leaf = || op.is_none() && node.is_tracked();
+        let is_requested = wrt.map_or_else(is_leaf, |wrt| wrt.binary_search(&node.id()).is_ok());
         if is_requested {
-            requested.push(index);
+            requested.push((node.id(), own));
         }
-        let Some(op) = op else { continue }; // a leaf, whose sum a sweep around this one may go on with
-        let cotangent = how.finish(sum, node);
+        // The sum of a leaf is left as it is: a sweep around this one may go on with it.
+        let Some(op) = &op else { continue };
+        let Some(cotangent) = how.finish(&mut sums[own], node) else { continue };
         if is_requested {
-            how.add(sum, TermKind::Dense(cotangent), node);
+            how.add(&mut sums[own], Term::Dense(cotangent), node);
         }
-        let site = Site::new(tape, index, cotangent);
+        let (site, op): (_, &dyn Op<T>) = (Site::new(tape, node.id(), cotangent), &***op);
         let inputs = (0..site.arity()).map(|number| site.input(number));
-        if let Some(checkpoint) = Checkpoint::of(&**op) {
-            how.replay(checkpoint, cotangent, &inputs.map(|input| (input, is_needed(input))).collect::<Vec<_>>(), sums);
+        if let Some(checkpoint) = Checkpoint::of(op) {
+            let inputs: Vec<_> = inputs.map(|input| (input, is_needed(input).then(|| place(input)))).collect();
+            how.replay(checkpoint, cotangent, &inputs, sums);
             continue;
         }
         for (number, input) in inputs.enumerate().filter(|&(_, input)| is_needed(input)) {
-            let term = op.vjp(number, &site).checked(&**op, number, input);
-            how.add(&mut sums[input.position()], term, input);
+            let term = op.vjp(number, &site).checked(op, number, input);
+            how.add(&mut sums[place(input)], term, input);
         }
     }
+    requested.reverse();
     requested
 }
 
-/// By position up to `from`, whether a node depends on one of those at the positions `wrt`: only these need a cotangent.
+/// From the first of the positions `wrt` up to `from`, whether a node depends on one of `wrt`: only these need a cotangent.
 fn dependent_nodes<T: Scalar>(wrt: &[u32], from: Var<'_, T>) -> Vec<bool> {
-    let graph = from.tape().graph.borrow();
-    let mut dependent = vec![false; from.position() + 1];
-    for node in wrt.first().copied().unwrap_or(0)..=from.id() {
-        let by_input = || graph.inputs(node).iter().any(|&input| dependent[input as usize]);
-        dependent[node as usize] = graph.is_tracked(node) && (wrt.binary_search(&node).is_ok() || by_input());
+    let (graph, lowest) = (from.tape().graph.borrow(), wrt.first().copied().unwrap_or(0));
+    let mut dependent: Vec<bool> = Vec::new();
+    for node in lowest..=from.id() {
+        let is_dependent = |&input: &u32| input >= lowest && dependent[(input - lowest) as usize];
+        let by_input = || graph.inputs(node).iter().any(is_dependent);
+        dependent.push(graph.is_tracked(node) && (wrt.binary_search(&node).is_ok() || by_input()));
     }
     dependent
 }

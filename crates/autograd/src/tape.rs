@@ -11,10 +11,9 @@ use std::cell::{Cell, RefCell};
 use std::panic::Location;
 
 use bumpalo::Bump;
-use smallbox::SmallBox;
-use smallbox::space::S4;
+use smallbox::{SmallBox, space::S4};
 
-use crate::graph::{Graph, Reads};
+use crate::graph::{Graph, Line, Node, Reads};
 use crate::list::List;
 use crate::scopes::{Part, Scopes};
 use crate::shape::count_or_panic;
@@ -22,7 +21,6 @@ use crate::sums::Sum;
 use crate::{Op, Scalar, Tensor};
 
 pub use scope::Scope;
-use values::Values;
 pub use var::Var;
 
 /// An op with its settings, inline in its node if they are small: recording most nodes allocates nothing.
@@ -55,7 +53,9 @@ pub(crate) enum Mode {
 #[derive(Default)]
 pub struct Tape<T: Scalar> {
     pub(crate) graph: RefCell<Graph<OpBox<T>>>,
-    pub(crate) values: Values<T>,
+    /// The value of each node. In a first-order sweep, those that a rule computes follow.
+    pub(crate) values: RefCell<Vec<Tensor<T>>>,
+    recomputed: Cell<usize>,
     pub(crate) scopes: RefCell<Scopes>,
     pub(crate) mode: Cell<Mode>,
     /// The sums of a sweep, all empty: their memory is reused. A nested sweep makes its own.
@@ -64,6 +64,8 @@ pub struct Tape<T: Scalar> {
     pub(crate) inner: Cell<Option<Box<Tape<T>>>>,
     /// Lists that last as long as a recording.
     lists: Bump,
+    /// Memory for the input list of an op with many inputs.
+    inputs: Cell<Bump>,
 }
 
 impl<T: Scalar> Tape<T> {
@@ -90,14 +92,7 @@ impl<T: Scalar> Tape<T> {
     /// A variable to differentiate with respect to: an input or a parameter.
     #[track_caller]
     pub fn leaf(&self, value: Tensor<T>) -> Var<'_, T> {
-        self.leaf_at(value, Location::caller())
-    }
-
-    fn leaf_at(&self, value: Tensor<T>, location: &'static Location<'static>) -> Var<'_, T> {
-        match self.mode.get() {
-            Mode::Sweeping => self.push_value(value),
-            mode => self.push(value, None, &[], mode == Mode::Recording, location),
-        }
+        self.push(value, None, &[], self.mode.get() == Mode::Recording, Location::caller())
     }
 
     /// A [`leaf`](Tape::leaf) that carries the dotted name of a parameter.
@@ -118,27 +113,16 @@ impl<T: Scalar> Tape<T> {
     }
 
     /// A parameter that the line `location` of the user's code brings.
-    pub(crate) fn parameter_at(
-        &self,
-        name: &str,
-        value: Tensor<T>,
-        location: &'static Location<'static>,
-    ) -> Var<'_, T> {
+    pub(crate) fn parameter_at(&self, name: &str, value: Tensor<T>, location: Line) -> Var<'_, T> {
         let node = self.len() as u32;
-        let _parameter = Scope::enter(self, |scopes| {
-            let (start, end) = scopes.write(name);
-            Part::Parameter { start, end, node }
-        });
-        self.leaf_at(value, location)
+        let _parameter = Scope::enter(self, |scopes| Part::Parameter { name: scopes.write(name), node });
+        self.push(value, None, &[], self.mode.get() == Mode::Recording, location)
     }
 
     /// A value that no gradient flows to: data, a mask, a target.
     #[track_caller]
     pub fn constant(&self, value: Tensor<T>) -> Var<'_, T> {
-        match self.mode.get() {
-            Mode::Sweeping => self.push_value(value),
-            _ => self.push(value, None, &[], false, Location::caller()),
-        }
+        self.push(value, None, &[], false, Location::caller())
     }
 
     /// A constant of shape `[]`.
@@ -163,27 +147,18 @@ impl<T: Scalar> Tape<T> {
     /// If an input lives on another tape, or whatever `op` panics with.
     #[track_caller]
     pub fn apply<'t, O: Op<T>>(&'t self, op: O, inputs: &[Var<'t, T>]) -> Var<'t, T> {
-        self.check_inputs(inputs, || op.name());
-        let value = self.values.forward(&op, inputs, Var::id);
-        match self.mode.get() {
-            Mode::Sweeping => self.push_value(value),
-            Mode::Recording if inputs.iter().any(|input| input.is_tracked()) => {
-                self.push(value, Some(smallbox::smallbox!(op)), inputs, true, Location::caller())
-            }
-            _ => self.push(value, None, &[], false, Location::caller()),
+        for (i, input) in inputs.iter().enumerate() {
+            assert!(std::ptr::eq(input.tape(), self), "{}: input {i} lives on another tape than this one", op.name());
+            self.restore(input.id());
         }
+        let value = self.forward(&op, inputs, Var::id);
+        if self.mode.get() == Mode::Recording && inputs.iter().any(|input| input.is_tracked()) {
+            return self.push(value, Some(smallbox::smallbox!(op)), inputs, true, Location::caller());
+        }
+        self.push(value, None, &[], false, Location::caller())
     }
 
-    /// Checks that `inputs` live on this tape, and recomputes those that were released.
-    #[inline]
-    #[track_caller]
-    fn check_inputs(&self, inputs: &[Var<'_, T>], op: impl Fn() -> &'static str) {
-        if let Some(i) = inputs.iter().position(|input| !std::ptr::eq(input.tape(), self)) {
-            panic!("{}: input {i} lives on another tape than this one", op());
-        }
-        inputs.iter().for_each(|input| self.restore(input.id()));
-    }
-
+    /// Adds a value, and the node that it belongs to; in a first-order sweep, the value alone.
     #[inline(always)]
     fn push(
         &self,
@@ -191,18 +166,24 @@ impl<T: Scalar> Tape<T> {
         op: Option<OpBox<T>>,
         inputs: &[Var<'_, T>],
         tracked: bool,
-        location: &'static Location<'static>,
+        location: Line,
     ) -> Var<'_, T> {
-        let reads = op.as_ref().map_or(Reads::OUTPUT, |op| op.reads());
-        let scope = self.scopes.borrow().current();
-        let inputs = inputs.iter().map(|v| v.id());
-        self.graph.borrow_mut().push(op, inputs, (tracked, reads), scope, location);
+        if self.mode.get() != Mode::Sweeping {
+            let reads = op.as_ref().map_or(Reads::OUTPUT, |op| op.reads());
+            let mut graph = self.graph.borrow_mut();
+            let edges = graph.push_edges(inputs.iter().map(|v| v.id()), reads);
+            let (is_read, scope) = (reads.reads_output(), self.scopes.borrow().current());
+            graph.push(Node { op, edges, tracked, is_read, scope, location });
+        }
         self.push_value(value)
     }
 
     #[inline(always)]
-    fn push_value(&self, value: Tensor<T>) -> Var<'_, T> {
-        Var::new(self, self.values.push(value))
+    pub(crate) fn push_value(&self, value: Tensor<T>) -> Var<'_, T> {
+        let mut values = self.values.borrow_mut();
+        let index = u32::try_from(values.len()).expect("a tape holds fewer than 2^32 nodes");
+        values.push(value);
+        Var::new(self, index)
     }
 
     /// Removes all nodes, and retains the memory for the next recording.
@@ -217,7 +198,7 @@ impl<T: Scalar> Tape<T> {
     /// x.value();
     /// ```
     pub fn clear(&mut self) {
-        self.values.clear();
+        self.values.get_mut().clear();
         self.graph.get_mut().clear();
         self.scopes.get_mut().clear();
         self.lists.reset();
@@ -225,7 +206,7 @@ impl<T: Scalar> Tape<T> {
 
     /// The number of nodes; within a rule, plus the values that rules have computed for the current node.
     pub fn len(&self) -> usize {
-        self.values.len()
+        self.values.borrow().len()
     }
 
     /// Whether nothing is recorded.
@@ -253,16 +234,12 @@ impl<T: Scalar> Tape<T> {
     /// assert_eq!((h.scope().as_str(), y.scope().as_str()), ("encoder/t=2", ""));
     /// ```
     pub fn scope(&self, name: &str) -> Scope<'_, T> {
-        Scope::enter(self, |scopes| {
-            let (start, end) = scopes.write(name);
-            Part::Name { start, end }
-        })
+        Scope::enter(self, |scopes| Part::Name(scopes.write(name)))
     }
 
     /// As [`scope`](Tape::scope), with the name `name=number`: a time step, `t=3`. Costs one entry in a list.
     pub fn numbered_scope(&self, name: &'static str, number: usize) -> Scope<'_, T> {
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
-        Scope::enter(self, |_| Part::Numbered { name, number })
+        Scope::enter(self, |_| Part::Numbered { name, number: u32::try_from(number).unwrap_or(u32::MAX) })
     }
 
     /// An empty list with room for `capacity` items: variables, states of cells. They borrow the tape, so the list
@@ -282,49 +259,5 @@ impl<T: Scalar> Tape<T> {
     /// ```
     pub fn list<X>(&self, capacity: usize) -> List<'_, X> {
         List::new_in(&self.lists, capacity)
-    }
-
-    /// Releases the values recorded since position `start` that no rule reads (see [`Op::reads`](crate::Op::reads)),
-    /// except those in `keep`, which later ops will read. The memory of a recurrent network is mostly such values: the
-    /// pre-activations of its gates and the terms of its sums.
-    ///
-    /// Nothing else changes: a released value that is read later is recomputed.
-    ///
-    /// ```
-    /// use rewind_autograd::{Tape, Tensor};
-    /// let tape = Tape::new();
-    /// let x = tape.leaf(Tensor::from_vec(vec![0.5, -1.0], &[2]));
-    /// let start = tape.len();
-    /// let sum = x + x; // no rule reads it: that of tanh reads its output
-    /// let y = sum.tanh();
-    /// tape.release_unread(start, &[y]);
-    /// assert_eq!(sum.value().to_vec(), [1.0, -2.0]);
-    /// assert_eq!(tape.recomputed(), 1);
-    /// ```
-    pub fn release_unread(&self, start: usize, keep: &[Var<'_, T>]) {
-        if self.mode.get() != Mode::Recording {
-            return;
-        }
-        self.values.release_unread(&self.graph.borrow(), start, keep);
-    }
-
-    /// How many released values were recomputed since the tape was made. If a rule reads such a value, its op reads
-    /// more than [`Op::reads`](crate::Op::reads) says.
-    pub fn recomputed(&self) -> usize {
-        self.values.recomputed()
-    }
-
-    /// Recomputes a value if it was released.
-    #[inline(always)]
-    pub(crate) fn restore(&self, index: u32) {
-        if self.values.is_released(index) {
-            self.values.restore(&self.graph.borrow(), index);
-        }
-    }
-
-    #[inline]
-    pub(crate) fn value_of(&self, index: u32) -> Tensor<T> {
-        self.restore(index);
-        self.values.get(index).clone()
     }
 }

@@ -4,7 +4,7 @@
 //! A binary of its own, because the counter replaces the allocator.
 
 use allocation_counter::{AllocationInfo, measure};
-use rewind_autograd::{Tape, Tensor};
+use rewind_autograd::{Tape, Tensor, checkpoint};
 
 const WIDTH: usize = 64;
 
@@ -36,6 +36,24 @@ fn a_sweep_over_slices_grows_linearly() {
     // The gradient of x, what waits of the products, and little else: a full-size tensor a slice would be 2000 of them.
     let sizes_of_x = many.bytes_max as f64 / (2000 * WIDTH * 8) as f64;
     assert!(sizes_of_x < 6.0, "the sweep holds {sizes_of_x:.1} times the tensor that is sliced");
+}
+
+/// What `grad` allocates over `segments` checkpoints in a row.
+fn grad_over_checkpoints(segments: usize) -> AllocationInfo {
+    let counted = std::thread::spawn(move || {
+        let tape = Tape::new();
+        let w = tape.leaf(Tensor::scalar(0.5));
+        let h = (0..segments).fold(w, |h, _| checkpoint(&[h, w], |_, v| (v[0] * v[1]).tanh()));
+        measure(|| drop(h.grad(&[w])))
+    });
+    counted.join().expect("the sweep ends well")
+}
+
+#[test]
+fn a_recorded_sweep_over_checkpoints_grows_linearly() {
+    let (few, many) = (grad_over_checkpoints(200), grad_over_checkpoints(800));
+    let grown = many.bytes_total as f64 / few.bytes_total as f64;
+    assert!(grown < 5.0, "four times the checkpoints, {grown:.1} times the bytes");
 }
 
 #[test]

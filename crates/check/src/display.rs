@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::report::{Culprit, Doubt, Entry, Invalid, Mode, OffTape, Point, Report, StepError, Suspect, Verdict};
+use crate::report::{
+    Breach, Culprit, Doubt, Entry, Invalid, Mode, OffTape, Point, Report, StepError, Suspect, Verdict,
+};
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,7 +59,20 @@ impl fmt::Display for Invalid {
             }
             Invalid::Panicked(message) => write!(f, "it panicked: {message}"),
             Invalid::Broken(reason) => write!(f, "{reason}"),
+            Invalid::Contract(breaches) => {
+                for (k, breach) in breaches.iter().enumerate() {
+                    write!(f, "{}{breach}", if k == 0 { "" } else { "\n  " })?;
+                }
+                Ok(())
+            }
         }
+    }
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Breach { rule, place, found, expected, advice } = self;
+        write!(f, "a rule is not kept: {rule}\n    {place}: {found}; expected {expected}\n    {advice}")
     }
 }
 

@@ -33,8 +33,29 @@ pub(crate) fn judge(
         (Ruling::Wrong { numeric, .. }, Some(plateau)) if !plateau.is_confirmed(probe)? => {
             Ok(Ruling::Doubt { doubt: Doubt::Unsettled, numeric })
         }
+        (Ruling::Doubt { doubt: Doubt::Rounding, numeric }, _) => {
+            let closer = with_steps_between(&samples, probe)?;
+            let context = &context.beside(&closer[0]);
+            let agreed = likely_agreement(analytic, &closer, context, precision);
+            Ok(agreed.map_or(Ruling::Doubt { doubt: Doubt::Rounding, numeric }, |a| a.ruling(analytic, context)))
+        }
         (ruling, _) => Ok(ruling),
     }
+}
+
+/// The finite samples with others halfway between, which fall by a factor of 2: neighbours span less, so that longer steps tell, which rounding
+/// hides less.
+fn with_steps_between(
+    samples: &[Sample],
+    probe: &mut dyn FnMut(f64) -> Result<Sample, Invalid>,
+) -> Result<Vec<Sample>, Invalid> {
+    let mut closer = Vec::with_capacity(2 * samples.len());
+    for sample in samples {
+        closer.push(*sample);
+        closer.push(probe(sample.step / 2.0)?);
+    }
+    closer.retain(Sample::is_finite);
+    Ok(closer)
 }
 
 /// The ruling, and the plateau that it rests on if that is not the derivative by the tape.
@@ -63,19 +84,16 @@ fn rule(analytic: f64, samples: &[Sample], context: &Context, precision: &Precis
     if has_kink(&finite) {
         return doubt(Doubt::Kink);
     }
-    // Where every derivative of the input is zero, what is close to zero is measured by the slopes beside the point.
-    let own = if context.reference == 0.0 { finite[0].slope() } else { context.reference };
-    let context = &Context { reference: own, ..*context };
-    let estimates = [finite.iter().map(|s| (s.central, s.noise)).collect(), extrapolated(&finite)];
+    let context = &context.beside(&finite[0]);
+    let estimates = estimates(&finite, |s| s.noise);
     let against = plateau(analytic, &finite, &estimates, context, precision);
-    if let Some(agreed) = agreement(analytic, &finite, &estimates, context, precision) {
+    let agreed = agreement(analytic, &finite, &estimates, context, precision)
+        .or_else(|| likely_agreement(analytic, &finite, context, precision));
+    if let Some(agreed) = agreed {
         // Where noise is large enough to hide a distance that other steps see, there is no agreement.
         match &against {
             Some(plateau) if agreed.tolerance >= (analytic - plateau.value).abs() => {}
-            _ => {
-                let resolution = agreed.tolerance / analytic.abs().max(context.reference);
-                return (Ruling::Right { numeric: agreed.value, resolution }, None);
-            }
+            _ => return (agreed.ruling(analytic, context), None),
         }
     }
     if let Some(plateau) = against {
@@ -115,16 +133,15 @@ pub(crate) fn may_be_wrong(analytic: f64, samples: &[Sample]) -> bool {
 /// Estimates of a derivative with their noise, by step.
 type Estimates = Vec<(f64, f64)>;
 
-/// Richardson's extrapolation from each step and the next: the term in h² cancels.
-fn extrapolated(samples: &[Sample]) -> Estimates {
-    samples
-        .windows(2)
-        .map(|pair| {
-            let ratio = (pair[0].step / pair[1].step).powi(2);
-            let value = (ratio * pair[1].central - pair[0].central) / (ratio - 1.0);
-            (value, (ratio * pair[1].noise + pair[0].noise) / (ratio - 1.0))
-        })
-        .collect()
+/// Central differences, and Richardson's extrapolation from each step and the next: the term in h² cancels.
+fn estimates(samples: &[Sample], noise: impl Fn(&Sample) -> f64) -> [Estimates; 2] {
+    let extrapolated = |pair: &[Sample]| {
+        let ratio = (pair[0].step / pair[1].step).powi(2);
+        let value = (ratio * pair[1].central - pair[0].central) / (ratio - 1.0);
+        (value, (ratio * noise(&pair[1]) + noise(&pair[0])) / (ratio - 1.0))
+    };
+    let central = samples.iter().map(|s| (s.central, noise(s))).collect();
+    [central, samples.windows(2).map(extrapolated).collect()]
 }
 
 /// The sample between large truncation and large rounding.
@@ -228,6 +245,18 @@ struct Agreement {
     tolerance: f64,
 }
 
+impl Agreement {
+    fn ruling(self, analytic: f64, context: &Context) -> Ruling {
+        Ruling::Right { numeric: self.value, resolution: self.tolerance / analytic.abs().max(context.reference) }
+    }
+}
+
+/// The agreement if rounding does what it likely does, and not the worst.
+fn likely_agreement(analytic: f64, samples: &[Sample], context: &Context, precision: &Precision) -> Option<Agreement> {
+    let likely = estimates(samples, |s| s.noise.min(context.rounding.noise(s.step)));
+    agreement(analytic, samples, &likely, context, precision)
+}
+
 /// The agreement with the least noise.
 fn agreement(
     analytic: f64,
@@ -239,7 +268,7 @@ fn agreement(
     let within = |&(value, noise): &(f64, f64)| -> Option<f64> {
         let size = analytic.abs().max(value.abs()).max(1e-3 * context.reference);
         let tolerance = precision.tolerance * size + 3.0 * noise;
-        let sharp = 3.0 * noise <= precision.coarse * size;
+        let sharp = 3.0 * noise <= f64::max(precision.coarse * size, precision.tolerance * context.reference);
         ((analytic - value).abs() <= tolerance && sharp).then_some(tolerance)
     };
     let rounded = is_rounded_away(samples);

@@ -50,7 +50,7 @@ mod suspect;
 use rewind_autograd::{Op, Parameters, Scalar, Tape, Tensor, Var};
 
 pub use pattern::Pattern;
-pub use report::{Culprit, Doubt, Entry, Invalid, Mode, OffTape, Point, Report, StepError, Suspect, Verdict};
+pub use report::{Breach, Culprit, Doubt, Entry, Invalid, Mode, OffTape, Point, Report, StepError, Suspect, Verdict};
 pub use settings::{Check, shrunk};
 
 /// Every entry of every input, at orders one and two: 2·n evaluations of the function for n entries, and as many of its

@@ -86,6 +86,40 @@ pub enum Invalid {
     /// What it consists of breaks a rule, so that its gradients are not worth checking: a state that forgets one of its parts, for the check of
     /// a cell; with the reason.
     Broken(String),
+    /// It does not keep the rules that hold for its kind, whatever its gradients are: the contract of a layer, for the check of one.
+    Contract(Vec<Breach>),
+}
+
+/// A rule, other than that of gradients, that is not kept.
+///
+/// ```
+/// use rewind_check::{Breach, Invalid};
+/// let breach = Breach {
+///     rule: "outputs after the end of a sequence are 0",
+///     place: "outputs, sequence 1, step 4, index [0]".to_owned(),
+///     found: "+2.5e-1".to_owned(),
+///     expected: "0".to_owned(),
+///     advice: "mask the outputs",
+/// };
+/// assert_eq!(
+///     Invalid::Contract(vec![breach]).to_string(),
+///     "a rule is not kept: outputs after the end of a sequence are 0
+///     outputs, sequence 1, step 4, index [0]: +2.5e-1; expected 0
+///     mask the outputs"
+/// );
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    /// The rule.
+    pub rule: &'static str,
+    /// The first place where it is not kept, and in which run.
+    pub place: String,
+    /// The value there.
+    pub found: String,
+    /// What the rule demands.
+    pub expected: String,
+    /// What is likely to be wrong, and what to do.
+    pub advice: &'static str,
 }
 
 /// Which derivatives are compared.
@@ -247,7 +281,7 @@ pub enum Culprit {
 ///         inputs[0].map(|x| x * x)
 ///     }
 ///     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-///         Term::dense(at.input(0) * at.cotangent())
+///         Term::Dense(at.input(0) * at.cotangent())
 ///     }
 /// }
 ///

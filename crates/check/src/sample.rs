@@ -13,6 +13,8 @@ pub(crate) struct Precision {
     pub(crate) step: f64,
     /// The relative error up to which two derivatives are the same.
     pub(crate) tolerance: f64,
+    /// The largest relative noise at which the first step is enough: beyond it, longer steps tell more.
+    fine: f64,
     /// The largest relative noise at which an agreement is worth anything.
     pub(crate) coarse: f64,
     /// The smallest and the largest normal number: values outside this range lose digits, or are infinite.
@@ -31,6 +33,7 @@ impl Precision {
             epsilon,
             step: epsilon.cbrt(),
             tolerance,
+            fine: 10.0 * tolerance,
             coarse: 30.0 * tolerance.max(3e-5),
             range: if wide { (f64::MIN_POSITIVE, f64::MAX) } else { narrow },
             smallest: (epsilon.log2() * 0.75) as i32,
@@ -133,6 +136,12 @@ pub(crate) struct Rounding {
 }
 
 impl Rounding {
+    /// What it likely does to a difference at this step: elements are off by half a unit in the last place at most, in either direction.
+    /// [`Sample::noise`] is the worst case.
+    pub(crate) fn noise(&self, step: f64) -> f64 {
+        0.3 * self.amplified / step
+    }
+
     /// Adds the elements of a tensor, weighted by their cotangents.
     pub(crate) fn add<T: Scalar>(&mut self, cotangent: &Tensor<T>, value: &Tensor<T>) {
         for (c, x) in elements(cotangent).into_iter().zip(elements(value)) {
@@ -162,6 +171,11 @@ impl Context {
     pub(crate) fn with(self, rounding: Rounding) -> Self {
         Context { rounding, ..self }
     }
+
+    /// Where every derivative of the input is zero, what is close to zero is measured by the slopes beside the point.
+    pub(crate) fn beside(self, longest: &Sample) -> Self {
+        if self.reference == 0.0 { Context { reference: longest.slope(), ..self } } else { self }
+    }
 }
 
 /// What one sample says of an entry: agreement, with the relative error that would have been detected; or nothing yet.
@@ -172,7 +186,7 @@ pub(crate) fn agrees(analytic: f64, sample: &Sample, context: &Context, precisio
     let size = analytic.abs().max(sample.central.abs());
     let noise = 3.0 * sample.noise;
     let tolerance = precision.tolerance * size.max(1e-3 * context.reference) + noise;
-    let sharp = noise <= precision.coarse * size || noise <= precision.tolerance * context.reference;
+    let sharp = noise <= precision.fine * size || noise <= precision.tolerance * context.reference;
     let smooth = sample.jump().abs() <= 50.0 * precision.step * size.max(context.reference) + 2.0 * noise;
     ((analytic - sample.central).abs() <= tolerance && sharp && smooth)
         .then(|| if tolerance == 0.0 { 0.0 } else { tolerance / context.reference.max(size) })

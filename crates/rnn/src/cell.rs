@@ -94,6 +94,58 @@ pub trait Cell<'t, T: Scalar> {
     }
 }
 
+/// A cell whose state moves towards a candidate as far as a gate lets it: c' = f ∘ c + i ∘ g in an LSTM with the candidate g,
+/// h' = z ∘ h + (1 - z) ∘ n in a GRU with the candidate n. [`CandidateDropout`](crate::CandidateDropout) masks it and leaves what the
+/// cell remembers alone. Implemented by the LSTMs, [`Gru`](crate::Gru) and [`Mgu`](crate::Mgu), and by cells of your own:
+///
+/// ```
+/// use rewind_autograd::{OnTape, Scalar, Tape, Tensor, Var, parameters};
+/// use rewind_rnn::{CandidateDropout, Cell, GatedCell, Noise, Unroll};
+///
+/// parameters! {
+///     /// h' = h + f ∘ (n - h) with f = sigmoid(x·W_f) and n = tanh(x·W_n). w_* `[I, H]`.
+///     struct Simple<P> { w_f: P, w_n: P }
+/// }
+///
+/// impl<'t, T: Scalar> GatedCell<'t, T> for Simple<Var<'t, T>> {
+///     fn step_with_candidate(
+///         &self,
+///         x: Var<'t, T>,
+///         h: Var<'t, T>,
+///         change: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
+///     ) -> Var<'t, T> {
+///         let n = change(x.matmul(self.w_n).tanh());
+///         h + x.matmul(self.w_f).sigmoid() * (n - h)
+///     }
+/// }
+///
+/// impl<'t, T: Scalar> Cell<'t, T> for Simple<Var<'t, T>> {
+///     type State = Var<'t, T>;
+///     fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
+///         self.step_with_candidate(x, h, |n| n)
+///     }
+///     fn initial(&self, batch: usize) -> Var<'t, T> {
+///         self.w_f.tape().zeros(&[batch, self.w_f.shape()[1]])
+///     }
+/// }
+///
+/// let filled = || Tensor::<f32>::full(&[3, 5], 0.1);
+/// let cell = CandidateDropout::new(Simple { w_f: filled(), w_n: filled() }, 0.25);
+/// let tape = Tape::new();
+/// let unrolled = Unroll::new().noise(Noise::new(1)).run(&cell.on(&tape), tape.constant(Tensor::full(&[7, 2, 3], 1.0)));
+/// assert_eq!(unrolled.outputs().shape().as_slice(), [7, 2, 5]);
+/// ```
+pub trait GatedCell<'t, T: Scalar>: Cell<'t, T> {
+    /// [`step`](Cell::step) with `change` of the candidate in its place. The shape stays `[B, H]`, and with the identity the step is
+    /// that of the cell.
+    fn step_with_candidate(
+        &self,
+        x: Var<'t, T>,
+        state: Self::State,
+        change: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
+    ) -> Self::State;
+}
+
 /// A module of tensors that is a [`Cell`] on every tape: the bound for code that is generic in a cell. Every cell that is defined
 /// with `parameters!` implements it.
 ///
@@ -176,6 +228,12 @@ pub trait State<'t, T: Scalar>: Clone + 't {
     fn part_names(&self) -> Vec<String> {
         (0..parts(self).len()).map(|part| part.to_string()).collect()
     }
+
+    /// Whether parts are in a unit that another part holds and that changes from step to step, as the c of an sLSTM is in units of e^m.
+    /// Such a part has no meaning beside one of another step, so [`Zoneout`](crate::Zoneout) does not mix them. By default false.
+    fn has_units(&self) -> bool {
+        false
+    }
 }
 
 impl<'t, T: Scalar> State<'t, T> for Var<'t, T> {
@@ -215,6 +273,9 @@ macro_rules! tuples_of_states {
             fn part_names(&self) -> Vec<String> {
                 [$(within($k, &self.$k)),+].concat()
             }
+            fn has_units(&self) -> bool {
+                $(self.$k.has_units())||+
+            }
         }
     )+};
 }
@@ -247,25 +308,14 @@ impl<'t, T: Scalar, S: State<'t, T>> State<'t, T> for Vec<S> {
     fn part_names(&self) -> Vec<String> {
         self.iter().enumerate().flat_map(|(layer, state)| within(layer, state)).collect()
     }
+    fn has_units(&self) -> bool {
+        self.iter().any(S::has_units)
+    }
 }
 
 /// The names of the variables of a state that is part `number` of another.
 fn within<'t, T: Scalar>(number: usize, state: &impl State<'t, T>) -> Vec<String> {
     state.part_names().into_iter().map(|name| format!("{number}.{name}")).collect()
-}
-
-/// The first state of a part: the learned row `[H]` for every sequence, or zeros `[B, H]` on the tape of `like` (a weight of
-/// the cell).
-pub(crate) fn first_state<'t, T: Scalar>(
-    learned: Option<Var<'t, T>>,
-    like: Var<'t, T>,
-    batch: usize,
-    hidden: usize,
-) -> Var<'t, T> {
-    match learned {
-        Some(row) => row.broadcast_to(&[batch, hidden]),
-        None => like.tape().zeros(&[batch, hidden]),
-    }
 }
 
 /// The variables of a state, in order.
@@ -276,4 +326,13 @@ pub(crate) fn parts<'t, T: Scalar, S: State<'t, T>>(state: &S) -> SmallVec<[Var<
         part
     });
     parts
+}
+
+/// The state with these variables in the place of those of `blank`, in order.
+///
+/// # Panics
+/// If they are fewer.
+pub(crate) fn with_parts<'t, T: Scalar, S: State<'t, T>>(blank: S, parts: &[Var<'t, T>]) -> S {
+    let mut parts = parts.iter();
+    blank.clone().zip(blank, &mut |_, _| *parts.next().expect("a variable for each part of the state"))
 }

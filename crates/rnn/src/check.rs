@@ -18,7 +18,13 @@
 //! what counts is how much a small change of the first state changes the last, measured by differences, since the rules may be wrong.
 //! A cell or layer that draws from [noise](crate::Noise) is checked with and without it. The [points](Report::points) are in the report.
 //!
-//! [`State::zip`](crate::State::zip) is checked too: a state that forgets one of its variables there is [`Invalid::Broken`].
+//! The first state of the check is the module's own plus random values. Where the own is so large that they would be rounded away (-10³⁰,
+//! the mark of an empty memory), they take its place, and the own one is a further point. A variable that no value depends on, such as an
+//! output that no step reads, is not moved; the report names it. If the values depend on no variable of the state, the report is
+//! [`Doubt::IgnoresInput`].
+//!
+//! Two rules besides the gradient are checked, and the report is [`Invalid::Broken`] if one is violated: [`State::zip`](crate::State::zip)
+//! visits every variable, and a sequence with padding gives what it gives alone.
 //!
 //! This module also exports all of [`rewind_check`], whose docs explain the report:
 //!
@@ -29,10 +35,13 @@
 //! check::function(&[Tensor::scalar(0.3)], |_tape, x| x[0].tanh()).assert();
 //! ```
 
+mod contract;
 mod lasting;
 mod points;
+mod protocol;
 mod run;
 
+pub use contract::contract;
 pub use rewind_check::*;
 
 use rewind_autograd::{Module, Scalar, Var};
@@ -40,6 +49,7 @@ use rewind_autograd::{Module, Scalar, Var};
 use crate::cell::Cell;
 use crate::noise::Noise;
 use crate::time::Layer;
+use contract::with_contract;
 use points::checked;
 use run::{Cells, Layers};
 
@@ -85,6 +95,12 @@ where
 /// Checks every entry of `layer` in `f64`, at orders one and two, over `[T, B, I]`, as [`cell`] does: every parameter, the input and the
 /// first state, over a padded batch; the value is the outputs and the last state. Dropout has the masks of one fixed noise.
 ///
+/// Then the contract of a [`Layer`] is checked, with noise and without: outputs after the end of a sequence are 0, padding and the other
+/// sequences of a batch change nothing, the last state is that at the end of each sequence, the pass backward in time mirrors the one forward,
+/// and a [causal](Layer::is_causal) layer reads no later step and goes on from its last state. A layer that breaks a rule is
+/// [`Invalid::Contract`], with the place, both values and what to do. A run that the layer refuses by a panic is listed in the
+/// [points](Report::points).
+///
 /// ```
 /// use rand::{SeedableRng, rngs::StdRng};
 /// use rewind_rnn::{Bidirectional, Dropout, Gru, check};
@@ -118,7 +134,7 @@ where
     if sizes.contains(&0) {
         panic!("check::layer: sizes {sizes:?} for [T, B, I]; expected at least one step, sequence and feature");
     }
-    checked::<T, M, Layers>(check, layer, sizes, Some(NOISE))
+    with_contract(checked::<T, M, Layers>(check, layer, sizes, Some(NOISE)), layer, sizes)
 }
 
 /// The noise of the masks in a check.

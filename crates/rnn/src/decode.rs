@@ -57,7 +57,8 @@ pub struct Decoded {
 /// ```
 ///
 /// # Errors
-/// If there are not three axes, the lengths do not fit, the blank is no class, or an entry within a sequence is NaN or +∞.
+/// If there are not three axes, the lengths do not fit, the blank is no class, or an entry within a sequence is NaN, +∞ or, as a logit may
+/// be, above 0.
 pub fn best_path<T: Scalar>(log_probabilities: &Tensor<T>, lengths: &[usize], blank: usize) -> Result<Vec<Decoded>> {
     let sequences = sequences("best_path", log_probabilities, lengths, blank)?;
     Ok(sequences.iter().map(|rows| best_path_of(rows, blank)).collect())
@@ -75,6 +76,9 @@ fn best_path_of(rows: &[Vec<f64>], blank: usize) -> Decoded {
     }
     Decoded { labels, log_probability, score: log_probability }
 }
+
+/// How far above 0 a log-probability may be: as far as one that was computed with 16 bits.
+const ROUNDING: f64 = 0.01;
 
 fn refuse<R>(kind: ErrorKind, decoder: &str, why: String) -> Result<R> {
     Err(Error::new(kind, format!("{decoder}: {why}")))
@@ -116,6 +120,13 @@ fn sequences<T: Scalar>(
                     NonFinite { name: "log-probabilities".to_owned(), index: vec![t, b, class], value: row[class] };
                 let text = format!("the log-probability at {:?} is {}; expected a number or -∞", at.index, at.value);
                 return refuse(ErrorKind::NonFinite(at), decoder, text);
+            }
+            if let Some(class) = row.iter().position(|x| *x > ROUNDING) {
+                let (at, found) = ([t, b, class], row[class]);
+                let text = format!(
+                    "the log-probability at {at:?} is {found}; expected at most 0 (`log_softmax` makes log-probabilities of logits)"
+                );
+                return refuse(ErrorKind::Setting, decoder, text);
             }
         }
     }

@@ -25,6 +25,7 @@ pub type Result<R> = std::result::Result<R, Error>;
 /// let error = clip::clip_norm(&mut gradients, 5.0).expect_err("a gradient is NaN");
 /// assert!(matches!(error.kind(), ErrorKind::NonFinite(at) if at.name == "b"));
 /// assert_eq!(error.to_string(), "clip: the gradient of `b` is NaN at [0]; expected finite numbers");
+/// assert_eq!(format!("{error:?}"), error.to_string()); // what a `main` that returns it shows
 /// ```
 pub struct Error(Box<Inner>);
 
@@ -112,10 +113,10 @@ impl fmt::Display for Error {
     }
 }
 
-/// Kind and message.
+/// The message, as `Display`: a `main` that returns the error prints it with `Debug`.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Error").field(&self.0.kind).field(&self.0.message).finish()
+        fmt::Display::fmt(self, f)
     }
 }
 

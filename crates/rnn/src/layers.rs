@@ -2,6 +2,7 @@
 
 mod bidirectional;
 mod dropout;
+mod in_chunks;
 mod linear;
 mod linear_recurrent;
 mod norm;
@@ -11,6 +12,7 @@ mod stack;
 
 pub use bidirectional::{Bidirectional, Merge};
 pub use dropout::Dropout;
+pub use in_chunks::InChunks;
 pub use linear::Linear;
 pub use linear_recurrent::LinearRecurrence;
 pub use norm::LayerNorm;

@@ -26,24 +26,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! - [`Cell`], [`State`]: the traits of a cell; [`RecurrentModule`]: the bound of code that is generic in a cell;
-//!   [`TanhRnn`], [`Lstm`], [`Gru`]: the built-in cells, dense or in heads.
-//! - [`ReluRnn`], [`IndRnn`], [`Mgu`], [`PeepholeLstm`], [`ProjectedLstm`], [`CoupledLstm`], [`LayerNormLstm`]: more of them.
-//!   [`MinGru`], [`MinLstm`], [`Lru`]: those that are linear in their state. [`Zoneout`], [`RecurrentDropout`]: around any cell.
-//! - [`unroll`], [`Unroll`]: a cell applied to padded batches, from any first state, in both directions.
-//! - [`Layer`]: what maps a sequence to a sequence: [`Recurrent`], [`Bidirectional`], [`Dropout`], [`LayerNorm`], [`Residual`], stacks of
-//!   them as tuples and vectors. [`Stream`]: step by step; [`TruncatedBptt`]; [`Noise`]: the masks of dropout.
-//! - [`batch`]: sequences of varying length in padded batches of similar lengths.
-//! - [`loss`]: losses at each time step or at the last, and CTC; [`Linear`]: the readout; [`decode`]: labelings from outputs.
+//! - [`Cell`], [`State`]: the traits of a cell; [`RecurrentModule`]: the bound of code that is generic in a cell.
+//! - Cells: [`TanhRnn`], [`Lstm`], [`Gru`]; [`ReluRnn`], [`IndRnn`], [`Mgu`], [`PeepholeLstm`], [`ProjectedLstm`], [`CoupledLstm`],
+//!   [`LayerNormLstm`]; [`SLstm`], [`MLstm`] of xLSTM; [`MinGru`], [`MinLstm`], [`Lru`], which are linear in their state ([`LinearRecurrence`]).
+//!   Most can have heads. [`Zoneout`], [`RecurrentDropout`]: around any cell;
+//!   [`CandidateDropout`]: around a [`GatedCell`].
+//! - [`unroll`], [`Unroll`]: a cell or a layer over padded batches, from any first state, in both directions; [`Segments`]: with the memory of
+//!   one segment; [`InChunks`]: an [`MLstm`] by matrix products.
+//! - [`Layer`]: what maps a sequence to a sequence; [`LayerModule`]: the bound of generic code. [`Recurrent`]: a cell, unrolled; [`Scan`]: a
+//!   linear one, all time steps at once; [`Bidirectional`], [`Linear`], [`Dropout`], [`LayerNorm`], [`Residual`]. A stack is a tuple of two to
+//!   eight unlike layers or a vector of like ones; they nest. [`Noise`]: the masks of dropout.
+//! - [`Stream`]: step by step, without a record; [`TruncatedBptt`].
+//! - [`batch`]: sequences of varying length in padded batches of similar lengths, and their targets in the same order.
+//! - [`loss`]: losses at each time step or at the last, CTC, accuracy; [`decode`]: labelings from the outputs of CTC networks, error rates.
 //! - [`optim`], [`clip`], [`init`]: optimisers and schedules, gradient clipping, seeded initial values.
 //! - [`Accumulator`], [`Average`], [`EarlyStopping`]: gradients of several batches, averaged weights, the best module.
-//! - [`resume`]: the parts of a run that goes on from a file with the same bits.
-//! - [`models`]: networks of the literature, as compositions of layers.
 //! - [`Shards`]: a batch on several threads, with the same bits on any number of them.
+//! - [`mod@file`], [`resume`]: modules and runs in safetensors files; a run goes on from its file with the same bits.
+//! - [`torch`], [`keras`]: weights from and to PyTorch and Keras; networks from and to the files of PyTorch.
+//! - [`models`]: networks of the literature, as compositions of layers.
+//! - [`check`]: a gradient check of any cell or layer in one line.
 //! - [`Error`]: the error of this crate, with an [`ErrorKind`] to match on.
-//! - [`check`]: a gradient check of any cell in one line.
-//! - [`mod@file`], [`torch`], [`keras`]: modules and training runs in safetensors files; weights from and to the layouts of PyTorch and
-//!   Keras; networks from and to the files of PyTorch.
 
 mod cell;
 mod cells;
@@ -61,24 +64,25 @@ mod nonfinite;
 mod sizes;
 mod time;
 mod train;
+mod transparent;
 mod wrappers;
 
-pub use cell::{Cell, RecurrentModule, State};
+pub use cell::{Cell, GatedCell, RecurrentModule, State};
 pub use cells::{CoupledLstm, IndRnn, LayerNormLstm, Mgu, PeepholeLstm, ProjectedLstm, ReluRnn};
 pub use cells::{ForgetGate, MLstm, MLstmState, SLstm, SLstmState};
 pub use cells::{Gru, Lru, Lstm, LstmState, MinGru, MinLstm, Reset, TanhRnn};
 pub use data::{batch, file, keras, torch};
 pub use error::{Error, ErrorKind, Result};
-pub use layers::{Bidirectional, Dropout, LayerNorm, Linear, LinearRecurrence, Merge, Residual, Scan};
+pub use layers::{Bidirectional, Dropout, InChunks, LayerNorm, Linear, LinearRecurrence, Merge, Residual, Scan};
 pub use noise::Noise;
 pub use nonfinite::NonFinite;
 pub use rewind_autograd as autograd;
 pub use time::segments::{self, Segments};
 pub use time::{
-    Chunks, Layer, LayerModule, LayerOutputs, Recurrent, Stream, TruncatedBptt, Unroll, Unrolled, Window, unroll,
+    Layer, LayerModule, LayerOutputs, Recurrent, Stream, StreamState, TruncatedBptt, Unroll, Unrolled, Window, unroll,
 };
 pub use train::{Accumulator, Average, EarlyStopping, Progress, ShardedStep, Shards, clip, optim, resume};
-pub use wrappers::{RecurrentDropout, Zoneout};
+pub use wrappers::{CandidateDropout, RecurrentDropout, Zoneout};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

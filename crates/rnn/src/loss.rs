@@ -1,4 +1,4 @@
-//! Numerically stable losses.
+//! Numerically stable losses, and the accuracy of outputs.
 //!
 //! Each but [`ctc`] has two forms: over rows, for a readout of the last step (see [`last_step`]), and over the steps of unrolled
 //! outputs `[T, B, C]`, where E = Σ_t E_t is the total loss and steps beyond a sequence's length do not count. With
@@ -18,6 +18,7 @@
 //! # Ok::<(), rewind_rnn::Error>(())
 //! ```
 
+mod accuracy;
 mod classes;
 mod ctc;
 mod steps;
@@ -27,6 +28,7 @@ use rewind_autograd::{Scalar, Tensor, Var};
 
 use crate::error::{Error, ErrorKind, Result};
 
+pub use accuracy::{Accuracy, accuracy};
 pub use classes::{ClassTarget, CrossEntropy, cross_entropy, cross_entropy_steps};
 pub use ctc::{Ctc, SequenceLosses, ctc};
 pub use steps::{StepLosses, last_step};
@@ -81,8 +83,8 @@ pub fn mean_squared_error<'t, T: Scalar>(
     Ok(reduction.of(prediction.squared_error(target).sum(), prediction.element_count() as f64))
 }
 
-/// [`mean_squared_error`] of every step of `[T, B, C]`; elements beyond a sequence's length do not count, whatever the
-/// target holds there.
+/// [`mean_squared_error`] of every step of `[T, B, C]`; elements beyond a sequence's length do not count, whatever
+/// outputs and target hold there.
 ///
 /// ```
 /// use rewind_autograd::{Tape, Tensor};
@@ -106,9 +108,8 @@ pub fn mean_squared_error_steps<'t, T: Scalar>(
     lengths: &[usize],
     reduction: Reduction,
 ) -> Result<StepLosses<'t, T>> {
-    steps::elementwise(SQUARED, prediction, target, lengths, reduction, |target, lengths| {
-        let target = steps::without_padding(target, lengths);
-        Ok(prediction.squared_error(whole(SQUARED, prediction, &target, |_| true, "a finite number")?))
+    steps::elementwise(SQUARED, prediction, target, lengths, reduction, |prediction, target| {
+        Ok(prediction.squared_error(whole(SQUARED, prediction, target, |_| true, "a finite number")?))
     })
 }
 
@@ -138,8 +139,8 @@ pub fn binary_cross_entropy<'t, T: Scalar>(
     Ok(reduction.of(logits.binary_cross_entropy(target).sum(), logits.element_count() as f64))
 }
 
-/// [`binary_cross_entropy`] of every step of `[T, B, C]`; elements beyond a sequence's length do not count, whatever the
-/// target holds there.
+/// [`binary_cross_entropy`] of every step of `[T, B, C]`; elements beyond a sequence's length do not count, whatever
+/// outputs and target hold there.
 ///
 /// ```
 /// use rewind_autograd::{Tape, Tensor};
@@ -162,9 +163,8 @@ pub fn binary_cross_entropy_steps<'t, T: Scalar>(
     lengths: &[usize],
     reduction: Reduction,
 ) -> Result<StepLosses<'t, T>> {
-    steps::elementwise(BINARY, logits, target, lengths, reduction, |target, lengths| {
-        let target = steps::without_padding(target, lengths);
-        let target = whole(BINARY, logits, &target, is_probability, "a number in [0, 1]")?;
+    steps::elementwise(BINARY, logits, target, lengths, reduction, |logits, target| {
+        let target = whole(BINARY, logits, target, is_probability, "a number in [0, 1]")?;
         Ok(logits.binary_cross_entropy(target))
     })
 }

@@ -54,31 +54,16 @@ pub(crate) fn columns<T: Scalar>(weight: Var<'_, T>) -> usize {
     weight.shape().last().copied().unwrap_or(0)
 }
 
-/// Panics at the caller's line unless x is `[B, inputs]` and every part of the state `[B, hidden]`, with one B.
-#[inline]
-#[track_caller]
-pub(crate) fn check_step<'t, T: Scalar>(
-    cell: &str,
-    [inputs, hidden]: [usize; 2],
-    x: Var<'t, T>,
-    state: &[(&str, Var<'t, T>)],
-) {
-    let parts: SmallVec<[_; 4]> = state.iter().map(|&(name, part)| (name, part, hidden)).collect();
-    check_widths(cell, inputs, x, &parts);
-}
+/// A part of a state: its name, its variable, and the shape that its row of each sequence should have.
+pub(crate) type PartOfState<'a, 't, T> = (&'a str, Var<'t, T>, &'a [usize]);
 
-/// Panics at the caller's line unless x is `[B, inputs]` and every part of the state `[B, n]` for its own n, with one B.
+/// Panics at the caller's line unless x is `[B, inputs]` and every part of the state `[B, …]` with rows of its shape, with one B.
 #[inline]
 #[track_caller]
-pub(crate) fn check_widths<'t, T: Scalar>(
-    cell: &str,
-    inputs: usize,
-    x: Var<'t, T>,
-    state: &[(&str, Var<'t, T>, usize)],
-) {
-    let shape = x.shape();
-    let fits = matches!(shape[..], [batch, width] if width == inputs
-        && state.iter().all(|&(_, part, width)| part.has_shape(&[batch, width])));
+pub(crate) fn check_step<'t, T: Scalar>(cell: &str, inputs: usize, x: Var<'t, T>, state: &[PartOfState<'_, 't, T>]) {
+    let has_rows = |part: Var<'t, T>, batch: usize, row: &[usize]| matches!(part.shape()[..], [rows, ref shape @ ..] if rows == batch && shape == row);
+    let fits = matches!(x.shape()[..], [batch, width] if width == inputs
+        && state.iter().all(|&(_, part, row)| has_rows(part, batch, row)));
     if !fits {
         refuse_step(cell, inputs, x, state);
     }
@@ -86,15 +71,19 @@ pub(crate) fn check_widths<'t, T: Scalar>(
 
 #[cold]
 #[track_caller]
-fn refuse_step<'t, T: Scalar>(cell: &str, inputs: usize, x: Var<'t, T>, state: &[(&str, Var<'t, T>, usize)]) -> ! {
-    let takes = state.iter().map(|(name, _, width)| format!("{name} [B, {width}]"));
-    let came = state.iter().map(|(name, part, _)| format!("{name} {:?}", part.shape().as_slice()));
-    let takes: Vec<_> = std::iter::once(format!("x [B, {inputs}]")).chain(takes).collect();
-    let came: Vec<_> = std::iter::once(format!("x {:?}", x.shape().as_slice())).chain(came).collect();
+fn refuse_step<'t, T: Scalar>(cell: &str, inputs: usize, x: Var<'t, T>, state: &[PartOfState<'_, 't, T>]) -> ! {
+    let features = [inputs];
+    let all = [&[("x", x, &features[..])], state].concat();
+    let takes = all.iter().map(|(name, _, row)| {
+        let row: Vec<_> = row.iter().map(usize::to_string).collect();
+        format!("{name} [B, {}]", row.join(", "))
+    });
+    let came = all.iter().map(|(name, part, _)| format!("{name} {:?}", part.shape().as_slice()));
+    let [takes, came] = [takes.collect::<Vec<_>>(), came.collect()].map(|parts| parts.join(", "));
     // In an unrolled cell, x was sliced from its sequence in the scope of the step.
     let scope = x.scope();
     let step = scope.split('/').find(|level| level.starts_with("t=")).map_or(String::new(), |t| format!(" at {t}"));
-    panic!("{cell}: a step takes {}, with one B; got {}{step}", takes.join(", "), came.join(", "));
+    panic!("{cell}: a step takes {takes}, with one B; got {came}{step}");
 }
 
 /// Panics at the caller's line unless a learned first state has `hidden` elements: a single one would be broadcast.
@@ -156,23 +145,17 @@ pub(crate) fn check_lengths(lengths: &[usize], steps: usize, batch: usize) {
 pub(crate) struct StateShapes(SmallVec<[Shape; 4]>);
 
 impl StateShapes {
-    /// The shapes of the first state of `cell`.
+    /// The shapes of the first state of the cell or layer of that name, which only a panic asks for.
     ///
     /// # Panics
     /// If the first axis of a part is not the batch of x `[T, B, I]`.
     #[track_caller]
-    pub(crate) fn of_first<'t, T: Scalar, C: Cell<'t, T>>(_cell: &C, first: &C::State, x: Var<'t, T>) -> Self {
-        let batch = x.shape()[1];
-        let shapes: SmallVec<[Shape; 4]> = parts(first).into_iter().map(Var::shape).collect();
-        if let Some(at) = shapes.iter().position(|shape| shape.first() != Some(&batch)) {
-            panic!(
-                "unroll: {} starts from {}; expected [{batch}, …], a row for each of the {batch} sequences of x {:?}",
-                name_of::<C>(),
-                Part { names: &first.part_names(), at, shape: &shapes[at] },
-                x.shape().as_slice()
-            );
-        }
-        StateShapes(shapes)
+    pub(crate) fn of_first<'t, T: Scalar>(
+        name: fn() -> &'static str,
+        first: &impl State<'t, T>,
+        x: Var<'t, T>,
+    ) -> Self {
+        StateShapes(check_rows(|| format!("unroll: {}", name()), first, x))
     }
 
     /// # Panics
@@ -211,6 +194,27 @@ impl StateShapes {
     }
 }
 
+/// The shapes of all parts of a first state. Panics at the caller's line, with the name of what starts from it, if the first axis of a part is
+/// not the batch of x `[T, B, I]`.
+#[track_caller]
+pub(crate) fn check_rows<'t, T: Scalar>(
+    name: impl FnOnce() -> String,
+    first: &impl State<'t, T>,
+    x: Var<'t, T>,
+) -> SmallVec<[Shape; 4]> {
+    let batch = x.shape()[1];
+    let shapes: SmallVec<[Shape; 4]> = parts(first).into_iter().map(Var::shape).collect();
+    if let Some(at) = shapes.iter().position(|shape| shape.first() != Some(&batch)) {
+        panic!(
+            "{} starts from {}; expected [{batch}, …], a row for each of the {batch} sequences of x {:?}",
+            name(),
+            Part { names: &first.part_names(), at, shape: &shapes[at] },
+            x.shape().as_slice()
+        );
+    }
+    shapes
+}
+
 /// A part of a state and its shape, for messages.
 struct Part<'a> {
     names: &'a [String],
@@ -241,5 +245,5 @@ pub(crate) fn check_width(declared: Option<usize>, width: usize, layer: &str, be
 pub(crate) fn name_of<C>() -> &'static str {
     let full = std::any::type_name::<C>();
     let mut names = full.split(['<', '(', ',']).map(|path| path.rsplit("::").next().unwrap_or(path));
-    names.find(|name| !matches!(*name, "" | "Recurrent" | "Vec")).unwrap_or(full)
+    names.find(|name| !matches!(*name, "" | "InChunks" | "Recurrent" | "Scan" | "Vec")).unwrap_or(full)
 }

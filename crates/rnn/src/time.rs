@@ -1,12 +1,15 @@
-//! Time: cells unrolled over sequences, whole, in segments or in chunks, and the protocol of layers.
+//! Time: cells unrolled over sequences, whole or in segments, and the protocol of layers.
 
-mod chunks;
+mod carried;
+mod how;
 mod layer;
 pub mod segments;
 mod stream;
+mod truncated;
 mod unroll;
 
-pub use chunks::Chunks;
+pub use carried::StreamState;
 pub use layer::{Layer, LayerModule, LayerOutputs, Recurrent};
-pub use stream::{Stream, TruncatedBptt, Window};
+pub use stream::Stream;
+pub use truncated::{TruncatedBptt, Window};
 pub use unroll::{Unroll, Unrolled, unroll};

@@ -37,6 +37,9 @@ impl Kernels for f32 {
     fn sigmoid_slice(from: &[f32], to: &mut [f32]) {
         simd(activation::Sigmoid, from, to);
     }
+    fn softplus_slice(from: &[f32], to: &mut [f32]) {
+        simd(activation::Softplus, from, to);
+    }
 }
 
 impl Kernels for f64 {
@@ -50,5 +53,8 @@ impl Kernels for f64 {
     fn sigmoid_slice(from: &[f64], to: &mut [f64]) {
         // exp of a negative number only: no overflow on either side.
         elementwise::each(from, to, |x| if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) });
+    }
+    fn softplus_slice(from: &[f64], to: &mut [f64]) {
+        elementwise::each(from, to, |x| (if x > 0.0 { x } else { 0.0 }) + (-x.abs()).exp().ln_1p());
     }
 }

@@ -104,8 +104,7 @@ pub(super) fn multiply<T: Gemm>(a: Matrix<'_, T>, b: Packable<'_, T>, beta: T, b
         let width = BLOCK_COLS.min(cols - col);
         let right = b.col_block(col, width);
         let bias = bias.map(|bias| &bias[col..col + width]);
-        for row in (0..a.rows).step_by(BLOCK_ROWS) {
-            let rows = BLOCK_ROWS.min(a.rows - row);
+        for (row, rows) in row_blocks(a.rows) {
             let part = |line: usize| (row + line) * cols + col..(row + line) * cols + col + width;
             Buffer::filled(rows * width, |block| {
                 if beta != T::ZERO {
@@ -116,6 +115,18 @@ pub(super) fn multiply<T: Gemm>(a: Matrix<'_, T>, b: Packable<'_, T>, beta: T, b
             });
         }
     }
+}
+
+/// The first row and the number of rows of each block. No block is a single row, unless there is only one in all: the
+/// kernel sums a lone row times a strided matrix in another order.
+fn row_blocks(rows: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let (row, left) = (next, rows - next);
+        let height = if left == BLOCK_ROWS + 1 { BLOCK_ROWS - 1 } else { BLOCK_ROWS.min(left) };
+        next += height;
+        (height > 0).then_some((row, height))
+    })
 }
 
 /// Whether the kernel would split a product among threads although waking them takes longer. On a pool of one thread,

@@ -51,7 +51,7 @@ ops! {
     /// y = ln(1 + e^x), computed as max(x, 0) + ln(1 + e^-|x|), which neither overflows nor loses small values;
     /// x̄ = ȳ·sigmoid x.
     pub method softplus = Softplus(x) {
-        value: x.map(|x| (if x > T::ZERO { x } else { T::ZERO }) + (-x.abs()).exp().ln_1p()),
+        value: x.map_slices(T::softplus_slice),
         x: |g, x| g * x.sigmoid(),
     }
 
@@ -87,8 +87,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// Layer normalisation over the last axis: (x - mean)/√(variance + eps)·gain + bias, the variance that of the
-    /// population (Ba et al. 2016). x `[…, n]`, gain and bias `[n]`. Elements whose squares overflow are normalised
-    /// correctly too.
+    /// population (Ba et al. 2016). x `[…, n]`, gain and bias `[n]`. Rows whose mean is much larger than their deviations
+    /// are normalised correctly too, and so are rows whose sums or squares overflow.
     ///
     /// # Panics
     /// If x is a scalar, or gain or bias do not broadcast to its shape.
@@ -103,35 +103,61 @@ impl<'t, T: Scalar> Var<'t, T> {
         if !stretches(gain) || !stretches(bias) {
             mismatch("layer_norm", &[&shape, &gain.shape(), &bias.shape()], "gain and bias that stretch to x");
         }
-        let centred = self - self.mean_axis(axis).unsqueeze(axis);
-        let normalised = match units(&centred.value()) {
+        let normalised = match units(&self.value()) {
             None => {
+                let centred = self.centred(axis);
                 let variance = centred.square().mean_axis(axis).unsqueeze(axis);
                 centred / (variance + eps).sqrt()
             }
-            // Numerator and denominator are scaled so that squares do not overflow. The scale cancels, so it is a
-            // constant.
+            // Numerator and denominator are scaled so that neither sums nor squares overflow. The scale cancels, so it is
+            // a constant: first that of the row, then that of its deviations.
             Some(units) => {
-                let eps = self.tape().constant(units.map(|unit| eps / unit / unit));
-                let centred = centred / self.tape().constant(units);
+                let centred = (self / self.tape().constant(units.clone())).centred(axis);
+                let sizes = largest(&centred.value());
+                let scale = |size: T, unit: T| power_of_two((size.to_f64() * unit.to_f64()).min(f64::MAX));
+                let to_scale = sizes.zip(&units, |size, unit| T::from_f64(unit.to_f64() / scale(size, unit)));
+                let eps = sizes.zip(&units, |size, unit| {
+                    let scale = scale(size, unit);
+                    T::from_f64(eps.to_f64() / scale / scale)
+                });
+                let centred = centred * self.tape().constant(to_scale);
                 let variance = centred.square().mean_axis(axis).unsqueeze(axis);
-                centred / (variance + eps).sqrt()
+                centred / (variance + self.tape().constant(eps)).sqrt()
             }
         };
         normalised * gain + bias
     }
+
+    /// x minus its mean over `axis`, the last one.
+    ///
+    /// The mean of x itself would be rounded to the precision of x, and be wrong by as much in every deviation. So the first
+    /// element is subtracted before; as a constant, since no deviation depends on it.
+    #[track_caller]
+    fn centred(self, axis: usize) -> Self {
+        let x = self.value();
+        if x.shape()[axis] == 0 {
+            return self;
+        }
+        let shifted = self - self.tape().constant(x.part(axis, 0..1).to_contiguous());
+        shifted - shifted.mean_axis(axis).unsqueeze(axis)
+    }
 }
 
-/// A scale for every row of `x`: a power of two close to its largest element if squares may overflow, else 1; `None` if
-/// all are 1.
+/// A scale for every row of `x`; `None` if all are 1.
 fn units<T: Scalar>(x: &Tensor<T>) -> Option<Tensor<T>> {
-    const LARGE: f64 = 1e15;
+    let units = largest(x).map(|largest| T::from_f64(power_of_two(largest.to_f64())));
+    units.to_vec().iter().any(|&unit| unit != T::ONE).then_some(units)
+}
+
+/// The largest magnitude of every row, with an axis of length 1.
+fn largest<T: Scalar>(x: &Tensor<T>) -> Tensor<T> {
     let axis = x.rank() - 1;
-    let largest = x.fold_axis(axis, T::ZERO, |a, b| if b.abs() > a { b.abs() } else { a });
-    let unit = |largest: T| {
-        let largest = largest.to_f64();
-        if largest > LARGE && largest.is_finite() { T::from_f64(largest.log2().floor().exp2()) } else { T::ONE }
-    };
-    let units = largest.map(unit);
-    units.to_vec().iter().any(|&unit| unit != T::ONE).then(|| units.unsqueeze(axis))
+    x.fold_axis(axis, T::ZERO, |a, b| if b.abs() > a { b.abs() } else { a }).unsqueeze(axis)
+}
+
+/// A power of two close to a magnitude whose square may overflow; else 1.
+fn power_of_two(magnitude: f64) -> f64 {
+    const LARGE: f64 = 1e15;
+    let largest_exponent = f64::from(f64::MAX_EXP - 1);
+    if magnitude > LARGE && magnitude.is_finite() { magnitude.log2().floor().min(largest_exponent).exp2() } else { 1.0 }
 }

@@ -26,29 +26,29 @@ ops! {
     /// y = a + b, broadcast; ā = ȳ, b̄ = ȳ, each summed to its shape.
     pub op add = AddOp(a, b) {
         value: a.zip(b, |a, b| a + b),
-        a: |g| Term::summed(g),
-        b: |g| Term::summed(g),
+        a: |g| Term::Summed(g),
+        b: |g| Term::Summed(g),
     }
 
     /// y = a - b, broadcast; ā = ȳ, b̄ = -ȳ.
     pub op sub = SubOp(a, b) {
         value: a.zip(b, |a, b| a - b),
-        a: |g| Term::summed(g),
-        b: |g| Term::summed(-g),
+        a: |g| Term::Summed(g),
+        b: |g| Term::Summed(-g),
     }
 
     /// y = a·b elementwise, broadcast; ā = ȳ·b, b̄ = ȳ·a.
     pub op mul = MulOp(a, b) {
         value: a.zip(b, |a, b| a * b),
-        a: |g, b| Term::summed(g * b),
-        b: |g, a| Term::summed(g * a),
+        a: |g, b| Term::Summed(g * b),
+        b: |g, a| Term::Summed(g * a),
     }
 
     /// y = a / b elementwise, broadcast; ā = ȳ/b, b̄ = -ȳ·(y/b): where b is tiny, ȳ/b may be infinite and y be 0.
     pub op div = DivOp(a, b) -> y {
         value: a.zip(b, |a, b| a / b),
-        a: |g, b| Term::summed(g / b),
-        b: |g, y, b| Term::summed(-(g * (y / b))),
+        a: |g, b| Term::Summed(g / b),
+        b: |g, y, b| Term::Summed(-(g * (y / b))),
     }
 
     /// y = x / c for a constant c; x̄ = ȳ/c. Not x·(1/c), which is rounded twice, and infinite or 0 where 1/c is.
@@ -84,7 +84,7 @@ ops! {
 /// g where a > b, half of it where they are equal.
 fn where_above<'t, T: Scalar>(a: Var<'t, T>, b: Var<'t, T>, g: Var<'t, T>) -> Term<'t, T> {
     let above = g.tape().apply(Above, &[a, b]);
-    Term::summed(g.tape().apply(Weighted, &[above, g]))
+    Term::Summed(g.tape().apply(Weighted, &[above, g]))
 }
 
 impl<'t, T: Scalar> Var<'t, T> {
@@ -109,8 +109,9 @@ macro_rules! operator {
                 // `apply` refuses variables of different tapes. Where one shape broadcasts to the other, the result is
                 // no larger than that.
                 if std::ptr::eq(self.tape(), other.tape())
-                    && !self.has_shape_of(other)
-                    && !self.with_shapes(other, |a, b| stretches_to(a, b) || stretches_to(b, a))
+                    && !self.tensor().same_shape(&other.tensor())
+                    && !stretches_to(self.tensor().shape(), other.tensor().shape())
+                    && !stretches_to(other.tensor().shape(), self.tensor().shape())
                 {
                     broadcast_or_panic($name, &self.shape(), &other.shape());
                 }

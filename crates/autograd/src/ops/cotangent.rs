@@ -17,7 +17,7 @@ impl<T: Scalar> Op<T> for MapCotangent<T> {
         inputs[0].clone()
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense((self.map)(at.cotangent()))
+        Term::Dense((self.map)(at.cotangent()))
     }
     fn reads(&self) -> Reads {
         Reads::NOTHING

@@ -99,9 +99,9 @@ ops! {
     pub method powf = Powf<T>(x; p: T) {
         value: x.map(|x| power(x, p)),
         x: |g, x| if p == T::ZERO {
-            Term::zero() // x^0 is 1 everywhere; 0·x^(-1) would be NaN at 0
+            Term::Zero // x^0 is 1 everywhere; 0·x^(-1) would be NaN at 0
         } else {
-            Term::dense(g * x.powf(p - T::ONE) * p)
+            Term::Dense(g * x.powf(p - T::ONE) * p)
         },
     }
 }

@@ -17,7 +17,7 @@
 
 use smallvec::SmallVec;
 
-use crate::shape::{self, Shape, check_axis, count_or_panic, mismatch, stretches_to};
+use crate::shape::{Shape, check_axis, count_or_panic, mismatch, stretches_to};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var, ops};
 
 ops! {
@@ -58,7 +58,7 @@ ops! {
     /// y = x broadcast to a shape; x̄ = ȳ summed down.
     pub op broadcast_to = BroadcastTo(x; &shape: Shape) {
         value: x.broadcast_to(shape),
-        x: |g| Term::summed(g),
+        x: |g| Term::Summed(g),
     }
 
     /// y = x with `axis` reversed; x̄ = ȳ reversed.
@@ -114,7 +114,7 @@ impl<T: Scalar> Op<T> for Concat {
         Tensor::assemble(&shape, inputs.iter().zip(&self.starts).map(|(&x, &start)| (x, self.axis, start)))
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.cotangent().slice(self.axis, self.starts[input]..self.starts[input + 1]))
+        Term::Dense(at.cotangent().slice(self.axis, self.starts[input]..self.starts[input + 1]))
     }
     fn reads(&self) -> Reads {
         Reads::NOTHING
@@ -144,7 +144,7 @@ impl<T: Scalar> Op<T> for Stack {
         Tensor::assemble(&shape, pieces.iter().enumerate().map(|(i, x)| (x, self.axis, i)))
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.cotangent().index(self.axis, input))
+        Term::Dense(at.cotangent().index(self.axis, input))
     }
     fn reads(&self) -> Reads {
         Reads::NOTHING
@@ -226,7 +226,7 @@ pub fn stack<'t, T: Scalar>(vars: &[Var<'t, T>], axis: usize) -> Var<'t, T> {
     check_new_axis("stack", *first, axis);
     let shape = first.shape();
     for v in vars {
-        if !v.with_shape(|own| shape::same(own, &shape)) {
+        if !v.has_shape(&shape) {
             mismatch("stack", &[&shape, &v.shape()], "one shape for all");
         }
     }

@@ -26,12 +26,12 @@ ops! {
             _ => a.batched_matmul(b),
         },
         a: |g, b| match b.rank() {
-            2 => Term::summed(g.matmul_transposed(b)),
-            _ => Term::summed(g.matmul(b.transpose())),
+            2 => Term::Summed(g.matmul_transposed(b)),
+            _ => Term::Summed(g.matmul(b.transpose())),
         },
         b: |g, a, b| match b.rank() {
-            2 => Term::product(a, g),
-            _ => Term::summed(a.transpose().matmul(g)),
+            2 => Term::Product(a, g),
+            _ => Term::Summed(a.transpose().matmul(g)),
         },
     }
 
@@ -40,7 +40,7 @@ ops! {
     pub op matmul_transposed = MatMulTransposed(a, b) {
         value: by_rows(a, b.shape()[0], |rows| rows.matmul_transposed(b)),
         a: |g, b| g.matmul(b),
-        b: |g, a| Term::product(g, a),
+        b: |g, a| Term::Product(g, a),
     }
 }
 
@@ -85,11 +85,11 @@ impl<T: Scalar> Op<T> for Affine {
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let g = at.cotangent();
         if self.bias && input + 1 == at.arity() {
-            Term::summed(g)
+            Term::Summed(g)
         } else if input.is_multiple_of(2) {
-            Term::dense(g.matmul_transposed(at.input(input + 1)))
+            Term::Dense(g.matmul_transposed(at.input(input + 1)))
         } else {
-            Term::product(at.input(input - 1), g)
+            Term::Product(at.input(input - 1), g)
         }
     }
     fn reads(&self) -> Reads {
@@ -103,25 +103,17 @@ impl<T: Scalar> Op<T> for Affine {
 #[track_caller]
 fn check_result<'t, T: Scalar>(op: &str, a: Var<'t, T>, b: Var<'t, T>, width: impl Fn(&[usize]) -> usize) {
     // If `b` is a matrix, the size is rows times width: no shape has to be built.
-    let fits = a.with_shapes(b, |a, b| match (a, b) {
-        ([rows @ .., _], [_, _]) => {
-            checked_element_count(rows).is_some_and(|rows| rows.max(1).saturating_mul(width(b)) <= MOST_ELEMENTS)
-        }
-        _ => false,
-    });
-    if fits {
+    let (a, b) = (a.tensor(), b.tensor());
+    let (a, b) = (a.shape(), b.shape());
+    if let ([rows @ .., _], [_, _]) = (a, b)
+        && checked_element_count(rows).is_some_and(|rows| rows.max(1).saturating_mul(width(b)) <= MOST_ELEMENTS)
+    {
         return;
     }
-    let shape = a.with_shapes(b, |a, b| {
-        let leads = (&a[..a.len() - 2], &b[..b.len() - 2]);
-        let mut shape = if leads.1.is_empty() {
-            Shape::from_slice(leads.0)
-        } else {
-            broadcast(leads.0, leads.1).unwrap_or_default()
-        };
-        shape.extend([a[a.len() - 2], width(b)]);
-        shape
-    });
+    let leads = (&a[..a.len() - 2], &b[..b.len() - 2]);
+    let mut shape =
+        if leads.1.is_empty() { Shape::from_slice(leads.0) } else { broadcast(leads.0, leads.1).unwrap_or_default() };
+    shape.extend([a[a.len() - 2], width(b)]);
     count_or_panic(op, &shape);
 }
 
@@ -132,11 +124,11 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If one of them has fewer than two axes, or the shapes do not match.
     #[track_caller]
     pub fn matmul(self, other: Var<'t, T>) -> Self {
-        let fits = self.with_shapes(other, |a, b| match (a, b) {
+        let fits = match (self.tensor().shape(), other.tensor().shape()) {
             ([_, k], [l, _]) => k == l,
             ([la @ .., _, k], [lb @ .., l, _]) => k == l && broadcasts(la, lb),
             _ => false,
-        });
+        };
         if !fits {
             let expected = "[…, m, k] and […, k, n], leading axes equal or 1";
             mismatch("matmul", &[&self.shape(), &other.shape()], expected);
@@ -162,7 +154,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If this has fewer than two axes, `other` is no matrix, or the last axes differ.
     #[track_caller]
     pub fn matmul_transposed(self, other: Var<'t, T>) -> Self {
-        let fits = self.with_shapes(other, |a, b| matches!((a, b), ([.., _, k], [_, l]) if k == l));
+        let fits = matches!((self.tensor().shape(), other.tensor().shape()), ([.., _, k], [_, l]) if k == l);
         if !fits {
             mismatch("matmul_transposed", &[&self.shape(), &other.shape()], "[…, m, k] and [n, k]");
         }
@@ -198,19 +190,17 @@ pub fn affine<'t, T: Scalar>(products: &[(Var<'t, T>, Var<'t, T>)], bias: Option
     let Some(&(first, w)) = products.first() else {
         panic!("affine: no product given; expected one (x, w) at least");
     };
-    let (lead, width) = (first.shape(), w.with_shape(|w| *w.last().unwrap_or(&0)));
+    let (lead, width) = (first.shape(), w.tensor().shape().last().copied().unwrap_or(0));
     for &(x, w) in products {
-        let fits = x.with_shapes(w, |x, w| {
-            matches!((x, w), ([lx @ .., k], [l, n])
-                if !lx.is_empty() && k == l && *n == width && same(lx, &lead[..lead.len() - 1]))
-        });
+        let fits = matches!((x.tensor().shape(), w.tensor().shape()), ([lx @ .., k], [l, n])
+            if !lx.is_empty() && k == l && *n == width && same(lx, &lead[..lead.len() - 1]));
         if !fits {
             let expected = "x […, m] and w [m, n], the leading axes and n the same for every product";
             mismatch("affine", &[&x.shape(), &w.shape()], expected);
         }
     }
     if let Some(bias) = bias
-        && bias.with_shape(|bias| bias != [width])
+        && !bias.has_shape(&[width])
     {
         mismatch("affine", &[&bias.shape(), &[width]], "a bias of the second shape");
     }

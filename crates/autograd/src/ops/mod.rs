@@ -22,8 +22,8 @@ mod table;
 #[doc(hidden)]
 pub use table::wrong_arity;
 
-/// The ops that are written by hand: those with any number of inputs, or with a function as a setting.
-const BY_HAND: &[&str] = &["affine", "concat", "map_cotangent", "stack", "sum_of_products", "sum_of_slices"];
+/// The ops that are written by hand: those with any number of inputs, with a function as a setting, or whose rules share a value.
+const BY_HAND: &[&str] = &["affine", "concat", "linear_recurrence", "map_cotangent", "stack", "sum_of_terms"];
 
 /// The names of all built-in ops, as a tape records them. A test proves that each has a row in the table of ops.
 ///

@@ -12,6 +12,7 @@
 
 use std::ops::Range;
 
+use crate::scopes::Part;
 use crate::shape::{check_axis, check_range, holds};
 use crate::{Scalar, Scope, Term, Var, ops};
 
@@ -21,13 +22,13 @@ ops! {
     /// y = positions start to end of an axis of x; x̄ = ȳ there, 0 elsewhere.
     pub op slice = Slice(x; axis: usize, start: usize, end: usize) {
         value: x.part(axis, start..end),
-        x: |g| Term::slice(g, axis, start),
+        x: |g| Term::Slice { part: g, axis, start },
     }
 
     /// y = one position of an axis of x, with the axis removed; x̄ = ȳ there, 0 elsewhere.
     pub op index = Index(x; axis: usize, at: usize) {
         value: x.position(axis, at),
-        x: |g| Term::slice(g.unsqueeze(axis), axis, at),
+        x: |g| Term::Slice { part: g.unsqueeze(axis), axis, start: at },
     }
 }
 
@@ -38,7 +39,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If there is no such axis or the range does not lie within it.
     #[track_caller]
     pub fn slice(self, axis: usize, range: Range<usize>) -> Self {
-        if !self.with_shape(|shape| holds(shape, axis, &range)) {
+        if !holds(self.tensor().shape(), axis, &range) {
             check_range("slice", &self.shape(), axis, &range);
         }
         self.tape().apply(Slice { axis, start: range.start, end: range.end }, &[self])
@@ -50,7 +51,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If there is no such axis or position.
     #[track_caller]
     pub fn index(self, axis: usize, at: usize) -> Self {
-        if !self.with_shape(|shape| shape.get(axis).is_some_and(|&length| at < length)) {
+        if self.tensor().shape().get(axis).is_none_or(|&length| at >= length) {
             check_range("index", &self.shape(), axis, &(at..at.saturating_add(1)));
         }
         self.tape().apply(Index { axis, at }, &[self])
@@ -71,7 +72,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[track_caller]
     pub fn split<const N: usize>(self, axis: usize) -> [Self; N] {
         let part = self.part_length("split", axis, N);
-        let _parts = Scope::of_parts(self.tape(), N);
+        let (of, first) = (N as u32, self.tape().len() as u32);
+        let _parts = Scope::enter(self.tape(), |_| Part::Counted { of, first });
         self.parts(axis, part)
     }
 
@@ -91,7 +93,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[track_caller]
     pub fn split_named<const N: usize>(self, axis: usize, names: &'static [&'static str; N]) -> [Self; N] {
         let part = self.part_length("split_named", axis, N);
-        let _parts = Scope::of_named_parts(self.tape(), names);
+        let first = self.tape().len() as u32;
+        let _parts = Scope::enter(self.tape(), |_| Part::Named { names, first });
         self.parts(axis, part)
     }
 

@@ -26,45 +26,62 @@
 //! type. From there on it is infinite or NaN: ∞·0 and ∞ - ∞ are NaN, so a coefficient of 0 does not make it finite again. Nothing
 //! is clamped.
 
-use super::layout::concat;
 use crate::kernels::recurrence::{self, Order, Rows};
-use crate::shape::{mismatch, stretches_to};
-use crate::{Scalar, Tensor, Term, Var, ops};
+use crate::shape::{Shape, mismatch, stretches_to};
+use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var, ops};
 
 ops! {
     pub(super) const NAMES;
 
-    /// h_t = a_t ∘ h_(t-1) + b_t along the first axis, h_0 = first; if reversed, h_t = a_t ∘ h_(t+1) + b_t and h_(T+1) = first.
-    /// b̄_t = l_t = h̄_t + a_(t+1) ∘ l_(t+1), ā_t = l_t ∘ h_(t-1), and first's cotangent is a_1 ∘ l_1.
-    pub op linear_recurrence = LinearRecurrence(a, b, first; reversed: bool) -> h {
-        value: recurrence_value(a, b, first, reversed),
-        a: |g, a, first, h| times_before(a, g, first, h, reversed),
-        b: |g, a| adjoint(a, g, reversed),
-        first: |g, a| product_at_first_step(a, adjoint(a, g, reversed), reversed),
+    /// The cotangents of a and b from that of h, g, stacked: y_1 = l, l_t = g_t + a_(t+1) ∘ l_(t+1), which is the recurrence in the
+    /// opposite order with a shifted by a step; y_0 = l_t ∘ h_(t-1). `[2, T, …]`, in one pass.
+    ///
+    /// The cotangent of l in all is l̄_t = ȳ_1 + ȳ_0 ∘ h_(t-1). ḡ is the recurrence with l̄ as b, and ā_t = l_t ∘ ḡ_(t-1).
+    pub op linear_recurrence_vjp = LinearRecurrenceVjp(a, g, first, h; reversed: bool) -> y {
+        value: vjp_value(a, g, first, h, reversed),
+        a: |c, a, first, h, y| {
+            let zero = zero_state(h);
+            times_step_before(y.index(0, 1), through_l(c, a, first, h, reversed), zero, reversed)
+        },
+        g: |c, a, first, h| through_l(c, a, first, h, reversed),
+        first: |c, y| product_at_first_step(c.index(0, 0), y.index(0, 1), reversed),
+        h: |c, y| moved_to_step_before(c.index(0, 0) * y.index(0, 1), reversed),
     }
 
-    /// l_t = g_t + a_(t+1) ∘ l_(t+1): the cotangent of b, which is the recurrence in the opposite order with a shifted by a step.
-    /// Cotangent c: ḡ is the recurrence with c as b, and ā_t = l_t ∘ ḡ_(t-1).
-    pub op linear_recurrence_vjp = LinearRecurrenceVjp(a, g; reversed: bool) {
-        value: adjoint_value(a, g, reversed),
-        a: |c, a, g| {
-            let zero = zero_state(c);
-            times_before(a, g, zero, recur(a, c, zero, reversed), reversed)
-        },
-        g: |c, a| recur(a, c, zero_state(c), reversed),
+    /// y_t = x_t ∘ h_(t-1), with h_0 = first: the cotangent of a, where x is that of b. x̄_t = ȳ_t ∘ h_(t-1), h̄_(t-1) = ȳ_t ∘ x_t.
+    pub op times_step_before = TimesStepBefore(x, h, first; reversed: bool) {
+        value: times_step_before_value(x, h, first, reversed),
+        x: |g, h, first| times_step_before(g, h, first, reversed),
+        h: |g, x| moved_to_step_before(g * x, reversed),
+        first: |g, x| product_at_first_step(g, x, reversed),
     }
+}
 
-    /// l_t ∘ h_(t-1), with l as in [`LinearRecurrenceVjp`] and h_0 = first: the cotangent of a, in one pass. Cotangent c: l̄_t =
-    /// c_t ∘ h_(t-1), from which ḡ and ā follow; h̄_(t-1) = c_t ∘ l_t.
-    pub op linear_recurrence_coefficient_vjp = LinearRecurrenceCoefficientVjp(a, g, first, h; reversed: bool) {
-        value: times_before_value([a, g, h], first, reversed),
-        a: |c, a, g, first, h| {
-            let zero = zero_state(c);
-            times_before(a, g, zero, recur(a, c * before(first, h, reversed), zero, reversed), reversed)
-        },
-        g: |c, a, first, h| recur(a, c * before(first, h, reversed), zero_state(c), reversed),
-        first: |c, a, g| product_at_first_step(c, adjoint(a, g, reversed), reversed),
-        h: |c, a, g| moved_to_step_before(c * adjoint(a, g, reversed), reversed),
+/// h_t = a_t ∘ h_(t-1) + b_t along the first axis, h_0 = first; if reversed, h_t = a_t ∘ h_(t+1) + b_t and h_(T+1) = first.
+/// b̄_t = l_t = h̄_t + a_(t+1) ∘ l_(t+1), ā_t = l_t ∘ h_(t-1), and first's cotangent is a_1 ∘ l_1.
+#[derive(Clone, Copy, Debug)]
+pub struct LinearRecurrence {
+    reversed: bool,
+}
+
+impl<T: Scalar> Op<T> for LinearRecurrence {
+    fn name(&self) -> &'static str {
+        "linear_recurrence"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        recurrence_value(inputs[0], inputs[1], inputs[2], self.reversed)
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        let &LinearRecurrence { reversed } = self;
+        let (a, first, h) = (at.input(0), at.input(2), at.output());
+        let both = at.shared(|| at.tape().apply(LinearRecurrenceVjp { reversed }, &[a, at.cotangent(), first, h]));
+        match input {
+            0 | 1 => Term::Dense(both.index(0, input)),
+            _ => product_at_first_step(a, both.index(0, 1), reversed),
+        }
+    }
+    fn reads(&self) -> Reads {
+        Reads::input(0).and(Reads::input(2)).and(Reads::OUTPUT)
     }
 }
 
@@ -73,18 +90,20 @@ fn recur<'t, T: Scalar>(a: Var<'t, T>, b: Var<'t, T>, first: Var<'t, T>, reverse
     b.tape().apply(LinearRecurrence { reversed }, &[a, b, first])
 }
 
-fn adjoint<'t, T: Scalar>(a: Var<'t, T>, g: Var<'t, T>, reversed: bool) -> Var<'t, T> {
-    g.tape().apply(LinearRecurrenceVjp { reversed }, &[a, g])
+fn times_step_before<'t, T: Scalar>(x: Var<'t, T>, h: Var<'t, T>, first: Var<'t, T>, reversed: bool) -> Var<'t, T> {
+    x.tape().apply(TimesStepBefore { reversed }, &[x, h, first])
 }
 
-fn times_before<'t, T: Scalar>(
+/// The cotangent of g in [`LinearRecurrenceVjp`].
+fn through_l<'t, T: Scalar>(
+    c: Var<'t, T>,
     a: Var<'t, T>,
-    g: Var<'t, T>,
     first: Var<'t, T>,
     h: Var<'t, T>,
     reversed: bool,
 ) -> Var<'t, T> {
-    g.tape().apply(LinearRecurrenceCoefficientVjp { reversed }, &[a, g, first, h])
+    let of_l = c.index(0, 1) + times_step_before(c.index(0, 0), h, first, reversed);
+    recur(a, of_l, zero_state(h), reversed)
 }
 
 /// A state of zeros for a recurrence of the shape of `rows`.
@@ -92,31 +111,21 @@ fn zero_state<T: Scalar>(rows: Var<'_, T>) -> Var<'_, T> {
     rows.tape().zeros(&rows.shape()[1..])
 }
 
-/// The rows of the step before each, `first` before the first step.
-fn before<'t, T: Scalar>(first: Var<'t, T>, h: Var<'t, T>, reversed: bool) -> Var<'t, T> {
-    let (first, steps) = (first.unsqueeze(0), h.shape()[0]);
-    match (reversed, steps) {
-        (_, 0) => h,
-        (false, _) => concat(&[first, h.slice(0, 0..steps - 1)], 0),
-        (true, _) => concat(&[h.slice(0, 1..steps), first], 0),
-    }
-}
-
 /// Every row moved to the step before, that of the first step left out.
 fn moved_to_step_before<T: Scalar>(rows: Var<'_, T>, reversed: bool) -> Term<'_, T> {
     match (reversed, rows.shape()[0]) {
-        (_, 0) => Term::zero(),
-        (false, steps) => Term::slice(rows.slice(0, 1..steps), 0, 0),
-        (true, steps) => Term::slice(rows.slice(0, 0..steps - 1), 0, 1),
+        (_, 0) => Term::Zero,
+        (false, steps) => Term::Slice { part: rows.slice(0, 1..steps), axis: 0, start: 0 },
+        (true, steps) => Term::Slice { part: rows.slice(0, 0..steps - 1), axis: 0, start: 1 },
     }
 }
 
 /// x ∘ y at the step that is computed first; nothing if there is none.
 fn product_at_first_step<'t, T: Scalar>(x: Var<'t, T>, y: Var<'t, T>, reversed: bool) -> Term<'t, T> {
     match (reversed, y.shape()[0]) {
-        (_, 0) => Term::zero(),
-        (false, _) => Term::dense(x.index(0, 0) * y.index(0, 0)),
-        (true, steps) => Term::dense(x.index(0, steps - 1) * y.index(0, steps - 1)),
+        (_, 0) => Term::Zero,
+        (false, _) => Term::Dense(x.index(0, 0) * y.index(0, 0)),
+        (true, steps) => Term::Dense(x.index(0, steps - 1) * y.index(0, steps - 1)),
     }
 }
 
@@ -151,18 +160,21 @@ fn recurrence_value<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>, first: &Tensor<T>, 
     Tensor::build(b.shape(), |to| recurrence::recurrence(a, b_rows, slice(&first), order, to))
 }
 
-fn adjoint_value<T: Scalar>(a: &Tensor<T>, g: &Tensor<T>, reversed: bool) -> Tensor<T> {
-    let order = Order { steps: g.shape()[0], reversed };
-    let rows = [a, g].map(InTime::of);
-    let [a, g_rows] = rows.each_ref().map(InTime::rows);
-    Tensor::build(g.shape(), |to| recurrence::adjoint(a, g_rows, order, to))
+fn vjp_value<T: Scalar>(a: &Tensor<T>, g: &Tensor<T>, first: &Tensor<T>, h: &Tensor<T>, reversed: bool) -> Tensor<T> {
+    let order = Order { steps: h.shape()[0], reversed };
+    let (rows, first) = ([a, g, h].map(InTime::of), first.to_contiguous());
+    let [a, g, h_rows] = rows.each_ref().map(InTime::rows);
+    let shape: Shape = [2].into_iter().chain(h.shape().iter().copied()).collect();
+    Tensor::build(&shape, |to| {
+        recurrence::adjoint(a, g, slice(&first), h_rows, order, to.split_at_mut(h.len()).into());
+    })
 }
 
-fn times_before_value<T: Scalar>(rows: [&Tensor<T>; 3], first: &Tensor<T>, reversed: bool) -> Tensor<T> {
-    let (shape, order) = (rows[2].shape(), Order { steps: rows[2].shape()[0], reversed });
-    let (rows, first) = (rows.map(InTime::of), first.to_contiguous());
-    let [a, g, h] = rows.each_ref().map(InTime::rows);
-    Tensor::build(shape, |to| recurrence::adjoint_times_before(a, g, slice(&first), h, order, to))
+fn times_step_before_value<T: Scalar>(x: &Tensor<T>, h: &Tensor<T>, first: &Tensor<T>, reversed: bool) -> Tensor<T> {
+    let order = Order { steps: x.shape()[0], reversed };
+    let (rows, first) = ([x, h].map(InTime::of), first.to_contiguous());
+    let [x_rows, h] = rows.each_ref().map(InTime::rows);
+    Tensor::build(x.shape(), |to| recurrence::times_step_before(x_rows, h, slice(&first), order, to))
 }
 
 /// The linear recurrence h_t = a_t ∘ h_(t-1) + b_t, elementwise, over the first axis: the hidden state of a linear recurrent network

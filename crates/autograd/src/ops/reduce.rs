@@ -61,7 +61,7 @@ ops! {
     /// y = 1 at the first position along an axis that holds its largest x, 0 elsewhere; piecewise constant, so x̄ = 0.
     pub op first_max = FirstMax(x; axis: usize) {
         value: mark_first_max(x, axis),
-        x: |_g| Term::zero(),
+        x: |_g| Term::Zero,
     }
 
     /// y_k = Σ x_j over j <= k along an axis (j >= k if reversed); x̄ = the same of ȳ, from the other end.

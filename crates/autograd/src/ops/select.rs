@@ -24,20 +24,20 @@ ops! {
     /// through it.
     pub method heaviside = Heaviside(x) {
         value: x.map(|x| above(x, T::ZERO)),
-        x: |_g| Term::zero(),
+        x: |_g| Term::Zero,
     }
 
     /// y = -1, 0 or 1 where x is negative, zero or positive; NaN where it is NaN. Piecewise constant: no gradient flows
     /// through it.
     pub method sign = Sign(x) {
         value: x.map(sign),
-        x: |_g| Term::zero(),
+        x: |_g| Term::Zero,
     }
 
     /// y = 1 where lo <= x <= hi, 0 elsewhere, NaN where x is NaN; piecewise constant, so x̄ = 0.
     pub op within = Within<T>(x; lo: T, hi: T) {
         value: x.map(|x| within(x, lo, hi)),
-        x: |_g| Term::zero(),
+        x: |_g| Term::Zero,
     }
 
     /// y = 1, ½ or 0 where a is larger than b, equal, or smaller, broadcast; NaN where one is NaN; piecewise constant,
@@ -46,8 +46,8 @@ ops! {
     /// Not the Heaviside step of a - b, which is NaN for two equal infinities.
     pub op above = Above(a, b) {
         value: a.zip(b, above),
-        a: |_g| Term::zero(),
-        b: |_g| Term::zero(),
+        a: |_g| Term::Zero,
+        b: |_g| Term::Zero,
     }
 
     /// y = min(max(x, lo), hi); x̄ = ȳ inside, 0 outside.
@@ -67,17 +67,17 @@ ops! {
     /// NaN on the other side has no effect.
     pub op where = Where(mask, a, b) {
         value: Tensor::choose(mask, a, b),
-        mask: |_g| Term::zero(),
-        a: |g, mask| Term::summed(mask.select(g, g.tape().scalar(T::ZERO))),
-        b: |g, mask| Term::summed(mask.select(g.tape().scalar(T::ZERO), g)),
+        mask: |_g| Term::Zero,
+        a: |g, mask| Term::Summed(mask.select(g, g.tape().scalar(T::ZERO))),
+        b: |g, mask| Term::Summed(mask.select(g.tape().scalar(T::ZERO), g)),
     }
 
     /// y = w·x elementwise, broadcast, and 0 where w is 0, whatever x is there; w̄ = ȳ·x, x̄ = the same of w and ȳ. For masks: what is
     /// not chosen gets no gradient, not even that of an infinite cotangent, which times 0 would be NaN.
     pub op weighted = Weighted(w, x) {
         value: w.zip(x, weighted),
-        w: |g, x| Term::summed(g * x),
-        x: |g, w| Term::summed(g.tape().apply(Weighted, &[w, g])),
+        w: |g, x| Term::Summed(g * x),
+        x: |g, w| Term::Summed(g.tape().apply(Weighted, &[w, g])),
     }
 
     /// The rectifier, y = max(x, 0); x̄ = ȳ where x > 0, 0 elsewhere.

@@ -31,7 +31,7 @@
 ///   ([`Op::reads`](crate::Op::reads)). The output has a name if the head gives it one: `Exp(x) -> y`. `x: shape` reads
 ///   the shape alone, which takes no memory.
 /// - **A term** is ȳ·∂y/∂input, computed with [`Var`](crate::Var)s: a variable of the shape of the input, or another
-///   [`Term`](crate::Term), as `Term::summed` for an input that was broadcast.
+///   [`Term`](crate::Term), as `Term::Summed` for an input that was broadcast.
 ///
 /// ```
 /// use rewind_autograd::shape::broadcast_or_panic;
@@ -46,8 +46,8 @@
 ///     pub fn scaled_exp = ScaledExp(a, b) -> y {
 ///         check: broadcast_or_panic("scaled_exp", &a.shape(), &b.shape()),
 ///         value: a.zip(b, |a, b| a * b.exp()),
-///         a: |g, b| Term::summed(g * b.exp()),
-///         b: |g, y| Term::summed(g * y),
+///         a: |g, b| Term::Summed(g * b.exp()),
+///         b: |g, y| Term::Summed(g * y),
 ///     }
 ///
 ///     /// y = x where x > 0, slope·x elsewhere (Maas et al. 2013); x̄ = ȳ, or slope·ȳ.
@@ -239,7 +239,7 @@ macro_rules! ops {
                 }
                 fn reads(&self) -> $crate::Reads {
                     const {
-                        $crate::Reads::NOTHING$($(.and($crate::ops!(@reads __OpValue::$read $(, $shape)?)))*)+.of(__OP_ARITY)
+                        $crate::Reads::NOTHING$($(.and($crate::ops!(@reads __OpValue::$read $(, $shape)?)))*)+.of(__OP_ARITY as u32)
                     }
                 }
             }

@@ -54,30 +54,27 @@
 #[macro_export]
 macro_rules! parameters {
     ($(#[$($meta:tt)*])* $vis:vis struct $name:ident<$p:ident $(, $m:ident)* $(,)?> { $($body:tt)* }) => {
-        $crate::parameters!(@meta [] [] [$vis struct $name $p [$($m)*]] [$($body)*] $(#[$($meta)*])*);
+        $crate::parameters!(@meta [] [$vis struct $name $p [$($m)*]] [$($body)*] $(#[$($meta)*])*);
     };
 
-    // Attributes of the struct, one at a time: what is derived, without what is derived anyway, and the others.
-    (@meta $derived:tt $others:tt $head:tt $body:tt #[derive($($list:tt)*)] $($rest:tt)*) => {
-        $crate::parameters!(@derive $derived $others $head $body [$($list)* ,] $($rest)*);
+    // Attributes of the struct, one at a time: of a derive list, what is not derived anyway.
+    (@meta $done:tt $head:tt $body:tt #[derive(Clone $(, $($list:tt)*)?)] $($rest:tt)*) => {
+        $crate::parameters!(@meta $done $head $body #[derive($($($list)*)?)] $($rest)*);
     };
-    (@meta $derived:tt [$($others:tt)*] $head:tt $body:tt #[$($meta:tt)*] $($rest:tt)*) => {
-        $crate::parameters!(@meta $derived [$($others)* #[$($meta)*]] $head $body $($rest)*);
+    (@meta $done:tt $head:tt $body:tt #[derive(Debug $(, $($list:tt)*)?)] $($rest:tt)*) => {
+        $crate::parameters!(@meta $done $head $body #[derive($($($list)*)?)] $($rest)*);
     };
-    (@meta $derived:tt [$($others:tt)*] [$vis:vis struct $name:ident $p:ident $m:tt] [$($body:tt)*]) => {
-        $crate::parameters!(@field [[$($others)*] $derived $vis struct $name $p $m] [] [] $($body)* ,);
+    (@meta [$($done:tt)*] $head:tt $body:tt #[derive($trait:path $(, $($list:tt)*)?)] $($rest:tt)*) => {
+        $crate::parameters!(@meta [$($done)* #[derive($trait)]] $head $body #[derive($($($list)*)?)] $($rest)*);
     };
-    (@derive $derived:tt $others:tt $head:tt $body:tt [Clone, $($list:tt)*] $($rest:tt)*) => {
-        $crate::parameters!(@derive $derived $others $head $body [$($list)*] $($rest)*);
+    (@meta $done:tt $head:tt $body:tt #[derive()] $($rest:tt)*) => {
+        $crate::parameters!(@meta $done $head $body $($rest)*);
     };
-    (@derive $derived:tt $others:tt $head:tt $body:tt [Debug, $($list:tt)*] $($rest:tt)*) => {
-        $crate::parameters!(@derive $derived $others $head $body [$($list)*] $($rest)*);
+    (@meta [$($done:tt)*] $head:tt $body:tt #[$($meta:tt)*] $($rest:tt)*) => {
+        $crate::parameters!(@meta [$($done)* #[$($meta)*]] $head $body $($rest)*);
     };
-    (@derive $derived:tt $others:tt $head:tt $body:tt [$(,)?] $($rest:tt)*) => {
-        $crate::parameters!(@meta $derived $others $head $body $($rest)*);
-    };
-    (@derive [$($derived:tt)*] $others:tt $head:tt $body:tt [$trait:path, $($list:tt)*] $($rest:tt)*) => {
-        $crate::parameters!(@derive [$($derived)* $trait,] $others $head $body [$($list)*] $($rest)*);
+    (@meta $done:tt [$($head:tt)*] [$($body:tt)*]) => {
+        $crate::parameters!(@field [$done $($head)*] [] [] $($body)* ,);
     };
 
     // Fields, one at a time: documentation first, then what kind of field it is. A field whose type is a single name is sorted
@@ -85,11 +82,8 @@ macro_rules! parameters {
     (@field $head:tt $done:tt [$($docs:tt)*] #[doc = $doc:expr] $($rest:tt)*) => {
         $crate::parameters!(@field $head $done [$($docs)* #[doc = $doc]] $($rest)*);
     };
-    (@field $head:tt [$($done:tt)*] $docs:tt #[setting] $vis:vis $field:ident : $type:ty, $($rest:tt)*) => {
-        $crate::parameters!(@field $head [$($done)* [setting _ $docs $vis $field ($type)]] [] $($rest)*);
-    };
-    (@field $head:tt [$($done:tt)*] $docs:tt #[module] $vis:vis $field:ident : $type:ty, $($rest:tt)*) => {
-        $crate::parameters!(@field $head [$($done)* [module _ $docs $vis $field ($type)]] [] $($rest)*);
+    (@field $head:tt [$($done:tt)*] $docs:tt #[$kind:ident] $vis:vis $field:ident : $type:ty, $($rest:tt)*) => {
+        $crate::parameters!(@field $head [$($done)* [$kind _ $docs $vis $field ($type)]] [] $($rest)*);
     };
     (@field $head:tt [$($done:tt)*] $docs:tt $vis:vis $field:ident : $name:ident, $($rest:tt)*) => {
         $crate::parameters!(@field $head [$($done)* [one $name $docs $vis $field ($name)]] [] $($rest)*);
@@ -102,13 +96,13 @@ macro_rules! parameters {
     };
 
     (@field
-        [[$($others:tt)*] [$($derived:tt)*] $vis:vis struct $name:ident $p:ident [$($m:ident)*]]
+        [[$($metas:tt)*] $vis:vis struct $name:ident $p:ident [$($m:ident)*]]
         [$([$kind:ident $of:tt [$($docs:tt)*] $fvis:vis $field:ident ($($type:tt)*)])*]
         []
         $(,)?
     ) => {
-        #[derive(Clone, Debug, $($derived)*)]
-        $($others)*
+        #[derive(Clone, Debug)]
+        $($metas)*
         $vis struct $name<$p $(, $m)*> {
             $($($docs)* $fvis $field: $($type)*,)*
         }
@@ -122,40 +116,31 @@ macro_rules! parameters {
                     ($walk:ident one $m $rest:tt) => { $crate::parameters!(@module $walk $rest) };
                     ($walk:ident option $m $rest:tt) => { $crate::parameters!(@module $walk $rest) };
                 )*
-                ($walk:ident module _ $rest:tt) => { $crate::parameters!(@module $walk $rest) };
+                ($walk:ident $mark:ident _ $rest:tt) => { $crate::parameters!(@$mark $walk $rest) };
                 ($walk:ident $sort:ident $any:tt $rest:tt) => { $crate::parameters!(@setting $walk $rest) };
             }
 
             impl<$p $(, $m: $crate::Parameters<$p>)*> $crate::Parameters<$p> for $name<$p $(, $m)*> {
                 type With<__Q> = $name<__Q $(, <$m as $crate::Parameters<$p>>::With<__Q>)*>;
 
-                // A struct of settings alone uses neither argument; so below.
-                #[allow(unused_variables)]
-                fn visit_at<'a>(&'a self, path: &mut $crate::parameters::Path, f: &mut dyn FnMut(&str, &'a $p))
-                where
-                    $p: 'a,
-                {
-                    $(sorted!(visit_at $kind $of [&self.$field, path, f, stringify!($field)]);)*
+                #[allow(unused_variables)] // a struct of settings alone uses neither argument; so below
+                fn map_at<'a, __Q>(
+                    &'a self,
+                    path: &mut $crate::parameters::Path,
+                    f: &mut dyn FnMut(&str, &'a $p) -> __Q,
+                ) -> Self::With<__Q> {
+                    $name { $($field: sorted!(map_at $kind $of [&self.$field, path, f, stringify!($field)]),)* }
                 }
 
                 #[allow(unused_variables)]
                 fn visit_mut_at(&mut self, path: &mut $crate::parameters::Path, f: &mut dyn FnMut(&str, &mut $p)) {
                     $(sorted!(visit_mut_at $kind $of [&mut self.$field, path, f, stringify!($field)]);)*
                 }
-
-                #[allow(unused_variables)]
-                fn map_at<__Q>(
-                    &self,
-                    path: &mut $crate::parameters::Path,
-                    f: &mut dyn FnMut(&str, &$p) -> __Q,
-                ) -> Self::With<__Q> {
-                    $name { $($field: sorted!(map_at $kind $of [&self.$field, path, f, stringify!($field)]),)* }
-                }
             }
         };
     };
 
-    // What a walk does with a field of each sort: `visit_at` and `map_at` with a reference, `visit_mut_at` with a mutable one.
+    // What a walk does with a field of each sort: `map_at` with a reference, `visit_mut_at` with a mutable one.
     (@leaf $walk:ident [$field:expr, $path:ident, $f:ident, $name:expr]) => {
         $path.at($name, |path| $f(path.as_str(), $field))
     };

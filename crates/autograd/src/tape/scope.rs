@@ -19,25 +19,11 @@ impl<'t, T: Scalar> Scope<'t, T> {
         Scope { tape, outer: tape.scopes.borrow().current() }
     }
 
-    /// The scope in which the next nodes on `tape` are the named parts of a split.
-    pub(crate) fn of_named_parts(tape: &'t Tape<T>, names: &'static [&'static str]) -> Self {
-        let first = tape.len() as u32;
-        Scope::enter(tape, |_| Part::Named { names, first })
-    }
-
-    /// The scope in which the next `of` nodes on `tape` are the parts of a split.
-    pub(crate) fn of_parts(tape: &'t Tape<T>, of: usize) -> Self {
-        let (of, first) = (of as u32, tape.len() as u32);
-        Scope::enter(tape, |_| Part::Counted { of, first })
-    }
-
     /// Enters a scope, except in a first-order sweep, whose values are discarded.
-    pub(super) fn enter(tape: &'t Tape<T>, part: impl FnOnce(&mut Scopes) -> Part) -> Self {
+    pub(crate) fn enter(tape: &'t Tape<T>, part: impl FnOnce(&mut Scopes) -> Part) -> Self {
         let guard = Scope::current(tape);
         if tape.mode.get() != Mode::Sweeping {
-            let scopes = &mut *tape.scopes.borrow_mut();
-            let part = part(scopes);
-            scopes.enter(part);
+            tape.scopes.borrow_mut().enter(part);
         }
         guard
     }

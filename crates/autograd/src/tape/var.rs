@@ -1,10 +1,9 @@
 //! The handle that programs compute with.
 
 use std::cell::Ref;
-use std::fmt;
 
 use super::Tape;
-use crate::shape::{Shape, element_count, same};
+use crate::shape::{Shape, same};
 use crate::{Scalar, Tensor};
 
 /// A value on a tape: a tape reference and a position. `Copy`, so formulas read as formulas.
@@ -34,13 +33,11 @@ pub struct Var<'t, T: Scalar> {
 }
 
 impl<'t, T: Scalar> Var<'t, T> {
-    #[inline]
     pub(crate) fn new(tape: &'t Tape<T>, index: u32) -> Self {
         Var { tape, index }
     }
 
     /// The tape that this variable lives on.
-    #[inline]
     pub fn tape(self) -> &'t Tape<T> {
         self.tape
     }
@@ -50,27 +47,24 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.index as usize
     }
 
-    #[inline]
     pub(crate) fn id(self) -> u32 {
         self.index
     }
 
     /// The value; no elements are copied.
     pub fn value(self) -> Tensor<T> {
-        self.tape.value_of(self.index)
+        self.read().clone()
     }
 
-    /// Calls `f` with the value.
-    #[inline]
-    pub(crate) fn with_value<R>(self, f: impl FnOnce(&Tensor<T>) -> R) -> R {
+    /// The value, for as long as nothing is recorded.
+    pub(crate) fn read(self) -> Ref<'t, Tensor<T>> {
         self.tape.restore(self.index);
-        f(&self.tensor())
+        self.tensor()
     }
 
-    /// The value, whose elements may have been released.
-    #[inline]
-    fn tensor(self) -> Ref<'t, Tensor<T>> {
-        self.tape.values.get(self.index)
+    /// The value, whose elements may have been released: for its shape.
+    pub(crate) fn tensor(self) -> Ref<'t, Tensor<T>> {
+        self.tape.tensor(self.index)
     }
 
     /// The length of every axis.
@@ -87,46 +81,25 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// ```
     #[inline]
     pub fn shape(self) -> Shape {
-        self.with_shape(Shape::from_slice)
+        Shape::from_slice(self.tensor().shape())
     }
 
     /// Whether the axes have these lengths.
-    #[inline]
     pub fn has_shape(self, shape: &[usize]) -> bool {
-        self.with_shape(|own| same(own, shape))
-    }
-
-    /// Whether the axes have the lengths of `other`'s.
-    #[inline(always)]
-    pub(crate) fn has_shape_of(self, other: Self) -> bool {
-        self.tensor().same_shape(&other.tensor())
-    }
-
-    /// Calls `f` with the lengths of the axes, where no copy of them is needed.
-    #[inline]
-    #[track_caller]
-    pub(crate) fn with_shape<R>(self, f: impl FnOnce(&[usize]) -> R) -> R {
-        f(self.tensor().shape())
-    }
-
-    /// Calls `f` with the lengths of this variable's axes and of `other`'s, which may live on another tape.
-    #[inline]
-    pub(crate) fn with_shapes<R>(self, other: Self, f: impl FnOnce(&[usize], &[usize]) -> R) -> R {
-        f(self.tensor().shape(), other.tensor().shape())
+        same(self.tensor().shape(), shape)
     }
 
     /// The number of axes.
     pub fn rank(self) -> usize {
-        self.with_shape(<[usize]>::len)
+        self.tensor().rank()
     }
 
     /// The number of elements.
     pub fn element_count(self) -> usize {
-        self.with_shape(element_count)
+        self.tensor().len()
     }
 
     /// Whether a gradient may flow through this variable.
-    #[inline]
     pub fn is_tracked(self) -> bool {
         self.tape.graph.borrow().is_tracked(self.index)
     }
@@ -149,13 +122,5 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[track_caller]
     pub fn detach(self) -> Var<'t, T> {
         self.tape.constant(self.value())
-    }
-}
-
-impl<T: Scalar> fmt::Debug for Var<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let given = if self.is_tracked() { "leaf" } else { "constant" };
-        let name = self.tape.graph.borrow().op(self.index).map_or(given, |op| op.name());
-        write!(f, "Var #{} {name} {:?}", self.index, self.value())
     }
 }

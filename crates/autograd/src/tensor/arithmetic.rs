@@ -1,5 +1,7 @@
 //! Arithmetic on tensors: maps, in-place updates and assembly.
 
+use std::ops::Range;
+
 use super::Tensor;
 use crate::Scalar;
 use crate::kernels::{elementwise, reduce};
@@ -145,6 +147,16 @@ impl<T: Scalar> Tensor<T> {
         }
         let strides = row_major(self.shape());
         elementwise::accumulate(&mut self.as_mut_slice()[first..], &strides, piece.view(), |x, y| x + y);
+    }
+
+    /// Moves out the part `range` of `axis`: 0 is left in its place.
+    pub(crate) fn take_part(&mut self, axis: usize, range: Range<usize>) -> Self {
+        let part = self.part(axis, range.clone()).map(|x| x);
+        let inner: usize = self.shape()[axis + 1..].iter().product();
+        let row = self.shape()[axis] * inner;
+        let rows = elementwise::rows_mut(self.as_mut_slice(), row);
+        rows.for_each(|row| row[range.start * inner..range.end * inner].fill(T::ZERO));
+        part
     }
 
     /// Folds `axis` by `f` from `start`, from its first position to its last. The result has the axis removed; it is

@@ -160,6 +160,19 @@ mod tests {
         [c, w, g.matmul_transposed(&b)].iter().flat_map(|x| x.to_vec()).map(f32::to_bits).collect()
     }
 
+    /// a·b of [m, k] and [k, n], as bits: of operands that are contiguous or transposed, of matrices and of a batch of
+    /// three.
+    fn products_of_views(m: usize, k: usize, n: usize) -> Vec<u32> {
+        let sample = |shape: &[usize], phase: f32| Tensor::from_fn(shape, |i| (i as f32 * 0.7 + phase).sin());
+        let four = |batch: &[usize], product: fn(&Tensor<f32>, &Tensor<f32>) -> Tensor<f32>| {
+            let of = |rows: usize, cols: usize, phase| sample(&[batch, &[rows, cols]].concat(), phase);
+            let (a, b, at, bt) = (of(m, k, 0.0), of(k, n, 1.0), of(k, m, 2.0).transpose(), of(n, k, 3.0).transpose());
+            [product(&a, &b), product(&at, &b), product(&a, &bt), product(&at, &bt)]
+        };
+        let found = [four(&[], Tensor::matmul), four(&[3], Tensor::batched_matmul)].concat();
+        found.iter().flat_map(|x| x.to_vec()).map(f32::to_bits).collect()
+    }
+
     #[test]
     fn a_product_with_a_transpose_is_that_with_the_transposed_view() {
         let sample = |shape: &[usize]| Tensor::from_fn(shape, |i| (i as f32 * 0.7).sin());
@@ -207,13 +220,22 @@ mod tests {
         // that is worth sharing.
         for (m, k, n) in [(1, 33, 300), (7, 1, 300), (3, 64, 256), (65, 33, 129), (600, 300, 7), (33, 513, 520)]
             .into_iter()
-            .chain([(1, 0, 129), (65, 0, 300), (0, 3, 129)])
+            .chain([(1, 0, 129), (65, 0, 300), (0, 3, 129), (31, 65, 8), (8, 129, 31), (15, 321, 2)])
         // of no depth, or no row
         {
             let alone = on(1, &|| products(m, k, n));
             let shared = on(3, &|| products(m, k, n));
             let other = alone.iter().zip(&shared).position(|(x, y)| x != y);
             assert_eq!(other, None, "[{m}, {k}]·[{k}, {n}]: the first number that differs");
+        }
+        // Operands too small to be packed, where a block of one row would be summed in another order.
+        for m in [65, 129, 321] {
+            for (k, n) in [(31, 8), (8, 31), (15, 17), (127, 2), (250, 1)] {
+                let alone = on(1, &|| products_of_views(m, k, n));
+                let shared = on(3, &|| products_of_views(m, k, n));
+                let differ = alone.iter().zip(&shared).filter(|(x, y)| x != y).count();
+                assert_eq!(differ, 0, "[{m}, {k}]·[{k}, {n}]: numbers that differ");
+            }
         }
     }
 }

@@ -152,6 +152,69 @@ fn layer_norm_does_not_overflow_where_its_result_does_not() {
     layer_norm_of_large_rows::<f64>([1e300, 1e160]);
 }
 
+/// Layer norm of mean + deviations and the gradient of the sum of its squares, which do not depend on the mean.
+fn layer_norm_around<T: Scalar>(mean: f64, deviations: &[f64], eps: f64) -> [Vec<f64>; 2] {
+    let (tape, width) = (Tape::<T>::new(), deviations.len());
+    let x = tape.leaf(Tensor::from_fn(&[1, width], |i| T::from_f64(mean + deviations[i])));
+    let gain = tape.constant(Tensor::from_fn(&[width], |i| T::from_f64(1.0 + (i as f64).sin())));
+    let y = x.layer_norm(gain, tape.constant(Tensor::zeros(&[width])), T::from_f64(eps));
+    let gradient = y.square().sum().backward().get(x);
+    [y.value(), gradient].map(|x| x.to_vec().into_iter().map(Scalar::to_f64).collect())
+}
+
+fn layer_norm_ignores_the_mean<T: Scalar>(means: &[f64]) {
+    for width in [2, 7, 33, 257] {
+        // Multiples of 1/8: their sums with these means are exact.
+        let deviations: Vec<_> = (0..width).map(|i| f64::from(i * 37 % 19 - 9) / 8.0).collect();
+        let expected = layer_norm_around::<f64>(0.0, &deviations, 1e-5);
+        for &mean in means {
+            let found = layer_norm_around::<T>(mean, &deviations, 1e-5);
+            for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+                let near = (found - expected).abs() <= 64.0 * T::EPSILON.to_f64();
+                assert!(near, "{} around {mean}, {width} wide: {found}, expected {expected}", T::NAME);
+            }
+        }
+    }
+}
+
+#[test]
+fn layer_norm_of_rows_far_from_0_has_the_precision_of_those_around_0() {
+    layer_norm_ignores_the_mean::<f32>(&[0.0, 1.0, 1e3, -1e4, 123_456.0, 1e6]);
+    layer_norm_ignores_the_mean::<f64>(&[0.0, 1.0, 1e3, -1e6, 1e9, 1e14]);
+}
+
+#[test]
+fn layer_norm_of_equal_elements_is_0() {
+    for value in [1e-30, 0.1, 123_456.7, 1e15, 1e17, 3e38] {
+        for width in [1, 7, 33, 129] {
+            let zeros = vec![0.0; width];
+            assert_eq!(layer_norm_around::<f32>(value, &zeros, 1e-5)[0], zeros, "f32 {value}, {width} wide");
+            assert_eq!(layer_norm_around::<f64>(value, &zeros, 1e-5)[0], zeros, "f64 {value}, {width} wide");
+        }
+    }
+    let [y, _] = layer_norm_around::<f64>(f64::MAX, &[0.0; 7], 1e-5);
+    assert_eq!(y, [0.0; 7]);
+}
+
+#[test]
+fn layer_norm_of_rows_whose_sum_overflows() {
+    fn close<T: Scalar>(unit: f64) {
+        for row in [[1.0, 2.0, 3.0], [3.0, -3.0, -3.0], [-3.4, 0.0, 3.4]] {
+            let scaled = row.map(|x| x * unit);
+            let [found, slope] = layer_norm_around::<T>(0.0, &scaled, 1e-5);
+            let [expected, expected_slope] = layer_norm_around::<f64>(0.0, &row, 0.0);
+            let near = |a: f64, b: f64| (a - b).abs() <= 32.0 * T::EPSILON.to_f64();
+            assert!(found.iter().zip(&expected).all(|(a, b)| near(*a, *b)), "{scaled:?}: {found:?}, not {expected:?}");
+            // The gradient is as much smaller as the row is larger, and so may be subnormal.
+            let absolute = 1e-6;
+            let near = slope.iter().zip(&expected_slope).all(|(a, b)| (a * unit - b).abs() <= absolute);
+            assert!(near, "{scaled:?}: gradient {slope:?}, not {expected_slope:?} / {unit}");
+        }
+    }
+    close::<f32>(1e38);
+    close::<f64>(5e307);
+}
+
 #[test]
 fn the_tail_of_the_normal_distribution_is_right_to_the_last_place_in_single_precision() {
     let tape = Tape::<f32>::new();

@@ -123,9 +123,9 @@ impl Op<f64> for Cube {
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let (x, g) = (at.input(0), at.cotangent());
         match self {
-            Cube::Value => Term::dense(g * at.tape().apply(Cube::Slope, &[x])),
-            Cube::Slope => Term::dense(g * at.tape().apply(Cube::FrozenBend, &[x])),
-            Cube::FrozenBend => Term::zero(),
+            Cube::Value => Term::Dense(g * at.tape().apply(Cube::Slope, &[x])),
+            Cube::Slope => Term::Dense(g * at.tape().apply(Cube::FrozenBend, &[x])),
+            Cube::FrozenBend => Term::Zero,
         }
     }
 }

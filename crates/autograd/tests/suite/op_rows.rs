@@ -17,9 +17,9 @@ ops! {
             broadcast_or_panic("multiply_add", &product, &c.shape())
         },
         value: a.zip(b, |a, b| a * b).zip(c, |x, c| x + c),
-        a: |g, b| Term::summed(g * b),
-        b: |g, a| Term::summed(g * a),
-        c: |g| Term::summed(g),
+        a: |g, b| Term::Summed(g * b),
+        b: |g, a| Term::Summed(g * a),
+        c: |g| Term::Summed(g),
     }
 
     /// y = x·e^(rate·x); x̄ = ȳ·(e^(rate·x) + rate·y). Its rules in an order of their own, its value in two lines.

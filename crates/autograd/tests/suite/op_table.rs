@@ -3,14 +3,14 @@
 //! The names in `ops` are those that ops have on the tape. Ops that only rules record (adjoints, and the sums of a
 //! recorded sweep) get their row through `grad_from`.
 
-use rewind_autograd::ops::accumulate::SumOfProducts;
+use rewind_autograd::ops::accumulate::sum_of_terms;
 use rewind_autograd::ops::activation::{SigmoidVjp, TanhVjp};
 use rewind_autograd::ops::elementary::SquareVjp;
 use rewind_autograd::ops::layout::{concat, stack};
 use rewind_autograd::ops::linalg::affine;
 use rewind_autograd::ops::loss::BinaryCrossEntropyVjp;
 use rewind_autograd::ops::recurrence::{linear_recurrence, linear_recurrence_reversed};
-use rewind_autograd::{Tape, Tensor, Var};
+use rewind_autograd::{Tape, Tensor, Term, Var};
 
 use crate::naive::Array;
 
@@ -330,12 +330,23 @@ fn recorded_by_rules() -> Vec<Row> {
             |x| x[0].zip(&x[1], |y, g| g - g * y * y), |t, v| t.apply(TanhVjp, &[v[0], v[1]]);
         "sigmoid_vjp", "", [any(&[3, 4]), other(&[3, 4])],
             |x| x[0].zip(&x[1], |y, g| g * y - g * y * y), |t, v| t.apply(SigmoidVjp, &[v[0], v[1]]);
-        "sum_of_products", "two pairs", [any(&[3, 2]), other(&[3, 4]), any(&[5, 2]), other(&[5, 4])],
+        "sum_of_terms", "two products", [any(&[3, 2]), other(&[3, 4]), any(&[5, 2]), other(&[5, 4])],
             |x| x[0].transpose().matmul(&x[1]).zip(&x[2].transpose().matmul(&x[3]), |a, b| a + b),
-            |t, v| t.apply(SumOfProducts, v);
-        "sum_of_products", "leading axes", [any(&[2, 3, 2]), other(&[2, 3, 4])],
-            |x| x[0].reshape(&[6, 2]).transpose().matmul(&x[1].reshape(&[6, 4])), |t, v| t.apply(SumOfProducts, v);
-        "sum_of_slices", "overlapping", [other(&[3, 3])],
+            |t, v| sum_of_terms(t.zeros(&[2, 4]), &[Term::Product(v[0], v[1]), Term::Product(v[2], v[3])]);
+        "sum_of_terms", "a product with leading axes", [any(&[2, 3, 2]), other(&[2, 3, 4])],
+            |x| x[0].reshape(&[6, 2]).transpose().matmul(&x[1].reshape(&[6, 4])),
+            |t, v| sum_of_terms(t.zeros(&[2, 4]), &[Term::Product(v[0], v[1])]);
+        "sum_of_terms", "one of each kind", [any(&[2, 3]), other(&[5, 2, 3]), third(&[2, 1]), any(&[4, 2]), other(&[4, 3])],
+            |x| {
+                let column = Array::concat(&[&x[2], &Array::sample(&[2, 2], 1).map(|_| 0.0)], 1);
+                let sum = x[0].zip(&x[1].sum_to(&[2, 3]), |a, b| a + b).zip(&column, |a, b| a + b);
+                sum.zip(&x[3].transpose().matmul(&x[4]), |a, b| a + b)
+            },
+            |t, v| {
+                let slice = Term::Slice { part: v[2], axis: 1, start: 0 };
+                sum_of_terms(t.zeros(&[2, 3]), &[Term::Summed(v[1]), Term::Product(v[3], v[4]), slice, Term::Dense(v[0])])
+            };
+        "sum_of_terms", "overlapping slices", [other(&[3, 3])],
             |x| Array::concat(&[&x[0].slice(1, 0..1), &x[0].slice(1, 1..2).zip(&x[0].slice(1, 2..3), |a, b| a + b), &x[0].slice(1, 0..2).map(|_| 0.0)], 1),
             |t, v| {
                 let x = t.leaf(Tensor::zeros(&[3, 4]));
@@ -359,16 +370,26 @@ fn recorded_by_rules() -> Vec<Row> {
                 let b = t.leaf(Tensor::zeros(&[4, 3]));
                 linear_recurrence_reversed(v[0], b, t.zeros(&[3])).grad_from(v[1], &[b])[0]
             };
-        "linear_recurrence_coefficient_vjp", "forward", [any(&[3, 2]), other(&[3, 2]), third(&[2]), positive(&[3, 2])],
+        "linear_recurrence_vjp", "coefficient, forward", [any(&[3, 2]), other(&[3, 2]), third(&[2]), positive(&[3, 2])],
             |x| adjoint_recurrence(&x[0], &x[3]).zip(&delayed(&recurrence(&x[0], &x[1], &x[2]), &x[2]), |l, h| l * h),
             |_, v| linear_recurrence(v[0], v[1], v[2]).grad_from(v[3], &[v[0]])[0];
-        "linear_recurrence_coefficient_vjp", "reversed", [any(&[3, 2]), other(&[3, 2]), third(&[2]), positive(&[3, 2])],
+        "linear_recurrence_vjp", "coefficient, reversed", [any(&[3, 2]), other(&[3, 2]), third(&[2]), positive(&[3, 2])],
             |x| {
                 let [a, b, g] = [&x[0], &x[1], &x[3]].map(flipped);
                 let before = delayed(&recurrence(&a, &b, &x[2]), &x[2]);
                 flipped(&adjoint_recurrence(&a, &g).zip(&before, |l, h| l * h))
             },
             |_, v| linear_recurrence_reversed(v[0], v[1], v[2]).grad_from(v[3], &[v[0]])[0];
+        "times_step_before", "forward", [any(&[4, 3]), other(&[4, 3]), third(&[4, 3])],
+            |x| {
+                let zero = Array::from_index(&[3], |_| 0.0);
+                adjoint_recurrence(&x[0], &x[1]).zip(&delayed(&recurrence(&x[0], &x[2], &zero), &zero), |l, m| l * m)
+            },
+            |t, v| {
+                let b = t.leaf(Tensor::zeros(&[4, 3]));
+                let l = linear_recurrence(v[0], b, t.zeros(&[3])).grad_from(v[1], &[b])[0];
+                l.grad_from(v[2], &[v[0]])[0]
+            };
         "first_max", "last", [any(&[3, 4]), other(&[3])],
             |x| x[0].along(1, first_largest).zip(&x[1].reshape(&[3, 1]), |a, b| a * b),
             |_, v| v[0].max_axis(1).grad_from(v[1], &[v[0]])[0];

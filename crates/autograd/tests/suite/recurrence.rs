@@ -46,7 +46,7 @@ fn results<T: Scalar>(f: Recurrence<T>, inputs: &[Tensor<T>; 3]) -> Vec<Tensor<T
 
 /// Lengths of the first axis, and the other axes.
 fn sizes() -> impl Iterator<Item = (usize, Vec<usize>)> {
-    let steps: [Vec<usize>; 7] = [vec![], vec![0], vec![1], vec![7], vec![33], vec![3, 1], vec![2, 7]];
+    let steps = [vec![], vec![0], vec![1], vec![7], vec![33], vec![3, 1], vec![2, 7], vec![64], vec![65], vec![3, 67]];
     [1, 7, 33].into_iter().flat_map(move |length| steps.clone().map(|step| (length, step)))
 }
 
@@ -82,6 +82,55 @@ fn assert_bits_of_steps<T: Scalar>() {
 fn values_and_gradients_have_the_bits_of_single_steps() {
     assert_bits_of_steps::<f32>();
     assert_bits_of_steps::<f64>();
+}
+
+/// Whether two numbers have the same bits. All NaN are alike, and so are both zeros: a slice of a cotangent is added to 0, which loses
+/// the sign.
+fn same_bits<T: Scalar>(x: T, y: T) -> bool {
+    x == y || x.is_nan() && y.is_nan()
+}
+
+fn assert_special_numbers_pass_as_through_steps<T: Scalar>(extremes: [f64; 4]) {
+    let special = [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-3, -7.0].into_iter().chain(extremes);
+    let special: Vec<_> = special.map(T::from_f64).collect();
+    let (length, width) = (5, 67);
+    for (i, &number) in special.iter().enumerate() {
+        // One of the inputs has the number in every ninth place, at another step in each column.
+        for input in 0..3 {
+            let inputs = [0, 1, 2].map(|k| {
+                let shape = if k == 2 { vec![width] } else { vec![length, width] };
+                let sample = Array::sample(&shape, 1 + k as u64).tensor::<T>().to_vec();
+                Tensor::from_fn(&shape, |at| if k == input && at % 9 == i % 9 { number } else { sample[at] })
+            });
+            let forms: [[Recurrence<T>; 2]; 2] =
+                [[linear_recurrence, by_steps], [linear_recurrence_reversed, by_steps_reversed]];
+            for forms in forms {
+                let [found, expected] = forms.map(|f| results(f, &inputs));
+                for (k, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                    for (at, (x, y)) in found.to_vec().into_iter().zip(expected.to_vec()).enumerate() {
+                        let what = format!("{}: {number:?} in input {input}, result {k} at {at}", T::NAME);
+                        assert!(same_bits(x, y), "{what}: {x:?}, by steps {y:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn special_numbers_and_the_ends_of_the_range_pass_as_through_single_steps() {
+    assert_special_numbers_pass_as_through_steps::<f32>([1e-45, -1e-39, 3e38, -3e38]);
+    assert_special_numbers_pass_as_through_steps::<f64>([5e-324, -1e-310, 1.7e308, -1.7e308]);
+}
+
+#[test]
+fn the_gradients_of_all_inputs_share_one_recurrence() {
+    let tape = Tape::new();
+    let [a, b, first] =
+        [[4, 3].as_slice(), &[4, 3], &[3]].map(|shape| tape.leaf(Array::sample(shape, 8).tensor::<f64>()));
+    linear_recurrence(a, b, first).sum().grad(&[a, b, first]);
+    let recorded = (0..tape.len()).filter(|&i| tape.node(i).name == "linear_recurrence_vjp").count();
+    assert_eq!(recorded, 1);
 }
 
 #[test]

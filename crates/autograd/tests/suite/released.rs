@@ -77,7 +77,7 @@ impl Op<f64> for Secretive {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let root = if self.reads_output { at.output().sqrt() } else { at.input(0) };
-        Term::dense(at.cotangent() * root * 2.0)
+        Term::Dense(at.cotangent() * root * 2.0)
     }
     fn reads(&self) -> Reads {
         Reads::NOTHING
@@ -128,7 +128,7 @@ impl Op<f64> for Nested {
         let (x, tape) = (at.input(0), at.tape());
         let t = tape.leaf(Tensor::from_vec(vec![1.0, 1.0], &[2]));
         let inner = tape.apply(Secretive { reads_output: true }, &[t]) * (at.output() / x) * 1.5;
-        Term::dense(at.cotangent() * inner.sum().grad(&[t])[0])
+        Term::Dense(at.cotangent() * inner.sum().grad(&[t])[0])
     }
     fn reads(&self) -> Reads {
         Reads::NOTHING
@@ -158,7 +158,7 @@ impl<T: Scalar> Op<T> for Sum {
         inputs[0].zip(inputs[1], |a, b| T::from_f64(self.factor) * (a + b))
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::summed(at.cotangent())
+        Term::Summed(at.cotangent())
     }
     fn reads(&self) -> Reads {
         Reads::NOTHING
@@ -188,7 +188,7 @@ fn a_cotangent_that_does_not_fit_cannot_be_forwarded() {
             inputs[0].unsqueeze(1).broadcast_to(&[inputs[0].len(), 3])
         }
         fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
-            Term::summed(at.cotangent())
+            Term::Summed(at.cotangent())
         }
     }
     let tape = Tape::new();

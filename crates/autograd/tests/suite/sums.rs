@@ -3,9 +3,9 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{FailurePersistence, FileFailurePersistence};
-use rewind_autograd::ops::accumulate::SumOfProducts;
+use rewind_autograd::ops::accumulate::sum_of_terms;
 use rewind_autograd::ops::layout::stack;
-use rewind_autograd::{Scalar, Tape, Tensor, Var};
+use rewind_autograd::{Scalar, Tape, Tensor, Term, Var};
 
 const MILLION: usize = 1_000_000;
 
@@ -266,6 +266,21 @@ fn a_variable_that_is_used_a_hundred_thousand_times_gets_the_right_sum() {
     many_uses_of_one_variable::<f64>();
 }
 
+/// Slices that all lie on one place of a large array, where counting the elements that were added would see a small share of it.
+#[test]
+fn one_row_of_a_large_array_that_is_read_often_gets_the_right_sum() {
+    let tape = Tape::<f32>::new();
+    let table = tape.leaf(Tensor::zeros(&[4096, 1]));
+    let weight = tape.constant(tenths(&[1, 1]));
+    let reads = 60_000;
+    let loss = (0..reads).map(|_| (table.slice(0, 7..8) * weight).sum()).collect::<Vec<_>>();
+    let sum = stack(&loss, 0).sum();
+    for gradient in [sum.backward().get(table), sum.grad(&[table])[0].value()] {
+        assert_close(&gradient.slice(0, 7..8).to_vec(), tenth::<f32>() * f64::from(reads), "the row that is read");
+        assert_eq!(gradient.slice(0, 0..7).norm(), 0.0);
+    }
+}
+
 fn tenths_like<'t, T: Scalar>(x: Var<'t, T>) -> Var<'t, T> {
     x.tape().constant(tenths(&x.shape()))
 }
@@ -291,7 +306,7 @@ fn deep_products<T: Scalar>() {
             ("matmul", a.matmul(&b)),
             ("matmul_transposed", a.matmul_transposed(&Tensor::full(&[cols, k], T::ONE))),
             ("a batch", batch.value()),
-            ("a sum of products", tape.apply(SumOfProducts, &[v(&columns), v(&g)]).value()),
+            ("a sum of products", sum_of_terms(w, &[Term::Product(v(&columns), v(&g))]).value()),
             ("the gradient of a weight", weight),
         ] {
             let what = format!("{what}, {rows} by {cols}, {}", T::NAME);

@@ -73,7 +73,7 @@ fn a_recorded_sweep_over_slices_is_linear() {
         let loss = over_rows(x);
         let before = tape.len();
         loss.grad(&[x]);
-        let regions = (before..tape.len()).filter(|&i| tape.node(i).name == "sum_of_slices").count();
+        let regions = (before..tape.len()).filter(|&i| tape.node(i).name == "sum_of_terms").count();
         assert_eq!(regions, 1, "all slices are laid in place by one op");
         (tape.len() - before, numbers_from(&tape, before))
     };
@@ -135,7 +135,7 @@ fn a_weight_of_all_steps_costs_one_product() {
     let before = tape.len();
     let gradient = loss.grad(&[w])[0];
     let names: Vec<_> = (before..tape.len()).map(|i| tape.node(i)).collect();
-    let sums: Vec<_> = names.iter().filter(|node| node.name == "sum_of_products").collect();
+    let sums: Vec<_> = names.iter().filter(|node| node.name == "sum_of_terms").collect();
     assert_eq!(sums.len(), 1);
     assert_eq!(sums[0].inputs.len(), 2 * 20);
     let full_size = names.iter().filter(|node| node.value.shape() == [3, 3] && node.name != "transpose").count();
@@ -294,7 +294,7 @@ impl Op<f64> for Gram {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let a = at.input(0);
-        Term::product(a, a)
+        Term::Product(a, a)
     }
 }
 
@@ -320,8 +320,8 @@ impl Op<f64> for VectorTimes {
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         match input {
-            0 => Term::product(at.input(1), at.cotangent()),
-            _ => Term::dense(at.input(0).matmul(at.cotangent().unsqueeze(1)).reshape(&at.input(1).shape())),
+            0 => Term::Product(at.input(1), at.cotangent()),
+            _ => Term::Dense(at.input(0).matmul(at.cotangent().unsqueeze(1)).reshape(&at.input(1).shape())),
         }
     }
 }

@@ -131,7 +131,7 @@ impl Op<f64> for Spot {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let spot = Tensor::from_fn(&at.input(0).shape(), |k| if k == self.at { self.factor } else { 1.0 });
-        Term::dense(at.cotangent() * at.input(0).cos() * at.tape().constant(spot))
+        Term::Dense(at.cotangent() * at.input(0).cos() * at.tape().constant(spot))
     }
 }
 
@@ -198,7 +198,7 @@ impl<T: Scalar> Op<T> for Off {
         inputs[0].map(|x| x * x)
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.input(0) * at.cotangent() * T::from_f64(2.02))
+        Term::Dense(at.input(0) * at.cotangent() * T::from_f64(2.02))
     }
 }
 
@@ -235,7 +235,7 @@ impl<T: Scalar> Op<T> for Forgets {
         inputs[0].zip(inputs[1], |x, b| x + T::from_f64(self.0) * b)
     }
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        if input == 0 { Term::dense(at.cotangent()) } else { Term::zero() }
+        if input == 0 { Term::Dense(at.cotangent()) } else { Term::Zero }
     }
 }
 
@@ -317,7 +317,7 @@ impl Op<f64> for MissesOne {
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let x = at.input(0);
         let here = Tensor::from_fn(&x.shape(), |i| if i == self.0 { 0.0 } else { 1.0 });
-        Term::dense(x.heaviside() * at.tape().constant(here) * at.cotangent())
+        Term::Dense(x.heaviside() * at.tape().constant(here) * at.cotangent())
     }
 }
 
@@ -328,4 +328,40 @@ fn the_fast_mode_finds_a_wrong_entry_among_thousands_of_kinks() {
     let report = check::fast().op(MissesOne(1501), &[x]);
     assert_eq!(report.verdict, Verdict::Wrong, "{report}");
     assert_eq!(report.worst.expect("an entry is wrong").index, [1501]);
+}
+
+/// x + b over rows of x, with a slope of b that is off by so much.
+#[derive(Clone, Copy)]
+struct SlightlyOff(f64);
+
+impl<T: Scalar> Op<T> for SlightlyOff {
+    fn name(&self) -> &'static str {
+        "slightly_off"
+    }
+    fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        inputs[0].zip(inputs[1], |x, b| x + b)
+    }
+    fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
+        let g = at.cotangent();
+        if input == 0 { Term::Dense(g) } else { Term::Summed(g * T::from_f64(1.0 + self.0)) }
+    }
+}
+
+#[test]
+fn a_small_mistake_beside_large_numbers_is_wrong_at_its_op() {
+    let b = check::sample::<f64>(&[3], 2);
+    for (size, error) in [(1e3, 1e-5), (1e6, 1e-4), (1e6, 1e-3), (1e8, 1e-2)] {
+        let x = check::sample::<f64>(&[2, 3], 1).map(|x| size * x);
+        for check in [check::full(), check::fast(), check::full().orders(1)] {
+            let inputs = [x.clone(), b.clone()];
+            check.op(SlightlyOff(0.0), &inputs).assert();
+            for report in [
+                check.op(SlightlyOff(error), &inputs),
+                check.function(&inputs, |tape, x| tape.apply(SlightlyOff(error), x).sum()),
+            ] {
+                assert_eq!(report.verdict, Verdict::Wrong, "{error:e} beside {size:e}: {report}");
+                assert_eq!(report.suspect().map(|suspect| suspect.op), Some("slightly_off"), "{report}");
+            }
+        }
+    }
 }

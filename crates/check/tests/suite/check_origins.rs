@@ -27,13 +27,13 @@ impl Op<f64> for Product {
     fn vjp<'t>(&self, input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let (other, g) = (at.input(1 - input), at.cotangent());
         if at.input(0).position() != at.input(1).position() {
-            return Term::dense(g * other);
+            return Term::Dense(g * other);
         }
         match self {
-            Product::Smaller => Term::dense(g * other * 0.7),
-            Product::Once if input == 0 => Term::dense(g * other),
-            Product::Once => Term::zero(),
-            Product::Frozen => Term::dense(g * other.detach()),
+            Product::Smaller => Term::Dense(g * other * 0.7),
+            Product::Once if input == 0 => Term::Dense(g * other),
+            Product::Once => Term::Zero,
+            Product::Frozen => Term::Dense(g * other.detach()),
         }
     }
 }
@@ -70,9 +70,9 @@ impl Op<f64> for Dense {
     fn vjp<'t>(&self, input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let g = at.cotangent();
         match input {
-            0 => Term::dense(g.matmul(at.input(1).transpose())),
-            1 => Term::product(at.input(0), g),
-            _ => Term::summed(g * (1e-3 * self.factor)),
+            0 => Term::Dense(g.matmul(at.input(1).transpose())),
+            1 => Term::Product(at.input(0), g),
+            _ => Term::Summed(g * (1e-3 * self.factor)),
         }
     }
 }
@@ -107,7 +107,7 @@ fn one_entry_of_many_that_is_a_little_wrong_is_named() {
         }
         fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
             let spot = Tensor::from_fn(&[20, 20], |k| if k == 123 { 1.00001 } else { 1.0 });
-            Term::dense(at.cotangent() * at.tape().constant(spot))
+            Term::Dense(at.cotangent() * at.tape().constant(spot))
         }
     }
     let report = check::full()
@@ -182,7 +182,7 @@ impl Op<f64> for Times {
         inputs[0].zip(&self.factor, |x, factor| x * factor)
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
-        Term::dense(at.cotangent() * at.tape().constant(self.factor.clone()))
+        Term::Dense(at.cotangent() * at.tape().constant(self.factor.clone()))
     }
 }
 

@@ -24,7 +24,7 @@ impl<T: Scalar> Op<T> for Steep {
         inputs[0].map(T::sin)
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, T>) -> Term<'t, T> {
-        Term::dense(at.cotangent() * at.input(0).cos() * T::from_f64(self.slope))
+        Term::Dense(at.cotangent() * at.input(0).cos() * T::from_f64(self.slope))
     }
 }
 
@@ -163,7 +163,7 @@ fn an_error_in_one_direction_cannot_cancel_in_another() {
         }
         fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
             let off = at.tape().constant(Tensor::from_vec(vec![0.01, -0.01], &[2]));
-            Term::dense(at.cotangent() + off)
+            Term::Dense(at.cotangent() + off)
         }
     }
     for seed in 0..20 {
@@ -249,7 +249,7 @@ impl Op<f64> for TwoRows {
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let (rows, columns) = (at.input(0).shape()[0], at.input(0).shape()[1]);
         let some = rows.min(2);
-        Term::slice(at.cotangent().unsqueeze(0).broadcast_to(&[some, columns]), 0, 0)
+        Term::Slice { part: at.cotangent().unsqueeze(0).broadcast_to(&[some, columns]), axis: 0, start: 0 }
     }
 }
 
@@ -324,7 +324,7 @@ fn a_wrong_shape_is_told_from_a_panic_that_speaks_of_one() {
         fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
             match self {
                 Odd::Panics => panic!("odd: the rule for input 0 is not written yet"),
-                Odd::Unsqueezes => Term::dense(at.cotangent().unsqueeze(0)),
+                Odd::Unsqueezes => Term::Dense(at.cotangent().unsqueeze(0)),
             }
         }
     }

@@ -3,6 +3,7 @@
 mod check_doubts;
 mod check_origins;
 mod check_report;
+mod cost;
 mod mistakes;
 // The table of ops and its plain loops are those of the engine: one table serves both.
 #[allow(dead_code, reason = "the tests of the engine use the rest")]

@@ -41,8 +41,8 @@ impl Op<f64> for Faulty {
             Fault::Scaled => g * 1.01,
             Fault::Negated => -g,
             Fault::Detached => g.detach(),
-            Fault::Missing => return Term::zero(),
-            Fault::Leaking => return Term::dense(g),
+            Fault::Missing => return Term::Zero,
+            Fault::Leaking => return Term::Dense(g),
         };
         self.op.vjp(input, &at.with_cotangent(instead))
     }
@@ -150,13 +150,13 @@ impl<T: Scalar> Op<T> for Product {
     fn vjp<'t>(&self, input: usize, at: &Site<'t, T>) -> Term<'t, T> {
         let (a, b, g) = (at.input(0), at.input(1), at.cotangent());
         if input == 0 {
-            return Term::dense(g.matmul(b.transpose()));
+            return Term::Dense(g.matmul(b.transpose()));
         }
         match self {
-            Product::Right => Term::product(a, g),
-            Product::TransposedGradient => Term::dense(g.transpose().matmul(a)),
-            Product::HalfOfTheSum => Term::product(a.slice(0, 0..1), g.slice(0, 0..1)),
-            Product::FromNumbers => Term::product(a.detach(), g),
+            Product::Right => Term::Product(a, g),
+            Product::TransposedGradient => Term::Dense(g.transpose().matmul(a)),
+            Product::HalfOfTheSum => Term::Product(a.slice(0, 0..1), g.slice(0, 0..1)),
+            Product::FromNumbers => Term::Product(a.detach(), g),
         }
     }
 }
@@ -257,7 +257,7 @@ fn the_report_names_the_entry() {
         }
         fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
             let spot = at.tape().constant(Tensor::from_vec(vec![1.0, 1.0, 1.5, 1.0], &[2, 2]));
-            Term::dense(at.cotangent() * spot)
+            Term::Dense(at.cotangent() * spot)
         }
     }
     let report = check::function(&[x], |tape, v| tape.apply(Spot, v));

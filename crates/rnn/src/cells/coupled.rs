@@ -57,7 +57,7 @@ impl<T: Scalar> CoupledLstm<Tensor<T>> {
     }
 }
 
-built_in!(CoupledLstm { initial_hidden, initial_cell });
+built_in!(CoupledLstm { initial_hidden, initial_cell } gated);
 in_heads!(CoupledLstm { weight_hh: 3 });
 
 impl<'t, T: Scalar> CoupledLstm<Var<'t, T>> {
@@ -67,11 +67,16 @@ impl<'t, T: Scalar> CoupledLstm<Var<'t, T>> {
         check_gates("CoupledLstm", 3, [self.weight_ih, self.weight_hh], self.bias)
     }
 
-    /// The equations.
-    fn next(&self, x: Var<'t, T>, LstmState { hidden, cell }: LstmState<'t, T>) -> LstmState<'t, T> {
+    /// The equations, with `change` of the candidate g.
+    fn next(
+        &self,
+        x: Var<'t, T>,
+        LstmState { hidden, cell }: LstmState<'t, T>,
+        change: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
+    ) -> LstmState<'t, T> {
         let gates = affine(&[(x, self.weight_ih), (hidden, self.weight_hh)], self.bias);
         let [f, g, o] = gates.split_named(1, &["f", "g", "o"]);
-        let (f, g) = (f.sigmoid(), g.tanh());
+        let (f, g) = (f.sigmoid(), change(g.tanh()));
         let cell = g + f * (cell - g);
         LstmState { hidden: o.sigmoid() * cell.tanh(), cell }
     }

@@ -1,9 +1,9 @@
 //! Exponential gates with a stabiliser: what the two cells of xLSTM share (Beck et al. 2024).
 
-use rewind_autograd::{Scalar, Tape, Tensor, Var};
+use rewind_autograd::{Scalar, Var};
 
 /// The first stabiliser, in place of -∞: a first state with it counts for nothing against the first input, whose gate may be e^-1000.
-const EMPTY: f64 = -1e30;
+pub(super) const EMPTY: f64 = -1e30;
 
 /// How the forget gate of an [`SLstm`](crate::SLstm) or [`MLstm`](crate::MLstm) is computed from its pre-activation f̃. The two forms
 /// have the same parameters and are different functions.
@@ -45,9 +45,4 @@ impl ForgetGate {
         let stabiliser = kept.maximum(i);
         Gates { input: (i - stabiliser).exp(), forget: (kept - stabiliser).exp(), stabiliser }
     }
-}
-
-/// The stabiliser of a first state of zeros.
-pub(super) fn empty<'t, T: Scalar>(tape: &'t Tape<T>, shape: &[usize]) -> Var<'t, T> {
-    tape.constant(Tensor::full(shape, T::from_f64(EMPTY)))
 }

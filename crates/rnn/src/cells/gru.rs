@@ -81,7 +81,7 @@ impl<T: Scalar> Gru<Tensor<T>> {
     }
 }
 
-built_in!(Gru { initial });
+built_in!(Gru { initial } gated);
 in_heads!(Gru { weight_hh: 2, weight_hn: 1 });
 
 impl<'t, T: Scalar> Gru<Var<'t, T>> {
@@ -102,19 +102,18 @@ impl<'t, T: Scalar> Gru<Var<'t, T>> {
         [inputs, hidden]
     }
 
-    /// The equations.
-    fn next(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
+    /// The equations, with `change` of the candidate n.
+    fn next(&self, x: Var<'t, T>, h: Var<'t, T>, change: impl FnOnce(Var<'t, T>) -> Var<'t, T>) -> Var<'t, T> {
         let hidden = h.shape()[1];
         let x = x.affine(self.weight_ih, self.bias);
         let [r, z] = (x.slice(1, 0..2 * hidden) + product(h, self.weight_hh)).sigmoid().split_named(1, &["r", "z"]);
-        let n = {
-            let _candidate = h.tape().scope("n");
-            let recurrent = match self.reset {
-                Reset::AfterProduct => r * affine(&[(h, self.weight_hn)], self.bias_hn),
-                Reset::BeforeProduct => affine(&[(r * h, self.weight_hn)], self.bias_hn),
-            };
-            (x.slice(1, 2 * hidden..3 * hidden) + recurrent).tanh()
+        let name = h.tape().scope("n");
+        let recurrent = match self.reset {
+            Reset::AfterProduct => r * affine(&[(h, self.weight_hn)], self.bias_hn),
+            Reset::BeforeProduct => affine(&[(r * h, self.weight_hn)], self.bias_hn),
         };
+        let n = change((x.slice(1, 2 * hidden..3 * hidden) + recurrent).tanh());
+        drop(name);
         n + z * (h - n)
     }
 }

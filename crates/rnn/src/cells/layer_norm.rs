@@ -85,7 +85,7 @@ impl<T: Scalar> LayerNormLstm<Tensor<T>> {
     }
 }
 
-built_in!(LayerNormLstm { initial_hidden, initial_cell });
+built_in!(LayerNormLstm { initial_hidden, initial_cell } gated);
 in_heads!(LayerNormLstm { weight_hh: 4 });
 
 impl<'t, T: Scalar> LayerNormLstm<Var<'t, T>> {
@@ -107,13 +107,18 @@ impl<'t, T: Scalar> LayerNormLstm<Var<'t, T>> {
         sizes
     }
 
-    /// The equations.
-    fn next(&self, x: Var<'t, T>, LstmState { hidden, cell }: LstmState<'t, T>) -> LstmState<'t, T> {
+    /// The equations, with `change` of the candidate g.
+    fn next(
+        &self,
+        x: Var<'t, T>,
+        LstmState { hidden, cell }: LstmState<'t, T>,
+        change: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
+    ) -> LstmState<'t, T> {
         let epsilon = T::from_f64(self.epsilon);
         let from_input = x.matmul(self.weight_ih).layer_norm(self.gain_ih, self.bias_ih, epsilon);
         let from_state = product(hidden, self.weight_hh).layer_norm(self.gain_hh, self.bias_hh, epsilon);
         let [i, f, g, o] = (from_input + from_state).split_named(1, &["i", "f", "g", "o"]);
-        let cell = f.sigmoid() * cell + i.sigmoid() * g.tanh();
+        let cell = f.sigmoid() * cell + i.sigmoid() * change(g.tanh());
         let normalised = cell.layer_norm(self.gain_cell, self.bias_cell, epsilon);
         LstmState { hidden: o.sigmoid() * normalised.tanh(), cell }
     }

@@ -3,9 +3,9 @@
 use rand::{Rng, RngExt};
 use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
-use crate::cell::{Cell, first_state};
+use super::built_in::built_in;
 use crate::init;
-use crate::sizes::{check_learned, check_parameters, check_sizes, check_step, columns, rows};
+use crate::sizes::{check_parameters, check_sizes, columns, rows};
 
 parameters! {
     /// The linear recurrent unit (Orvieto et al. 2023, "Resurrecting Recurrent Neural Networks for Long Sequences") with real
@@ -81,48 +81,9 @@ impl<T: Scalar> Lru<Tensor<T>> {
         let log_rate = Tensor::from_fn(&[hidden], |_| log_rate());
         Lru { weight_ih: init::normal(&[inputs, hidden], (inputs as f64).sqrt().recip(), rng), log_rate, initial: None }
     }
-
-    /// The same cell with a learned first state, initially zero.
-    ///
-    /// ```
-    /// use rand::{SeedableRng, rngs::StdRng};
-    /// use rewind_autograd::Tensor;
-    /// use rewind_rnn::Lru;
-    ///
-    /// let lru = Lru::<Tensor<f32>>::new(3, 5, &mut StdRng::seed_from_u64(1)).with_learned_state();
-    /// assert_eq!(lru.initial, Some(Tensor::zeros(&[5])));
-    /// ```
-    pub fn with_learned_state(mut self) -> Self {
-        self.initial = Some(Tensor::zeros(self.log_rate.shape()));
-        self
-    }
 }
 
-impl<'t, T: Scalar> Cell<'t, T> for Lru<Var<'t, T>> {
-    type State = Var<'t, T>;
-
-    #[track_caller]
-    fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        check_step("Lru", self.sizes(), x, &[("h", h)]);
-        self.next(x, h)
-    }
-
-    fn equations(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        self.next(x, h)
-    }
-
-    #[track_caller]
-    fn initial(&self, batch: usize) -> Var<'t, T> {
-        let [_, hidden] = self.sizes();
-        check_learned("Lru", "initial", self.initial, hidden);
-        first_state(self.initial, self.weight_ih, batch, hidden)
-    }
-
-    #[track_caller]
-    fn features(&self) -> Option<usize> {
-        Some(self.sizes()[0])
-    }
-}
+built_in!(Lru { initial });
 
 impl<'t, T: Scalar> Lru<Var<'t, T>> {
     /// I and H, after a check that all parameters fit them.
@@ -138,14 +99,23 @@ impl<'t, T: Scalar> Lru<Var<'t, T>> {
 
     /// a and b of h' = a ∘ h + b, from x `[…, I]`: λ `[H]`, and γ ∘ (x·W).
     pub(crate) fn coefficients(&self, x: Var<'t, T>) -> [Var<'t, T>; 2] {
-        let rate = self.log_rate.exp();
+        let rate = within_range(self.log_rate).exp();
         let gamma = (-(rate * T::from_f64(-2.0)).exp_m1()).sqrt(); // 1 - λ² without a difference that cancels
         [(-rate).exp(), gamma * x.matmul(self.weight_ih)]
     }
 
-    /// The equations. Separate from `step`, whose `#[track_caller]` would give every node the line of the caller.
+    /// The equation.
     fn next(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
         let [a, b] = self.coefficients(x);
         a * h + b
     }
+}
+
+/// ν, clamped to where neither exp ν nor what its derivatives are multiplied by is 0 or infinite. Beyond, λ and γ are 0 or 1 to the last
+/// place, or γ is below 1e-18, and the derivatives are 0 or as small; unclamped, 0·∞ would make them NaN.
+fn within_range<T: Scalar>(log_rate: Var<'_, T>) -> Var<'_, T> {
+    let least = if T::NAME == "f32" { -87.0 } else { -708.0 };
+    let [least, most] = [least, 20.0].map(T::from_f64);
+    let fits = |v: &[T]| v.iter().all(|&v| least <= v && v <= most);
+    if log_rate.value().as_slice().is_some_and(fits) { log_rate } else { log_rate.clamp(least, most) }
 }

@@ -101,7 +101,7 @@ impl<T: Scalar> Lstm<Tensor<T>> {
     }
 }
 
-built_in!(Lstm { initial_hidden, initial_cell });
+built_in!(Lstm { initial_hidden, initial_cell } gated);
 in_heads!(Lstm { weight_hh: 4 });
 
 impl<'t, T: Scalar> Lstm<Var<'t, T>> {
@@ -111,11 +111,16 @@ impl<'t, T: Scalar> Lstm<Var<'t, T>> {
         check_gates("Lstm", 4, [self.weight_ih, self.weight_hh], self.bias)
     }
 
-    /// The equations.
-    fn next(&self, x: Var<'t, T>, LstmState { hidden, cell }: LstmState<'t, T>) -> LstmState<'t, T> {
+    /// The equations, with `change` of the candidate g.
+    fn next(
+        &self,
+        x: Var<'t, T>,
+        LstmState { hidden, cell }: LstmState<'t, T>,
+        change: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
+    ) -> LstmState<'t, T> {
         let gates = affine(&[(x, self.weight_ih), (hidden, self.weight_hh)], self.bias);
         let [i, f, g, o] = gates.split_named(1, &["i", "f", "g", "o"]);
-        let cell = f.sigmoid() * cell + i.sigmoid() * g.tanh();
+        let cell = f.sigmoid() * cell + i.sigmoid() * change(g.tanh());
         LstmState { hidden: o.sigmoid() * cell.tanh(), cell }
     }
 }

@@ -62,7 +62,7 @@ impl<T: Scalar> Mgu<Tensor<T>> {
     }
 }
 
-built_in!(Mgu { initial });
+built_in!(Mgu { initial } gated);
 in_heads!(Mgu { weight_hh: 1, weight_hn: 1 });
 
 impl<'t, T: Scalar> Mgu<Var<'t, T>> {
@@ -82,11 +82,11 @@ impl<'t, T: Scalar> Mgu<Var<'t, T>> {
         [inputs, hidden]
     }
 
-    /// The equations.
-    fn next(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
+    /// The equations, with `change` of the candidate n.
+    fn next(&self, x: Var<'t, T>, h: Var<'t, T>, change: impl FnOnce(Var<'t, T>) -> Var<'t, T>) -> Var<'t, T> {
         let [f, n] = x.affine(self.weight_ih, self.bias).split_named(1, &["f", "n"]);
         let f = (f + product(h, self.weight_hh)).sigmoid();
-        let n = (n + product(f * h, self.weight_hn)).tanh();
+        let n = change((n + product(f * h, self.weight_hn)).tanh());
         h + f * (n - h)
     }
 }

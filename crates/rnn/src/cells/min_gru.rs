@@ -3,9 +3,9 @@
 use rand::Rng;
 use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
-use crate::cell::{Cell, first_state};
+use super::built_in::built_in;
 use crate::init;
-use crate::sizes::{check_learned, check_parameters, check_sizes, check_step, columns, rows};
+use crate::sizes::{check_parameters, check_sizes, columns, rows};
 
 parameters! {
     /// The minGRU (Feng et al. 2024, "Were RNNs All We Needed?"):
@@ -55,48 +55,9 @@ impl<T: Scalar> MinGru<Tensor<T>> {
             initial: None,
         }
     }
-
-    /// The same cell with a learned first state, initially zero.
-    ///
-    /// ```
-    /// use rand::{SeedableRng, rngs::StdRng};
-    /// use rewind_autograd::Tensor;
-    /// use rewind_rnn::MinGru;
-    ///
-    /// let gru = MinGru::<Tensor<f32>>::new(3, 5, &mut StdRng::seed_from_u64(1)).with_learned_state();
-    /// assert_eq!(gru.initial, Some(Tensor::zeros(&[5])));
-    /// ```
-    pub fn with_learned_state(mut self) -> Self {
-        self.initial = Some(Tensor::zeros(&[self.weight_ih.shape()[1] / 2]));
-        self
-    }
 }
 
-impl<'t, T: Scalar> Cell<'t, T> for MinGru<Var<'t, T>> {
-    type State = Var<'t, T>;
-
-    #[track_caller]
-    fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        check_step("MinGru", self.sizes(), x, &[("h", h)]);
-        self.next(x, h)
-    }
-
-    fn equations(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        self.next(x, h)
-    }
-
-    #[track_caller]
-    fn initial(&self, batch: usize) -> Var<'t, T> {
-        let [_, hidden] = self.sizes();
-        check_learned("MinGru", "initial", self.initial, hidden);
-        first_state(self.initial, self.weight_ih, batch, hidden)
-    }
-
-    #[track_caller]
-    fn features(&self) -> Option<usize> {
-        Some(self.sizes()[0])
-    }
-}
+built_in!(MinGru { initial });
 
 impl<'t, T: Scalar> MinGru<Var<'t, T>> {
     /// I and H, after a check that all parameters fit them.
@@ -117,7 +78,7 @@ impl<'t, T: Scalar> MinGru<Var<'t, T>> {
         [z.one_minus(), z * n]
     }
 
-    /// The equations. Separate from `step`, whose `#[track_caller]` would give every node the line of the caller.
+    /// The equation.
     fn next(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
         let [a, b] = self.coefficients(x);
         a * h + b

@@ -3,9 +3,9 @@
 use rand::Rng;
 use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
-use crate::cell::{Cell, first_state};
+use super::built_in::built_in;
 use crate::init;
-use crate::sizes::{check_learned, check_parameters, check_sizes, check_step, columns, rows};
+use crate::sizes::{check_parameters, check_sizes, columns, rows};
 
 parameters! {
     /// The minLSTM (Feng et al. 2024, "Were RNNs All We Needed?"):
@@ -62,57 +62,14 @@ impl<T: Scalar> MinLstm<Tensor<T>> {
 
     /// The same cell with every bias of the forget gate set to `bias`: the larger, the longer a new cell remembers.
     pub fn with_forget_bias(mut self, bias: T) -> Self {
-        let hidden = self.hidden();
+        let hidden = self.weight_ih.shape()[1] / 3;
         let all = self.bias.get_or_insert_with(|| Tensor::zeros(&[3 * hidden]));
         all.as_mut_slice()[..hidden].fill(bias);
         self
     }
-
-    /// The same cell with a learned first state, initially zero.
-    ///
-    /// ```
-    /// use rand::{SeedableRng, rngs::StdRng};
-    /// use rewind_autograd::Tensor;
-    /// use rewind_rnn::MinLstm;
-    ///
-    /// let lstm = MinLstm::<Tensor<f32>>::new(3, 5, &mut StdRng::seed_from_u64(1)).with_learned_state();
-    /// assert_eq!(lstm.initial, Some(Tensor::zeros(&[5])));
-    /// ```
-    pub fn with_learned_state(mut self) -> Self {
-        self.initial = Some(Tensor::zeros(&[self.hidden()]));
-        self
-    }
-
-    fn hidden(&self) -> usize {
-        self.weight_ih.shape()[1] / 3
-    }
 }
 
-impl<'t, T: Scalar> Cell<'t, T> for MinLstm<Var<'t, T>> {
-    type State = Var<'t, T>;
-
-    #[track_caller]
-    fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        check_step("MinLstm", self.sizes(), x, &[("h", h)]);
-        self.next(x, h)
-    }
-
-    fn equations(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        self.next(x, h)
-    }
-
-    #[track_caller]
-    fn initial(&self, batch: usize) -> Var<'t, T> {
-        let [_, hidden] = self.sizes();
-        check_learned("MinLstm", "initial", self.initial, hidden);
-        first_state(self.initial, self.weight_ih, batch, hidden)
-    }
-
-    #[track_caller]
-    fn features(&self) -> Option<usize> {
-        Some(self.sizes()[0])
-    }
-}
+built_in!(MinLstm { initial });
 
 impl<'t, T: Scalar> MinLstm<Var<'t, T>> {
     /// I and H, after a check that all parameters fit them.
@@ -133,7 +90,7 @@ impl<'t, T: Scalar> MinLstm<Var<'t, T>> {
         [ratio.sigmoid(), (-ratio).sigmoid() * n]
     }
 
-    /// The equations. Separate from `step`, whose `#[track_caller]` would give every node the line of the caller.
+    /// The equation.
     fn next(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
         let [a, b] = self.coefficients(x);
         a * h + b

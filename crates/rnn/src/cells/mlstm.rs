@@ -3,8 +3,9 @@
 use rand::Rng;
 use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
-use super::exponential::{self, ForgetGate};
-use crate::cell::{Cell, State};
+use super::built_in::built_in;
+use super::exponential::{EMPTY, ForgetGate, Gates};
+use crate::cell::State;
 use crate::init;
 use crate::sizes::{Expected, rows};
 
@@ -27,8 +28,7 @@ parameters! {
     /// rows of C belong to keys and its columns to values, and k is scaled by 1/√D after its bias. C and n are stored times e^-m, which
     /// cancels in h.
     ///
-    /// Nothing of a step depends on the h before it, so that many steps can be computed at once:
-    /// [`Unroll::in_chunks`](crate::Unroll::in_chunks). Input `[B, I]`, h `[B, H]` with H = N·D, C `[B, N, D, D]`, n `[B, N, D]`,
+    /// Nothing of a step depends on the h before it, so that many steps can be computed at once: [`InChunks`](crate::InChunks). Input `[B, I]`, h `[B, H]` with H = N·D, C `[B, N, D, D]`, n `[B, N, D]`,
     /// m `[B, N]`. The first state is h = C = n = 0 and m = -10³⁰, in place of -∞.
     ///
     /// exp(-m') is kept between e^-700 and e^700 (in `f32` e^-80 and e^80), lest a gradient be 0·∞ or 0/0. So h is inexact where it is
@@ -64,8 +64,7 @@ parameters! {
 
 /// The four variables that an mLSTM carries through time. C and n mean C·e^m and n·e^m.
 ///
-/// The hidden state is no input of the next step: it is carried since it is the output. So [`check::cell`](crate::check::cell) says that the
-/// first one is ignored; check an mLSTM from a first state of your own with [`check::module`](crate::check::module).
+/// The hidden state is no input of the next step: it is carried since it is the output.
 ///
 /// ```
 /// use rand::{SeedableRng, rngs::StdRng};
@@ -106,6 +105,9 @@ impl<'t, T: Scalar> State<'t, T> for MLstmState<'t, T> {
     fn part_names(&self) -> Vec<String> {
         ["hidden", "cell", "normaliser", "stabiliser"].map(str::to_owned).to_vec()
     }
+    fn has_units(&self) -> bool {
+        true
+    }
 }
 
 /// The sizes of an mLSTM: I features, N heads of width D.
@@ -144,36 +146,18 @@ impl<T: Scalar> MLstm<Tensor<T>> {
     }
 }
 
-impl<'t, T: Scalar> Cell<'t, T> for MLstm<Var<'t, T>> {
-    type State = MLstmState<'t, T>;
-
-    #[track_caller]
-    fn step(&self, x: Var<'t, T>, state: MLstmState<'t, T>) -> MLstmState<'t, T> {
-        self.check_step(x, &state);
-        self.next(x, state)
-    }
-
-    fn equations(&self, x: Var<'t, T>, state: MLstmState<'t, T>) -> MLstmState<'t, T> {
-        self.next(x, state)
-    }
-
-    #[track_caller]
-    fn initial(&self, batch: usize) -> MLstmState<'t, T> {
-        let HeadSizes { heads, width, .. } = self.sizes();
-        let tape = self.weight_ih.tape();
-        MLstmState {
-            hidden: tape.zeros(&[batch, heads * width]),
-            cell: tape.zeros(&[batch, heads, width, width]),
-            normaliser: tape.zeros(&[batch, heads, width]),
-            stabiliser: exponential::empty(tape, &[batch, heads]),
-        }
-    }
-
-    #[track_caller]
-    fn features(&self) -> Option<usize> {
-        Some(self.sizes().inputs)
-    }
-}
+built_in!(MLstm(3, 8, 2, rng) {
+    sizes: HeadSizes { inputs, heads, width },
+    x: [inputs],
+    state: MLstmState,
+    learned: {},
+    constant: {
+        hidden: [heads * width] = |_| 0.0,
+        cell: [heads, width, width] = |_| 0.0,
+        normaliser: [heads, width] = |_| 0.0,
+        stabiliser: [heads] = |_| EMPTY,
+    },
+});
 
 impl<'t, T: Scalar> MLstm<Var<'t, T>> {
     /// The sizes, after a check that all parameters fit them.
@@ -204,48 +188,21 @@ impl<'t, T: Scalar> MLstm<Var<'t, T>> {
         HeadSizes { inputs, heads, width: hidden / heads }
     }
 
-    /// Panics at the caller's line unless x and all parts of the state have the shapes that the parameters require.
-    #[track_caller]
-    pub(crate) fn check_step(&self, x: Var<'t, T>, state: &MLstmState<'t, T>) {
-        let HeadSizes { inputs, heads, width } = self.sizes();
-        let parts: [(&str, Var<'t, T>, &[usize]); 5] = [
-            ("x", x, &[inputs]),
-            ("hidden", state.hidden, &[heads * width]),
-            ("cell", state.cell, &[heads, width, width]),
-            ("normaliser", state.normaliser, &[heads, width]),
-            ("stabiliser", state.stabiliser, &[heads]),
-        ];
-        let batch = rows(x);
-        let fits =
-            |part: Var<'t, T>, row: &[usize]| matches!(part.shape()[..], [b, ref own @ ..] if b == batch && own == row);
-        if parts.iter().all(|&(_, part, row)| fits(part, row)) {
-            return;
-        }
-        let takes = parts.map(|(name, _, row)| {
-            let row: Vec<_> = row.iter().map(usize::to_string).collect();
-            format!("{name} [B, {}]", row.join(", "))
-        });
-        let came = parts.map(|(name, part, _)| format!("{name} {:?}", part.shape().as_slice()));
-        panic!("MLstm: a step takes {}, with one B; got {}", takes.join(", "), came.join(", "));
-    }
-
-    /// The equations. Separate from `step`, whose `#[track_caller]` would give every node the line of the caller.
+    /// The equations.
     fn next(&self, x: Var<'t, T>, state: MLstmState<'t, T>) -> MLstmState<'t, T> {
         let shape = state.normaliser.shape(); // [B, N, D]
         let [i, f] = x.affine(self.weight_gates, self.bias_gates).split_named(1, &["i", "f"]);
-        let gates = self.forget.stabilised(i, f, state.stabiliser);
+        let Gates { input, forget, stabiliser } = self.forget.stabilised(i, f, state.stabiliser);
         let read = x.affine(self.weight_ih, self.bias).reshape(&[shape[0], 4, shape[1], shape[2]]);
         let [q, k, v, o] = [0, 1, 2, 3].map(|part| read.index(1, part));
 
-        let k = k * scaled(gates.input, shape[2]).unsqueeze(2);
-        let forget = gates.forget.unsqueeze(2);
-        let cell = forget.unsqueeze(3) * state.cell + k.unsqueeze(3) * v.unsqueeze(2);
-        let normaliser = forget * state.normaliser + k;
+        let k = k * scaled(input, shape[2]).unsqueeze(2);
+        let cell = forget.unsqueeze(2).unsqueeze(3) * state.cell + k.unsqueeze(3) * v.unsqueeze(2);
+        let normaliser = forget.unsqueeze(2) * state.normaliser + k;
 
         let found = q.unsqueeze(2).matmul(cell).index(2, 0);
-        let norm = norm((q * normaliser).sum_axis(2), gates.stabiliser).unsqueeze(2);
-        let hidden = (o.sigmoid() * found / norm).reshape(&[shape[0], shape[1] * shape[2]]);
-        MLstmState { hidden, cell, normaliser, stabiliser: gates.stabiliser }
+        let norm = norm((q * normaliser).sum_axis(2), stabiliser).unsqueeze(2);
+        MLstmState { hidden: (o.sigmoid() * found / norm).reshape(&state.hidden.shape()), cell, normaliser, stabiliser }
     }
 }
 

@@ -77,7 +77,7 @@ impl<T: Scalar> PeepholeLstm<Tensor<T>> {
     }
 }
 
-built_in!(PeepholeLstm { initial_hidden, initial_cell });
+built_in!(PeepholeLstm { initial_hidden, initial_cell } gated);
 in_heads!(PeepholeLstm { weight_hh: 4 });
 
 impl<'t, T: Scalar> PeepholeLstm<Var<'t, T>> {
@@ -96,13 +96,18 @@ impl<'t, T: Scalar> PeepholeLstm<Var<'t, T>> {
         sizes
     }
 
-    /// The equations.
-    fn next(&self, x: Var<'t, T>, LstmState { hidden, cell }: LstmState<'t, T>) -> LstmState<'t, T> {
+    /// The equations, with `change` of the candidate g.
+    fn next(
+        &self,
+        x: Var<'t, T>,
+        LstmState { hidden, cell }: LstmState<'t, T>,
+        change: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
+    ) -> LstmState<'t, T> {
         let gates = affine(&[(x, self.weight_ih), (hidden, self.weight_hh)], self.bias);
         let [i, f, g, o] = gates.split_named(1, &["i", "f", "g", "o"]);
         let i = (i + self.peephole_i * cell).sigmoid();
         let f = (f + self.peephole_f * cell).sigmoid();
-        let cell = f * cell + i * g.tanh();
+        let cell = f * cell + i * change(g.tanh());
         let o = (o + self.peephole_o * cell).sigmoid();
         LstmState { hidden: o * cell.tanh(), cell }
     }

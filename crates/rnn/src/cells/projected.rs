@@ -5,9 +5,9 @@ use rewind_autograd::ops::linalg::affine;
 use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
 use super::LstmState;
-use crate::cell::{Cell, first_state};
+use super::built_in::built_in;
 use crate::init;
-use crate::sizes::{check_learned, check_parameters, check_sizes, check_widths, rows};
+use crate::sizes::{check_parameters, check_sizes, rows};
 
 parameters! {
     /// The LSTM with a recurrent projection (Sak, Senior and Beaufays 2014, "Long short-term memory recurrent neural network
@@ -72,57 +72,15 @@ impl<T: Scalar> ProjectedLstm<Tensor<T>> {
             initial_cell: None,
         }
     }
-
-    /// The same cell with learned first states, initially zero.
-    ///
-    /// ```
-    /// use rand::{SeedableRng, rngs::StdRng};
-    /// use rewind_autograd::Tensor;
-    /// use rewind_rnn::ProjectedLstm;
-    ///
-    /// let cell = ProjectedLstm::<Tensor<f32>>::new(3, 5, 2, &mut StdRng::seed_from_u64(1)).with_learned_state();
-    /// assert_eq!(cell.initial_hidden, Some(Tensor::zeros(&[2])));
-    /// assert_eq!(cell.initial_cell, Some(Tensor::zeros(&[5])));
-    /// ```
-    pub fn with_learned_state(mut self) -> Self {
-        self.initial_hidden = Some(Tensor::zeros(&self.weight_hh.shape()[..1]));
-        self.initial_cell = Some(Tensor::zeros(&self.weight_hr.shape()[..1]));
-        self
-    }
 }
 
-/// By hand, since h and c are not equally wide.
-impl<'t, T: Scalar> Cell<'t, T> for ProjectedLstm<Var<'t, T>> {
-    type State = LstmState<'t, T>;
-
-    #[track_caller]
-    fn step(&self, x: Var<'t, T>, state: LstmState<'t, T>) -> LstmState<'t, T> {
-        let [inputs, hidden, projected] = self.sizes();
-        let parts = [("hidden", state.hidden, projected), ("cell", state.cell, hidden)];
-        check_widths("ProjectedLstm", inputs, x, &parts);
-        self.next(x, state)
-    }
-
-    fn equations(&self, x: Var<'t, T>, state: LstmState<'t, T>) -> LstmState<'t, T> {
-        self.next(x, state)
-    }
-
-    #[track_caller]
-    fn initial(&self, batch: usize) -> LstmState<'t, T> {
-        let [_, hidden, projected] = self.sizes();
-        check_learned("ProjectedLstm", "initial_hidden", self.initial_hidden, projected);
-        check_learned("ProjectedLstm", "initial_cell", self.initial_cell, hidden);
-        LstmState {
-            hidden: first_state(self.initial_hidden, self.weight_hh, batch, projected),
-            cell: first_state(self.initial_cell, self.weight_hh, batch, hidden),
-        }
-    }
-
-    #[track_caller]
-    fn features(&self) -> Option<usize> {
-        Some(self.sizes()[0])
-    }
-}
+built_in!(ProjectedLstm(3, 5, 2, rng) {
+    sizes: [inputs, units, projected],
+    x: [inputs],
+    state: LstmState,
+    learned: { hidden: [projected] = initial_hidden, cell: [units] = initial_cell },
+    constant: {},
+} gated);
 
 impl<'t, T: Scalar> ProjectedLstm<Var<'t, T>> {
     /// I, H and P, after a check that all parameters fit them.
@@ -141,11 +99,16 @@ impl<'t, T: Scalar> ProjectedLstm<Var<'t, T>> {
         [inputs, hidden, projected]
     }
 
-    /// The equations.
-    fn next(&self, x: Var<'t, T>, LstmState { hidden, cell }: LstmState<'t, T>) -> LstmState<'t, T> {
+    /// The equations, with `change` of the candidate g.
+    fn next(
+        &self,
+        x: Var<'t, T>,
+        LstmState { hidden, cell }: LstmState<'t, T>,
+        change: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
+    ) -> LstmState<'t, T> {
         let gates = affine(&[(x, self.weight_ih), (hidden, self.weight_hh)], self.bias);
         let [i, f, g, o] = gates.split_named(1, &["i", "f", "g", "o"]);
-        let cell = f.sigmoid() * cell + i.sigmoid() * g.tanh();
+        let cell = f.sigmoid() * cell + i.sigmoid() * change(g.tanh());
         LstmState { hidden: (o.sigmoid() * cell.tanh()).matmul(self.weight_hr), cell }
     }
 }

@@ -3,11 +3,10 @@
 use rand::Rng;
 use rewind_autograd::{Scalar, Tensor, Var, parameters};
 
-use super::built_in::{check_gates, drawn, in_heads};
-use super::exponential::{self, ForgetGate};
+use super::built_in::{built_in, check_gates, drawn, in_heads};
+use super::exponential::{EMPTY, ForgetGate};
 use super::heads::{self, affine};
-use crate::cell::{Cell, State, first_state};
-use crate::sizes::{check_learned, check_step};
+use crate::cell::State;
 
 parameters! {
     /// The sLSTM (Beck et al. 2024, "xLSTM: Extended Long Short-Term Memory"): an LSTM that weighs its inputs by an exponential gate,
@@ -27,7 +26,8 @@ parameters! {
     /// four gates are concatenated along the last axis, in the order i, f, z, o. Input `[B, I]`, h, c, n and m `[B, H]`.
     ///
     /// The first state is h = c = n = 0 and m = -10³⁰, in place of -∞: after the first step n' is at least 1. A learned c_0 has the weight 1
-    /// (n = 1, m = 0).
+    /// (n = 1, m = 0). Check a cell with learned first states: of one without, [`check::cell`](crate::check::cell) reports that m_0 is
+    /// ignored.
     ///
     /// ```
     /// use rand::{SeedableRng, rngs::StdRng};
@@ -101,6 +101,9 @@ impl<'t, T: Scalar> State<'t, T> for SLstmState<'t, T> {
     fn part_names(&self) -> Vec<String> {
         ["hidden", "cell", "normaliser", "stabiliser"].map(str::to_owned).to_vec()
     }
+    fn has_units(&self) -> bool {
+        true
+    }
 }
 
 impl<T: Scalar> SLstm<Tensor<T>> {
@@ -122,69 +125,16 @@ impl<T: Scalar> SLstm<Tensor<T>> {
         all.as_mut_slice()[hidden..2 * hidden].fill(bias);
         self
     }
-
-    /// The same cell with learned first states, initially zero.
-    ///
-    /// ```
-    /// use rand::{SeedableRng, rngs::StdRng};
-    /// use rewind_autograd::Tensor;
-    /// use rewind_rnn::{SLstm, check};
-    ///
-    /// let slstm = SLstm::<Tensor<f64>>::new(2, 3, &mut StdRng::seed_from_u64(1)).with_learned_state();
-    /// assert_eq!(slstm.initial_cell, Some(Tensor::zeros(&[3])));
-    /// check::cell(&slstm, [3, 2, 2]).assert(); // of a cell without one, the check says that m_0 is ignored
-    /// ```
-    pub fn with_learned_state(mut self) -> Self {
-        let zeros = Tensor::zeros(&[heads::units(self.weight_hh.shape())]);
-        (self.initial_hidden, self.initial_cell) = (Some(zeros.clone()), Some(zeros));
-        self
-    }
 }
 
+built_in!(SLstm(3, 5, rng) {
+    sizes: [inputs, units],
+    x: [inputs],
+    state: SLstmState,
+    learned: { hidden: [units] = initial_hidden, cell: [units] = initial_cell },
+    constant: { normaliser: [units] = Self::first_normaliser, stabiliser: [units] = Self::first_stabiliser },
+});
 in_heads!(SLstm { weight_hh: 4 });
-
-impl<'t, T: Scalar> Cell<'t, T> for SLstm<Var<'t, T>> {
-    type State = SLstmState<'t, T>;
-
-    #[track_caller]
-    fn step(&self, x: Var<'t, T>, state: SLstmState<'t, T>) -> SLstmState<'t, T> {
-        let parts = [
-            ("hidden", state.hidden),
-            ("cell", state.cell),
-            ("normaliser", state.normaliser),
-            ("stabiliser", state.stabiliser),
-        ];
-        check_step("SLstm", self.sizes(), x, &parts);
-        self.next(x, state)
-    }
-
-    fn equations(&self, x: Var<'t, T>, state: SLstmState<'t, T>) -> SLstmState<'t, T> {
-        self.next(x, state)
-    }
-
-    #[track_caller]
-    fn initial(&self, batch: usize) -> SLstmState<'t, T> {
-        let [_, hidden] = self.sizes();
-        check_learned("SLstm", "initial_hidden", self.initial_hidden, hidden);
-        check_learned("SLstm", "initial_cell", self.initial_cell, hidden);
-        let (tape, shape) = (self.weight_hh.tape(), [batch, hidden]);
-        let (normaliser, stabiliser) = match self.initial_cell {
-            Some(_) => (tape.constant(Tensor::full(&shape, T::ONE)), tape.zeros(&shape)),
-            None => (tape.zeros(&shape), exponential::empty(tape, &shape)),
-        };
-        SLstmState {
-            hidden: first_state(self.initial_hidden, self.weight_hh, batch, hidden),
-            cell: first_state(self.initial_cell, self.weight_hh, batch, hidden),
-            normaliser,
-            stabiliser,
-        }
-    }
-
-    #[track_caller]
-    fn features(&self) -> Option<usize> {
-        Some(self.sizes()[0])
-    }
-}
 
 impl<'t, T: Scalar> SLstm<Var<'t, T>> {
     /// I and H, after a check that all parameters fit them.
@@ -193,7 +143,17 @@ impl<'t, T: Scalar> SLstm<Var<'t, T>> {
         check_gates("SLstm", 4, [self.weight_ih, self.weight_hh], self.bias)
     }
 
-    /// The equations. Separate from `step`, whose `#[track_caller]` would give every node the line of the caller.
+    /// n_0: the weight of c_0, if that is learned.
+    fn first_normaliser(&self) -> f64 {
+        if self.initial_cell.is_some() { 1.0 } else { 0.0 }
+    }
+
+    /// m_0.
+    fn first_stabiliser(&self) -> f64 {
+        if self.initial_cell.is_some() { 0.0 } else { EMPTY }
+    }
+
+    /// The equations.
     fn next(&self, x: Var<'t, T>, state: SLstmState<'t, T>) -> SLstmState<'t, T> {
         let gates = affine(&[(x, self.weight_ih), (state.hidden, self.weight_hh)], self.bias);
         let [i, f, z, o] = gates.split_named(1, &["i", "f", "z", "o"]);

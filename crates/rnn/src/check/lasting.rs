@@ -100,13 +100,13 @@ pub(super) fn lasting<T: Scalar, M: Module<T>, K: Kind<T, M>>(
     // A multiple, for a layer that splits the sequence in blocks. A layer may not take more steps than were given.
     let longer = steps * STEPS.div_ceil(steps);
     let start = [longer, steps].into_iter().find_map(|steps| {
-        let run = Run::sampled::<K>(module, [steps, batch, features], 1.0);
+        let run = Run::sampled::<K>(module, [steps, batch, features], 1.0, noise);
         let effects = catch_unwind(AssertUnwindSafe(|| effects::<T, M, K>(&run, noise))).ok().flatten()?;
         Some(Candidate { run, size: 1.0, effects })
     })?;
     let (given, steps) = (start.effect(), start.run.x.shape()[0]);
     let best = search::<T, M, K>(start, noise);
-    let of = if best.run.first_state.is_empty() { "input" } else { "state" };
+    let of = if best.run.moved_parts().next().is_none() { "input" } else { "state" };
     let name = if best.effect() < LEAST {
         format!("over {steps} steps")
     } else {
@@ -177,7 +177,9 @@ fn moved<T: Scalar, M: Module<T>>(
         return Some((moved, from.size));
     }
     moved.x = move_one(&moved.x);
-    moved.first_state.iter_mut().for_each(|first| first.part = move_one(&first.part));
+    for first in &mut moved.first_state {
+        first.part = first.part.as_ref().map(move_one);
+    }
     Some((moved, from.size * factor))
 }
 
@@ -190,8 +192,7 @@ fn effects<T: Scalar, M: Module<T>, K: Kind<T, M>>(run: &Run<Tensor<T>, M>, nois
     let last = |run: &Run<Tensor<T>, M>| -> Vec<T> {
         let tape = Tape::quiet();
         let ran = K::run(&run.on(&tape), how(&run.lengths(), noise), Then::Stop);
-        if ran.last.is_empty() {
-            let outputs = ran.values[0];
+        if let Some(outputs) = ran.outputs.filter(|_| ran.last.is_empty()) {
             return outputs.index(0, outputs.shape()[0] - 1).value().to_vec();
         }
         ran.last.iter().flat_map(|v| v.value().to_vec()).collect()
@@ -211,7 +212,7 @@ fn effects<T: Scalar, M: Module<T>, K: Kind<T, M>>(run: &Run<Tensor<T>, M>, nois
         let moved = here.iter().zip(&there).map(|(a, b)| b.to_f64() - a.to_f64()).fold(0.0, f64::hypot);
         (norm > 0.0 && moved.is_finite()).then_some(moved / norm)
     };
-    if run.first_state.is_empty() {
+    if run.moved_parts().next().is_none() {
         let among = run.x.len() / run.x.shape()[0];
         let of_x = effect(&|there| {
             let (x, norm) = nudge(&there.x, among);
@@ -222,11 +223,12 @@ fn effects<T: Scalar, M: Module<T>, K: Kind<T, M>>(run: &Run<Tensor<T>, M>, nois
     }
     let of_part = |k: usize| {
         effect(&|there| {
-            let part = &mut there.first_state[k].part;
+            let Some(part) = &mut there.first_state[k].part else { return 0.0 };
             let (nudged, norm) = nudge(part, part.len());
             *part = nudged;
             norm
         })
     };
-    (0..run.first_state.len()).map(of_part).collect()
+    let moved = (0..run.first_state.len()).filter(|&k| run.first_state[k].part.is_some());
+    moved.map(of_part).collect()
 }

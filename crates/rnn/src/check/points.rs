@@ -1,10 +1,11 @@
 //! The points at which a cell or a layer is checked, and the report of all of them.
 
-use rewind_autograd::{Module, OnTape, Scalar, Tape};
+use rewind_autograd::{Module, Scalar, Tensor};
 use rewind_check::{Check, Invalid, Point, Report, Verdict, shrunk};
 
 use super::NOISE;
 use super::lasting::lasting;
+use super::protocol::broken;
 use super::run::{Kind, Run, Then, how, lengths, row};
 use crate::noise::Noise;
 
@@ -14,6 +15,18 @@ struct Place<'a, M> {
     /// The size of x and of what is added to the first state.
     size: f64,
     noise: Option<Noise>,
+    /// Whether it starts from its own first state, to which nothing is added.
+    own_state: bool,
+}
+
+impl<M> Place<'_, M> {
+    fn run<T: Scalar, K: Kind<T, M>>(&self, sizes: [usize; 3]) -> Run<Tensor<T>, M>
+    where
+        M: Module<T>,
+    {
+        let run = Run::sampled::<K>(self.module, sizes, self.size, self.noise);
+        if self.own_state { run.at_its_own_state() } else { run }
+    }
 }
 
 /// Checks `module` over `[T, B, I]`: with all of `check` at its own parameters, and along directions with the other choice of noise and where
@@ -24,16 +37,17 @@ pub(super) fn checked<T: Scalar, M: Module<T>, K: Kind<T, M>>(
     sizes: [usize; 3],
     noise: Option<Noise>,
 ) -> Report {
-    let given = Place { module, size: 1.0, noise };
+    let given = Place { module, size: 1.0, noise, own_state: false };
     let mut report = with_smallest::<T, M, K>(check, &given, sizes);
     if matches!(report.verdict, Verdict::Wrong | Verdict::Invalid(_)) {
         return report;
     }
-    if let Some(reason) = broken_state::<T, M, K>(module, sizes) {
+    if let Some(reason) = broken::<T, M, K>(module, sizes) {
         report.verdict = Verdict::Invalid(Invalid::Broken(reason));
         return report;
     }
     let with = |noise: Option<Noise>| if noise.is_some() { "with noise" } else { "without noise" };
+    let run = given.run::<T, K>(sizes);
     let mut points = vec![Point { name: "at the given parameters".to_owned(), verdict: report.verdict.clone() }];
     let other = if noise.is_some() { None } else { Some(NOISE) };
     if draws_noise::<T, M, K>(module, sizes, noise, other) {
@@ -44,8 +58,16 @@ pub(super) fn checked<T: Scalar, M: Module<T>, K: Kind<T, M>>(
             return Report { points, ..wrong };
         }
     }
+    points[0].name += &unread(&run);
+    if run.first_state.iter().any(|part| part.replaces) {
+        let place = Place { own_state: true, ..given };
+        let name = "from its own first state, which is empty".to_owned();
+        if let Some(wrong) = also::<T, M, K>(check, &place, sizes, name, &mut points) {
+            return Report { points, ..wrong };
+        }
+    }
     if let Some(found) = lasting::<T, M, K>(module, sizes, noise) {
-        let place = Place { module: &found.module, size: found.size, noise };
+        let place = Place { module: &found.module, size: found.size, ..given };
         if let Some(wrong) = also::<T, M, K>(check, &place, found.sizes, found.name, &mut points) {
             return Report { points, ..wrong };
         }
@@ -101,7 +123,7 @@ fn with_smallest<T: Scalar, M: Module<T>, K: Kind<T, M>>(
 }
 
 fn at_sizes<T: Scalar, M: Module<T>, K: Kind<T, M>>(check: Check, place: &Place<'_, M>, sizes: [usize; 3]) -> Report {
-    let run = Run::sampled::<K>(place.module, sizes, place.size);
+    let run = place.run::<T, K>(sizes);
     let lengths = lengths(&sizes);
     check.module(&run, |_, run| row(K::run(run, how(&lengths, place.noise), Then::Stop).values))
 }
@@ -113,30 +135,13 @@ fn draws_noise<T: Scalar, M: Module<T>, K: Kind<T, M>>(
     one: Option<Noise>,
     other: Option<Noise>,
 ) -> bool {
-    let run = Run::sampled::<K>(module, sizes, 1.0);
+    let run = Run::sampled::<K>(module, sizes, 1.0, one);
     run.values::<K>(one, Then::Stop) != run.values::<K>(other, Then::Stop)
 }
 
-/// What is wrong with `State::zip`, if something is. A run that goes on from its last state, and one from that state put together again of
-/// the variables that `zip` visits, give the same bits unless `zip` forgets one.
-fn broken_state<T: Scalar, M: Module<T>, K: Kind<T, M>>(module: &M, sizes: [usize; 3]) -> Option<String> {
-    let tape = Tape::quiet();
-    if !K::pairs_up(&module.on(&tape), sizes[1]) {
-        return Some(format!(
-            "State::zip of the {} pairs a variable with another; expected the same of both states",
-            K::NAME
-        ));
-    }
-    let run = Run::sampled::<K>(module, sizes, 1.0);
-    let (kept, rebuilt) = (run.values::<K>(None, Then::GoOn), run.values::<K>(None, Then::GoOnRebuilt));
-    let same = kept.iter().zip(&rebuilt).all(|(a, b)| same_bits(&a.to_vec(), &b.to_vec()));
-    let forgets = format!(
-        "State::zip of the {} forgets a variable: it goes on in another way from the variables that zip visits than from the state",
-        K::NAME
-    );
-    (!same).then_some(forgets)
-}
-
-fn same_bits<T: Scalar>(a: &[T], b: &[T]) -> bool {
-    a.iter().zip(b).all(|(a, b)| a == b || a.to_f64().is_nan() && b.to_f64().is_nan())
+/// What the report says of variables of the first state that are not moved.
+fn unread<T: Scalar, M: Module<T>>(run: &Run<Tensor<T>, M>) -> String {
+    let names = run.first_state.iter().filter(|part| part.part.is_none()).map(|part| part.name.as_str());
+    let names: Vec<_> = names.collect();
+    if names.is_empty() { String::new() } else { format!("; no value depends on the first {}", names.join(", ")) }
 }

@@ -1,9 +1,11 @@
 //! What the check runs: a cell or a layer over a padded batch, from a first state that the check moves.
 
-use rewind_autograd::ops::layout::concat;
-use rewind_autograd::{Module, OnTape, Scalar, Tape, Tensor, Var, parameters};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::cell::{Cell, State, parts};
+use rewind_autograd::ops::layout::concat;
+use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tape, Tensor, Var, parameters};
+
+use crate::cell::{Cell, State, parts, with_parts};
 use crate::noise::Noise;
 use crate::time::{Layer, Unroll};
 
@@ -18,14 +20,24 @@ parameters! {
 }
 
 parameters! {
-    /// The value that is added to one variable of the first state, `[B, H]`.
-    pub(super) struct Part<P> { pub(super) part: P }
+    /// One variable of the first state, `[B, H]`.
+    pub(super) struct Part<P> {
+        /// What is added to the module's own; `None` if it starts from its own.
+        pub(super) part: Option<P>,
+        /// Whether `part` takes the place of the module's own, which is so large that what is added to it is rounded away: -10³⁰, the
+        /// mark of an empty memory.
+        pub(super) replaces: bool,
+        /// The name in the state.
+        pub(super) name: String,
+    }
 }
 
 /// What a run gives.
 pub(super) struct Ran<'t, T: Scalar> {
     /// All that is checked.
     pub(super) values: Vec<Var<'t, T>>,
+    /// Those of a layer, `[T, B, H]`. Of a cell, they are a part of the state.
+    pub(super) outputs: Option<Var<'t, T>>,
     /// The variables of the last state.
     pub(super) last: Vec<Var<'t, T>>,
 }
@@ -44,10 +56,10 @@ pub(super) trait Kind<T: Scalar, M: Module<T>> {
     /// Its name in messages.
     const NAME: &'static str;
 
-    /// The variables of the module's own first state.
-    fn first<'t>(module: &M::With<Var<'t, T>>, batch: usize) -> Vec<Var<'t, T>>;
+    /// The variables of the module's own first state, by name.
+    fn first<'t>(module: &M::With<Var<'t, T>>, batch: usize) -> Vec<(String, Var<'t, T>)>;
 
-    /// Runs the module over x, from its own first state plus `added`.
+    /// Runs the module over x, from its own first state and what the run adds to it.
     fn run<'t>(run: &Run<Var<'t, T>, M::With<Var<'t, T>>>, how: Unroll<'_>, then: Then) -> Ran<'t, T>;
 
     /// Whether `zip` applies its function to corresponding variables of two states.
@@ -63,8 +75,8 @@ where
 {
     const NAME: &'static str = "cell";
 
-    fn first<'t>(module: &M::With<Var<'t, T>>, batch: usize) -> Vec<Var<'t, T>> {
-        parts(&module.initial(batch)).into_vec()
+    fn first<'t>(module: &M::With<Var<'t, T>>, batch: usize) -> Vec<(String, Var<'t, T>)> {
+        named(&module.initial(batch))
     }
 
     fn run<'t>(run: &Run<Var<'t, T>, M::With<Var<'t, T>>>, how: Unroll<'_>, then: Then) -> Ran<'t, T> {
@@ -74,7 +86,7 @@ where
             unrolled = how.run_from(&run.cell, run.x, state_to_go_on(unrolled.last, blank, then));
         }
         let last = parts(&unrolled.last).into_vec();
-        Ran { values: unrolled.states.iter().flat_map(parts).collect(), last }
+        Ran { values: unrolled.states.iter().flat_map(parts).collect(), outputs: None, last }
     }
 
     fn pairs_up(module: &M::With<Var<'_, T>>, batch: usize) -> bool {
@@ -91,8 +103,8 @@ where
 {
     const NAME: &'static str = "layer";
 
-    fn first<'t>(module: &M::With<Var<'t, T>>, batch: usize) -> Vec<Var<'t, T>> {
-        parts(&module.initial_state(batch)).into_vec()
+    fn first<'t>(module: &M::With<Var<'t, T>>, batch: usize) -> Vec<(String, Var<'t, T>)> {
+        named(&module.initial_state(batch))
     }
 
     fn run<'t>(run: &Run<Var<'t, T>, M::With<Var<'t, T>>>, how: Unroll<'_>, then: Then) -> Ran<'t, T> {
@@ -102,7 +114,8 @@ where
             through = how.through_from(&run.cell, run.x, state_to_go_on(through.last, blank, then));
         }
         let last = parts(&through.last).into_vec();
-        Ran { values: std::iter::once(through.outputs).chain(last.iter().copied()).collect(), last }
+        let outputs = through.outputs;
+        Ran { values: std::iter::once(outputs).chain(last.iter().copied()).collect(), outputs: Some(outputs), last }
     }
 
     fn pairs_up(module: &M::With<Var<'_, T>>, batch: usize) -> bool {
@@ -110,19 +123,29 @@ where
     }
 }
 
-/// The module's own first state plus that which the check moves.
+/// The variables of a state and their names.
+fn named<'t, T: Scalar, S: State<'t, T>>(state: &S) -> Vec<(String, Var<'t, T>)> {
+    state.part_names().into_iter().zip(parts(state)).collect()
+}
+
+/// The module's own first state with that which the check moves.
 fn plus<'t, T: Scalar, S: State<'t, T>>(own: S, added: &[Part<Var<'t, T>>]) -> S {
     let mut added = added.iter();
-    own.clone().zip(own, &mut |part, _| part + added.next().expect("one for each part").part)
+    own.clone().zip(own, &mut |own, _| {
+        let added = added.next().expect("one for each part");
+        match added.part {
+            Some(part) if added.replaces => part,
+            Some(part) => own + part,
+            None => own,
+        }
+    })
 }
 
 fn state_to_go_on<'t, T: Scalar, S: State<'t, T>>(last: S, blank: S, then: Then) -> S {
     if then == Then::GoOn {
         return last;
     }
-    let variables = parts(&last);
-    let mut variables = variables.iter();
-    blank.clone().zip(blank, &mut |_, _| *variables.next().expect("as many as before"))
+    with_parts(blank, &parts(&last))
 }
 
 fn pairs_up<'t, T: Scalar, S: State<'t, T>>(state: &S) -> bool {
@@ -135,8 +158,10 @@ fn pairs_up<'t, T: Scalar, S: State<'t, T>>(state: &S) -> bool {
 }
 
 impl<T: Scalar, M: Module<T>> Run<Tensor<T>, M> {
-    /// The module at `[T, B, I]`; x and what is added to the first state are of this size.
-    pub(super) fn sampled<K: Kind<T, M>>(module: &M, sizes: [usize; 3], size: f64) -> Self {
+    /// The module at `[T, B, I]`; x and what is added to the first state are of this size. A variable of the first state that no value
+    /// depends on, such as an output that is no input of the next step, stays as it is: its gradient is that of nothing. If no variable
+    /// counts, all are moved: the report then says so.
+    pub(super) fn sampled<K: Kind<T, M>>(module: &M, sizes: [usize; 3], size: f64, noise: Option<Noise>) -> Self {
         let mut stream = 100;
         let mut sample = |shape: &[usize]| {
             stream += 1;
@@ -145,11 +170,45 @@ impl<T: Scalar, M: Module<T>> Run<Tensor<T>, M> {
         let size = T::from_f64(size);
         let x = sample(&sizes).map(|x| size * x);
         let tape = Tape::quiet();
-        let first = K::first(&module.on(&tape), sizes[1]);
-        let first_state = first.into_iter().map(|v| Part { part: sample(&v.shape()).map(|x| size * x) }).collect();
+        let first_state = K::first(&module.on(&tape), sizes[1]).into_iter().map(|(name, own)| Part {
+            part: Some(sample(&own.shape()).map(|x| size * x)),
+            replaces: own.value().to_vec().iter().any(|&own| own + T::ONE == own),
+            name,
+        });
+        let first_state = first_state.collect();
         let zero = |p: &Tensor<T>| p.to_vec().iter().all(|&p| p == T::ZERO);
         let cell = module.map(|_, p| if zero(p) { sample(p.shape()) } else { p.clone() });
-        Run { cell, x, first_state }
+        let mut run = Run { cell, x, first_state };
+        let unread: Vec<bool> = (0..run.first_state.len()).map(|part| run.is_unread::<K>(part, noise)).collect();
+        if !unread.iter().all(|&unread| unread) {
+            run.first_state.iter_mut().zip(unread).filter(|(_, unread)| *unread).for_each(|(part, _)| part.part = None);
+        }
+        run
+    }
+
+    /// Whether no value depends on a variable of the first state, however far that is moved.
+    fn is_unread<K: Kind<T, M>>(&self, part: usize, noise: Option<Noise>) -> bool {
+        // What panics is found by the check, which reports it.
+        let values = |run: &Self| catch_unwind(AssertUnwindSafe(|| run.values::<K>(noise, Then::Stop))).ok();
+        let Some(here) = values(self) else { return false };
+        [1.0, 4.0, 0.1, 30.0].into_iter().enumerate().all(|(stream, far)| {
+            let mut moved = self.map(|_, p| p.clone());
+            let elsewhere = |p: &Tensor<T>| rewind_check::sample::<T>(p.shape(), 900 + stream as u64);
+            let part = &mut moved.first_state[part].part;
+            *part = part.as_ref().map(|p| elsewhere(p).map(|x| T::from_f64(far) * x));
+            values(&moved).is_some_and(|there| same_bits(&here, &there))
+        })
+    }
+
+    /// The same from the module's own first state.
+    pub(super) fn at_its_own_state(mut self) -> Self {
+        self.first_state.iter_mut().for_each(|part| part.part = None);
+        self
+    }
+
+    /// What is moved of the first state.
+    pub(super) fn moved_parts(&self) -> impl Iterator<Item = &Tensor<T>> {
+        self.first_state.iter().filter_map(|part| part.part.as_ref())
     }
 
     /// The values of a run on a tape of its own.
@@ -163,6 +222,13 @@ impl<T: Scalar, M: Module<T>> Run<Tensor<T>, M> {
     pub(super) fn lengths(&self) -> Vec<usize> {
         lengths(self.x.shape())
     }
+}
+
+/// Whether all elements are the same, NaN included.
+pub(super) fn same_bits<T: Scalar>(a: &[Tensor<T>], b: &[Tensor<T>]) -> bool {
+    let same = |(a, b): (T, T)| a == b || a.to_f64().is_nan() && b.to_f64().is_nan();
+    let tensors = |(a, b): (&Tensor<T>, &Tensor<T>)| a.to_vec().into_iter().zip(b.to_vec()).all(same);
+    a.len() == b.len() && a.iter().zip(b).all(tensors)
 }
 
 /// Different lengths, up to all steps, for an input `[T, B, I]`.

@@ -159,9 +159,62 @@ impl<T: Scalar> PaddedBatch<T> {
         &self.lengths
     }
 
-    /// The index of the sequence in each row of the batch. Targets must be in this order.
+    /// The index of the sequence in each row of the batch. Targets must be in this order: see [`in_order`](PaddedBatch::in_order).
     pub fn indices(&self) -> &[usize] {
         &self.indices
+    }
+
+    /// What belongs to each sequence, in the order of the batch: the targets of [`ctc`](crate::loss::ctc), classes, names. `items[i]` is that
+    /// of sequence i of those that the batch was gathered from.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// use rewind_rnn::batch::PaddedBatch;
+    ///
+    /// let sequences = [1, 7, 3].map(|steps| Tensor::<f32>::zeros(&[steps, 2]));
+    /// let batch = PaddedBatch::gather(&sequences, &[0, 1])?;
+    /// assert_eq!(batch.in_order(&["one", "seven", "three"])?, ["seven", "one"]);
+    /// # Ok::<(), rewind_rnn::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there is none for a sequence.
+    pub fn in_order<X: Clone>(&self, items: &[X]) -> Result<Vec<X>> {
+        self.indices.iter().map(|&i| item(items, i).cloned()).collect()
+    }
+
+    /// One label for every time step, as the targets of [`cross_entropy_steps`](crate::loss::cross_entropy_steps) and
+    /// [`accuracy`](crate::loss::accuracy): T·B of them, step by step in the order of the batch, `None` in the padding. `labels[i]` are those of
+    /// sequence i of those that the batch was gathered from, one a time step.
+    ///
+    /// ```
+    /// use rewind_autograd::Tensor;
+    /// use rewind_rnn::batch::PaddedBatch;
+    ///
+    /// let sequences = [1, 3].map(|steps| Tensor::<f32>::zeros(&[steps, 2]));
+    /// let batch = PaddedBatch::new(&sequences)?; // the longest first
+    /// let targets = batch.step_targets(&[vec![4], vec![0, 1, 2]])?;
+    /// assert_eq!(targets, [Some(0), Some(4), Some(1), None, Some(2), None]);
+    /// # Ok::<(), rewind_rnn::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If a sequence has no labels, or not one a time step.
+    pub fn step_targets(&self, labels: &[impl AsRef<[usize]>]) -> Result<Vec<Option<usize>>> {
+        let batch = self.lengths.len();
+        let mut targets = vec![None; self.data.shape()[0] * batch];
+        for (b, (&i, &length)) in self.indices.iter().zip(&self.lengths).enumerate() {
+            let own = item(labels, i)?.as_ref();
+            if own.len() != length {
+                let count = own.len();
+                let text = format!("{count} labels for the {length} time steps of sequence {i}; expected one a step");
+                return refuse(ErrorKind::Shape, text);
+            }
+            for (t, &label) in own.iter().enumerate() {
+                targets[t * batch + b] = Some(label);
+            }
+        }
+        Ok(targets)
     }
 
     /// How many of the T·B steps are padding.
@@ -220,6 +273,16 @@ pub fn batches<T: Scalar>(sequences: &[Tensor<T>], size: usize, rng: &mut impl R
         }
     }
     plan(&lengths, size, rng)?.iter().map(|indices| PaddedBatch::gather(sequences, indices)).collect()
+}
+
+/// What belongs to sequence `i`.
+fn item<X>(items: &[X], i: usize) -> Result<&X> {
+    let Some(item) = items.get(i) else {
+        let count = items.len();
+        let text = format!("nothing is given for sequence {i}, only for the first {count}; expected one item for each");
+        return refuse(ErrorKind::Shape, text);
+    };
+    Ok(item)
 }
 
 fn refuse<R>(kind: ErrorKind, why: impl std::fmt::Display) -> Result<R> {

@@ -1,10 +1,14 @@
 //! Saves and loads modules and training runs as safetensors files, under the dotted names of their leaves.
 //!
 //! A file is written under a temporary name and renamed when it is complete: a crash, a full disk or an invalid module
-//! leaves the old file unchanged. The next save removes the temporary file of a killed run, `.NAME.PROCESS-NUMBER.tmp`.
+//! leaves the old file unchanged. The next save removes the temporary file of a killed run, `.NAME.PROCESS-NUMBER.tmp`, a long NAME shortened.
 //! Loading first checks every name, type, shape and element, reports all problems at once, and changes nothing if there
 //! is one. Saving and loading reject infinite and NaN parameters: a run that diverged must not replace the last good
 //! file.
+//!
+//! A file also has the types and the settings of a module, and a module with others is not loaded: a GRU that resets before the product
+//! and one that resets after it have the same parameters, and are different functions. A setting is compared by what `Debug` prints of it,
+//! and not at all if that contains an address. [`load_leaves`] loads the parameters alone; files of earlier versions have no settings.
 //!
 //! [`save_training`] saves a model with its optimiser, [`save_run`] all parts of a run, [`TensorFile`] reads the files of other programs.
 //!
@@ -29,6 +33,7 @@
 mod format;
 mod parts;
 mod replace;
+mod settings;
 mod tensors;
 mod training;
 
@@ -42,6 +47,7 @@ use crate::error::{Error, ErrorKind, Result, problem};
 use crate::nonfinite::finite_tensor;
 
 pub use crate::error::Problem;
+pub use settings::FileModule;
 pub use tensors::{Precision, TensorFile, TensorInfo};
 pub use training::{load_run, load_training, save_run, save_training};
 
@@ -58,18 +64,15 @@ const OWN_KEYS: &str = "rewind.";
 const FORMAT_KEY: &str = "rewind.format";
 const FORMAT: &str = "1";
 
-/// Saves every leaf of `module` under its dotted name, with `metadata`. The same module and metadata give the same
-/// bytes.
+/// Saves every leaf of `module` under its dotted name, the types and settings of the module, and `metadata`. The same module and
+/// metadata give the same bytes.
 ///
 /// # Errors
-/// If an element is infinite or NaN, a metadata key begins with `rewind.`, or the file cannot be written. Then an old file
+/// If an element is infinite or NaN, a metadata key begins with `rewind.`, names, shapes and metadata take more than 100 MB, or the file
+/// cannot be written. Then an old file
 /// at `path` is unchanged, and no temporary file is left.
-pub fn save<T: Scalar, M: Parameters<Tensor<T>>>(
-    path: impl AsRef<Path>,
-    module: &M,
-    metadata: &Metadata,
-) -> Result<()> {
-    write(path.as_ref(), &named(module), metadata, &Metadata::new())
+pub fn save<T: Scalar, M: FileModule<T>>(path: impl AsRef<Path>, module: &M, metadata: &Metadata) -> Result<()> {
+    write(path.as_ref(), &named(module), metadata, &settings::of(module))
 }
 
 /// All leaves with their names. No elements are copied.
@@ -134,7 +137,8 @@ fn write<T: Scalar>(path: &Path, tensors: &[(String, Tensor<T>)], metadata: &Met
     let mut entries = metadata.clone();
     entries.insert(FORMAT_KEY.to_owned(), FORMAT.to_owned());
     entries.extend(own.clone());
-    replace::replace(path, &format::encode(&sorted, &entries)).map_err(|source| {
+    let written = format::encode(&sorted, &entries).and_then(|bytes| replace::replace(path, &bytes));
+    written.map_err(|source| {
         let why = format!("cannot be written: {source}");
         about(path, ErrorKind::Write(source), why)
     })
@@ -145,8 +149,9 @@ fn write<T: Scalar>(path: &Path, tensors: &[(String, Tensor<T>)], metadata: &Met
 ///
 /// # Errors
 /// If the file cannot be read, is truncated or not a safetensors file, or is not of this crate's format version; or with
-/// all missing and unexpected names, wrong types and shapes, and infinite or NaN elements. The module is then unchanged.
-pub fn load<T: Scalar, M: Parameters<Tensor<T>>>(path: impl AsRef<Path>, module: &mut M) -> Result<Metadata> {
+/// all missing and unexpected names, wrong types and shapes, and infinite or NaN elements; or, if all these are right, with all types and
+/// settings that the saved module had otherwise. The module is then unchanged.
+pub fn load<T: Scalar, M: FileModule<T>>(path: impl AsRef<Path>, module: &mut M) -> Result<Metadata> {
     load_with(path.as_ref(), module, Precision::AsStored)
 }
 
@@ -169,23 +174,68 @@ pub fn load<T: Scalar, M: Parameters<Tensor<T>>>(path: impl AsRef<Path>, module:
 ///
 /// # Errors
 /// As [`load`], except for the type; an element out of the range of `T` is an error.
-pub fn load_converted<T: Scalar, M: Parameters<Tensor<T>>>(path: impl AsRef<Path>, module: &mut M) -> Result<Metadata> {
+pub fn load_converted<T: Scalar, M: FileModule<T>>(path: impl AsRef<Path>, module: &mut M) -> Result<Metadata> {
     load_with(path.as_ref(), module, Precision::Converted)
 }
 
-fn load_with<T: Scalar, M: Parameters<Tensor<T>>>(
-    path: &Path,
-    module: &mut M,
-    precision: Precision,
-) -> Result<Metadata> {
+fn load_with<T: Scalar, M: FileModule<T>>(path: &Path, module: &mut M, precision: Precision) -> Result<Metadata> {
     let file = TensorFile::open(path)?;
     let metadata = own(&file)?;
     put(module, read_module(&file, module, precision)?);
     Ok(metadata)
 }
 
+/// [`load`] without a comparison of types and settings: for a struct that was renamed, or a setting that was changed on purpose.
+///
+/// ```
+/// use rewind_autograd::{Tensor, parameters};
+/// use rewind_rnn::file::{self, Metadata, Precision};
+///
+/// parameters! { struct Model<P> { weight: P } }
+/// parameters! { struct Renamed<P> { weight: P } }
+///
+/// let path = std::env::temp_dir().join(format!("rewind-doc-leaves-{}.safetensors", std::process::id()));
+/// file::save(&path, &Model { weight: Tensor::full(&[2], 0.5_f32) }, &Metadata::new())?;
+/// let mut renamed = Renamed { weight: Tensor::<f32>::zeros(&[2]) };
+/// let error = file::load(&path, &mut renamed).expect_err("another type");
+/// assert!(error.to_string().contains("the module is Model; expected Renamed"));
+/// file::load_leaves(&path, &mut renamed, Precision::AsStored)?;
+/// assert_eq!(renamed.weight.to_vec(), [0.5, 0.5]);
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), rewind_rnn::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`load`], except for types of structs and settings.
+pub fn load_leaves<T: Scalar, M: Parameters<Tensor<T>>>(
+    path: impl AsRef<Path>,
+    module: &mut M,
+    precision: Precision,
+) -> Result<Metadata> {
+    let file = TensorFile::open(path)?;
+    let metadata = own(&file)?;
+    put(module, read_leaves(&file, module, precision)?);
+    Ok(metadata)
+}
+
+/// The tensors of a file for every leaf of `module`, in their order, if its types and settings are those of the saved module.
+fn read_module<T: Scalar, M: FileModule<T>>(
+    file: &TensorFile,
+    module: &M,
+    precision: Precision,
+) -> Result<Vec<Tensor<T>>> {
+    let leaves = read_leaves(file, module, precision)?;
+    let problems = settings::differences(file, module);
+    if problems.is_empty() {
+        return Ok(leaves);
+    }
+    let listed = problem::listed(&problems);
+    let why = format!("has the parameters of another module, {listed}\n(`file::load_leaves` loads them all the same)");
+    Err(about(file.path(), ErrorKind::Mismatch(problems), why))
+}
+
 /// The tensors of a file for every leaf of `module`, in their order.
-fn read_module<T: Scalar, M: Parameters<Tensor<T>>>(
+fn read_leaves<T: Scalar, M: Parameters<Tensor<T>>>(
     file: &TensorFile,
     module: &M,
     precision: Precision,
@@ -286,7 +336,7 @@ fn own(file: &TensorFile) -> Result<Metadata> {
             let what = match found {
                 Some(version) => format!("of format version {version:?}; expected version {FORMAT}"),
                 None => "not one of `file::save`: its metadata has no `rewind.format`; `file::TensorFile` reads the \
-                         files of other programs, `torch::FromTorch` the layers of PyTorch"
+                         files of other programs, `torch::load_stack` the networks of PyTorch, `torch::FromTorch` single layers"
                     .to_owned(),
             };
             Err(about(file.path(), ErrorKind::Foreign, format!("a safetensors file, but {what}")))

@@ -82,7 +82,7 @@ impl<'a> BeamSearch<'a> {
     ///
     /// # Errors
     /// If the width is 0, weight or bonus is not finite, there are not three axes, the lengths do not fit, the blank is no class, an
-    /// entry within a sequence is NaN or +∞, or the language model gives NaN or +∞, or -∞ times a negative weight.
+    /// entry within a sequence is NaN, +∞ or above 0, or the language model gives NaN or +∞, or -∞ times a negative weight.
     pub fn run<T: Scalar>(&self, log_probabilities: &Tensor<T>, lengths: &[usize]) -> Result<Vec<Vec<Decoded>>> {
         if self.width == 0 {
             return refuse(ErrorKind::Setting, NAME, "the width is 0; expected at least 1".to_owned());

@@ -92,13 +92,13 @@ impl ErrorRate {
     }
 }
 
-/// `error rate 0.25: 1 substitutions, 2 insertions, 0 deletions in 12 labels; 2 of 3 sequences wrong`
+/// `error rate 0.250: 1 substitutions, 2 insertions, 0 deletions in 12 labels; 2 of 3 sequences wrong`
 impl fmt::Display for ErrorRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Edits { substitutions, insertions, deletions } = self.edits;
         write!(
             f,
-            "error rate {}: {substitutions} substitutions, {insertions} insertions, {deletions} deletions in {} labels; \
+            "error rate {:.3}: {substitutions} substitutions, {insertions} insertions, {deletions} deletions in {} labels; \
              {} of {} sequences wrong",
             self.rate(),
             self.reference_labels,

@@ -67,6 +67,22 @@ pub enum Problem {
         /// The type in the module.
         expected: &'static str,
     },
+    /// A type or a setting of the saved module is another one than that of the module to be loaded.
+    Setting {
+        /// The dotted name of the struct or of the setting; empty for the module itself.
+        name: String,
+        /// That of the file.
+        found: String,
+        /// That of the module.
+        expected: String,
+    },
+    /// A foreign file has no recurrent network of that name.
+    NoNetwork {
+        /// The name.
+        name: String,
+        /// The names of all networks in the file; empty for one that was saved alone.
+        networks: Vec<String>,
+    },
     /// An element is infinite or NaN.
     NonFinite(NonFinite),
     /// A part of a module computes what its like in another library does not.
@@ -101,6 +117,20 @@ impl fmt::Display for Problem {
                 write!(f, "`{name}` is {value:e} at {index:?}; expected a number in the range of {expected}")
             }
             Problem::Type { name, found, expected } => write!(f, "`{name}` holds {found}; expected {expected}"),
+            Problem::Setting { name, found, expected } if name.is_empty() => {
+                write!(f, "the module is {found}; expected {expected}")
+            }
+            Problem::Setting { name, found, expected } => write!(f, "`{name}` is {found}; expected {expected}"),
+            Problem::NoNetwork { name, networks } => {
+                let shown = |name: &str| if name.is_empty() { "\"\"".to_owned() } else { name.to_owned() };
+                write!(f, "there is no network `{}`; ", shown(name))?;
+                let networks: Vec<_> = networks.iter().map(|name| shown(name)).collect();
+                match networks.len() {
+                    0 => write!(f, "the file has none, since no tensor is named like `weight_ih_l0`"),
+                    1 => write!(f, "the file has the network {}", quoted(&networks)),
+                    _ => write!(f, "the file has the networks {}", quoted(&networks)),
+                }
+            }
             Problem::NonFinite(e) => e.fmt(f),
             Problem::Unlike { name, difference } => write!(f, "`{name}` {difference}"),
             Problem::Name { name } => write!(f, "`{name}` is used twice or reserved; expected a name of its own"),

@@ -84,7 +84,8 @@ macro_rules! sequence {
             ) -> (Var<'t, T>, Var<'t, T>) {
                 check(stringify!($cell), self.sizes(), x, lengths, first);
                 let running = lengths.and_then(|lengths| running(lengths, x.shape()[0]));
-                run(x, running.map(|mask| x.tape().constant(mask)), first, |x| self.coefficients(x))
+                let running = running.map(|mask| x.tape().constant(mask));
+                run(running, self.coefficients(visible(running, x)), first)
             }
         }
 
@@ -100,25 +101,27 @@ sequence!(MinGru);
 sequence!(MinLstm);
 sequence!(Lru);
 
-/// Outputs and last state. Separate from `sequence`, whose `#[track_caller]` would give every node the line of the caller.
+/// x without its padding, whose elements, even NaN, must not reach the gradient of a weight, where they would be multiplied by 0.
+pub(super) fn visible<'t, T: Scalar>(running: Option<Var<'t, T>>, x: Var<'t, T>) -> Var<'t, T> {
+    running.map_or(x, |running| running.select(x, x.tape().scalar(T::ZERO)))
+}
+
+/// Outputs and last state, from the coefficients a and b. Separate from `sequence`, whose `#[track_caller]` would give every node the line of
+/// the caller.
 pub(super) fn run<'t, T: Scalar>(
-    x: Var<'t, T>,
     running: Option<Var<'t, T>>,
+    [a, b]: [Var<'t, T>; 2],
     first: Var<'t, T>,
-    coefficients: impl Fn(Var<'t, T>) -> [Var<'t, T>; 2],
 ) -> (Var<'t, T>, Var<'t, T>) {
-    let (tape, steps) = (x.tape(), x.shape()[0]);
+    let (tape, last) = (b.tape(), b.shape()[0] - 1);
     let Some(running) = running else {
-        let [a, b] = coefficients(x);
         let h = linear_recurrence(a, b, first);
-        return (h, h.index(0, steps - 1));
+        return (h, h.index(0, last));
     };
     let [zero, one] = [T::ZERO, T::ONE].map(|number| tape.scalar(number));
-    // Padding is masked before the gates too: its elements, even NaN, must not reach the gradient of a weight, where they would be
-    // multiplied by 0. After the end of a sequence h' = 1 ∘ h + 0, exactly h.
-    let [a, b] = coefficients(running.select(x, zero));
+    // After the end of a sequence h' = 1 ∘ h + 0, exactly h.
     let h = linear_recurrence(running.select(a, one), running.select(b, zero), first);
-    (running.select(h, zero), h.index(0, steps - 1))
+    (running.select(h, zero), h.index(0, last))
 }
 
 /// `[T, B, 1]`: 1 for the steps of a sequence, 0 after its end; `None` if all sequences have T steps.

@@ -1,46 +1,30 @@
 //! Cells that are linear in their state as layers: all time steps in one op.
 
-use rewind_autograd::parameters::Path;
-use rewind_autograd::{Parameters, Scalar, Var};
+use rewind_autograd::{Scalar, Var};
 
-use super::linear_recurrent::{LinearRecurrence, run};
+use super::linear_recurrent::{LinearRecurrence, run, visible};
+use crate::sizes::{check_rows, name_of};
 use crate::time::{Layer, LayerOutputs, Unroll};
+use crate::transparent;
 
-/// A cell that is linear in its state ([`LinearRecurrence`]) as a layer that computes all time steps at once. The outputs are those of [`Recurrent`](crate::Recurrent) over the same cell, up to rounding, in a number of nodes
-/// that does not depend on T.
-///
-/// ```
-/// use rand::{SeedableRng, rngs::StdRng};
-/// use rewind_autograd::{OnTape, Tape};
-/// use rewind_rnn::{Linear, MinGru, Scan, Unroll};
-///
-/// let rng = &mut StdRng::seed_from_u64(1);
-/// let network = (Scan(MinGru::new(3, 5, rng)), Scan(MinGru::new(5, 5, rng)), Linear::new(5, 2, rng));
-/// let tape = Tape::<f32>::new();
-/// let run = Unroll::new().lengths(&[1000, 700]).through(&network.on(&tape), tape.zeros(&[1000, 2, 3]));
-/// assert_eq!(run.outputs.shape().as_slice(), [1000, 2, 2]);
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct Scan<C>(pub C);
-
-/// The parameters are those of the cell, under the same names.
-impl<P, C: Parameters<P>> Parameters<P> for Scan<C> {
-    type With<Q> = Scan<C::With<Q>>;
-
-    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a,
-    {
-        self.0.visit_at(path, f);
-    }
-
-    fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
-        self.0.visit_mut_at(path, f);
-    }
-
-    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
-        Scan(self.0.map_at(path, f))
-    }
+transparent! {
+    /// A cell that is linear in its state ([`LinearRecurrence`]) as a layer that computes all time steps at once. The outputs are those of
+    /// [`Recurrent`](crate::Recurrent) over the same cell, up to rounding, in a number of nodes that does not depend on T. The parameters
+    /// are those of the cell, under the same names.
+    ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::{OnTape, Tape};
+    /// use rewind_rnn::{Linear, MinGru, Scan, Unroll};
+    ///
+    /// let rng = &mut StdRng::seed_from_u64(1);
+    /// let network = (Scan(MinGru::new(3, 5, rng)), Scan(MinGru::new(5, 5, rng)), Linear::new(5, 2, rng));
+    /// let tape = Tape::<f32>::new();
+    /// let run = Unroll::new().lengths(&[1000, 700]).through(&network.on(&tape), tape.zeros(&[1000, 2, 3]));
+    /// assert_eq!(run.outputs.shape().as_slice(), [1000, 2, 2]);
+    /// ```
+    #[derive(PartialEq)]
+    pub struct Scan<C>(pub C);
 }
 
 impl<'t, T: Scalar, C: LinearRecurrence<'t, T>> Layer<'t, T> for Scan<C> {
@@ -56,12 +40,25 @@ impl<'t, T: Scalar, C: LinearRecurrence<'t, T>> Layer<'t, T> for Scan<C> {
         // Backward in time the padding comes first, and leaves the first state as it is.
         let in_order = |v: Var<'t, T>| if how.backward { v.flip(0) } else { v };
         let mask = how.mask(x).map(in_order);
-        let (outputs, last) = run(in_order(x), mask, state, |x| self.0.coefficients(x));
+        let coefficients = self.0.coefficients(visible(mask, in_order(x)));
+        check_first(name_of::<C>, state, x, coefficients[1]);
+        let (outputs, last) = run(mask, coefficients, state);
         LayerOutputs::new(in_order(outputs), last)
     }
 
     #[track_caller]
     fn input_width(&self) -> Option<usize> {
         self.0.features()
+    }
+}
+
+/// Panics at the caller's line unless the first state is `[B, H]`, for x `[T, B, I]` and b `[T, B, H]`.
+#[track_caller]
+fn check_first<'t, T: Scalar>(name: fn() -> &'static str, first: Var<'t, T>, x: Var<'t, T>, b: Var<'t, T>) {
+    check_rows(|| format!("unroll: {}", name()), &first, x);
+    let (shape, of_b) = (first.shape(), b.shape());
+    if shape[..] != of_b[1..] {
+        let (name, expected) = (name(), &of_b[1..]);
+        panic!("unroll: {name} starts from part `h` of the state as {:?}; expected {expected:?}", shape.as_slice());
     }
 }

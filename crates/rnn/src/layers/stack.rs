@@ -2,7 +2,7 @@
 
 use rewind_autograd::{Scalar, Var};
 
-use crate::sizes::{check_width, name_of};
+use crate::sizes::{check_rows, check_width, name_of};
 use crate::time::{Layer, LayerOutputs, Unroll};
 
 /// The layers of a stack that have run.
@@ -26,6 +26,7 @@ impl<'t, T: Scalar> Chain<'t, T> {
             let (own, below) = (format!("layer {k}, {}", name_of::<L>()), format!("layer {number}, {name},"));
             check_width(layer.input_width(), width, &own, &below);
         }
+        check_rows(|| format!("layer {k}, {}:", name_of::<L>()), &state, self.outputs);
         let run = layer.forward(self.outputs, state, how.part(k));
         self.outputs = run.outputs;
         self.layers.extend(run.layers);

@@ -70,8 +70,8 @@ pub struct CrossEntropy<'a> {
 ///
 /// # Errors
 /// If the logits have no axis of classes, the number of targets is not that of the rows, a class does not exist, no
-/// row counts, the smoothing is not in [0, 1), there is not one weight a class, a weight is negative or not finite, or a mean is
-/// over rows of weight 0.
+/// row counts, the smoothing is not in [0, 1), there is not one weight a class, a weight is negative, not finite or out of the range of `T`, or a
+/// mean is over rows of weight 0.
 #[track_caller]
 pub fn cross_entropy<'t, T: Scalar>(
     logits: Var<'t, T>,
@@ -114,28 +114,15 @@ fn distribution<'t, T: Scalar>(
         return refuse(ErrorKind::Setting, NAME, text);
     }
     let shape = logits.shape();
-    let Some((&classes, leading)) = shape.split_last() else {
-        return refuse(ErrorKind::Shape, NAME, "logits of shape []; expected […, C]".to_owned());
-    };
-    let rows = leading.iter().product();
-    if targets.len() != rows {
-        let (count, found) = (targets.len(), shape.as_slice());
-        let text = format!("{count} targets for outputs of shape {found:?}; expected {rows}, one a row");
-        return refuse(ErrorKind::Shape, NAME, text);
-    }
-    let weights = check_weights(settings.class_weights, classes)?;
+    let (rows, classes) = rows_and_classes(NAME, &shape, targets.len())?;
+    let weights = check_weights::<T>(settings.class_weights, classes)?;
     let weight = |class: usize| weights.map_or(1.0, |weights| weights[class]);
     let shared = smoothing / classes.max(1) as f64;
     let mut rows_of_q = vec![T::ZERO; rows * classes];
     let (mut counted, mut total) = (0, 0.0);
     for (row, target) in targets.iter().enumerate() {
         let Some(class) = target.class().filter(|_| inside(row)) else { continue };
-        if class >= classes {
-            let text = format!(
-                "target of row {row} is class {class}; expected a class below {classes}, the last axis of the logits"
-            );
-            return refuse(ErrorKind::Target, NAME, text);
-        }
+        check_class(NAME, row, class, classes)?;
         let q = &mut rows_of_q[row * classes..][..classes];
         q.iter_mut().enumerate().for_each(|(c, q)| *q = T::from_f64(shared * weight(c)));
         q[class] = T::from_f64((1.0 - smoothing + shared) * weight(class));
@@ -151,11 +138,40 @@ fn distribution<'t, T: Scalar>(
         );
         return refuse(ErrorKind::Empty, NAME, text);
     }
+    if !T::from_f64(total).is_finite() {
+        let name = T::NAME;
+        let text =
+            format!("the class weights of {counted} rows add up to {total:e}; expected a sum in the range of {name}");
+        return refuse(ErrorKind::Setting, NAME, text);
+    }
     Ok((logits.tape().constant(Tensor::from_vec(rows_of_q, &shape)), total))
 }
 
+/// The number of rows and of classes of outputs `[…, C]`, if there are as many targets as rows.
+pub(super) fn rows_and_classes(function: &str, shape: &[usize], targets: usize) -> Result<(usize, usize)> {
+    let Some((&classes, leading)) = shape.split_last() else {
+        return refuse(ErrorKind::Shape, function, "outputs of shape []; expected […, C]".to_owned());
+    };
+    let rows = leading.iter().product();
+    if targets != rows {
+        let text = format!("{targets} targets for outputs of shape {shape:?}; expected {rows}, one a row");
+        return refuse(ErrorKind::Shape, function, text);
+    }
+    Ok((rows, classes))
+}
+
+/// An error if the target of a row is no class.
+pub(super) fn check_class(function: &str, row: usize, class: usize, classes: usize) -> Result<()> {
+    if class < classes {
+        return Ok(());
+    }
+    let text =
+        format!("target of row {row} is class {class}; expected a class below {classes}, the last axis of the outputs");
+    refuse(ErrorKind::Target, function, text)
+}
+
 /// The class weights, if they fit.
-fn check_weights(weights: Option<&[f64]>, classes: usize) -> Result<Option<&[f64]>> {
+fn check_weights<T: Scalar>(weights: Option<&[f64]>, classes: usize) -> Result<Option<&[f64]>> {
     let Some(found) = weights else { return Ok(None) };
     if found.len() != classes {
         let text = format!("{} class weights; expected {classes}, the last axis of the logits", found.len());
@@ -163,6 +179,15 @@ fn check_weights(weights: Option<&[f64]>, classes: usize) -> Result<Option<&[f64
     }
     if let Some(class) = found.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0)) {
         let text = format!("the weight of class {class} is {}; expected a finite number of 0 or more", found[class]);
+        return refuse(ErrorKind::Setting, NAME, text);
+    }
+    // One that is 0 or ∞ as an element would remove its class, or give NaN.
+    let rounding = |weight: f64| (T::from_f64(weight).to_f64() / weight - 1.0).abs();
+    if let Some(class) = found.iter().position(|&weight| weight != 0.0 && rounding(weight) > 1e-6) {
+        let (weight, name) = (found[class], T::NAME);
+        let text = format!(
+            "the weight of class {class} is {weight:e}, out of the range of {name}; expected weights closer to 1"
+        );
         return refuse(ErrorKind::Setting, NAME, text);
     }
     Ok(weights)

@@ -70,7 +70,8 @@ pub(super) fn over_steps<'t, T: Scalar>(rows: Var<'t, T>, reduction: Reduction, 
     StepLosses { per_step, total: per_step.sum() }
 }
 
-/// A loss of every element of the outputs: those beyond a sequence's length are masked out.
+/// A loss of every element of the outputs: those beyond a sequence's length are masked out, first of the outputs, so that NaN or ∞ there
+/// reaches no derivative, then of the losses.
 #[track_caller]
 pub(super) fn elementwise<'t, T: Scalar>(
     loss: &str,
@@ -78,22 +79,25 @@ pub(super) fn elementwise<'t, T: Scalar>(
     target: &Tensor<T>,
     lengths: &[usize],
     reduction: Reduction,
-    each: impl FnOnce(&Tensor<T>, &[usize]) -> Result<Var<'t, T>>,
+    each: impl FnOnce(Var<'t, T>, &Tensor<T>) -> Result<Var<'t, T>>,
 ) -> Result<StepLosses<'t, T>> {
     let [steps, batch, width] = check_lengths(loss, &outputs.shape(), lengths)?;
-    let losses = each(target, lengths)?;
     let counted = (lengths.iter().sum::<usize>() * width) as f64;
+    if lengths.iter().all(|&length| length == steps) {
+        return Ok(over_steps(each(outputs, target)?.sum_axis(2), reduction, counted));
+    }
     let inside = |row: usize| if row / batch < lengths[row % batch] { T::ONE } else { T::ZERO };
     let mask = outputs.tape().constant(Tensor::from_fn(&[steps, batch, 1], inside));
-    let losses = mask.select(losses, outputs.tape().scalar(T::ZERO));
+    let zero = outputs.tape().scalar(T::ZERO);
+    let losses = mask.select(each(mask.select(outputs, zero), &without_padding(target, lengths))?, zero);
     Ok(over_steps(losses.sum_axis(2), reduction, counted))
 }
 
 /// The target with 0 beyond every sequence's length, so that NaN there has no effect; unchanged if its shape does not
 /// fit, which the caller reports.
-pub(super) fn without_padding<T: Scalar>(target: &Tensor<T>, lengths: &[usize]) -> Tensor<T> {
+fn without_padding<T: Scalar>(target: &Tensor<T>, lengths: &[usize]) -> Tensor<T> {
     let &[steps, batch, width] = target.shape() else { return target.clone() };
-    if batch != lengths.len() || lengths.iter().all(|&length| length == steps) {
+    if batch != lengths.len() || lengths.iter().any(|&length| length > steps) {
         return target.clone();
     }
     let mut target = target.clone();

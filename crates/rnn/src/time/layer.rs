@@ -1,11 +1,11 @@
 //! The protocol of layers: what maps a sequence to a sequence.
 
-use rewind_autograd::parameters::Path;
 use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tensor, Var};
 
 use super::{Unroll, Unrolled};
 use crate::cell::{Cell, State, parts};
 use crate::sizes::{check_input, check_lengths, check_width, name_of};
+use crate::transparent;
 
 /// What maps a sequence `[T, B, I]` to a sequence `[T, B, H]`, on a tape.
 ///
@@ -56,18 +56,26 @@ pub trait Layer<'t, T: Scalar> {
     fn initial_state(&self, batch: usize) -> Self::State;
 
     /// The outputs for the sequence `x` `[T, B, I]`, from `state`. `how` has the lengths of the sequences, the direction in time and the
-    /// noise of the pass; a layer hands it to those within, the noise in [parts](Unroll::part).
+    /// noise of the pass; a layer passes it to those within, the noise in [parts](Unroll::part).
     ///
-    /// `x` is 0 after the end of each sequence, and so must the outputs be: [`Unroll::masked`] sees to it.
+    /// The contract, which [`check::layer`](crate::check::layer) checks:
+    /// - `x` is 0 after the end of each sequence, and so must the outputs be: [`Unroll::masked`] sees to it.
+    /// - A sequence has the outputs and the last state in a padded batch that it has alone. Its last state is that at its own end.
+    /// - Backward in time, a layer does to every sequence what it does forward to the reversed one: [`Unroll::in_order`] sees to it.
+    /// - If the layer [is causal](Layer::is_causal), the output at a time step depends on no later input, and a run over the rest of the
+    ///   sequences from the last state of a run over their first steps gives the rest of the outputs.
+    /// - Masks of dropout are those of the time step: drawn from [`Unroll::pass_noise`] at [`Unroll::first_step`] + t.
     fn forward(&self, x: Var<'t, T>, state: Self::State, how: Unroll<'_>) -> LayerOutputs<'t, T, Self::State>;
 
-    /// The number I of features that it reads, if it declares it. Then an input of another width is refused with the names of both layers.
+    /// The number I of features that it reads, if it declares it. Then an input of another width is refused with the names of both layers;
+    /// with `None`, the default, an op within the layer refuses it.
     fn input_width(&self) -> Option<usize> {
         None
     }
 
-    /// Whether the output at a time step depends on the inputs up to that step alone. Otherwise the layer can run neither step by step
-    /// nor in segments.
+    /// Whether the output at a time step depends on the state and the inputs up to that step alone. Otherwise the layer can run neither
+    /// step by step nor in segments. By default `true`: a layer that reads later steps, or cannot go on from its last state, must say
+    /// `false`, and a layer around another asks that one.
     fn is_causal(&self) -> bool {
         true
     }
@@ -129,40 +137,22 @@ impl<'t, T: Scalar, S> LayerOutputs<'t, T, S> {
     }
 }
 
-/// A cell as a layer: unrolled over the sequence.
-///
-/// ```
-/// use rand::{SeedableRng, rngs::StdRng};
-/// use rewind_autograd::{OnTape, Tape};
-/// use rewind_rnn::{Gru, Recurrent, Unroll, unroll};
-///
-/// let gru = Gru::new(3, 5, &mut StdRng::seed_from_u64(1));
-/// let tape = Tape::<f32>::new();
-/// let (cell, x) = (gru.on(&tape), tape.zeros(&[7, 2, 3]));
-/// let run = Unroll::new().through(&Recurrent(cell.clone()), x);
-/// assert_eq!(run.outputs.value(), unroll(&cell, x).outputs().value());
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recurrent<C>(pub C);
-
-/// The parameters are those of the cell, under the same names.
-impl<P, C: Parameters<P>> Parameters<P> for Recurrent<C> {
-    type With<Q> = Recurrent<C::With<Q>>;
-
-    fn visit_at<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a P))
-    where
-        P: 'a,
-    {
-        self.0.visit_at(path, f);
-    }
-
-    fn visit_mut_at(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut P)) {
-        self.0.visit_mut_at(path, f);
-    }
-
-    fn map_at<Q>(&self, path: &mut Path, f: &mut dyn FnMut(&str, &P) -> Q) -> Self::With<Q> {
-        Recurrent(self.0.map_at(path, f))
-    }
+transparent! {
+    /// A cell as a layer: unrolled over the sequence. The parameters are those of the cell, under the same names.
+    ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::{OnTape, Tape};
+    /// use rewind_rnn::{Gru, Recurrent, Unroll, unroll};
+    ///
+    /// let gru = Gru::new(3, 5, &mut StdRng::seed_from_u64(1));
+    /// let tape = Tape::<f32>::new();
+    /// let (cell, x) = (gru.on(&tape), tape.zeros(&[7, 2, 3]));
+    /// let run = Unroll::new().through(&Recurrent(cell.clone()), x);
+    /// assert_eq!(run.outputs.value(), unroll(&cell, x).outputs().value());
+    /// ```
+    #[derive(PartialEq)]
+    pub struct Recurrent<C>(pub C);
 }
 
 impl<'t, T: Scalar, C: Cell<'t, T>> Layer<'t, T> for Recurrent<C> {
@@ -229,7 +219,7 @@ impl Unroll<'_> {
         state: L::State,
     ) -> LayerOutputs<'t, T, L::State> {
         let [steps, batch, width] = check_input(x);
-        if let Some(lengths) = self.lengths {
+        if let Some(lengths) = self.lengths.filter(|_| !self.is_segment) {
             check_lengths(lengths, steps, batch);
         }
         check_width(layer.input_width(), width, name_of::<L>(), "x");
@@ -237,33 +227,5 @@ impl Unroll<'_> {
             panic!("through: {} or its first state lives on another tape than x", name_of::<L>());
         }
         layer.forward(self.masked(x), state, self)
-    }
-
-    /// The same settings for part number `k` of a layer: with noise of its own.
-    pub fn part(self, k: usize) -> Self {
-        Unroll { noise: self.noise.map(|noise| noise.part(k)), ..self }
-    }
-
-    /// The lengths of the sequences, if they are not all those of the batch.
-    pub fn sequence_lengths(&self) -> Option<&[usize]> {
-        self.lengths
-    }
-
-    /// `y` `[T, B, …]`, with 0 after the end of each sequence.
-    pub fn masked<'t, T: Scalar>(self, y: Var<'t, T>) -> Var<'t, T> {
-        match self.mask(y) {
-            Some(mask) => mask.select(y, y.tape().scalar(T::ZERO)),
-            None => y,
-        }
-    }
-
-    /// A constant that stretches to `y` `[T, B, …]`: 1 in the steps of each sequence, 0 after its end; `None` if all have T steps.
-    pub(crate) fn mask<'t, T: Scalar>(self, y: Var<'t, T>) -> Option<Var<'t, T>> {
-        let (steps, batch) = (y.shape()[0], y.shape()[1]);
-        let lengths = self.lengths.filter(|lengths| lengths.iter().any(|&length| length < steps))?;
-        let mut shape = vec![1; y.rank()];
-        shape[..2].copy_from_slice(&[steps, batch]);
-        let inside = |i: usize| i / batch < lengths[i % batch];
-        Some(y.tape().constant(Tensor::from_fn(&shape, |i| if inside(i) { T::ONE } else { T::ZERO })))
     }
 }

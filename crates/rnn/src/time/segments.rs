@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var, checkpoint};
 
-use crate::cell::{Cell, State, parts};
-use crate::sizes::{StateShapes, check_features, check_input, check_lengths, check_width, name_of};
-use crate::time::{Layer, Recurrent, Unroll};
+use crate::cell::{State, parts, with_parts};
+use crate::sizes::{StateShapes, check_input, check_lengths, check_width, name_of};
+use crate::time::{Layer, LayerModule, Unroll};
 
-/// A sequence that was unrolled in segments.
+/// A sequence that went through a layer in segments.
 #[derive(Clone, Debug)]
 pub struct Segments<'t, T: Scalar, S> {
     /// The loss of every segment, in order.
@@ -36,95 +36,17 @@ fn sum_of<'t, T: Scalar>(losses: &[Var<'t, T>]) -> Var<'t, T> {
 }
 
 impl Unroll<'_> {
-    /// Unrolls `cell` over `x` `[T, B, I]` in segments of `every` steps, keeps only the last state of each, and computes a
-    /// segment again when the sweep reaches it: each step is computed twice. With `every` near √T the memory grows with √T.
+    /// Runs a layer over `x` `[T, B, I]` in segments of `every` steps, keeps only the last state of each, and computes a segment again
+    /// when the sweep reaches it: each step is computed twice. With `every` near √T the memory grows with √T. A cell goes through
+    /// [`Recurrent`](crate::Recurrent).
     ///
-    /// `loss` gets a tape, the first time step of a segment and the outputs of its steps, `[S, B, H]`, and returns a scalar;
-    /// so the outputs need not be kept either. `module` is the module of tensors that `cell` is on the tape. Gradients are
-    /// those of [`run`](Unroll::run) with the losses of all segments summed. They are equal to the last bit if the state of the
-    /// cell is used at most twice in a step (tanh-RNN, LSTM), and otherwise up to the order of summation at the ends of the
-    /// segments.
+    /// `loss` gets a tape, the first time step of a segment and the outputs of its steps, `[S, B, H]`, and returns a scalar; so the
+    /// outputs need not be kept either. In a padded batch, a sequence may have ended before the segment begins. `module` is the module of
+    /// tensors that `layer` is on the tape.
     ///
-    /// ```
-    /// use rand::{SeedableRng, rngs::StdRng};
-    /// use rewind_autograd::{OnTape, Tape};
-    /// use rewind_rnn::{Lstm, Unroll};
-    ///
-    /// let lstm = Lstm::new(3, 5, &mut StdRng::seed_from_u64(1));
-    /// let tape = Tape::<f32>::new();
-    /// let cell = lstm.on(&tape);
-    /// let x = tape.zeros(&[100, 2, 3]);
-    /// let segments = Unroll::new().in_segments(10, &lstm, &cell, x, |_tape, _start, outputs| (outputs * outputs).sum());
-    /// let gradients = segments.loss().backward().of(&cell);
-    /// assert_eq!(gradients.weight_hh.shape(), [5, 20]);
-    /// ```
-    ///
-    /// # Panics
-    /// As [`run`](Unroll::run), at the caller's line for the first step and within the library for later ones; if `every` is 0,
-    /// `loss` does not return a scalar, or the unrolling is backward in time, which segments do not support.
-    #[track_caller]
-    pub fn in_segments<'t, T, M, L>(
-        self,
-        every: usize,
-        module: &M,
-        cell: &M::With<Var<'t, T>>,
-        x: Var<'t, T>,
-        loss: L,
-    ) -> Segments<'t, T, <M::With<Var<'t, T>> as Cell<'t, T>>::State>
-    where
-        T: Scalar,
-        M: Parameters<Tensor<T>> + Clone + Send + Sync + 'static,
-        for<'s> M::With<Var<'s, T>>: Cell<'s, T>,
-        L: for<'s> Fn(&'s Tape<T>, usize, Var<'s, T>) -> Var<'s, T> + Send + Sync + 'static,
-    {
-        let [_, batch, _] = check_input(x);
-        self.in_segments_from(every, module, cell, x, cell.initial(batch), loss)
-    }
-
-    /// [`in_segments`](Unroll::in_segments) from `state` instead of the cell's first state.
-    ///
-    /// ```
-    /// use rand::{SeedableRng, rngs::StdRng};
-    /// use rewind_autograd::{OnTape, Tape};
-    /// use rewind_rnn::{Gru, Unroll};
-    ///
-    /// let gru = Gru::new(3, 5, &mut StdRng::seed_from_u64(1));
-    /// let tape = Tape::<f32>::new();
-    /// let (cell, x, first) = (gru.on(&tape), tape.zeros(&[100, 2, 3]), tape.zeros(&[2, 5]));
-    /// let segments = Unroll::new().in_segments_from(10, &gru, &cell, x, first, |_tape, _start, outputs| outputs.square().sum());
-    /// assert_eq!((segments.losses.len(), segments.last.shape().as_slice()), (10, &[2, 5][..]));
-    /// ```
-    ///
-    /// # Panics
-    /// As [`in_segments`](Unroll::in_segments), or if `state` has more or fewer variables than the cell's first state.
-    #[track_caller]
-    pub fn in_segments_from<'t, T, M, L>(
-        self,
-        every: usize,
-        module: &M,
-        cell: &M::With<Var<'t, T>>,
-        x: Var<'t, T>,
-        state: <M::With<Var<'t, T>> as Cell<'t, T>>::State,
-        loss: L,
-    ) -> Segments<'t, T, <M::With<Var<'t, T>> as Cell<'t, T>>::State>
-    where
-        T: Scalar,
-        M: Parameters<Tensor<T>> + Clone + Send + Sync + 'static,
-        for<'s> M::With<Var<'s, T>>: Cell<'s, T>,
-        L: for<'s> Fn(&'s Tape<T>, usize, Var<'s, T>) -> Var<'s, T> + Send + Sync + 'static,
-    {
-        let [steps, batch, _] = check_input(x);
-        if let Some(lengths) = self.lengths {
-            check_lengths(lengths, steps, batch);
-        }
-        check_features(cell, x);
-        StateShapes::of_first(cell, &state, x);
-        let parameters = cell.leaves().into_iter().copied().collect();
-        self.segments(every, Recurrent(module.clone()), parameters, x, state, loss)
-    }
-
-    /// Runs a layer over `x` `[T, B, I]` in segments of `every` steps, as [`in_segments`](Unroll::in_segments) does a cell: a stack, say,
-    /// over a padded batch. `loss` gets the outputs of the layer in the segment. A sequence may have ended before the segment begins.
+    /// Gradients are those of [`through`](Unroll::through) with the losses of all segments summed. They are equal to the last bit for a
+    /// cell that uses its state at most twice in a step (tanh-RNN, LSTM), and otherwise up to the order of summation at the ends of the
+    /// segments, or up to rounding for a layer that computes many steps at once.
     ///
     /// ```
     /// use rand::{SeedableRng, rngs::StdRng};
@@ -136,15 +58,15 @@ impl Unroll<'_> {
     /// let tape = Tape::<f32>::new();
     /// let (on_tape, x) = (stack.on(&tape), tape.zeros(&[100, 2, 3]));
     /// let how = Unroll::new().lengths(&[100, 64]);
-    /// let first = None; // the stack's own
-    /// let segments = how.through_in_segments(10, &stack, &on_tape, x, first, |_tape, _start, outputs| outputs.square().sum());
+    /// let segments = how.through_in_segments(10, &stack, &on_tape, x, |_tape, _start, outputs| outputs.square().sum());
     /// let gradients = segments.loss().backward().of(&on_tape);
     /// assert_eq!(gradients.1.0.weight_ih.shape(), [5, 12]);
     /// ```
     ///
     /// # Panics
     /// As [`through`](Unroll::through), at the caller's line for the first step and within the library for later ones; if `every` is 0,
-    /// `loss` does not return a scalar, the layer is not [causal](Layer::is_causal), or the pass is backward in time.
+    /// `loss` does not return a scalar, the layer is not [causal](Layer::is_causal), or the pass is backward in time, which segments do
+    /// not support.
     #[track_caller]
     pub fn through_in_segments<'t, T, M, L>(
         self,
@@ -152,55 +74,55 @@ impl Unroll<'_> {
         module: &M,
         layer: &M::With<Var<'t, T>>,
         x: Var<'t, T>,
-        state: Option<<M::With<Var<'t, T>> as Layer<'t, T>>::State>,
         loss: L,
     ) -> Segments<'t, T, <M::With<Var<'t, T>> as Layer<'t, T>>::State>
     where
         T: Scalar,
-        M: Parameters<Tensor<T>> + Clone + Send + Sync + 'static,
-        for<'s> M::With<Var<'s, T>>: Layer<'s, T>,
+        M: LayerModule<T>,
         L: for<'s> Fn(&'s Tape<T>, usize, Var<'s, T>) -> Var<'s, T> + Send + Sync + 'static,
     {
-        let [steps, batch, width] = check_input(x);
-        check_width(layer.input_width(), width, name_of::<M>(), "x");
-        if let Some(lengths) = self.lengths {
-            check_lengths(lengths, steps, batch);
-        }
-        if !layer.is_causal() {
-            panic!("in_segments: {} reads the whole sequence; expected layers that read no later step", name_of::<M>());
-        }
-        let first = state.unwrap_or_else(|| layer.initial_state(batch));
-        self.segments(every, module.clone(), layer.leaves().into_iter().copied().collect(), x, first, loss)
+        let [_, batch, _] = check_input(x);
+        self.through_in_segments_from(every, module, layer, x, layer.initial_state(batch), loss)
     }
 
+    /// [`through_in_segments`](Unroll::through_in_segments) from `state` instead of the layer's first state.
+    ///
+    /// ```
+    /// use rand::{SeedableRng, rngs::StdRng};
+    /// use rewind_autograd::{OnTape, Tape};
+    /// use rewind_rnn::{Gru, Recurrent, Unroll};
+    ///
+    /// let gru = Recurrent(Gru::new(3, 5, &mut StdRng::seed_from_u64(1)));
+    /// let tape = Tape::<f32>::new();
+    /// let (layer, x, first) = (gru.on(&tape), tape.zeros(&[100, 2, 3]), tape.zeros(&[2, 5]));
+    /// let segments = Unroll::new().through_in_segments_from(10, &gru, &layer, x, first, |_, _, outputs| outputs.square().sum());
+    /// assert_eq!((segments.losses.len(), segments.last.shape().as_slice()), (10, &[2, 5][..]));
+    /// ```
+    ///
+    /// # Panics
+    /// As [`through_in_segments`](Unroll::through_in_segments), or if `state` has more or fewer variables than the layer's first state.
     #[track_caller]
-    fn segments<'t, T, M, L>(
+    pub fn through_in_segments_from<'t, T, M, L>(
         self,
         every: usize,
-        module: M,
-        parameters: Vec<Var<'t, T>>,
+        module: &M,
+        layer: &M::With<Var<'t, T>>,
         x: Var<'t, T>,
-        first: <M::With<Var<'t, T>> as Layer<'t, T>>::State,
+        state: <M::With<Var<'t, T>> as Layer<'t, T>>::State,
         loss: L,
     ) -> Segments<'t, T, <M::With<Var<'t, T>> as Layer<'t, T>>::State>
     where
         T: Scalar,
-        M: Parameters<Tensor<T>> + Send + Sync + 'static,
-        for<'s> M::With<Var<'s, T>>: Layer<'s, T>,
+        M: LayerModule<T>,
         L: for<'s> Fn(&'s Tape<T>, usize, Var<'s, T>) -> Var<'s, T> + Send + Sync + 'static,
     {
-        let steps = x.shape()[0];
-        if every == 0 {
-            panic!("in_segments: segments of 0 steps; expected 1 at least");
-        }
-        if self.backward {
-            panic!("in_segments: the pass is backward in time; segments are computed forward");
-        }
-        self.try_first_step(&module, x, &first);
-        let x = self.masked(x);
+        self.check_segments(every, layer, x, &state);
+        self.try_first_step(module, x, &state);
+        let (steps, x, noise) = (x.shape()[0], self.masked(x), self.noise);
+        let parameters: Vec<_> = layer.leaves().into_iter().copied().collect();
         // The structure of the module, to be filled with variables of the tape that a segment runs on.
-        let shared = Arc::new((module, loss, self.lengths.map(<[usize]>::to_vec)));
-        let (noise, mut state, mut losses) = (self.noise, first, Vec::new());
+        let shared = Arc::new((module.clone(), loss, self.lengths.map(<[usize]>::to_vec)));
+        let (mut state, mut losses) = (state, Vec::new());
         for start in (0..steps).step_by(every) {
             let parts = parts(&state);
             let mut inputs = vec![x.slice(0, start..steps.min(start + every))];
@@ -227,6 +149,26 @@ impl Unroll<'_> {
         Segments { losses, last: state }
     }
 
+    /// Panics at the caller's line if the layer, the sequence, the state and the settings cannot make segments.
+    #[track_caller]
+    fn check_segments<'t, T: Scalar, L: Layer<'t, T>>(self, every: usize, layer: &L, x: Var<'t, T>, first: &L::State) {
+        let ([steps, batch, width], name) = (check_input(x), name_of::<L>());
+        check_width(layer.input_width(), width, name, "x");
+        if let Some(lengths) = self.lengths {
+            check_lengths(lengths, steps, batch);
+        }
+        StateShapes::of_first(name_of::<L>, first, x);
+        if !layer.is_causal() {
+            panic!("through_in_segments: {name} reads the whole sequence; expected layers that read no later step");
+        }
+        if every == 0 {
+            panic!("through_in_segments: segments of 0 steps; expected 1 at least");
+        }
+        if self.backward {
+            panic!("through_in_segments: the pass is backward in time; segments are computed forward");
+        }
+    }
+
     /// The first step on a separate tape, with all its checks: within a segment, a panic would name a line of the library.
     #[track_caller]
     fn try_first_step<'t, T, M, S>(self, module: &M, x: Var<'t, T>, first: &S)
@@ -249,14 +191,13 @@ impl Unroll<'_> {
 /// # Panics
 /// If they are more or fewer than the layer's first state has.
 #[track_caller]
-pub(super) fn filled<'s, T: Scalar, L: Layer<'s, T>>(layer: &L, batch: usize, given: &[Var<'s, T>]) -> L::State {
+fn filled<'s, T: Scalar, L: Layer<'s, T>>(layer: &L, batch: usize, given: &[Var<'s, T>]) -> L::State {
     let blank = layer.initial_state(batch);
     let own = parts(&blank).len();
     if own != given.len() {
-        panic!("in_segments: a first state of {} variables; that of the cell itself has {own}", given.len());
+        panic!("through_in_segments: a first state of {} variables; that of the layer itself has {own}", given.len());
     }
-    let mut given = given.iter();
-    blank.clone().zip(blank, &mut |_, _| *given.next().expect("they have been counted"))
+    with_parts(blank, given)
 }
 
 /// The loss of a segment and all parts of its last state, in one vector. `v` holds the segment of x, the parts of the state
@@ -280,7 +221,7 @@ where
     let run = layer.forward(*x, first, how);
     let loss = loss(run.outputs);
     if loss.element_count() != 1 {
-        panic!("in_segments: the loss of a segment has shape {:?}, expected a scalar", loss.shape().as_slice());
+        panic!("through_in_segments: the loss of a segment has shape {:?}, expected a scalar", loss.shape().as_slice());
     }
     let mut packed = vec![loss.reshape(&[1])];
     packed.extend(parts(&run.last).into_iter().map(|part| part.reshape(&[part.element_count()])));

@@ -5,7 +5,7 @@ use rewind_autograd::{List, Scalar, Tensor, Var};
 
 use crate::cell::{Cell, State, parts};
 use crate::noise::Noise;
-use crate::sizes::{StateShapes, check_features, check_input, check_lengths, check_tape};
+use crate::sizes::{StateShapes, check_features, check_input, check_lengths, check_tape, name_of};
 
 /// Unrolls `cell` over `x` `[T, B, I]`, from the cell's [first state](Cell::initial). All sequences have T steps; see
 /// [`Unroll`] for padded batches, other first states and the backward direction.
@@ -121,7 +121,7 @@ impl<'a> Unroll<'a> {
             None => cell.initial(batch),
         };
         check_tape(cell, &state, x);
-        let shapes = StateShapes::of_first(cell, &state, x);
+        let shapes = StateShapes::of_first(name_of::<C>, &state, x);
         let mut states = x.tape().list(steps);
         for k in 0..steps {
             let t = if self.backward { steps - 1 - k } else { k };

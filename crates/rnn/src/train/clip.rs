@@ -9,7 +9,8 @@ use crate::nonfinite::all_finite;
 /// parameter before clipping (Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent neural
 /// networks"; the 1e-6 is PyTorch's).
 ///
-/// Gradients were scaled if the returned norm exceeds `max_norm`. It is summed in `f64` and does not overflow. With `max_norm` = ∞ the gradients do not change.
+/// Gradients were scaled if the returned norm exceeds `max_norm`. It is summed in `f64`, and squares do not overflow; a
+/// norm beyond the largest `f64` is returned as ∞, and the gradients are scaled correctly. With `max_norm` = ∞ the gradients do not change.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, parameters};
@@ -28,12 +29,22 @@ use crate::nonfinite::all_finite;
 pub fn clip_norm<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &mut M, max_norm: f64) -> Result<f64> {
     check_limit("max_norm", max_norm)?;
     let norm = joint_norm(gradients)?;
-    let scale = max_norm / (norm + 1e-6);
-    if scale < 1.0 {
-        let scale = T::from_f64(scale);
-        gradients.visit_mut(|_, g| g.as_mut_slice().iter_mut().for_each(|g| *g *= scale));
+    // The norm may overflow even where no gradient does. In units of the largest gradient it does not.
+    let (unit, norm_in_units) = if norm.is_finite() { (1.0, norm + 1e-6) } else { norm_in_units(gradients) };
+    let scale = max_norm / norm_in_units;
+    if scale < unit {
+        // In f64: of a large norm, the scale may be too small for an f32.
+        let scaled = |g: T| T::from_f64(g.to_f64() / unit * scale);
+        gradients.visit_mut(|_, g| g.as_mut_slice().iter_mut().for_each(|g| *g = scaled(*g)));
     }
     Ok(norm)
+}
+
+/// The largest magnitude of all elements, and their joint 2-norm divided by it.
+fn norm_in_units<T: Scalar, M: Parameters<Tensor<T>>>(gradients: &M) -> (f64, f64) {
+    let elements = || gradients.leaves().into_iter().flat_map(Tensor::to_vec).map(T::to_f64);
+    let unit = elements().fold(0.0, |largest: f64, g| largest.max(g.abs()));
+    (unit, elements().map(|g| (g / unit).powi(2)).sum::<f64>().sqrt())
 }
 
 /// The joint 2-norm of all leaves, √Σg², summed in `f64`.

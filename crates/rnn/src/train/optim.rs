@@ -30,6 +30,9 @@ mod plateau;
 mod rules;
 pub mod schedule;
 
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -38,6 +41,9 @@ pub use adam::{Adam, AdamW};
 pub use memory::{Memory, Moments};
 pub use plateau::Plateau;
 pub use rules::{Adagrad, RmsProp, Sgd};
+
+/// The settings of an optimiser by name, as text that `Debug` wrote: the shortest that reads back to the same number.
+pub type Settings = BTreeMap<String, String>;
 
 /// A first-order optimiser over the leaves of a module.
 pub trait Optimizer<T: Scalar> {
@@ -48,8 +54,8 @@ pub trait Optimizer<T: Scalar> {
     ///
     /// # Errors
     /// If the gradients have other names or shapes than the parameters, or the parameters than those of the first
-    /// step; if a gradient is infinite or NaN; if a setting is out of its range. Nothing is changed then, and the step
-    /// is not counted.
+    /// step; if a gradient is infinite or NaN; if a new parameter or moment would be, as by the square of a gradient that
+    /// overflows; if a setting is out of its range. Nothing is changed then, and the step is not counted.
     fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()>;
 
     /// The kind of optimiser, such as `Adam`; by default the name of its type. A saved run is resumed with the same kind, which the
@@ -58,6 +64,20 @@ pub trait Optimizer<T: Scalar> {
         let full = std::any::type_name::<Self>();
         let path = full.split('<').next().unwrap_or(full);
         path.rsplit("::").next().unwrap_or(path).to_owned()
+    }
+
+    /// The settings other than the learning rate, by name; by default none. A saved run is resumed with the same settings. An optimiser
+    /// of your own lists those that change its steps, written by `Debug`.
+    ///
+    /// ```
+    /// use rewind_rnn::optim::{Optimizer, Sgd};
+    ///
+    /// let settings = Sgd::<f32>::new(0.1).momentum(0.9).settings();
+    /// assert_eq!((settings["momentum"].as_str(), settings["nesterov"].as_str()), ("0.9", "false"));
+    /// assert!(!settings.contains_key("learning_rate"));
+    /// ```
+    fn settings(&self) -> Settings {
+        Settings::new()
     }
 
     /// The learning rate of the next step.
@@ -87,19 +107,41 @@ pub trait Optimizer<T: Scalar> {
     fn load_moments(&mut self, moments: &Moments<T>) -> Result<()>;
 }
 
-/// Learning rates, decays and eps: finite and not negative.
-fn not_negative(name: &'static str, value: f64) -> Result<()> {
-    if value >= 0.0 && value.is_finite() { Ok(()) } else { Err(setting(name, value, "a finite number >= 0")) }
+/// Learning rates, decays and eps: finite, not negative, and also as an element only 0 if they are 0.
+fn not_negative<T: Scalar>(name: &'static str, value: f64) -> Result<()> {
+    if !(value >= 0.0 && value.is_finite()) {
+        return Err(setting(name, value, "a finite number >= 0"));
+    }
+    let element = T::from_f64(value);
+    if element.is_finite() && (element == T::ZERO) == (value == 0.0) {
+        return Ok(());
+    }
+    let text = format!(
+        "optimiser: {name} is {value:e}, which is {element} as {}; expected 0 or a number in its range",
+        T::NAME
+    );
+    Err(Error::new(ErrorKind::Setting, text))
 }
 
-/// Factors of running means: in [0, 1).
-fn fraction(name: &'static str, value: f64) -> Result<()> {
-    if (0.0..1.0).contains(&value) { Ok(()) } else { Err(setting(name, value, "a number in [0, 1)")) }
+/// Factors of running means: in [0, 1), also as an element.
+fn fraction<T: Scalar>(name: &'static str, value: f64) -> Result<()> {
+    if !(0.0..1.0).contains(&value) {
+        return Err(setting(name, value, "a number in [0, 1)"));
+    }
+    if T::from_f64(value) < T::ONE {
+        return Ok(());
+    }
+    Err(setting(name, value, &format!("a number in [0, 1) that is not rounded to 1 as {}", T::NAME)))
 }
 
 /// A setting is out of its range.
 fn setting(name: &str, value: f64, expected: &str) -> Error {
     Error::new(ErrorKind::Setting, format!("optimiser: {name} is {value}; expected {expected}"))
+}
+
+/// Settings by name.
+fn settings(named: &[(&str, &dyn Debug)]) -> Settings {
+    named.iter().map(|(name, value)| ((*name).to_owned(), format!("{value:?}"))).collect()
 }
 
 /// The methods that read or write the learning rate and the memory, the same for every optimiser here.

@@ -90,7 +90,7 @@ impl Watch {
 
     pub(super) fn resumed<T: Scalar>(&self, saved: &Saved<T>) -> Result<Self> {
         let best = saved.finite_or_none("best")?;
-        Ok(Watch { best, waited: saved.number("waited")?, ..self.clone() })
+        Ok(Watch { best, waited: saved.count("waited")?, ..self.clone() })
     }
 }
 

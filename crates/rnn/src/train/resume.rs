@@ -14,6 +14,9 @@ use rewind_autograd::{Scalar, Tensor};
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// Counts in a file are below this, so that a run that goes on from them does not overflow them.
+pub(super) const COUNT_LIMIT: u64 = 1 << 63;
+
 /// The saved state of a part of a run.
 ///
 /// ```
@@ -66,6 +69,12 @@ impl<T: Scalar> Saved<T> {
     pub fn number<N: FromStr>(&self, name: &str) -> Result<N> {
         let number = self.values.get(name).and_then(|text| text.parse().ok());
         number.ok_or_else(|| self.damaged(name, "a number"))
+    }
+
+    /// The count of that name, which can be incremented.
+    pub(super) fn count(&self, name: &str) -> Result<u64> {
+        let count = Some(self.number(name)?).filter(|&count| count < COUNT_LIMIT);
+        count.ok_or_else(|| self.damaged(name, "a count below 2^63"))
     }
 
     /// The number of that name, which was saved as an option and must be finite.
@@ -237,7 +246,7 @@ impl<T: Scalar> Part<T> for Position {
         if batch >= std::cmp::max(batches, 1) || (batch == 0) != (batches == 0) {
             return Err(saved.damaged("batch", "one within the epoch"));
         }
-        let (epoch, step) = (saved.number("epoch")?, saved.number("step")?);
+        let (epoch, step) = (saved.count("epoch")?, saved.count("step")?);
         Ok(Box::new(move || *self = Position { seed: self.seed, epoch, batch, batches, step }))
     }
 }

@@ -4,17 +4,18 @@ use std::marker::PhantomData;
 
 use rewind_autograd::{Parameters, Scalar, Tensor, Var, parameters};
 
-use crate::cell::{Cell, State};
+use crate::cell::{Cell, State, parts};
 use crate::noise::{Noise, check_rate};
 
 parameters! {
     /// Recurrent dropout (Gal and Ghahramani 2016) over any cell: in training, a step reads h_(t-1) ∘ m, where h is the
     /// [output](State::output) of the state. Every element of m is 0 with probability `rate` and otherwise 1/(1 - rate); m is the same at
-    /// all time steps of a sequence. Other parts of the state, such as the c of an LSTM, are read as they are (as Semeniuta et al. 2016
-    /// advise, lest the memory fade). In a GRU, which carries h itself, what is carried is masked too.
+    /// all time steps of a sequence. Other parts of the state, such as the c of an LSTM, are read as they are. In a GRU, which carries h
+    /// itself, what is carried is masked too, and the memory fades: [`CandidateDropout`](crate::CandidateDropout) avoids that.
     ///
     /// Masks are drawn from the noise of the pass (see [`Unroll::noise`](crate::Unroll::noise)); without noise, the cell is unchanged. For
-    /// one mask a sequence over x, put [`Dropout::of_sequence`](crate::Dropout::of_sequence) below.
+    /// one mask a sequence over x, put [`Dropout::of_sequence`](crate::Dropout::of_sequence) below. A cell that does not read its own
+    /// output, such as `MLstm`, is unchanged in any case.
     ///
     /// ```
     /// use rand::{SeedableRng, rngs::StdRng};
@@ -65,11 +66,11 @@ impl<'t, T: Scalar, C: Cell<'t, T>> Cell<'t, T> for RecurrentDropout<Var<'t, T>,
     #[track_caller]
     fn noisy_step(&self, x: Var<'t, T>, state: C::State, noise: Noise) -> C::State {
         check_rate("RecurrentDropout", self.rate);
-        let h = state.output();
+        let (h, output) = (state.output(), output_part(&state));
         let mask: Tensor<T> = noise.of_sequence().part(1).mask(&h.shape(), self.rate);
         let mask = h.tape().constant(mask);
-        let read =
-            state.clone().zip(state, &mut |part, _| if part.position() == h.position() { part * mask } else { part });
+        let mut numbers = 0..;
+        let read = state.clone().zip(state, &mut |part, _| if numbers.next() == output { part * mask } else { part });
         self.cell.noisy_step(x, read, noise.part(0))
     }
 
@@ -82,4 +83,13 @@ impl<'t, T: Scalar, C: Cell<'t, T>> Cell<'t, T> for RecurrentDropout<Var<'t, T>,
     fn features(&self) -> Option<usize> {
         self.cell.features()
     }
+}
+
+/// The number of the part that is the output.
+///
+/// One variable may be given as several parts, such as zeros for h and c, so each part is replaced by a variable of its own.
+fn output_part<'t, T: Scalar, S: State<'t, T>>(state: &S) -> Option<usize> {
+    let apart = state.clone().zip(state.clone(), &mut |part, _| part.tape().constant(part.value()));
+    let output = apart.output().position();
+    parts(&apart).iter().position(|part| part.position() == output)
 }

@@ -15,7 +15,8 @@ parameters! {
     /// s_t = z · s_(t-1) + (1 - z) · ŝ_t    without noise: the expected value
     /// ```
     ///
-    /// where ŝ_t is the state that the cell gives. Masks are drawn from the noise of the pass; see [`Unroll::noise`](crate::Unroll::noise).
+    /// where ŝ_t is the state that the cell gives. In a state [with units](State::has_units), as that of `SLstm` or `MLstm`, only the output
+    /// may have a rate: its c and n are in units of e^m, which are others at each step. Masks are drawn from the noise of the pass; see [`Unroll::noise`](crate::Unroll::noise).
     ///
     /// ```
     /// use rand::{SeedableRng, rngs::StdRng};
@@ -66,15 +67,28 @@ impl<P, C> Zoneout<P, C> {
         before: S,
         f: impl Fn((usize, f64), Var<'t, T>, Var<'t, T>) -> Var<'t, T>,
     ) -> S {
-        let mut part = 0;
+        let (mut part, mut refused) = (0, None);
+        let output = next.has_units().then(|| next.output().position());
         let state = next.zip(before, &mut |new, old| {
             let rate = if self.rates.len() == 1 { Some(&self.rates[0]) } else { self.rates.get(part) };
             part += 1;
             match rate {
-                Some(&rate) if rate > 0.0 => f((part, rate), new, old),
+                Some(&rate) if rate > 0.0 => {
+                    if output.is_some_and(|output| new.position() != output) {
+                        refused = refused.or(Some((part - 1, rate)));
+                    }
+                    f((part, rate), new, old)
+                }
                 _ => new,
             }
         });
+        if let Some((part, rate)) = refused {
+            let name = &state.part_names()[part];
+            panic!(
+                "Zoneout: the part `{name}` of the state has rate {rate}, but its unit changes from step to step (it is e^m in SLstm and MLstm); \
+                 expected rate 0 for every part except the output"
+            );
+        }
         if self.rates.len() != 1 && self.rates.len() != part {
             panic!(
                 "Zoneout: {} rates for a state of {part} parts; expected one for each, or one for all",

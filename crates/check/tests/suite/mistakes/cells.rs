@@ -20,11 +20,11 @@ fn tanh_step(x: &[&Tensor<f64>]) -> Tensor<f64> {
 fn tanh_rule<'t>(input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
     let d = before_tanh(at);
     match input {
-        0 => Term::dense(d.matmul(at.input(2).transpose())),
-        1 => Term::dense(d.matmul(at.input(3).transpose())),
-        2 => Term::product(at.input(0), d),
-        3 => Term::product(at.input(1), d),
-        _ => Term::summed(d),
+        0 => Term::Dense(d.matmul(at.input(2).transpose())),
+        1 => Term::Dense(d.matmul(at.input(3).transpose())),
+        2 => Term::Product(at.input(0), d),
+        3 => Term::Product(at.input(1), d),
+        _ => Term::Summed(d),
     }
 }
 
@@ -84,13 +84,13 @@ fn lstm_rule<'t>(line: Lstm, input: usize, at: &Site<'t, f64>) -> Term<'t, f64> 
     let gates = if line == Lstm::GatesSwapped { [df, di, dg, d_o] } else { [di, df, dg, d_o] };
     let d = concat(&gates, 1);
     match input {
-        0 => Term::dense(d.matmul(w.transpose())),
+        0 => Term::Dense(d.matmul(w.transpose())),
         1 => {
             let kept = if line == Lstm::ForgetPathLost { dc * 0.0 } else { dc * f };
-            Term::dense(concat(&[d.matmul(u.transpose()), kept], 1))
+            Term::Dense(concat(&[d.matmul(u.transpose()), kept], 1))
         }
-        2 => Term::product(x, d),
-        _ => Term::product(hidden, d),
+        2 => Term::Product(x, d),
+        _ => Term::Product(hidden, d),
     }
 }
 
@@ -115,11 +115,11 @@ fn gru_rule<'t>(line: Gru, input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
     let dz = c * if line == Gru::UpdateSign { n - h } else { h - n } * z * z.one_minus();
     let dn = c * if line == Gru::CandidateNotGated { n * 0.0 + 1.0 } else { z.one_minus() } * (n * n).one_minus();
     match input {
-        0 => Term::dense(dz.matmul(w.transpose())),
-        1 if line == Gru::KeptLost => Term::dense(dn.matmul(u.transpose())),
-        1 => Term::dense(dn.matmul(u.transpose()) + c * z),
-        2 => Term::product(x, dz),
-        _ => Term::product(h, dn),
+        0 => Term::Dense(dz.matmul(w.transpose())),
+        1 if line == Gru::KeptLost => Term::Dense(dn.matmul(u.transpose())),
+        1 => Term::Dense(dn.matmul(u.transpose()) + c * z),
+        2 => Term::Product(x, dz),
+        _ => Term::Product(h, dn),
     }
 }
 
@@ -169,7 +169,7 @@ fn scan_rule<'t>(line: Scan, input: usize, at: &Site<'t, f64>) -> Term<'t, f64> 
         dx.push(d.unsqueeze(0));
     }
     dx.reverse();
-    Term::dense(if input == 0 { concat(&dx, 0) } else { da })
+    Term::Dense(if input == 0 { concat(&dx, 0) } else { da })
 }
 
 /// The state after every step of an unrolled cell, from a first state that is an input: x_1 … x_T in the first input.
@@ -220,34 +220,34 @@ pub(crate) fn mistakes() -> Vec<Mistake> {
     let gru = |kind, name, rule: Rule| cell(kind, name, gru_step, rule, &GRU);
     vec![
         tanh(Kind::OffByOne, "tanh_step_own_state", |i, at| match i {
-            3 => Term::product(at.output(), before_tanh(at)),
+            3 => Term::Product(at.output(), before_tanh(at)),
             _ => tanh_rule(i, at),
         }),
         tanh(Kind::MissingTerm, "tanh_step_without_slope", |i, at| match i {
-            1 => Term::dense(at.cotangent().matmul(at.input(3).transpose())),
+            1 => Term::Dense(at.cotangent().matmul(at.input(3).transpose())),
             _ => tanh_rule(i, at),
         }),
         tanh(Kind::BroadcastNotSummed, "tanh_step_first_bias", |i, at| match i {
-            4 => Term::dense(before_tanh(at).index(0, 0)),
+            4 => Term::Dense(before_tanh(at).index(0, 0)),
             _ => tanh_rule(i, at),
         }),
         tanh(Kind::MissingTerm, "tanh_step_cut", |i, at| match i {
-            1 => Term::zero(),
+            1 => Term::Zero,
             _ => tanh_rule(i, at),
         }),
         tanh(Kind::WrongInput, "tanh_step_weights_swapped", |i, at| match i {
-            2 => Term::product(at.input(1), before_tanh(at)),
-            3 => Term::product(at.input(0), before_tanh(at)),
+            2 => Term::Product(at.input(1), before_tanh(at)),
+            3 => Term::Product(at.input(0), before_tanh(at)),
             _ => tanh_rule(i, at),
         }),
         tanh(Kind::Transposed, "tanh_step_state_transposed", |i, at| match i {
-            1 => Term::dense(before_tanh(at).matmul(at.input(3))),
+            1 => Term::Dense(before_tanh(at).matmul(at.input(3))),
             _ => tanh_rule(i, at),
         }),
         tanh(Kind::SecondOrder, "tanh_step_slope_off_tape", |i, at| match i {
             1 => {
                 let y = at.output().detach();
-                Term::dense((at.cotangent() * (y * y).one_minus()).matmul(at.input(3).transpose()))
+                Term::Dense((at.cotangent() * (y * y).one_minus()).matmul(at.input(3).transpose()))
             }
             _ => tanh_rule(i, at),
         }),
@@ -268,7 +268,7 @@ pub(crate) fn mistakes() -> Vec<Mistake> {
             masked_step,
             |i, at| {
                 let y = (at.input(0) + at.input(1)).tanh();
-                if i == 2 { Term::zero() } else { Term::dense(at.cotangent() * (y * y).one_minus()) }
+                if i == 2 { Term::Zero } else { Term::Dense(at.cotangent() * (y * y).one_minus()) }
             },
             &MASKED,
         ),

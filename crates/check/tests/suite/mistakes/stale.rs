@@ -24,7 +24,7 @@ impl Op<f64> for LastSeen {
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
         let seen = self.seen.lock().expect("no panic before").clone().expect("the value comes first");
-        Term::dense(at.cotangent() * at.tape().constant(seen.map(f64::cos)))
+        Term::Dense(at.cotangent() * at.tape().constant(seen.map(f64::cos)))
     }
 }
 
@@ -42,7 +42,7 @@ impl Op<f64> for Saved {
         inputs[0].map(|x| x * x)
     }
     fn vjp<'t>(&self, _input: usize, at: &Site<'t, f64>) -> Term<'t, f64> {
-        Term::dense(at.cotangent() * at.tape().constant(self.x.map(|x| 2.0 * x)))
+        Term::Dense(at.cotangent() * at.tape().constant(self.x.map(|x| 2.0 * x)))
     }
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn mistakes() -> Vec<Mistake> {
     let input_of_the_step = Custom {
         name: "output_for_input",
         value: |x| x[0].map(|x| x * x),
-        rule: |_, at| Term::dense(at.cotangent() * at.output() * 2.0),
+        rule: |_, at| Term::Dense(at.cotangent() * at.output() * 2.0),
     };
     vec![
         stale("last_of_two_steps", 1, chain(2, "last_of_two_steps")),

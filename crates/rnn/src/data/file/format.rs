@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io;
 use std::ops::Range;
 
 use half::{bf16, f16};
@@ -15,11 +16,17 @@ use super::{Metadata, Precision, Problem, TensorInfo};
 /// The name that the header reserves for the metadata.
 pub(super) const METADATA: &str = "__metadata__";
 
-/// The longest header that is read, in bytes: that of the `safetensors` crate.
+/// The longest header that is read or written, in bytes: that of the `safetensors` crate.
 const LONGEST_HEADER: usize = 100_000_000;
 
 /// 8 bytes of header length, a JSON header padded with spaces to a multiple of 8, the elements in little-endian order.
-pub(super) fn encode<T: Scalar>(tensors: &BTreeMap<&str, &Tensor<T>>, metadata: &BTreeMap<String, String>) -> Vec<u8> {
+///
+/// # Errors
+/// If the header would be longer than one that can be read.
+pub(super) fn encode<T: Scalar>(
+    tensors: &BTreeMap<&str, &Tensor<T>>,
+    metadata: &BTreeMap<String, String>,
+) -> io::Result<Vec<u8>> {
     let dtype = if size_of::<T>() == 4 { "F32" } else { "F64" };
     let entries: Vec<_> = metadata.iter().map(|(key, value)| format!("{}:{}", quoted(key), quoted(value))).collect();
     let mut header = format!("{{{}:{{{}}}", quoted(METADATA), entries.join(","));
@@ -41,11 +48,15 @@ pub(super) fn encode<T: Scalar>(tensors: &BTreeMap<&str, &Tensor<T>>, metadata: 
     }
     header.push('}');
     let padded = header.len().next_multiple_of(8);
+    if padded > LONGEST_HEADER {
+        let why = format!("names, shapes and metadata take {padded} bytes; expected at most {LONGEST_HEADER}");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
     let mut bytes = (padded as u64).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());
     bytes.resize(8 + padded, b' ');
     bytes.extend(elements);
-    bytes
+    Ok(bytes)
 }
 
 /// A JSON string.

@@ -3,13 +3,13 @@
 //! A part `NAME` has the metadata `rewind.part.NAME` with its kind, `rewind.part.NAME.setting.X` and `rewind.part.NAME.value.X`, and
 //! tensors with the prefix `NAME:`, which no field of a struct can have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rewind_autograd::Scalar;
 
 use super::training::tensors_of;
-use super::{Metadata, NamedTensors, TensorFile, about};
-use crate::error::{ErrorKind, Result};
+use super::{Metadata, NamedTensors, TensorFile};
+use crate::error::Result;
 use crate::train::resume::{Part, Saved};
 
 const PART: &str = "rewind.part.";
@@ -35,9 +35,13 @@ pub(super) fn has(file: &TensorFile, tensor: &str) -> bool {
     part.is_some_and(|key| file.metadata().contains_key(&key))
 }
 
-/// The saved states of these parts, in their order, if their kinds and settings are those of the file, and it has no others.
-pub(super) fn read<T: Scalar>(file: &TensorFile, parts: &[(&str, &mut dyn Part<T>)]) -> Result<Vec<Saved<T>>> {
-    let mut wrong = Vec::new();
+/// The saved states of these parts, in their order. What differs from the file is added to `wrong`: other kinds, other settings, parts that
+/// one of the two lacks.
+pub(super) fn read<T: Scalar>(
+    file: &TensorFile,
+    parts: &[(&str, &mut dyn Part<T>)],
+    wrong: &mut Vec<String>,
+) -> Result<Vec<Saved<T>>> {
     let mut all = Vec::with_capacity(parts.len());
     for (name, part) in parts {
         let here = part.saved();
@@ -50,12 +54,7 @@ pub(super) fn read<T: Scalar>(file: &TensorFile, parts: &[(&str, &mut dyn Part<T
             continue;
         }
         let settings = entries(file, &format!("{PART}{name}.setting."));
-        let keys: std::collections::BTreeSet<_> = settings.keys().chain(here.settings.keys()).collect();
-        for key in keys.into_iter().filter(|&key| settings.get(key) != here.settings.get(key)) {
-            let shown = |map: &BTreeMap<String, String>| map.get(key).cloned().unwrap_or("missing".to_owned());
-            let (found, expected) = (shown(&settings), shown(&here.settings));
-            wrong.push(format!("its part `{name}` was saved with {key} = {found}; expected {expected}, as here"));
-        }
+        wrong.extend(other_settings(&format!("its part `{name}`"), &settings, &here.settings));
         let values = entries(file, &format!("{PART}{name}.value."));
         let tensors = tensors_of(file, &format!("{name}:"))?;
         all.push(Saved { kind: here.kind, settings, values, tensors });
@@ -64,15 +63,25 @@ pub(super) fn read<T: Scalar>(file: &TensorFile, parts: &[(&str, &mut dyn Part<T
     for (name, kind) in entries(file, PART).iter().filter(|(name, _)| !name.contains('.') && !known(name)) {
         wrong.push(format!("it has a part `{name}`, the state of {kind}, that is not resumed here"));
     }
-    if wrong.is_empty() {
-        return Ok(all);
-    }
-    let why = format!("belongs to another run:\n  {}", wrong.join("\n  "));
-    Err(about(file.path(), ErrorKind::Run, why))
+    Ok(all)
+}
+
+/// The settings that `what` was saved with and does not have here, each with both values.
+pub(super) fn other_settings(
+    what: &str,
+    found: &BTreeMap<String, String>,
+    here: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let keys: BTreeSet<_> = found.keys().chain(here.keys()).collect();
+    let differ = keys.into_iter().filter(|&key| found.get(key) != here.get(key));
+    let shown = |map: &BTreeMap<String, String>, key| map.get(key).cloned().unwrap_or("missing".to_owned());
+    let text =
+        |key| format!("{what} was saved with {key} = {}; expected {}, as here", shown(found, key), shown(here, key));
+    differ.map(text).collect()
 }
 
 /// The metadata under a prefix, by their keys without it.
-fn entries(file: &TensorFile, prefix: &str) -> BTreeMap<String, String> {
+pub(super) fn entries(file: &TensorFile, prefix: &str) -> BTreeMap<String, String> {
     let entries = file.metadata().iter();
     entries.filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone()))).collect()
 }

@@ -110,15 +110,30 @@ fn remove_abandoned(folder: &Path, name: &OsStr) {
 
 fn temporary_name(name: &OsStr, process: u32, number: u64) -> OsString {
     let mut temporary = OsString::from(".");
-    temporary.push(name);
+    temporary.push(shortened(name));
     temporary.push(format!(".{process}-{number}.tmp"));
     temporary
+}
+
+/// The name, or the beginning and a hash of one that would be too long with what [`temporary_name`] adds.
+fn shortened(name: &OsStr) -> Cow<'_, OsStr> {
+    /// File systems allow 255 bytes, and 37 are added.
+    const LONGEST: usize = 200;
+    if name.len() <= LONGEST {
+        return Cow::from(name);
+    }
+    // FNV-1a: the same in every version of the program, which removes what an earlier one left.
+    let fnv = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = name.as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325, fnv);
+    let text = name.to_string_lossy();
+    let beginning = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end <= LONGEST - 17).last();
+    Cow::from(OsString::from(format!("{}~{hash:016x}", &text[..beginning.unwrap_or(0)])))
 }
 
 /// Whether [`temporary_name`] makes this name.
 fn is_temporary(found: &OsStr, name: &OsStr) -> bool {
     let middle = (found.as_encoded_bytes().strip_prefix(b"."))
-        .and_then(|rest| rest.strip_prefix(name.as_encoded_bytes()))
+        .and_then(|rest| rest.strip_prefix(shortened(name).as_encoded_bytes()))
         .and_then(|rest| rest.strip_prefix(b".")?.strip_suffix(b".tmp"));
     let Some((process, number)) = middle.and_then(|m| std::str::from_utf8(m).ok()?.split_once('-')) else {
         return false;

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use rewind_autograd::{Parameters, Scalar, Tensor};
+use rewind_autograd::Scalar;
 
 use super::{
-    Metadata, NamedTensors, Precision, Problem, TensorFile, about, named, own, parts, put, read_finite, read_module,
-    refused, write,
+    FileModule, Metadata, NamedTensors, Precision, Problem, TensorFile, about, named, own, parts, put, read_finite,
+    read_module, refused, settings, write,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::train::optim::{Moments, Optimizer};
@@ -19,12 +19,14 @@ const OPTIMIZER: &str = "optimizer:";
 const STEPS_KEY: &str = "rewind.steps";
 const OPTIMIZER_KEY: &str = "rewind.optimizer";
 const LEARNING_RATE_KEY: &str = "rewind.learning_rate";
+/// And of its settings, each with its name.
+const SETTING: &str = "rewind.optimizer.setting.";
 
 /// Saves everything that is needed to resume a run: every leaf of `model` as [`save`](super::save) does, the moments of
-/// `optimizer`, its number of steps and its learning rate, and `metadata`. It is one file, so model and optimiser always
-/// belong to the same step.
+/// `optimizer`, its number of steps, its learning rate and its other [settings](Optimizer::settings), and `metadata`. It is one
+/// file, so model and optimiser always belong to the same step.
 ///
-/// The other settings of the optimiser are not saved. [`save_run`] saves the other parts of a run too: averages, early stopping,
+/// [`save_run`] saves the other parts of a run too: averages, early stopping,
 /// the position in the data and in the random numbers.
 ///
 /// ```
@@ -52,8 +54,8 @@ const LEARNING_RATE_KEY: &str = "rewind.learning_rate";
 /// ```
 ///
 /// # Errors
-/// As [`save`](super::save), of the moments too.
-pub fn save_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
+/// As [`save`](super::save), of the moments too, and if the learning rate is negative, infinite or NaN.
+pub fn save_training<T: Scalar, M: FileModule<T>, O: Optimizer<T>>(
     path: impl AsRef<Path>,
     model: &M,
     optimizer: &O,
@@ -91,7 +93,7 @@ pub fn save_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
 ///
 /// # Errors
 /// As [`save_training`], and if a part's name is not one word of letters, digits and `_`, is `optimizer`, or occurs twice.
-pub fn save_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
+pub fn save_run<T: Scalar, M: FileModule<T>, O: Optimizer<T>>(
     path: impl AsRef<Path>,
     model: &M,
     optimizer: &O,
@@ -107,15 +109,23 @@ pub fn save_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     if !problems.is_empty() {
         return Err(refused(path, problems));
     }
+    // What loading refuses must not replace a good file.
+    let learning_rate = optimizer.learning_rate();
+    if !is_learning_rate(learning_rate) {
+        let why = format!("not saved, the learning rate is {learning_rate}; expected a finite number >= 0");
+        return Err(about(path, ErrorKind::Setting, why));
+    }
     let moments = optimizer.moments();
     tensors.extend(moments.tensors.into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor)));
     let values = [
         (OPTIMIZER_KEY, optimizer.name()),
         (STEPS_KEY, moments.steps.to_string()),
         // The shortest text that reads back to the same number.
-        (LEARNING_RATE_KEY, format!("{:?}", optimizer.learning_rate())),
+        (LEARNING_RATE_KEY, format!("{learning_rate:?}")),
     ];
-    let mut own: Metadata = values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let mut own = settings::of(model);
+    own.extend(values.map(|(key, value)| (key.to_owned(), value)));
+    own.extend(optimizer.settings().into_iter().map(|(name, value)| (format!("{SETTING}{name}"), value)));
     for (name, part) in parts {
         parts::put(name, part.saved(), &mut tensors, &mut own);
     }
@@ -125,11 +135,15 @@ pub fn save_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
 /// Loads a file of [`save_training`] into a model and an optimiser that were constructed as the saved ones, and returns the
 /// metadata. The resumed run gives the same bits as one that was never stopped. [`save_training`] has an example.
 ///
+/// The learning rate is loaded, since a schedule changes it. The other settings are compared, not loaded: the program says what they
+/// are. To go on with others, load with those of the file and change them afterwards (`adam = adam.weight_decay(0.1)` keeps the moments).
+/// Files of versions that did not save settings are loaded without a comparison.
+///
 /// # Errors
-/// As [`load`](super::load), and if the file holds no optimiser, or moments that this one does not keep. Then neither
-/// model nor optimiser is changed. The next step checks whether the moments belong to this model, as after
+/// As [`load`](super::load), and if the file holds no optimiser, one of another kind or with other settings (all that differ are listed),
+/// or moments that this one does not keep. Then neither model nor optimiser is changed. The next step checks whether the moments belong to this model, as after
 /// [`load_moments`](Optimizer::load_moments).
-pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
+pub fn load_training<T: Scalar, M: FileModule<T>, O: Optimizer<T>>(
     path: impl AsRef<Path>,
     model: &mut M,
     optimizer: &mut O,
@@ -143,7 +157,7 @@ pub fn load_training<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
 /// # Errors
 /// As [`load_training`], and if the file has other parts, a part has another kind or other settings (all of these differences are
 /// listed), or its values are damaged. Then nothing is changed.
-pub fn load_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
+pub fn load_run<T: Scalar, M: FileModule<T>, O: Optimizer<T>>(
     path: impl AsRef<Path>,
     model: &mut M,
     optimizer: &mut O,
@@ -158,12 +172,17 @@ pub fn load_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     }
     let steps = setting(&file, STEPS_KEY)?;
     let learning_rate: f64 = setting(&file, LEARNING_RATE_KEY)?;
-    if !(learning_rate >= 0.0 && learning_rate.is_finite()) {
+    if !is_learning_rate(learning_rate) {
         return Err(no_optimizer(&file, LEARNING_RATE_KEY, Some(&learning_rate.to_string())));
     }
     let loaded = read_module(&file, model, Precision::AsStored)?;
     let tensors = tensors_of(&file, OPTIMIZER)?;
-    let saved = parts::read(&file, parts)?;
+    let mut wrong = other_settings(&file, optimizer);
+    let saved = parts::read(&file, parts, &mut wrong)?;
+    if !wrong.is_empty() {
+        let why = format!("belongs to another run:\n  {}", wrong.join("\n  "));
+        return Err(about(file.path(), ErrorKind::Run, why));
+    }
     let within = |error: Error| error.within(format_args!("file {:?}", file.path()));
     let mut commits = Vec::with_capacity(parts.len());
     for ((_, part), saved) in parts.iter_mut().zip(&saved) {
@@ -175,6 +194,19 @@ pub fn load_run<T: Scalar, M: Parameters<Tensor<T>>, O: Optimizer<T>>(
     put(model, loaded);
     commits.into_iter().for_each(|commit| commit());
     Ok(metadata)
+}
+
+/// The settings of the optimiser that are not those of the file. A file without any is of a version that did not save them.
+fn other_settings<T: Scalar>(file: &TensorFile, optimizer: &impl Optimizer<T>) -> Vec<String> {
+    let found = parts::entries(file, SETTING);
+    if found.is_empty() {
+        return Vec::new();
+    }
+    parts::other_settings(&format!("its optimiser, {},", optimizer.name()), &found, &optimizer.settings())
+}
+
+fn is_learning_rate(value: f64) -> bool {
+    value >= 0.0 && value.is_finite()
 }
 
 /// Whether a tensor belongs to an optimiser or another part that was saved with the model. Loading only the model skips it.

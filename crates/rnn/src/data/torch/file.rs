@@ -1,12 +1,13 @@
 //! Modules from a safetensors file that PyTorch wrote.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rewind_autograd::{Scalar, Tensor};
 
 use super::cells::transposed;
 use super::{GRU, Kind, LSTM, Misfit, PROJECTED_LSTM, RELU_RNN, RNN, TorchLayer};
-use crate::data::file::{Precision, Problem, TensorFile, read_finite};
+use crate::data::file::{Precision, Problem, TensorFile, TensorInfo, read_finite};
 use crate::error::Result;
 use crate::{Gru, Linear, Lstm, ProjectedLstm, ReluRnn, TanhRnn};
 
@@ -69,6 +70,20 @@ impl LayerName {
     }
 }
 
+/// An error if the file has no network of that name, which names those that it has.
+pub(super) fn check_network(file: &TensorFile, network: &str) -> Result<()> {
+    let of_parameter = |info: &TensorInfo| {
+        let (network, parameter) = info.name.rsplit_once('.').unwrap_or(("", &info.name));
+        PARAMETERS.iter().any(|known| parameter.starts_with(known)).then(|| network.to_owned())
+    };
+    let networks: BTreeSet<String> = file.tensors().iter().filter_map(of_parameter).collect();
+    if networks.contains(network) {
+        return Ok(());
+    }
+    let networks = networks.into_iter().collect();
+    Err(file.mismatch(vec![Problem::NoNetwork { name: network.to_owned(), networks }]))
+}
+
 /// `name` in `module`, whose name may be empty.
 pub(super) fn joined(module: &str, name: &str) -> String {
     if module.is_empty() { name.to_owned() } else { format!("{module}.{name}") }
@@ -93,7 +108,8 @@ pub(super) fn joined(module: &str, name: &str) -> String {
 /// # Ok::<(), rewind_rnn::Error>(())
 /// ```
 pub trait FromTorch: Sized {
-    /// The name of the module: [`LayerName`] for a recurrent layer, the prefix of its parameters for others.
+    /// The name of the module: [`LayerName`], made of network, layer and direction, for a cell; `str` for a `Vec` of layers, the name of the
+    /// network, and for [`Linear`], the prefix of its parameters.
     type Name: ?Sized;
 
     /// The module of that name in `file`.
@@ -131,6 +147,7 @@ impl<T: Scalar> TorchLayer<T> {
     /// # Errors
     /// As [`FromTorch::read_torch`]; shapes are checked when it is converted to a cell.
     pub fn read(file: &TensorFile, name: &LayerName, precision: Precision) -> Result<Self> {
+        check_network(file, &name.network)?;
         let mut problems = Vec::new();
         let mut read = |parameter| match read_finite(file, &name.parameter(parameter), precision) {
             Ok(tensor) => Some(tensor),

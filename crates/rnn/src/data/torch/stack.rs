@@ -5,7 +5,7 @@ use std::path::Path;
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
 use super::cells::TorchCell;
-use super::file::joined;
+use super::file::{check_network, joined};
 use super::{FromTorch, LayerName, TorchLayer};
 use crate::data::file::{self, Metadata, NamedTensors, Precision, Problem, TensorFile, TensorInfo};
 use crate::error::{Error, ErrorKind, Result, problem};
@@ -90,9 +90,9 @@ type Layers<L> = Vec<TorchLayer<Element<L>>>;
 /// ```
 ///
 /// # Errors
-/// As [`TensorFile::open`]; or with all parameters of the stack that the file lacks, that have another shape or type there, or infinite
-/// or NaN elements, and all that the file has beyond the stack. So it is with what PyTorch's network does not have: a learned first
-/// state, heads, a GRU that resets before the product, a sum of both directions. The stack is then unchanged.
+/// As [`TensorFile::open`]; or with the names of the networks in the file, if it has none of that name; or with all parameters of the
+/// stack that the file lacks, that have another shape or type there, or infinite or NaN elements, and all that the file has beyond the
+/// stack. So it is with what PyTorch's network does not have: a learned first state, heads, a GRU that resets before the product, a sum of both directions. The stack is then unchanged.
 ///
 /// # Panics
 /// If there is no layer.
@@ -105,6 +105,7 @@ pub fn load_stack<L: TorchStackLayer>(
 ) -> Result<()> {
     check_depth("load_stack", stack);
     let file = TensorFile::open(path)?;
+    check_network(&file, network)?;
     let names = names(network, stack.len(), L::BIDIRECTIONAL);
     let expected = layers(stack);
     let mut problems = Vec::new();
@@ -194,6 +195,7 @@ impl<L: TorchStackLayer> FromTorch for Vec<L> {
     type Name = str;
 
     fn read_torch(file: &TensorFile, network: &str, precision: Precision) -> Result<Self> {
+        check_network(file, network)?;
         let is_in = |depth: usize| names(network, depth + 1, true)[2 * depth..].iter().any(|name| covers(file, name));
         // With a gap among the numbers, the layers above it are surplus.
         let depth = (0..).find(|&depth| !is_in(depth)).unwrap_or(0).max(1);

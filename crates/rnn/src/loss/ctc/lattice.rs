@@ -8,6 +8,8 @@
 //! directions u_i, that of Π_{i in A} ε_i at the index with the bits A. Its derivative in all directions is the last of them. The
 //! coefficients of a position share an exponent, see [`wide`].
 
+use rewind_autograd::Tensor;
+
 use super::wide;
 
 /// Zeros before the first position, for its two predecessors.
@@ -100,22 +102,27 @@ impl Row {
 
 /// ln Σ of the weights of all paths: -∞ if there is none.
 pub(super) fn log_likelihood(target: &Target, emissions: &Emissions) -> f64 {
-    let count = target.positions.len();
-    let mut total = (0.0, f64::NEG_INFINITY);
+    let mut total = f64::NEG_INFINITY;
     recursion(Count::<1>(1), &target.positions, emissions, 0..target.steps, |step, _, after| {
         if step + 1 == target.steps {
-            let ends = count.saturating_sub(2)..count;
-            let peak = after.exponents[PAD..][ends.clone()].iter().fold(f64::NEG_INFINITY, |a, &b| f64::max(a, b));
-            let shifted = |s: usize| after.mantissas[PAD + s] * wide::power_of_two(after.exponents[PAD + s] - peak);
-            total = (ends.map(shifted).sum(), peak);
+            total = log_total(1, after);
         }
     });
-    wide::ln(total.0, total.1)
+    total
+}
+
+/// ln Σ of the weights of the paths that end at the last two positions, in polynomials of `n` coefficients.
+fn log_total(n: usize, last: &Row) -> f64 {
+    let ends = last.exponents.len() - PAD..last.exponents.len();
+    let peak = last.exponents[ends.clone()].iter().fold(f64::NEG_INFINITY, |a, &b| f64::max(a, b));
+    let shifted = |position: usize| last.mantissas[position * n] * wide::power_of_two(last.exponents[position] - peak);
+    wide::ln(ends.map(shifted).sum(), peak)
 }
 
 /// The derivative, in all directions, of the share of the paths that are at class c at step t: calls `each` with t and the
-/// values of all classes of the target. Without directions, the share itself. `false` if there is no path.
-pub(super) fn occupancy(target: &Target, emissions: &Emissions, each: impl FnMut(usize, &[f64])) -> bool {
+/// values of all classes of the target, for every step. Without directions, the share itself. Returns the [`log_likelihood`]: if there is
+/// no path, it is -∞ and `each` is not called.
+pub(super) fn occupancy(target: &Target, emissions: &Emissions, each: impl FnMut(usize, &[f64])) -> f64 {
     match emissions.coefficients() {
         1 => occupancy_of(Count::<1>(1), target, emissions, each),
         2 => occupancy_of(Count::<2>(2), target, emissions, each),
@@ -128,31 +135,41 @@ fn occupancy_of<const N: usize>(
     target: &Target,
     emissions: &Emissions,
     mut each: impl FnMut(usize, &[f64]),
-) -> bool {
+) -> f64 {
     let n = count.get();
     let Target { steps, ref positions, .. } = *target;
     let length = positions.len();
-    let (mut mantissas, mut exponents) = (Vec::with_capacity(steps * length * n), Vec::with_capacity(steps * length));
-    recursion(count, positions, emissions, 0..steps, |_, _, after| {
-        mantissas.extend_from_slice(&after.mantissas[PAD * n..]);
-        exponents.extend_from_slice(&after.exponents[PAD..]);
+    // The weights of all steps, a row of mantissas and exponents each: in a tensor, whose memory is reused.
+    let (width, mut total) = (length * (n + 1), f64::NEG_INFINITY);
+    let alphas = Tensor::build(&[steps, width], |rows| {
+        recursion(count, positions, emissions, 0..steps, |step, _, after| {
+            let (mantissas, exponents) = rows[step * width..][..width].split_at_mut(length * n);
+            mantissas.copy_from_slice(&after.mantissas[PAD * n..]);
+            exponents.copy_from_slice(&after.exponents[PAD..]);
+            if step + 1 == steps {
+                total = log_total(n, after);
+            }
+        });
     });
+    let alphas = alphas.as_slice().expect("a new tensor is contiguous");
     // The recursion from the end is the same one over the positions in reverse.
     let reversed: Vec<_> = positions.iter().rev().copied().collect();
     let mut share = Share::new(n, emissions.classes);
     let mut any = true;
     recursion(count, &reversed, emissions, (0..steps).rev(), |step, before, _| {
-        let forward = (&mantissas[step * length * n..][..length * n], &exponents[step * length..][..length]);
-        any = any && share.compute(count, &reversed, forward, before);
+        let alpha = alphas[step * width..][..width].split_at(length * n);
+        any = any && share.compute(count, &reversed, alpha, before);
         if any {
             each(step, &share.found);
         }
     });
-    any
+    total
 }
 
 /// The share of the paths at each class of one step.
 struct Share {
+    /// Those of α·β, by position.
+    exponents: Vec<f64>,
     /// Σ α·β over the positions of a class, in units of the largest.
     sums: Vec<f64>,
     total: Vec<f64>,
@@ -163,7 +180,13 @@ struct Share {
 impl Share {
     fn new(n: usize, classes: usize) -> Self {
         let zeros = |count| vec![0.0; count];
-        Share { sums: zeros(classes * n), total: zeros(n), inverse: zeros(n), found: zeros(classes) }
+        Share {
+            exponents: Vec::new(),
+            sums: zeros(classes * n),
+            total: zeros(n),
+            inverse: zeros(n),
+            found: zeros(classes),
+        }
     }
 
     /// From α of every position, the weight of all ways to it, and β, that of all ways on, in reverse. `false` if no way leads through.
@@ -175,23 +198,28 @@ impl Share {
         alpha: (&[f64], &[f64]),
         beta: &Row,
     ) -> bool {
-        let n = count.get();
-        let (beta, beta_exponents) = (&beta.mantissas[PAD * n..], &beta.exponents[PAD..]);
-        let together = || alpha.1.iter().rev().zip(beta_exponents).map(|(a, b)| a + b);
-        let peak = together().fold(f64::NEG_INFINITY, |a, b| if b > a { b } else { a });
+        let (n, length) = (count.get(), reversed.len());
+        let (beta, beta_exponents) = (&beta.mantissas[PAD * n..][..length * n], &beta.exponents[PAD..][..length]);
+        let (alpha, alpha_exponents) = (&alpha.0[..length * n], &alpha.1[..length]);
+        self.exponents.clear();
+        self.exponents.extend(alpha_exponents.iter().rev().zip(beta_exponents).map(|(a, b)| a + b));
+        let peak = self.exponents.iter().fold(f64::NEG_INFINITY, |a, &b| if b > a { b } else { a });
         if peak == f64::NEG_INFINITY {
             return false;
         }
         self.sums.fill(0.0);
-        let pairs = alpha.0.chunks_exact(n).rev().zip(beta.chunks_exact(n));
-        for ((&class, (alpha, beta)), exponent) in reversed.iter().zip(pairs).zip(together()) {
+        for (s, (&class, exponent)) in reversed.iter().zip(&self.exponents).enumerate() {
             let scale = wide::power_of_two(exponent - peak);
+            let (alpha, beta) = (&alpha[(length - 1 - s) * n..][..n], &beta[s * n..][..n]);
             let sum = &mut self.sums[class * n..][..n];
-            (0..n).for_each(|set| sum[set] += scale * coefficient(alpha, beta, set));
+            for set in 0..n {
+                sum[set] += scale * coefficient(alpha, beta, set);
+            }
         }
         // Σ α·β is the same at every step, but for rounding: the shares of a step add to 1 if its own sum divides them.
         self.invert_total(count);
-        for (found, sum) in self.found.iter_mut().zip(self.sums.chunks_exact(n)) {
+        for (class, found) in self.found.iter_mut().enumerate() {
+            let sum = &self.sums[class * n..][..n];
             // A quotient is exact where it is 1.
             *found = if n == 1 { sum[0] / self.total[0] } else { coefficient(sum, &self.inverse, n - 1) };
         }
@@ -204,8 +232,8 @@ impl Share {
         let n = count.get();
         let Share { sums, total, inverse, .. } = self;
         total.fill(0.0);
-        for sum in sums.chunks_exact(n) {
-            total.iter_mut().zip(sum).for_each(|(total, sum)| *total += sum);
+        for (i, sum) in sums.iter().enumerate() {
+            total[i % n] += sum;
         }
         inverse.fill(0.0);
         inverse[0] = 1.0 / total[0];
@@ -262,19 +290,21 @@ fn emit<const N: usize>(
     from: &Row,
     to: &mut Row,
 ) {
-    let n = count.get();
+    let (n, length) = (count.get(), positions.len());
     let at = step * emissions.classes;
     let mantissas = &emissions.mantissas[at..][..emissions.classes];
     let exponents = &emissions.exponents[at..][..emissions.classes];
-    let cells = to.mantissas[PAD * n..].chunks_exact_mut(n).zip(&mut to.exponents[PAD..]);
-    let sources = from.mantissas[PAD * n..].chunks_exact(n).zip(&from.exponents[PAD..]);
-    for ((&class, (cell, exponent)), (source, &source_exponent)) in positions.iter().zip(cells).zip(sources) {
-        let (mantissa, more) = wide::split(source[0] * mantissas[class]);
-        cell[0] = mantissa;
-        *exponent = source_exponent + exponents[class] + more;
+    // Slices of one length: then the loop checks no bounds.
+    let (sources, cells) = (&from.mantissas[PAD * n..][..length * n], &mut to.mantissas[PAD * n..][..length * n]);
+    let (source_exponents, cell_exponents) = (&from.exponents[PAD..][..length], &mut to.exponents[PAD..][..length]);
+    for (s, &class) in positions.iter().enumerate() {
+        let (mantissa, more) = wide::split(sources[s * n] * mantissas[class]);
+        cells[s * n] = mantissa;
+        cell_exponents[s] = source_exponents[s] + exponents[class] + more;
         if n == 1 {
             continue;
         }
+        let (source, cell) = (&sources[s * n..][..n], &mut cells[s * n..][..n]);
         let scale = if mantissa == 0.0 { 0.0 } else { mantissas[class] * wide::power_of_two(-more) };
         (1..n).for_each(|set| cell[set] = source[set] * scale);
         if mantissa == 0.0 {
@@ -292,19 +322,21 @@ fn emit<const N: usize>(
 /// `to` = the sum over the three positions of `from` that lead to each position.
 #[inline(always)]
 fn advance<const N: usize>(count: Count<N>, skips: &[f64], from: &Row, to: &mut Row) {
-    let n = count.get();
+    let (n, length) = (count.get(), skips.len());
     let larger = |a: f64, b: f64| if a > b { a } else { b };
-    for (s, &skip) in skips.iter().enumerate() {
-        let (skipped, next, same) = (from.exponents[s] + skip, from.exponents[s + 1], from.exponents[s + 2]);
+    // The two positions before, the one before, and the same. Slices of one length: then the loop checks no bounds.
+    let exponents = [0, 1, 2].map(|back| &from.exponents[back..][..length]);
+    let mantissas = [0, 1, 2].map(|back| &from.mantissas[back * n..][..length * n]);
+    let (cells, cell_exponents) = (&mut to.mantissas[PAD * n..][..length * n], &mut to.exponents[PAD..][..length]);
+    for s in 0..length {
+        let (skipped, next, same) = (exponents[0][s] + skips[s], exponents[1][s], exponents[2][s]);
         let peak = larger(larger(same, next), skipped);
         let skipped = wide::power_of_two(skipped - peak);
         let next = wide::power_of_two(next - peak);
         let same = wide::power_of_two(same - peak);
-        let source = &from.mantissas[s * n..][..3 * n];
-        let cell = &mut to.mantissas[(PAD + s) * n..][..n];
-        for set in 0..n {
-            cell[set] = skipped * source[set] + next * source[n + set] + same * source[2 * n + set];
+        for i in s * n..s * n + n {
+            cells[i] = skipped * mantissas[0][i] + next * mantissas[1][i] + same * mantissas[2][i];
         }
-        to.exponents[PAD + s] = peak;
+        cell_exponents[s] = peak;
     }
 }

@@ -3,7 +3,7 @@
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
 use super::rules::quotient;
-use super::{Memory, Optimizer, fraction, not_negative, state_methods};
+use super::{Memory, Optimizer, Settings, fraction, not_negative, settings, state_methods};
 use crate::Result;
 
 /// The kind of weight decay.
@@ -36,12 +36,12 @@ impl Rule {
         parameters: &mut M,
         gradients: &M,
     ) -> Result<()> {
-        not_negative("the learning rate", learning_rate)?;
-        not_negative("the weight decay", self.weight_decay)?;
-        not_negative("eps", self.eps)?;
+        not_negative::<T>("the learning rate", learning_rate)?;
+        not_negative::<T>("the weight decay", self.weight_decay)?;
+        not_negative::<T>("eps", self.eps)?;
         let [beta1, beta2] = self.betas;
-        fraction("beta1", beta1)?;
-        fraction("beta2", beta2)?;
+        fraction::<T>("beta1", beta1)?;
+        fraction::<T>("beta2", beta2)?;
         let power = i32::try_from(memory.steps() + 1).unwrap_or(i32::MAX);
         // 1 - β^t: the bias correction of a running mean that starts at 0.
         let [filled1, filled2] = [beta1, beta2].map(|beta| 1.0 - beta.powi(power));
@@ -100,6 +100,11 @@ macro_rules! adam {
         impl<T: Scalar> Optimizer<T> for $name<T> {
             fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()> {
                 self.rule.step(self.learning_rate, &mut self.memory, parameters, gradients)
+            }
+
+            fn settings(&self) -> Settings {
+                let Rule { betas: [beta1, beta2], eps, weight_decay, decay: _ } = &self.rule;
+                settings(&[("beta1", beta1), ("beta2", beta2), ("eps", eps), ("weight_decay", weight_decay)])
             }
 
             state_methods!(T);

@@ -1,14 +1,14 @@
 //! The state of an optimiser between steps.
 
-use rewind_autograd::shape::Shape;
+use rewind_autograd::shape::{Shape, unravel};
 use rewind_autograd::{Module, Parameters, Scalar, Tensor};
 use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::nonfinite::{all_finite, finite_tensor};
+use crate::nonfinite::{NonFinite, all_finite, finite_tensor};
 
 /// The saved part of an optimiser: the number of steps taken, and its moments under `parameter.moment`, such as
-/// `cell.weight_ih.exp_avg`. Settings are not part of it.
+/// `cell.weight_ih.exp_avg`. [Settings](super::Optimizer::settings) are not part of it.
 ///
 /// ```
 /// use rewind_autograd::{Tensor, parameters};
@@ -104,6 +104,8 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
     /// Takes a step: for every element w with gradient g and moments m, which are 0 at first, sets
     /// (w, m) ← `update(step, w, g, m)`. The first step is number 1.
     ///
+    /// `update` is called twice for each element: all results are checked to be finite before the first one is stored.
+    ///
     /// # Errors
     /// As [`Optimizer::step`](super::Optimizer::step), and nothing is changed then.
     pub fn step<M: Parameters<Tensor<T>>>(
@@ -118,11 +120,18 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
             same_leaves(self.owner, &described(parameters), PARAMETERS, &described(gradients), GRADIENTS)?;
         }
         all_finite(gradients).map_err(|at| Error::nonfinite(&format!("{}: the gradient of", self.owner), at))?;
-        if !known {
+        let steps = self.steps + 1;
+        if known {
+            self.stays_finite(steps, parameters, gradients, &update)?;
+        } else {
+            let before = self.leaves.clone();
             self.remember(parameters, PARAMETERS)?;
+            if let Err(error) = self.stays_finite(steps, parameters, gradients, &update) {
+                self.leaves = before;
+                return Err(error);
+            }
         }
-        self.steps += 1;
-        let steps = self.steps;
+        self.steps = steps;
         let leaves = self.leaves.iter_mut().flatten();
         let mut ordered = SmallVec::<[_; FEW_LEAVES]>::new();
         gradients.visit(|_, g| ordered.push(g));
@@ -144,6 +153,52 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
             }
         });
         Ok(())
+    }
+
+    /// Checks that `update` would leave every parameter and every moment finite. An infinite one would never become finite again.
+    fn stays_finite<M: Parameters<Tensor<T>>>(
+        &self,
+        step: u64,
+        parameters: &M,
+        gradients: &M,
+        update: &impl Fn(u64, T, T, [T; N]) -> (T, [T; N]),
+    ) -> Result<()> {
+        let mut ordered = SmallVec::<[_; FEW_LEAVES]>::new();
+        gradients.visit(|_, g| ordered.push(g));
+        let mut rest = ordered.into_iter().zip(self.leaves.iter().flatten());
+        let mut result = Ok(());
+        parameters.visit(|_, w| {
+            let Some((g, leaf)) = rest.next().filter(|_| result.is_ok()) else { return };
+            let (w, g, moments) =
+                (w.to_contiguous(), g.to_contiguous(), leaf.moments.each_ref().map(Tensor::to_contiguous));
+            let w = w.as_slice().unwrap_or_default();
+            let (count, g) = (w.len(), &g.as_slice().unwrap_or_default()[..w.len()]);
+            let moments = moments.each_ref().map(|m| &m.as_slice().unwrap_or_default()[..count]);
+            let next = |i: usize| update(step, w[i], g[i], moments.map(|m| m[i]));
+            let finite = |(w, m): (T, [T; N])| m.iter().fold(w.is_finite(), |all, m| all & m.is_finite());
+            // Without a branch, so that the loop is vectorised.
+            if !(0..count).fold(true, |all, i| all & finite(next(i))) {
+                let at = (0..count).find(|&i| !finite(next(i))).unwrap_or_default();
+                result = Err(self.overflow(step, leaf, at, g[at], next(at)));
+            }
+        });
+        result
+    }
+
+    /// The error of a step after which element `at` of a leaf, or one of its moments, would be infinite or NaN.
+    fn overflow(&self, step: u64, leaf: &Leaf<T, N>, at: usize, g: T, (w, m): (T, [T; N])) -> Error {
+        let moment = (self.kinds.iter().zip(m)).find(|(_, m)| !m.is_finite());
+        let (name, value) = match moment {
+            Some((kind, m)) => (format!("{}.{kind}", leaf.name), m.to_f64()),
+            None => (leaf.name.clone(), w.to_f64()),
+        };
+        let index = unravel(at, &leaf.shape);
+        let text = format!(
+            "{}: step {step} would make `{name}` {value} at {index:?}, where the gradient is {g:?}; expected finite numbers: clip the \
+             gradients, scale the loss, or lower the learning rate",
+            self.owner
+        );
+        Error::new(ErrorKind::NonFinite(NonFinite { name, index, value }), text)
     }
 
     /// Counts a step that changes only the moments: m ← `update(step, x, m)` for every element x of `module`, which is named
@@ -217,12 +272,6 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
             // Loaded in another order. Moments that do not fit are left unchanged, and are rejected below.
             leaves.sort_by_key(|leaf| place(&leaf.name));
         }
-        if N == 0 {
-            // Without a moment there is no shape to compare.
-            for leaf in leaves.iter_mut() {
-                leaf.shape = place(&leaf.name).map(|at| wanted[at].1.clone()).unwrap_or_default();
-            }
-        }
         let remembered: Vec<_> = leaves.iter().map(|leaf| (leaf.name.clone(), leaf.shape.clone())).collect();
         same_leaves(self.owner, &remembered, &format!("the {}'s memory", self.owner), &wanted, what)
     }
@@ -280,12 +329,10 @@ impl<T: Scalar, const N: usize> Memory<T, N> {
             let shape = moments.first().map(|m| Shape::from_slice(m.shape())).unwrap_or_default();
             leaves.push(Leaf { name, shape, moments });
         }
-        // Without tensors the leaves are unknown: the next step allocates the moments.
-        let empty = leaves.is_empty();
-        if empty && N > 0 && saved.steps > 0 {
-            return Err(other_moments(format!("has taken {} steps and holds no moments", saved.steps)));
-        }
-        *self = Memory { owner: self.owner, kinds: self.kinds, steps: saved.steps, leaves: (!empty).then_some(leaves) };
+        // Before the first step, and where there is no moment, the leaves are unknown. Otherwise a state without tensors is that of
+        // a module without leaves, and the next step rejects another one.
+        let known = !leaves.is_empty() || N > 0 && saved.steps > 0;
+        *self = Memory { owner: self.owner, kinds: self.kinds, steps: saved.steps, leaves: known.then_some(leaves) };
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
 
-use super::{Memory, Moments, Optimizer, fraction, not_negative, setting, state_methods};
+use super::{Memory, Moments, Optimizer, Settings, fraction, not_negative, setting, settings, state_methods};
 use crate::Result;
 
 /// Stochastic gradient descent, with L2 decay λ, momentum μ (Polyak 1964) and Nesterov's look-ahead (Sutskever et al.
@@ -68,9 +68,9 @@ impl<T: Scalar> Sgd<T> {
 
 impl<T: Scalar> Optimizer<T> for Sgd<T> {
     fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()> {
-        not_negative("the learning rate", self.learning_rate)?;
-        not_negative("the weight decay", self.weight_decay)?;
-        fraction("the momentum", self.momentum)?;
+        not_negative::<T>("the learning rate", self.learning_rate)?;
+        not_negative::<T>("the weight decay", self.weight_decay)?;
+        fraction::<T>("the momentum", self.momentum)?;
         if self.nesterov && !self.has_momentum() {
             return Err(setting("the momentum", self.momentum, "a number in (0, 1) with Nesterov"));
         }
@@ -84,6 +84,11 @@ impl<T: Scalar> Optimizer<T> for Sgd<T> {
             let v = momentum * v + g;
             (w - rate * if nesterov { g + momentum * v } else { v }, [v])
         })
+    }
+
+    fn settings(&self) -> Settings {
+        let Sgd { momentum, nesterov, weight_decay, .. } = self;
+        settings(&[("momentum", momentum), ("nesterov", nesterov), ("weight_decay", weight_decay)])
     }
 
     fn learning_rate(&self) -> f64 {
@@ -149,10 +154,10 @@ impl<T: Scalar> RmsProp<T> {
 
 impl<T: Scalar> Optimizer<T> for RmsProp<T> {
     fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()> {
-        not_negative("the learning rate", self.learning_rate)?;
-        not_negative("the weight decay", self.weight_decay)?;
-        not_negative("eps", self.eps)?;
-        fraction("alpha", self.alpha)?;
+        not_negative::<T>("the learning rate", self.learning_rate)?;
+        not_negative::<T>("the weight decay", self.weight_decay)?;
+        not_negative::<T>("eps", self.eps)?;
+        fraction::<T>("alpha", self.alpha)?;
         let [rate, decay, alpha, rest, eps] =
             [self.learning_rate, self.weight_decay, self.alpha, 1.0 - self.alpha, self.eps].map(T::from_f64);
         self.memory.step(parameters, gradients, |_, w, g, [s]| {
@@ -160,6 +165,11 @@ impl<T: Scalar> Optimizer<T> for RmsProp<T> {
             let s = alpha * s + rest * g * g;
             (w - rate * quotient(g, s.sqrt() + eps), [s])
         })
+    }
+
+    fn settings(&self) -> Settings {
+        let RmsProp { alpha, eps, weight_decay, .. } = self;
+        settings(&[("alpha", alpha), ("eps", eps), ("weight_decay", weight_decay)])
     }
 
     state_methods!(T);
@@ -208,15 +218,19 @@ impl<T: Scalar> Adagrad<T> {
 
 impl<T: Scalar> Optimizer<T> for Adagrad<T> {
     fn step<M: Parameters<Tensor<T>>>(&mut self, parameters: &mut M, gradients: &M) -> Result<()> {
-        not_negative("the learning rate", self.learning_rate)?;
-        not_negative("the weight decay", self.weight_decay)?;
-        not_negative("eps", self.eps)?;
+        not_negative::<T>("the learning rate", self.learning_rate)?;
+        not_negative::<T>("the weight decay", self.weight_decay)?;
+        not_negative::<T>("eps", self.eps)?;
         let [rate, decay, eps] = [self.learning_rate, self.weight_decay, self.eps].map(T::from_f64);
         self.memory.step(parameters, gradients, |_, w, g, [s]| {
             let g = g + decay * w;
             let s = s + g * g;
             (w - rate * quotient(g, s.sqrt() + eps), [s])
         })
+    }
+
+    fn settings(&self) -> Settings {
+        settings(&[("eps", &self.eps), ("weight_decay", &self.weight_decay)])
     }
 
     state_methods!(T);
