@@ -161,7 +161,8 @@ fn segments_have_the_items_of_the_whole() {
     });
     let cut = lens::itemised(&lstm, |tape, on_tape| {
         let x = tape.constant(x.clone());
-        Unroll::new().in_segments(3, &lstm, on_tape, x, |_, _, outputs| outputs.square().sum()).losses
+        let (layer, on_tape) = (Recurrent(lstm.clone()), Recurrent(on_tape.clone()));
+        Unroll::new().through_in_segments(3, &layer, &on_tape, x, |_, _, outputs| outputs.square().sum()).losses
     });
     assert_sums(&cut, 1e-12);
     for name in whole.names() {

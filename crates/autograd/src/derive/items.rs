@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::gradients::HOW_TO_TRACK;
 use crate::inspect::NodeOp;
 use crate::naming::Names;
 use crate::sweep::sweep_values;
@@ -55,7 +56,7 @@ pub fn itemised<'t, T: Scalar>(results: &[Var<'t, T>], wrt: &[Var<'t, T>], step:
             panic!("itemised: variable {k} lives on another tape than the results");
         }
         if !v.is_tracked() {
-            panic!("itemised: variable {k}, {v:?}, is a constant. {}", v.how_to_track());
+            panic!("itemised: variable {k}, {v:?}, is a constant. {HOW_TO_TRACK}");
         }
         items.nodes.push(Local { op: None, inputs: Vec::new(), from: Vec::new(), step: None, gates: Vec::new() });
     }
@@ -216,7 +217,7 @@ impl<T: Scalar> Itemised<T> {
                 continue;
             }
             let from = inputs.iter().map(|input| outside.get(input).copied()).collect();
-            let values = inputs.iter().map(|&input| tape.value_of(input)).collect();
+            let values = inputs.iter().map(|&input| Var::new(tape, input).value()).collect();
             let (number, gates) = Names::with(tape, |names| (names.step_of(node, step), names.gates_behind(node)));
             if number.is_some() {
                 uses.insert(node, self.nodes.len());
@@ -243,7 +244,7 @@ impl<T: Scalar> Itemised<T> {
         for (node, op, inputs) in checkpoints {
             let cotangents = of_checkpoints.remove(&node).unwrap_or_default();
             let inner = Tape::new();
-            let vars: Vec<_> = inputs.iter().map(|&input| inner.leaf(tape.value_of(input))).collect();
+            let vars: Vec<_> = inputs.iter().map(|&input| inner.leaf(Var::new(tape, input).value())).collect();
             let known =
                 inputs.iter().zip(&vars).filter_map(|(input, v)| Some((v.id(), *outside.get(input)?))).collect();
             let Some(y) = op.rerun(&inner, &vars) else { continue };

@@ -50,7 +50,7 @@ impl<T: Scalar> Names<'_, T> {
     /// The gates that the value of a node is split into, directly or as a term of a sum; in order, none if it is not split.
     pub(crate) fn gates_behind(self, node: u32) -> Vec<String> {
         let (mut sums, mut gates) = (vec![node], Vec::new());
-        for later in (node + 1..self.graph.len()).take(MOST_NODES) {
+        for later in (node + 1..self.graph.len() as u32).take(MOST_NODES) {
             if self.graph.inputs(later).iter().any(|input| sums.contains(input)) {
                 match self.scopes.part(self.scope_id(later), later) {
                     Some(gate) => gates.push(gate),
