@@ -17,6 +17,7 @@
 //! | [`hvp`] | ∇f and H·v, m = 1 | 1 recorded sweep, 1 sweep over both |
 //! | [`hessian`] | H = ∂²f/∂x² `[n, n]`, m = 1 | 1 recorded sweep, n sweeps over both |
 //! | [`per_sample`] | ∇f of every sample of B | f and 1 sweep for each sample |
+//! | [`itemised`] | ∇f of several results, by result and time step of use | 1 sweep for each result |
 //!
 //! Higher orders need no more functions: inside `f`, [`Var::grad`] and [`Var::grad_of`] are ops like any other.
 //!
@@ -28,9 +29,11 @@
 //! assert!((third.item() - 60.0 * 4.0_f64).abs() < 1e-10);
 //! ```
 
+mod items;
 mod matrices;
 mod samples;
 
+pub use items::{Itemised, itemised};
 pub use matrices::{hessian, jacobian, jacobian_forward};
 pub use samples::per_sample;
 

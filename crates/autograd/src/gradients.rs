@@ -184,7 +184,7 @@ impl<'t, T: Scalar> Var<'t, T> {
 }
 
 /// Advice for a constant that a gradient was requested for.
-const HOW_TO_TRACK: &str = "No gradient flows to it, nor to what is computed from constants alone; record what it depends on with `Tape::leaf`";
+pub(crate) const HOW_TO_TRACK: &str = "No gradient flows to it, nor to what is computed from constants alone; record what it depends on with `Tape::leaf`";
 
 /// The result of a sweep for `v`.
 fn find<'a, T: Scalar, X>(totals: &'a ByNode<X>, v: Var<'_, T>) -> Option<&'a X> {

@@ -39,6 +39,10 @@ pub struct NodeInfo<T: Scalar> {
 pub struct NodeOp<T: Scalar>(Arc<OpBox<T>>);
 
 impl<T: Scalar> NodeOp<T> {
+    pub(crate) fn is_checkpoint(&self) -> bool {
+        Checkpoint::of(&**self.0).is_some()
+    }
+
     /// Runs the function of a [`checkpoint`](crate::checkpoint()) on another tape, whose nodes can then be inspected;
     /// `None` if the op is no checkpoint.
     ///

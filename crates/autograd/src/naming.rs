@@ -51,6 +51,11 @@ impl<T: Scalar> Names<'_, T> {
         [layer, &path, &gate].into_iter().filter(|level| !level.is_empty()).collect::<Vec<_>>().join("/")
     }
 
+    /// The number of the innermost scope `name=number` that a node was recorded in.
+    pub(crate) fn step_of(self, node: u32, name: &str) -> Option<usize> {
+        self.scopes.number(self.scope_id(node), name)
+    }
+
     /// The dotted names of the parameters among the inputs of a node.
     pub(crate) fn parameters_of(self, node: u32) -> Vec<String> {
         let parameters = self.graph.inputs(node).iter().filter(|&&input| self.is_parameter(input));

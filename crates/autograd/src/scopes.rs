@@ -116,6 +116,17 @@ impl Scopes {
         }
     }
 
+    /// The number of the innermost level `name=number`.
+    pub(crate) fn number(&self, mut scope: u32, name: &str) -> Option<usize> {
+        while let Some(Entry { parent, part }) = self.entry(scope) {
+            match part {
+                Part::Numbered { name: own, number } if own == name => return Some(number as usize),
+                _ => scope = parent,
+            }
+        }
+        None
+    }
+
     pub(crate) fn is_parameter(&self, scope: u32, node: u32) -> bool {
         matches!(self.entry(scope), Some(Entry { part: Part::Parameter { node: own, .. }, .. }) if own == node)
     }

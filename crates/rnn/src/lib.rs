@@ -46,6 +46,7 @@
 //! - [`torch`], [`keras`]: weights from and to PyTorch and Keras; networks from and to the files of PyTorch.
 //! - [`models`]: networks of the literature, as compositions of layers.
 //! - [`check`]: a gradient check of any cell or layer in one line.
+//! - [`lens`]: the gradient of a parameter, itemised by loss and time step of use.
 //! - [`Error`]: the error of this crate, with an [`ErrorKind`] to match on.
 
 mod cell;
@@ -56,6 +57,7 @@ pub mod decode;
 mod error;
 pub mod init;
 mod layers;
+pub mod lens;
 pub mod loss;
 pub mod models;
 mod noise;

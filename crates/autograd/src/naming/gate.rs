@@ -47,6 +47,21 @@ const ELEMENTWISE: [&str; 6] = ["add", "sub", "mul", "div", "maximum", "where"];
 const MOST_NODES: usize = 256;
 
 impl<T: Scalar> Names<'_, T> {
+    /// The gates that the value of a node is split into, directly or as a term of a sum; in order, none if it is not split.
+    pub(crate) fn gates_behind(self, node: u32) -> Vec<String> {
+        let (mut sums, mut gates) = (vec![node], Vec::new());
+        for later in (node + 1..self.graph.len() as u32).take(MOST_NODES) {
+            if self.graph.inputs(later).iter().any(|input| sums.contains(input)) {
+                match self.scopes.part(self.scope_id(later), later) {
+                    Some(gate) => gates.push(gate),
+                    None if self.graph.op(later).is_some_and(|op| op.name() == "add") => sums.push(later),
+                    None => {}
+                }
+            }
+        }
+        gates
+    }
+
     /// The gate that a node belongs to.
     pub(super) fn gate_of(self, node: u32) -> Option<String> {
         if !self.scopes.has_parts() {

@@ -1,0 +1,251 @@
+//! The items of a gradient sum to what `backward` gives, for every cell and composition, and each is what its definition
+//! says.
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rewind_autograd::{Module, Parameters, Scalar, Tape, Tensor, Var};
+use rewind_rnn::{
+    Bidirectional, CoupledLstm, Gru, IndRnn, LayerModule, LayerNorm, LayerNormLstm, Linear, Lru, Lstm, MLstm, Mgu,
+    MinGru, MinLstm, PeepholeLstm, ProjectedLstm, Recurrent, RecurrentModule, ReluRnn, Residual, SLstm, Scan, TanhRnn,
+    Unroll, lens, unroll,
+};
+
+const STEPS: usize = 5;
+const LENGTHS: [usize; 3] = [5, 2, 4];
+
+fn random<T: Scalar>(shape: &[usize], seed: u64) -> Tensor<T> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    Tensor::from_fn(shape, |_| T::from_f64(rng.random_range(-1.0..1.0)))
+}
+
+/// All parameters random: biases and first states are not zero.
+fn randomised<T: Scalar, M: Module<T>>(module: &M, seed: u64) -> M {
+    let mut k = seed;
+    module.map(|_, p| {
+        k += 1;
+        random(p.shape(), k)
+    })
+}
+
+/// A loss at every time step, of outputs `[T, B, H]`.
+fn step_losses<'t, T: Scalar>(outputs: Var<'t, T>) -> Vec<Var<'t, T>> {
+    let target = outputs.tape().constant(random(&outputs.shape(), 77));
+    let off = outputs - target;
+    let square = off * off;
+    (0..outputs.shape()[0]).map(|t| square.index(0, t).sum() * T::from_f64(0.5)).collect()
+}
+
+/// Every parameter's items sum to its gradient.
+#[track_caller]
+fn assert_sums<T: Scalar>(items: &lens::Itemised<T>, tolerance: f64) {
+    for name in items.names() {
+        let residual = items.residual(name);
+        assert!(residual <= tolerance, "{name}: the items miss the gradient by {residual:e}");
+        assert!(items.gradient(name).norm() > T::ZERO, "{name}: no gradient, nothing is compared");
+    }
+}
+
+#[track_caller]
+fn layer<M: LayerModule<f64>>(layer: M, inputs: usize) -> lens::Itemised<f64> {
+    let layer = randomised(&layer, 5);
+    let x = random(&[STEPS, LENGTHS.len(), inputs], 9);
+    let items = lens::itemised(&layer, |tape, layer| {
+        step_losses(Unroll::new().lengths(&LENGTHS).through(layer, tape.constant(x.clone())).outputs)
+    });
+    assert_sums(&items, 1e-12);
+    assert_eq!(items.losses(), STEPS);
+    items
+}
+
+#[track_caller]
+fn cell<C: RecurrentModule<f64>>(cell: C) {
+    let items = layer(Recurrent(cell), 3);
+    let recurrent = items.names().iter().find(|name| name.starts_with("weight_h")).expect("a recurrent weight");
+    assert_eq!(items.steps(recurrent), (0..STEPS).map(Some).collect::<Vec<_>>());
+    // E_1 does not depend on step 2; E_4 depends on all.
+    assert_eq!(items.term(recurrent, 1, Some(2)).norm(), 0.0);
+    assert_ne!(items.term(recurrent, 4, Some(1)).norm(), 0.0);
+}
+
+fn rng() -> StdRng {
+    StdRng::seed_from_u64(1)
+}
+
+#[test]
+fn the_items_of_every_cell_sum_to_the_gradient() {
+    let rng = &mut rng();
+    cell(TanhRnn::new(3, 4, rng));
+    cell(TanhRnn::new(3, 4, rng).with_learned_state());
+    cell(TanhRnn::new(3, 4, rng).with_heads(2, rng));
+    cell(ReluRnn::new(3, 4, rng).with_learned_state());
+    cell(IndRnn::new(3, 4, rng).with_learned_state());
+    cell(Mgu::new(3, 4, rng).with_learned_state());
+    cell(Gru::new(3, 4, rng).with_learned_state());
+    cell(Lstm::new(3, 4, rng));
+    cell(Lstm::new(3, 4, rng).with_learned_state());
+    cell(Lstm::new(3, 4, rng).with_heads(2, rng));
+    cell(PeepholeLstm::new(3, 4, rng).with_learned_state());
+    cell(ProjectedLstm::new(3, 4, 2, rng));
+    cell(CoupledLstm::new(3, 4, rng).with_learned_state());
+    cell(LayerNormLstm::new(3, 4, rng).with_learned_state());
+    cell(SLstm::new(3, 4, rng).with_learned_state());
+}
+
+#[test]
+fn cells_without_a_recurrent_weight() {
+    let rng = &mut rng();
+    layer(Recurrent(MLstm::new(3, 4, 2, rng)), 3);
+    layer(Recurrent(MinGru::new(3, 4, rng).with_learned_state()), 3);
+    layer(Recurrent(MinLstm::new(3, 4, rng)), 3);
+    layer(Recurrent(Lru::new(3, 4, rng)), 3);
+    // All steps in one op: items have no step.
+    let items = layer(Scan(MinGru::new(3, 4, rng)), 3);
+    let name = &items.names()[0];
+    assert_eq!(items.steps(name), [None]);
+}
+
+#[test]
+fn stacks_both_directions_and_readouts() {
+    let rng = &mut rng();
+    let items = layer((Recurrent(Lstm::new(3, 4, rng)), Recurrent(Gru::new(4, 5, rng)), Linear::new(5, 2, rng)), 3);
+    assert_eq!(items.steps("0.weight_hh").len(), STEPS);
+    assert_eq!(items.steps("2.weight"), [None]); // the readout reads all steps at once
+    let both = Bidirectional::new(Recurrent(TanhRnn::new(3, 4, rng)), Recurrent(Gru::new(3, 4, rng)));
+    let items = layer((both, LayerNorm::new(8), Residual::new(Recurrent(Lstm::new(8, 8, rng)))), 3);
+    // Backward in time, an early loss depends on late steps.
+    let backward =
+        items.names().iter().find(|name| name.contains("backward") && name.contains("weight_hh")).expect("one");
+    assert_ne!(items.term(backward, 0, Some(2)).norm(), 0.0);
+}
+
+#[test]
+fn f32() {
+    let lstm: Lstm<Tensor<f32>> = randomised(&Lstm::new(3, 4, &mut rng()), 5);
+    let x = random(&[7, 2, 3], 9);
+    let items = lens::itemised(&lstm, |tape, lstm| step_losses(unroll(lstm, tape.constant(x.clone())).outputs()));
+    assert_sums(&items, 1e-5);
+}
+
+/// A given first state, a readout in each step, and a loss of the last step alone.
+#[test]
+fn a_given_state_and_a_readout_in_every_step() {
+    let rng = &mut rng();
+    let network = randomised(&(Gru::<Tensor<f64>>::new(3, 4, rng), Linear::new(4, 2, rng)), 3);
+    let (x, h0) = (random(&[STEPS, 2, 3], 9), random(&[2, 4], 10));
+    let items = lens::itemised(&network, |tape, (gru, readout)| {
+        let states = Unroll::new().run_from(gru, tape.constant(x.clone()), tape.constant(h0.clone())).states;
+        let mut losses = Vec::new();
+        for (t, &h) in states.iter().enumerate() {
+            let _step = tape.numbered_scope("t", t);
+            let y = h.affine(readout.weight, readout.bias);
+            losses.push((y * y).sum());
+        }
+        losses
+    });
+    assert_sums(&items, 1e-12);
+    // The readout of step 3 serves E_3 alone.
+    assert_eq!(
+        items.of("1.weight").map(|item| (item.loss, item.step)).collect::<Vec<_>>(),
+        [0, 1, 2, 3, 4].map(|t| (t, Some(t)))
+    );
+}
+
+/// Segments are checkpoints, which the lens looks into: the same items.
+#[test]
+fn segments_have_the_items_of_the_whole() {
+    let lstm: Lstm<Tensor<f64>> = randomised(&Lstm::new(3, 4, &mut rng()).with_learned_state(), 5);
+    let x: Tensor<f64> = random(&[7, 2, 3], 9);
+    let whole = lens::itemised(&lstm, |tape, lstm| {
+        let outputs = unroll(lstm, tape.constant(x.clone())).outputs();
+        [0..3, 3..6, 6..7].map(|steps| outputs.slice(0, steps).square().sum()).to_vec()
+    });
+    let cut = lens::itemised(&lstm, |tape, on_tape| {
+        let x = tape.constant(x.clone());
+        let (layer, on_tape) = (Recurrent(lstm.clone()), Recurrent(on_tape.clone()));
+        Unroll::new().through_in_segments(3, &layer, &on_tape, x, |_, _, outputs| outputs.square().sum()).losses
+    });
+    assert_sums(&cut, 1e-12);
+    for name in whole.names() {
+        assert_eq!(cut.steps(name), whole.steps(name), "{name}");
+        for loss in 0..3 {
+            for step in whole.steps(name) {
+                let difference = whole.term(name, loss, step).zip(&cut.term(name, loss, step), |a, b| a - b).norm();
+                assert!(difference < 1e-13, "{name} ({loss}, {step:?}): {difference:e}");
+            }
+        }
+    }
+}
+
+/// Against the definition: every use of U is a variable of its own.
+#[test]
+fn an_item_is_the_gradient_of_one_use() {
+    let rnn: TanhRnn<Tensor<f64>> = randomised(&TanhRnn::new(3, 4, &mut rng()), 5);
+    let x: Tensor<f64> = random(&[STEPS, 2, 3], 9);
+    let items = lens::itemised(&rnn, |tape, rnn| step_losses(unroll(rnn, tape.constant(x.clone())).outputs()));
+    let tape = Tape::new();
+    let at_step: Vec<_> = (0..STEPS).map(|_| tape.leaf(rnn.weight_hh.clone())).collect();
+    let fixed = rnn.map(|_, p| tape.constant(p.clone()));
+    let mut h = tape.zeros(&[2, 4]);
+    let mut outputs = Vec::new();
+    for (t, u) in at_step.iter().enumerate() {
+        let x = tape.constant(x.index(0, t));
+        h = (x.matmul(fixed.weight_ih) + h.matmul(*u) + fixed.bias.expect("a bias")).tanh();
+        outputs.push(h);
+    }
+    let losses = step_losses(rewind_autograd::ops::layout::stack(&outputs, 0));
+    for (s, loss) in losses.iter().enumerate() {
+        let gradients = loss.backward_to(&at_step);
+        for (t, &u) in at_step.iter().enumerate() {
+            let difference = gradients.get(u).zip(&items.term("weight_hh", s, Some(t)), |a, b| a - b).norm();
+            assert!(difference < 1e-14, "({s}, {t}): {difference:e}");
+        }
+    }
+}
+
+/// The parts by sequence sum to the item, and each is the item of that sequence alone.
+#[test]
+fn items_of_sequences_and_of_gates() {
+    let lstm: Lstm<Tensor<f64>> = randomised(&Lstm::new(3, 4, &mut rng()), 5);
+    let x: Tensor<f64> = random(&[STEPS, 3, 3], 9);
+    let of = |x: Tensor<f64>| {
+        lens::itemised(&lstm, |tape, lstm| {
+            let outputs = unroll(lstm, tape.constant(x.clone())).outputs();
+            (0..STEPS).map(|t| (outputs.index(0, t) * outputs.index(0, t)).sum()).collect()
+        })
+    };
+    let items = of(x.clone());
+    assert_eq!(items.gates("weight_hh"), ["i", "f", "g", "o"]);
+    assert_eq!(items.gates("bias"), ["i", "f", "g", "o"]);
+    for b in 0..3 {
+        let alone = of(x.slice(1, b..b + 1));
+        let part = items.term_of_sequence("weight_hh", 4, 2, b);
+        assert!(part.zip(&alone.term("weight_hh", 4, Some(2)), |a, b| a - b).norm() < 1e-14);
+    }
+    let whole = items.term("weight_hh", 4, Some(2));
+    let parts = ["i", "f", "g", "o"].map(|gate| items.term_of_gate("weight_hh", 4, Some(2), gate));
+    assert_eq!(parts[1].shape(), [4, 4]);
+    let squares: f64 = parts.iter().map(|part| part.norm().powi(2)).sum();
+    assert!((squares.sqrt() - whole.norm()).abs() < 1e-14);
+}
+
+#[test]
+#[should_panic(expected = "there is no parameter `weight_hx`; there are [\"weight_ih\", \"weight_hh\", \"bias\"]")]
+fn an_unknown_parameter() {
+    let rnn = TanhRnn::<Tensor<f64>>::new(3, 4, &mut rng());
+    lens::itemised(&rnn, |_, rnn| vec![rnn.weight_hh.sum()]).steps("weight_hx");
+}
+
+/// A weight that is also penalised: the penalty is in no step.
+#[test]
+fn a_penalty_is_in_no_step() {
+    let rnn: TanhRnn<Tensor<f64>> = randomised(&TanhRnn::new(3, 4, &mut rng()), 5);
+    let x: Tensor<f64> = random(&[STEPS, 2, 3], 9);
+    let items = lens::itemised(&rnn, |tape, rnn| {
+        let loss = unroll(rnn, tape.constant(x.clone())).outputs().sum();
+        vec![loss + (rnn.weight_hh * rnn.weight_hh).sum()]
+    });
+    assert_sums(&items, 1e-12);
+    assert_eq!(items.steps("weight_hh")[0], None);
+    let twice = rnn.weight_hh.map(|u| 2.0 * u);
+    assert_eq!(items.term("weight_hh", 0, None), twice);
+}
