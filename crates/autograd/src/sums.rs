@@ -43,13 +43,16 @@ impl<T: Scalar> Sum<T> {
         self.block.get_or_insert_with(|| Tensor::zeros(shape))
     }
 
-    /// Counts `added` more values in each element. A full block is added to those that are completed; two sums of equally many
-    /// blocks become one.
+    /// Counts `added` more values in each element, and ends the block when it is full.
     fn count(&mut self, added: usize) {
         self.added += added;
-        if self.added < BLOCK {
-            return;
+        if self.added >= BLOCK {
+            self.end_block();
         }
+    }
+
+    /// Adds the block to those that are completed; two sums of equally many blocks become one.
+    fn end_block(&mut self) {
         (self.added, self.slices) = (0, 0);
         let Some(mut block) = self.block.take() else { return };
         let rest = self.rest.get_or_insert_default();

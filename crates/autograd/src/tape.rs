@@ -114,8 +114,7 @@ impl<T: Scalar> Tape<T> {
 
     /// A parameter that the line `location` of the user's code brings.
     pub(crate) fn parameter_at(&self, name: &str, value: Tensor<T>, location: Line) -> Var<'_, T> {
-        let node = self.len() as u32;
-        let _parameter = Scope::enter(self, |scopes| Part::Parameter { name: scopes.write(name), node });
+        let _scope = Scope::enter(self, |scopes| Part::Parameter { name: scopes.write(name), node: self.len() as u32 });
         self.push(value, None, &[], self.mode.get() == Mode::Recording, location)
     }
 

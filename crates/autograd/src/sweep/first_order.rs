@@ -47,8 +47,7 @@ impl<'t, T: Scalar> FirstOrder<'t, T> {
     /// The value of a variable: moved out if it was computed since [`begin`](FirstOrder::begin), so that sums add in place.
     #[inline(always)]
     fn take(&self, v: Var<'t, T>) -> Tensor<T> {
-        let own = v.position() > self.graph.len() && std::ptr::eq(v.tape(), self.tape);
-        if own {
+        if v.position() > self.graph.len() && std::ptr::eq(v.tape(), self.tape) {
             std::mem::replace(&mut self.tape.values.borrow_mut()[v.position()], Tensor::vacant())
         } else {
             v.value()
