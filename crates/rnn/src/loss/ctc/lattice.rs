@@ -211,9 +211,8 @@ impl Share {
         for (s, (&class, exponent)) in reversed.iter().zip(&self.exponents).enumerate() {
             let scale = wide::power_of_two(exponent - peak);
             let (alpha, beta) = (&alpha[(length - 1 - s) * n..][..n], &beta[s * n..][..n]);
-            let sum = &mut self.sums[class * n..][..n];
-            for set in 0..n {
-                sum[set] += scale * coefficient(alpha, beta, set);
+            for (set, sum) in self.sums[class * n..][..n].iter_mut().enumerate() {
+                *sum += scale * coefficient(alpha, beta, set);
             }
         }
         // Σ α·β is the same at every step, but for rounding: the shares of a step add to 1 if its own sum divides them.
