@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tape, Tensor};
 
-use super::run::{Kind, Run, Then, how};
+use super::run::{Kind, Run, Then, how, row};
 use crate::noise::Noise;
 
 /// The fewest time steps over which the state has to last.
@@ -137,12 +137,27 @@ fn search<T: Scalar, M: Module<T>, K: Kind<T, M>>(mut best: Candidate<T, M>, noi
             runs += 1 + best.effects.len();
             let effects = catch_unwind(AssertUnwindSafe(|| effects::<T, M, K>(&run, noise))).ok().flatten();
             let candidate = effects.map(|effects| Candidate { run, size, effects });
-            if let Some(better) = candidate.filter(|candidate| candidate.distance() < best.distance()) {
+            let better = candidate.filter(|candidate| candidate.distance() < best.distance());
+            if let Some(better) = better.filter(|better| has_finite_gradient::<T, M, K>(&better.run, noise)) {
                 best = better;
             }
         }
     }
     best
+}
+
+/// Whether the gradient is finite. Where parameters are so large that a value rounds to its limit it may not be, as that of √(1 - λ²) at λ = 1
+/// is not: no fault at a point that nobody asked for.
+fn has_finite_gradient<T: Scalar, M: Module<T>, K: Kind<T, M>>(run: &Run<Tensor<T>, M>, noise: Option<Noise>) -> bool {
+    let is_finite = || {
+        let tape = Tape::new();
+        let on_tape = run.on(&tape);
+        let values = K::run(&on_tape, how(&run.lengths(), noise), Then::Stop).values;
+        let gradients = row(values).sum().backward();
+        on_tape.leaves().iter().all(|&&v| gradients.get(v).to_vec().iter().all(|g| g.to_f64().is_finite()))
+    };
+    // A rule that panics is for the check to report.
+    catch_unwind(AssertUnwindSafe(is_finite)).unwrap_or(true)
 }
 
 /// The same with a group moved; `None` if that moves nothing.
