@@ -11,6 +11,8 @@
 
 mod itemised;
 mod table;
+mod truncation;
 
 pub use itemised::{Item, Itemised, itemised};
 pub use table::Table;
+pub use truncation::{Truncated, Truncation};

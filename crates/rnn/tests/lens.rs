@@ -3,11 +3,11 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rewind_autograd::{Module, Parameters, Scalar, Tape, Tensor, Var};
+use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tape, Tensor, Var};
 use rewind_rnn::{
     Bidirectional, CoupledLstm, Gru, IndRnn, LayerModule, LayerNorm, LayerNormLstm, Linear, Lru, Lstm, MLstm, Mgu,
-    MinGru, MinLstm, PeepholeLstm, ProjectedLstm, Recurrent, RecurrentModule, ReluRnn, Residual, SLstm, Scan, TanhRnn,
-    Unroll, lens, unroll,
+    MinGru, MinLstm, PeepholeLstm, ProjectedLstm, Recurrent, RecurrentModule, ReluRnn, Residual, SLstm, Scan, State,
+    TanhRnn, Unroll, lens, unroll,
 };
 
 const STEPS: usize = 5;
@@ -248,4 +248,41 @@ fn a_penalty_is_in_no_step() {
     assert_eq!(items.steps("weight_hh")[0], None);
     let twice = rnn.weight_hh.map(|u| 2.0 * u);
     assert_eq!(items.term("weight_hh", 0, None), twice);
+}
+
+/// Against BPTT that is cut by hand: the state is detached k steps before the last one.
+#[test]
+fn a_truncated_gradient_is_that_of_a_state_that_is_cut() {
+    let lstm: Lstm<Tensor<f64>> = randomised(&Lstm::new(3, 4, &mut rng()), 5);
+    let x: Tensor<f64> = random(&[7, 2, 3], 9);
+    let items = lens::itemised(&lstm, |tape, lstm| vec![unroll(lstm, tape.constant(x.clone())).last_output().sum()]);
+    let full = items.gradient("weight_hh").norm();
+    let truncation = items.truncation("weight_hh", &[6]);
+    assert_eq!(truncation.by_steps.len(), 7);
+    for (k, truncated) in truncation.by_steps.iter().enumerate() {
+        let tape = Tape::new();
+        let cell = lstm.on(&tape);
+        let (start, x) = (6 - k, tape.constant(x.clone()));
+        let how = Unroll::new();
+        let run = match start {
+            0 => how.run(&cell, x),
+            _ => {
+                let before = how.run(&cell, x.slice(0, 0..start)).last;
+                let cut = before.zip(before, &mut |part, _| part.detach());
+                how.run_from(&cell, x.slice(0, start..7), cut)
+            }
+        };
+        let length = run.last_output().sum().backward().of(&cell).weight_hh.norm() / full;
+        assert!((truncated.length - length).abs() < 1e-12, "{} steps: {length} and {truncated:?}", k + 1);
+    }
+    let last = truncation.by_steps[6];
+    assert!((last.cosine - 1.0).abs() < 1e-12 && (last.length - 1.0).abs() < 1e-12, "{last:?}");
+    assert_eq!(truncation.keeps(0.999_999), truncation.keeps(1.0 - 1e-6));
+}
+
+#[test]
+#[should_panic(expected = "truncation: 2 steps given for 1 losses; expected one for each")]
+fn a_truncation_with_too_many_steps() {
+    let rnn = TanhRnn::<Tensor<f64>>::new(3, 4, &mut rng());
+    lens::itemised(&rnn, |_, rnn| vec![rnn.weight_hh.sum()]).truncation("weight_hh", &[0, 1]);
 }

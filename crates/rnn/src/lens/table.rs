@@ -36,7 +36,7 @@ pub struct Table {
 }
 
 /// At most [`MOST`] numbers below `n`, evenly spaced, with the first and the last.
-fn shown(n: usize) -> Vec<usize> {
+pub(super) fn shown(n: usize) -> Vec<usize> {
     if n <= MOST {
         return (0..n).collect();
     }
