@@ -13,8 +13,6 @@ pub struct Right<'a, T: Gemm> {
 pub trait Gemm: Scalar {
     /// A right-hand matrix in the order in which the kernel reads it.
     type Packed: Send + Sync;
-    /// Whether the kernel splits a product among the threads of rayon, where there are several.
-    const MULTITHREADED: bool;
     /// Whether the kernel has a packed form.
     const PACKS: bool;
     /// Packs `b`, into the memory of `spare` if it is large enough.

@@ -1,115 +1,234 @@
-//! The matrix kernels, C = A·B + βC + bias: `rten-gemm` in `f32`, `matrixmultiply` in `f64`.
+//! The matrix kernels, C = A·B + βC + bias: the loops around the tiles of [`tile`](super::tile) in `f32`, `matrixmultiply` in `f64`.
 
-use std::alloc::Layout;
-use std::cell::Cell;
-use std::mem::ManuallyDrop;
+use std::ops::Range;
 
-use rten_gemm::{BiasVector, GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
-use rten_simd::SimdOp;
-use rten_tensor::NdTensorView;
-use rten_tensor::storage::Alloc;
+use rayon::prelude::*;
+use rten_simd::{Isa, SimdOp};
 
 use super::elementwise;
 use super::gemm::{Gemm, Right};
-use super::row::RowTimesMatrix;
+use super::panels::{Packed, lanes, pack_panel};
+use super::product::DEPTH_BLOCK;
+use super::tile::{self, Output, Panels, Rows, VECTORS, most_rows, panels_at_once};
+use super::transpose::transpose;
 use crate::matrix::Matrix;
-
-thread_local! {
-    /// One executor per thread: selecting the instruction set takes longer than a small product.
-    static EXECUTOR: GemmExecutor = GemmExecutor::new();
-}
-
-fn nd(m: Matrix<'_, f32>) -> NdTensorView<'_, f32, 2> {
-    NdTensorView::from_slice_with_strides([m.rows, m.cols], m.data, [m.row_stride, m.col_stride])
-        .expect("Matrix::new has checked that the elements lie within the buffer")
-}
-
-/// From this many rows on, writing the bias first is faster than having the kernel add it to each tile. The bits are
-/// the same.
-const ROWS_ON_BIAS: usize = 16;
-
-/// Rows of a tile, the part of a product whose sums the kernel holds in registers.
-const TILE_ROWS: usize = 6;
+use crate::storage::Buffer;
 
 /// Weights of fewer elements stay in the cache between two time steps, or two products.
 pub(crate) const STAYS_IN_CACHE: usize = 1 << 18;
 
-/// The elements of a matrix that is one contiguous row.
-#[inline]
-fn as_row(a: Matrix<'_, f32>) -> Option<&[f32]> {
-    (a.rows == 1 && a.col_stride == 1 && a.cols > 0).then(|| &a.data[..a.cols])
-}
+/// Rows of the left-hand matrix that are multiplied by a panel before the next panel: a block of depth of them stays in the
+/// second-level cache.
+const ROWS_AT_ONCE: usize = 512;
 
-/// How many rows to multiply by `b` first; the rest is a product of its own. A last tile of one or two rows takes as
-/// long as one of four, since the latency of its few sums dominates. So the last four rows stay together, unless
-/// reading `b` twice takes longer.
-fn rows_at_first(rows: usize, b: &Right<'_, f32>) -> usize {
-    let again = b.packed.is_some() && b.matrix.rows * b.matrix.cols < STAYS_IN_CACHE;
-    if again && rows > TILE_ROWS && matches!(rows % TILE_ROWS, 1 | 2) { rows - 4 } else { rows }
-}
+/// From this many multiplications on, waking other threads pays.
+const WORTH_SHARING: usize = 1 << 23;
+
+/// From this many tiles of rows on, copying a panel to where its rows follow each other pays.
+const WORTH_PACKING_A_PANEL: usize = 3;
 
 impl Gemm for f32 {
-    type Packed = PackedBMatrix<f32>;
-    const MULTITHREADED: bool = true;
+    type Packed = Packed;
     const PACKS: bool = true;
 
-    fn pack(b: Matrix<'_, f32>, spare: Option<Self::Packed>) -> Self::Packed {
-        let memory = Recycled(Cell::new(spare.map_or_else(Vec::new, PackedBMatrix::into_vec)));
-        EXECUTOR.with(|executor| executor.prepack_b_in(memory, nd(b)))
+    fn pack(b: Matrix<'_, f32>, spare: Option<Packed>) -> Packed {
+        Packed::new(b, spare)
     }
 
     fn gemm(a: Matrix<'_, f32>, b: Right<'_, f32>, beta: f32, bias: Option<&[f32]>, c: &mut [f32]) {
-        let c = &mut c[..a.rows * b.matrix.cols];
-        if let (Some(a), None, 1) = (as_row(a), b.packed, b.matrix.col_stride) {
-            return RowTimesMatrix { a, b: b.matrix, beta, bias, c }.dispatch();
+        assert_eq!(a.cols, b.matrix.rows, "the shapes of a product are checked before it is computed");
+        let cols = b.matrix.cols;
+        let c = &mut c[..a.rows * cols];
+        assert!(bias.is_none_or(|bias| bias.len() == cols), "the shapes of a product are checked before it is computed");
+        if c.is_empty() {
+            return;
         }
-        let first = rows_at_first(a.rows, &b);
-        let (c, last) = c.split_at_mut(first * b.matrix.cols);
-        multiply_rows(a.row_block(0, first), &b, beta, bias, c);
-        if !last.is_empty() {
-            multiply_rows(a.row_block(first, a.rows - first), &b, beta, bias, last);
+        let c = Place(c.as_mut_ptr());
+        let part = |rows: Range<usize>, columns: Range<usize>| {
+            // SAFETY: the part lies within `c`, which is borrowed mutably until all parts are done, and the parts are disjoint.
+            let c = unsafe { c.at(rows.start * cols + columns.start) };
+            Part { a: a.row_block(rows.start, rows.len()), b: &b, columns, beta, bias, c }.compute();
+        };
+        let threads = if a.rows * a.cols * cols < WORTH_SHARING { 1 } else { rayon::current_num_threads() };
+        // An element is one sum in any case, so the bits do not depend on the parts.
+        match threads {
+            1 => part(0..a.rows, 0..cols),
+            _ if cols >= a.rows => {
+                let width = cols.div_ceil(threads).next_multiple_of(VECTORS * lanes());
+                let parts = (0..cols).into_par_iter().step_by(width);
+                parts.for_each(|col| part(0..a.rows, col..cols.min(col + width)));
+            }
+            _ => {
+                let height = a.rows.div_ceil(threads);
+                let parts = (0..a.rows).into_par_iter().step_by(height);
+                parts.for_each(|row| part(row..a.rows.min(row + height), 0..cols));
+            }
         }
     }
 }
 
-/// Memory for the library to pack into, from a packed form that is no longer needed.
-struct Recycled(Cell<Vec<u32>>);
+/// The beginning of the elements of a product, which threads write part by part.
+#[derive(Clone, Copy)]
+struct Place(*mut f32);
 
-impl Alloc for Recycled {
-    fn alloc<T>(&self, capacity: usize) -> Vec<T> {
-        let mut old = ManuallyDrop::new(self.0.take());
-        if old.capacity() < capacity || Layout::new::<T>() != Layout::new::<u32>() {
-            drop(ManuallyDrop::into_inner(old));
-            return Vec::with_capacity(capacity);
-        }
-        // SAFETY: The memory is the global allocator's, for `capacity` values of the size and the alignment of a `T`, and given up
-        // by the vector that owned it. None of them counts as written.
-        unsafe { Vec::from_raw_parts(old.as_mut_ptr().cast(), 0, old.capacity()) }
-    }
+// SAFETY: only disjoint parts are written.
+unsafe impl Send for Place {}
+// SAFETY: as above.
+unsafe impl Sync for Place {}
 
-    fn dealloc<T>(&self, memory: Vec<T>) {
-        drop(memory);
+impl Place {
+    /// # Safety
+    /// The place has more than `offset` elements.
+    unsafe fn at(self, offset: usize) -> *mut f32 {
+        // SAFETY: the caller promises it.
+        unsafe { self.0.add(offset) }
     }
 }
 
-fn multiply_rows(a: Matrix<'_, f32>, b: &Right<'_, f32>, beta: f32, bias: Option<&[f32]>, c: &mut [f32]) {
-    let right = b.packed.map_or_else(|| GemmInputB::Unpacked(nd(b.matrix)), GemmInputB::Packed);
-    let (beta, bias) = match bias {
-        Some(bias) if beta == 0.0 && a.rows >= ROWS_ON_BIAS && !bias.is_empty() => {
-            c.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias));
-            (1.0, None)
+/// The part of a product that one thread computes: some rows and columns.
+struct Part<'a> {
+    a: Matrix<'a, f32>,
+    b: &'a Right<'a, f32>,
+    /// They begin at a panel.
+    columns: Range<usize>,
+    beta: f32,
+    bias: Option<&'a [f32]>,
+    c: *mut f32,
+}
+
+impl Part<'_> {
+    fn compute(self) {
+        let (rows, depth) = (self.a.rows.min(ROWS_AT_ONCE), self.a.cols.min(DEPTH_BLOCK));
+        let tiles = rows.div_ceil(most_rows(lanes()));
+        let copied = if copies_rows(self.a, tiles, self.columns.len()) { rows * depth } else { 0 };
+        let reads_in_place = self.b.matrix.col_stride == 1 && tiles < WORTH_PACKING_A_PANEL;
+        let panels = if self.b.packed.is_some() { 0 } else { panels_at_once(rows) };
+        let width = VECTORS * lanes();
+        Buffer::filled(copied, |left| {
+            Buffer::filled(panels * depth * width, |right| {
+                Loops { part: self, width, left, right, reads_in_place }.dispatch();
+            });
+        });
+    }
+}
+
+/// Whether the rows of a block of depth are copied, so that the numbers that a tile reads follow each other.
+///
+/// Worth it for many columns; for few rows only where they lie so that they evict each other from the cache.
+fn copies_rows(a: Matrix<'_, f32>, tiles: usize, columns: usize) -> bool {
+    const EVICT_EACH_OTHER: usize = 512;
+    let in_place = a.row_stride == 1 || a.row_stride % EVICT_EACH_OTHER != 0 && a.col_stride == 1;
+    !in_place && tiles > 1 && columns >= 256
+}
+
+/// The loops over blocks of rows and depth, panels and tiles.
+struct Loops<'a> {
+    part: Part<'a>,
+    /// Columns of a panel.
+    width: usize,
+    /// For copies of the rows of a block; empty if they are read where they lie.
+    left: &'a mut [f32],
+    /// For copies of panels; empty if the right-hand matrix is packed.
+    right: &'a mut [f32],
+    /// Whether the panels of a matrix that is not packed are read where they lie.
+    reads_in_place: bool,
+}
+
+impl SimdOp for Loops<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<I: Isa>(mut self, isa: I) {
+        let Matrix { rows, cols: depth, .. } = self.part.a;
+        for row in (0..rows).step_by(ROWS_AT_ONCE) {
+            let height = ROWS_AT_ONCE.min(rows - row);
+            // Once even without any depth: it leaves the bias, and what was there.
+            for first in (0..depth.max(1)).step_by(DEPTH_BLOCK) {
+                self.block(isa, row, height, first, DEPTH_BLOCK.min(depth - first));
+            }
         }
-        _ => (beta, bias.map(BiasVector::Row)),
-    };
-    let options = GemmOptions { beta, bias, ..GemmOptions::default() };
-    EXECUTOR
-        .with(|executor| executor.gemm(c, GemmInputA::Unpacked(nd(a)), right, options))
-        .expect("the shapes of a product are checked before it is computed");
+    }
+}
+
+impl Loops<'_> {
+    /// The product of `height` rows from `row` on, over the `depth` from `first` on.
+    #[inline(always)]
+    fn block<I: Isa>(&mut self, isa: I, row: usize, height: usize, first: usize, depth: usize) {
+        let (cols, columns) = (self.part.b.matrix.cols, self.part.columns.clone());
+        let tiles = height.div_ceil(most_rows(lanes()));
+        if !self.left.is_empty() {
+            self.copy_rows(row, height, tiles, first, depth);
+        }
+        let (beta, bias) = if first == 0 { (self.part.beta, self.part.bias) } else { (1.0, None) };
+        let at_once = panels_at_once(height);
+        let mut col = columns.start;
+        while col < columns.end {
+            let width = columns.end - col;
+            let panels = if width >= at_once * self.width { at_once } else { 1 };
+            let b = self.panels(first, depth, col, panels);
+            let width = width.min(panels * self.width);
+            let bias = bias.map_or(std::ptr::null(), |bias| bias[col..].as_ptr());
+            for (i, rows) in cut(height, tiles) {
+                let a = self.rows(row, i, rows, first, depth);
+                let at = self.part.c.wrapping_add((row + i) * cols + col - columns.start);
+                let c = Output { at, row_stride: cols, width, beta, bias };
+                // SAFETY: `rows` and `panels` give what can be read over the depth; the columns lie within the part of the
+                // output, which is this thread's alone.
+                unsafe { tile::multiply(isa, a, b, panels, depth, c) }
+            }
+            col += width;
+        }
+    }
+
+    /// `count` panels from column `col` on.
+    #[inline(always)]
+    fn panels(&mut self, first: usize, depth: usize, col: usize, count: usize) -> Panels {
+        let b = self.part.b;
+        if let Some(packed) = b.packed {
+            return packed.panels(first, depth, col);
+        }
+        let (width, end) = (self.width, self.part.columns.end);
+        let block = b.matrix.row_block(first, depth);
+        if self.reads_in_place && col + count * width <= end {
+            return Panels { at: block.data[col..].as_ptr(), row_stride: block.row_stride, stride: width };
+        }
+        let copies = &mut self.right[..count * depth * width];
+        for (k, copy) in copies.chunks_exact_mut((depth * width).max(1)).enumerate() {
+            let from = col + k * width;
+            pack_panel(block.col_block(from, width.min(end - from)), copy, width);
+        }
+        Panels { at: copies.as_ptr(), row_stride: width, stride: depth * width }
+    }
+
+    /// The rows of the tile that begins `i` rows behind `row`.
+    #[inline(always)]
+    fn rows(&self, row: usize, i: usize, rows: usize, first: usize, depth: usize) -> Rows {
+        if !self.left.is_empty() {
+            return Rows { at: self.left[i * depth..].as_ptr(), row_stride: 1, col_stride: rows, rows };
+        }
+        let Matrix { data, row_stride, col_stride, .. } = self.part.a;
+        let at = data.as_ptr().wrapping_add((row + i) * row_stride + first * col_stride);
+        Rows { at, row_stride, col_stride, rows }
+    }
+
+    /// Copies the rows of a block: for each tile, the numbers of its rows at each depth follow each other.
+    fn copy_rows(&mut self, row: usize, height: usize, tiles: usize, first: usize, depth: usize) {
+        let block = self.part.a.row_block(row, height).col_block(first, depth);
+        for (i, rows) in cut(height, tiles) {
+            transpose(block.row_block(i, rows), &mut self.left[i * depth..][..rows * depth], rows);
+        }
+    }
+}
+
+/// Cuts `height` rows in tiles, as equal as can be, for a last tile of one or two rows would take as long as one of four: the first
+/// row and the number of rows of each.
+#[inline(always)]
+fn cut(height: usize, tiles: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..tiles).map(move |t| (t * height / tiles, (t + 1) * height / tiles - t * height / tiles))
 }
 
 impl Gemm for f64 {
     type Packed = ();
-    const MULTITHREADED: bool = false;
     const PACKS: bool = false;
 
     fn pack(_: Matrix<'_, f64>, _: Option<()>) {}
@@ -170,6 +289,41 @@ mod tests {
                 let alone: Vec<_> = (0..rows).flat_map(|row| product(a.row_block(row, 1), beta, bias)).collect();
                 assert!(product(a, beta, bias) == alone, "{rows} rows, beta {beta}, bias {}", bias.is_some());
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod speed {
+    use super::*;
+    #[test]
+    #[ignore]
+    fn kernel_speed() {
+        use std::time::Instant;
+        for &(m, k, n) in &[(8,64,512),(8,128,512),(16,128,512),(32,128,512),(64,28,512),(64,128,512),(16,256,1024),(10,650,2600),(20,650,2600),(32,512,2048),(64,512,2048),(128,256,512),(1,128,512),(1,256,1024),(2,256,1024),(256,128,512)] {
+            let numbers = |n: usize| (0..n).map(|i| (i as f32 * 0.7).sin()).collect::<Vec<_>>();
+            let (a, b, bias) = (numbers(m*k), numbers(k*n), numbers(n));
+            let bm = Matrix::new(&b, [k, n], [n, 1]);
+            let packed = f32::pack(bm, None);
+            let mut c = vec![0.0; m * n];
+            let at = numbers(m*k);
+            let reps = (40_000_000 / (2*m*k*n)).max(1);
+            let mut t = [f64::MAX; 3];
+            for _ in 0..25 {
+                for kind in 0..3 {
+                    let now = Instant::now();
+                    for _ in 0..reps {
+                        match kind {
+                            0 => f32::gemm(Matrix::new(&a, [m, k], [k, 1]), Right { matrix: bm, packed: Some(&packed) }, 0.0, Some(&bias), &mut c),
+                            1 => f32::gemm(Matrix::new(&a, [m, k], [k, 1]), Right { matrix: bm, packed: None }, 0.0, Some(&bias), &mut c),
+                            _ => f32::gemm(Matrix::new(&at, [m, k], [1, m]), Right { matrix: bm, packed: None }, 1.0, None, &mut c),
+                        }
+                    }
+                    t[kind] = t[kind].min(now.elapsed().as_secs_f64());
+                }
+            }
+            let f = (2*m*k*n*reps) as f64 / 1e9;
+            println!("{m:4} {k:4} {n:5}: packed {:6.1}  once {:6.1}  transposed once {:6.1}", f/t[0], f/t[1], f/t[2]);
         }
     }
 }

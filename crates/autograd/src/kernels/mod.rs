@@ -12,13 +12,14 @@ mod entry;
 mod gemm;
 mod matmul;
 mod packs;
+mod panels;
 mod prefetch;
 mod product;
 pub(crate) mod recurrence;
 pub(crate) mod reduce;
-mod row;
 pub(crate) mod runs;
 mod sum_of_products;
+mod tile;
 mod transpose;
 
 pub(crate) use sum_of_products::ROWS_AT_ONCE;

@@ -15,9 +15,8 @@ pub(crate) const DEPTH_BLOCK: usize = 256;
 /// The largest depth whose blocks are added sequentially.
 pub(super) const DEPTH: usize = 16 * DEPTH_BLOCK;
 
-/// The `f32` kernel splits a product that is taller or wider than one such block among the threads of rayon.
-const BLOCK_ROWS: usize = 64;
-const BLOCK_COLS: usize = 128;
+/// A single row times a matrix of so many columns reads it where it lies as fast as packed.
+const NARROW: usize = 128;
 
 /// `to = a·b + beta·to + bias`.
 pub(super) fn product<T: Gemm + Pooled<Derived = MatrixCache<T>>>(
@@ -40,7 +39,6 @@ pub(super) fn product<T: Gemm + Pooled<Derived = MatrixCache<T>>>(
     let multiply = |a: Matrix<'_, T>, to: &mut [T]| in_depth(a, right, beta, row, to, multiply);
     let was_prefetched = beta == T::ZERO
         && prefetch::is_worth_it(b.matrix)
-        && sums_as_several_rows(left, b.matrix)
         && b.buffer.derived().prefetched.product(&a, &b, bias.as_ref(), to, multiply);
     if !was_prefetched {
         multiply(left, to);
@@ -49,12 +47,7 @@ pub(super) fn product<T: Gemm + Pooled<Derived = MatrixCache<T>>>(
 
 /// Whether packing `b` pays: not if it is tiny, nor for a single row times a narrow matrix.
 fn wants_packing<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
-    T::PACKS && b.rows * b.cols >= 256 && (a.rows > 1 || b.cols > BLOCK_COLS)
-}
-
-/// Whether an element of the product is summed in the order in which it would be if there were more rows.
-fn sums_as_several_rows<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
-    a.rows > 1 || b.col_stride == 1 || wants_packing(a, b)
+    T::PACKS && b.rows * b.cols >= 256 && (a.rows > 1 || b.cols > NARROW)
 }
 
 /// A product whose depth is small enough to add its blocks sequentially: `to = a·b + beta·to + bias`.
@@ -93,49 +86,6 @@ fn in_halves<T: Gemm>(
 }
 
 /// `to = a·b + beta·to + bias`, of shallow matrices.
-///
-/// Block by block where the kernel would wait for threads: the same bits, since an element is one sum in any case.
 pub(super) fn multiply<T: Gemm>(a: Matrix<'_, T>, b: Packable<'_, T>, beta: T, bias: Option<&[T]>, to: &mut [T]) {
-    if !would_wait_for_threads(a, b.matrix) {
-        return T::gemm(a, b.right(), beta, bias, to);
-    }
-    let cols = b.matrix.cols;
-    for col in (0..cols).step_by(BLOCK_COLS) {
-        let width = BLOCK_COLS.min(cols - col);
-        let right = b.col_block(col, width);
-        let bias = bias.map(|bias| &bias[col..col + width]);
-        for (row, rows) in row_blocks(a.rows) {
-            let part = |line: usize| (row + line) * cols + col..(row + line) * cols + col + width;
-            Buffer::filled(rows * width, |block| {
-                if beta != T::ZERO {
-                    block.chunks_exact_mut(width).enumerate().for_each(|(k, line)| line.copy_from_slice(&to[part(k)]));
-                }
-                T::gemm(a.row_block(row, rows), right.right(), beta, bias, block);
-                block.chunks_exact(width).enumerate().for_each(|(k, line)| to[part(k)].copy_from_slice(line));
-            });
-        }
-    }
-}
-
-/// The first row and the number of rows of each block. No block is a single row, unless there is only one in all: the
-/// kernel sums a lone row times a strided matrix in another order.
-fn row_blocks(rows: usize) -> impl Iterator<Item = (usize, usize)> {
-    let mut next = 0;
-    std::iter::from_fn(move || {
-        let (row, left) = (next, rows - next);
-        let height = if left == BLOCK_ROWS + 1 { BLOCK_ROWS - 1 } else { BLOCK_ROWS.min(left) };
-        next += height;
-        (height > 0).then_some((row, height))
-    })
-}
-
-/// Whether the kernel would split a product among threads although waking them takes longer. On a pool of one thread,
-/// where shards are computed, it never does.
-fn would_wait_for_threads<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
-    const WORTH_SHARING: usize = 1 << 23;
-    T::MULTITHREADED
-        && a.cols > 0
-        && (a.rows > BLOCK_ROWS || b.cols > BLOCK_COLS)
-        && a.rows * a.cols * b.cols < WORTH_SHARING
-        && rayon::current_num_threads() > 1
+    T::gemm(a, b.right(), beta, bias, to);
 }

@@ -5,7 +5,6 @@ use super::elementwise;
 use super::gemm::Gemm;
 use super::packs::Packable;
 use super::product::{DEPTH, DEPTH_BLOCK, in_depth, multiply};
-use super::transpose::transpose;
 use crate::matrix::{AsMatrix, Matrix};
 use crate::storage::Buffer;
 
@@ -39,7 +38,7 @@ pub(super) fn sum_of_products<T: Gemm, M: AsMatrix<T>>(pairs: &[(M, M)], beta: T
         };
         let group = if x.rows() < ROWS_ENOUGH { rest.iter().take_while(fits).count() } else { 1 };
         if group == 1 {
-            in_depth(x.matrix().transposed(), Packable::once(g.matrix()), beta, None, to, multiply_transpose);
+            in_depth(x.matrix().transposed(), Packable::once(g.matrix()), beta, None, to, multiply);
         } else {
             multiply_together(&rest[..group], beta, to);
         }
@@ -52,23 +51,11 @@ fn multiply_together<T: Gemm, M: AsMatrix<T>>(pairs: &[(M, M)], beta: T, to: &mu
     let rows = pairs.iter().map(|(x, _)| x.rows()).sum();
     let (x, g) = &pairs[0];
     let (x_cols, g_cols) = (x.matrix().cols, g.matrix().cols);
-    stacked_as_columns(pairs.iter().map(|(x, _)| x.matrix()), rows, x_cols, |columns| {
+    stacked(pairs.iter().map(|(x, _)| x.matrix()), rows, x_cols, |x| {
         stacked(pairs.iter().map(|(_, g)| g.matrix()), rows, g_cols, |g| {
-            multiply(columns, Packable::once(g), beta, None, to);
+            multiply(x.transposed(), Packable::once(g), beta, None, to);
         });
     });
-}
-
-/// `to = xᵀ·g + beta·to` of a transposed view, which is copied: the kernel would transpose it itself, element by element.
-fn multiply_transpose<T: Gemm>(xt: Matrix<'_, T>, g: Packable<'_, T>, mut beta: T, _: Option<&[T]>, to: &mut [T]) {
-    for first in (0..xt.cols.max(1)).step_by(ROWS_AT_ONCE) {
-        let rows = ROWS_AT_ONCE.min(xt.cols - first);
-        let x = xt.transposed().row_block(first, rows);
-        stacked_as_columns(std::iter::once(x), rows, x.cols, |columns| {
-            multiply(columns, g.row_block(first, rows), beta, None, to);
-        });
-        beta = T::ONE;
-    }
 }
 
 /// Calls `f` with all parts, stacked along the rows.
@@ -86,22 +73,5 @@ fn stacked<'a, T: Gemm>(
             rest = after;
         }
         f(Matrix::row_major(all, rows, cols));
-    });
-}
-
-/// [`stacked`], transposed.
-fn stacked_as_columns<'a, T: Gemm>(
-    parts: impl Iterator<Item = Matrix<'a, T>>,
-    rows: usize,
-    cols: usize,
-    f: impl FnOnce(Matrix<'_, T>),
-) {
-    Buffer::filled(cols * rows, |all| {
-        let mut first = 0;
-        for part in parts {
-            transpose(part, all.get_mut(first..).unwrap_or_default(), rows);
-            first += part.rows;
-        }
-        f(Matrix::row_major(all, cols, rows));
     });
 }
