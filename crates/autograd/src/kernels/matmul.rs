@@ -102,7 +102,7 @@ impl Part<'_> {
         let tiles = rows.div_ceil(most_rows(lanes()));
         let copied = if copies_rows(self.a, tiles, self.columns.len()) { rows * depth } else { 0 };
         let reads_in_place = self.b.matrix.col_stride == 1 && tiles < WORTH_PACKING_A_PANEL;
-        let panels = if self.b.packed.is_some() { 0 } else { panels_at_once(rows) };
+        let panels = if self.b.packed.is_some() { 0 } else { panels_at_once(1) };
         let width = VECTORS * lanes();
         Buffer::filled(copied, |left| {
             Buffer::filled(panels * depth * width, |right| {

@@ -87,23 +87,30 @@ unsafe fn tile<I: Isa, const ROWS: usize, const N: usize>(isa: I, a: Rows, b: Pa
     let ops = isa.f32();
     let lanes = ops.len();
     let mut sums = [[ops.zero(); N]; ROWS];
-    let (mut left, mut right) = (a.at, b.at);
-    for _ in 0..depth {
+    let (mut left, mut right, mut step) = (a.at, b.at, 0);
+    // Loops without iterators: without much optimisation, as in tests, iterators are calls.
+    while step < depth {
         // SAFETY: the caller promises that the rows and panels can be read over the depth; the pointers pass their end only
         // after the last step, and are not read there.
         unsafe {
             let mut vectors = [ops.zero(); N];
-            for v in 0..N {
+            let mut v = 0;
+            while v < N {
                 vectors[v] = ops.load_ptr(right.add(v / VECTORS * b.stride + v % VECTORS * lanes));
+                v += 1;
             }
-            for (i, sums) in sums.iter_mut().enumerate() {
+            let mut i = 0;
+            while i < ROWS {
                 let x = ops.splat(*left.add(i * a.row_stride));
-                for v in 0..N {
-                    sums[v] = ops.mul_add(x, vectors[v], sums[v]);
+                let mut v = 0;
+                while v < N {
+                    sums[i][v] = ops.mul_add(x, vectors[v], sums[i][v]);
+                    v += 1;
                 }
+                i += 1;
             }
         }
-        (left, right) = (left.wrapping_add(a.col_stride), right.wrapping_add(b.row_stride));
+        (left, right, step) = (left.wrapping_add(a.col_stride), right.wrapping_add(b.row_stride), step + 1);
     }
     for (i, sums) in sums.into_iter().enumerate() {
         for (v, mut sum) in sums.into_iter().enumerate() {
