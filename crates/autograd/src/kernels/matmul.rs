@@ -32,7 +32,7 @@ impl Gemm for f32 {
     const PACKS: bool = true;
 
     fn pack(b: Matrix<'_, f32>, spare: Option<Packed>) -> Packed {
-        Packed::new(b, spare)
+        Packed::new(b, lanes(), spare)
     }
 
     fn gemm(a: Matrix<'_, f32>, b: Right<'_, f32>, beta: f32, bias: Option<&[f32]>, c: &mut [f32]) {
@@ -40,8 +40,8 @@ impl Gemm for f32 {
         let cols = b.matrix.cols;
         let c = &mut c[..a.rows * cols];
         assert!(bias.is_none_or(|bias| bias.len() == cols), "the shapes of a product are checked before it is computed");
-        if c.is_empty() {
-            return;
+        if c.is_empty() || a.cols == 0 {
+            return scale_and_add(beta, bias, c);
         }
         let c = Place(c.as_mut_ptr());
         let part = |rows: Range<usize>, columns: Range<usize>| {
@@ -64,6 +64,14 @@ impl Gemm for f32 {
                 parts.for_each(|row| part(row..a.rows.min(row + height), 0..cols));
             }
         }
+    }
+}
+
+/// `c = beta·c + bias`: a product without depth.
+fn scale_and_add(beta: f32, bias: Option<&[f32]>, c: &mut [f32]) {
+    c.iter_mut().for_each(|c| *c = if beta == 0.0 { 0.0 } else { *c * beta });
+    if let Some(bias) = bias.filter(|bias| !bias.is_empty()) {
+        c.chunks_exact_mut(bias.len()).for_each(|row| elementwise::add(row, bias));
     }
 }
 
@@ -96,17 +104,22 @@ struct Part<'a> {
     c: *mut f32,
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
     fn compute(self) {
+        self.with_loops(lanes(), |loops| loops.dispatch());
+    }
+
+    /// Calls `run` with the loops for vectors of `lanes` numbers.
+    fn with_loops(self, lanes: usize, run: impl FnOnce(Loops<'_>)) {
         let (rows, depth) = (self.a.rows.min(ROWS_AT_ONCE), self.a.cols.min(DEPTH_BLOCK));
-        let tiles = rows.div_ceil(most_rows(lanes()));
+        let (width, tile_rows) = (VECTORS * lanes, most_rows(lanes));
+        let tiles = rows.div_ceil(tile_rows);
         let copied = if copies_rows(self.a, tiles, self.columns.len()) { rows * depth } else { 0 };
         let reads_in_place = self.b.matrix.col_stride == 1 && tiles < WORTH_PACKING_A_PANEL;
         let panels = if self.b.packed.is_some() { 0 } else { panels_at_once(1) };
-        let width = VECTORS * lanes();
         Buffer::filled(copied, |left| {
             Buffer::filled(panels * depth * width, |right| {
-                Loops { part: self, width, left, right, reads_in_place }.dispatch();
+                run(Loops { part: self, width, tile_rows, left, right, reads_in_place });
             });
         });
     }
@@ -126,6 +139,8 @@ struct Loops<'a> {
     part: Part<'a>,
     /// Columns of a panel.
     width: usize,
+    /// The most rows of a tile.
+    tile_rows: usize,
     /// For copies of the rows of a block; empty if they are read where they lie.
     left: &'a mut [f32],
     /// For copies of panels; empty if the right-hand matrix is packed.
@@ -142,8 +157,7 @@ impl SimdOp for Loops<'_> {
         let Matrix { rows, cols: depth, .. } = self.part.a;
         for row in (0..rows).step_by(ROWS_AT_ONCE) {
             let height = ROWS_AT_ONCE.min(rows - row);
-            // Once even without any depth: it leaves the bias, and what was there.
-            for first in (0..depth.max(1)).step_by(DEPTH_BLOCK) {
+            for first in (0..depth).step_by(DEPTH_BLOCK) {
                 self.block(isa, row, height, first, DEPTH_BLOCK.min(depth - first));
             }
         }
@@ -155,7 +169,7 @@ impl Loops<'_> {
     #[inline(always)]
     fn block<I: Isa>(&mut self, isa: I, row: usize, height: usize, first: usize, depth: usize) {
         let (cols, columns) = (self.part.b.matrix.cols, self.part.columns.clone());
-        let tiles = height.div_ceil(most_rows(lanes()));
+        let tiles = height.div_ceil(self.tile_rows);
         if !self.left.is_empty() {
             self.copy_rows(row, height, tiles, first, depth);
         }
@@ -193,7 +207,7 @@ impl Loops<'_> {
             return Panels { at: block.data[col..].as_ptr(), row_stride: block.row_stride, stride: width };
         }
         let copies = &mut self.right[..count * depth * width];
-        for (k, copy) in copies.chunks_exact_mut((depth * width).max(1)).enumerate() {
+        for (k, copy) in copies.chunks_exact_mut(depth * width).enumerate() {
             let from = col + k * width;
             pack_panel(block.col_block(from, width.min(end - from)), copy, width);
         }
@@ -265,65 +279,4 @@ impl Gemm for f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_has_the_same_bits_however_many_there_are() {
-        let (k, n) = (300, 37);
-        let sines = |len: usize, phase: f32| (0..len).map(|i| (i as f32 * 0.7 + phase).sin()).collect::<Vec<_>>();
-        let (left, right, bias) = (sines(68 * k, 0.0), sines(k * n, 1.0), sines(n, 2.0));
-        let b = Matrix::new(&right, [k, n], [n, 1]);
-        let packed = f32::pack(b, None);
-        let product = |a: Matrix<'_, f32>, beta: f32, bias: Option<&[f32]>| {
-            let mut c = sines(a.rows * n, 3.0);
-            if beta != 0.0 {
-                c.fill(0.5);
-            }
-            f32::gemm(a, Right { matrix: b, packed: Some(&packed) }, beta, bias, &mut c);
-            c.into_iter().map(f32::to_bits).collect::<Vec<_>>()
-        };
-        for rows in [2, 6, 7, 8, 9, 13, 14, 32, 68] {
-            let a = Matrix::new(&left, [rows, k], [k, 1]);
-            for (beta, bias) in [(0.0, None), (0.0, Some(&bias[..])), (1.0, None), (1.0, Some(&bias[..]))] {
-                let alone: Vec<_> = (0..rows).flat_map(|row| product(a.row_block(row, 1), beta, bias)).collect();
-                assert!(product(a, beta, bias) == alone, "{rows} rows, beta {beta}, bias {}", bias.is_some());
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod speed {
-    use super::*;
-    #[test]
-    #[ignore]
-    fn kernel_speed() {
-        use std::time::Instant;
-        for &(m, k, n) in &[(8,64,512),(8,128,512),(16,128,512),(32,128,512),(64,28,512),(64,128,512),(16,256,1024),(10,650,2600),(20,650,2600),(32,512,2048),(64,512,2048),(128,256,512),(1,128,512),(1,256,1024),(2,256,1024),(256,128,512)] {
-            let numbers = |n: usize| (0..n).map(|i| (i as f32 * 0.7).sin()).collect::<Vec<_>>();
-            let (a, b, bias) = (numbers(m*k), numbers(k*n), numbers(n));
-            let bm = Matrix::new(&b, [k, n], [n, 1]);
-            let packed = f32::pack(bm, None);
-            let mut c = vec![0.0; m * n];
-            let at = numbers(m*k);
-            let reps = (40_000_000 / (2*m*k*n)).max(1);
-            let mut t = [f64::MAX; 3];
-            for _ in 0..25 {
-                for kind in 0..3 {
-                    let now = Instant::now();
-                    for _ in 0..reps {
-                        match kind {
-                            0 => f32::gemm(Matrix::new(&a, [m, k], [k, 1]), Right { matrix: bm, packed: Some(&packed) }, 0.0, Some(&bias), &mut c),
-                            1 => f32::gemm(Matrix::new(&a, [m, k], [k, 1]), Right { matrix: bm, packed: None }, 0.0, Some(&bias), &mut c),
-                            _ => f32::gemm(Matrix::new(&at, [m, k], [1, m]), Right { matrix: bm, packed: None }, 1.0, None, &mut c),
-                        }
-                    }
-                    t[kind] = t[kind].min(now.elapsed().as_secs_f64());
-                }
-            }
-            let f = (2*m*k*n*reps) as f64 / 1e9;
-            println!("{m:4} {k:4} {n:5}: packed {:6.1}  once {:6.1}  transposed once {:6.1}", f/t[0], f/t[1], f/t[2]);
-        }
-    }
-}
+mod tests;

@@ -31,12 +31,14 @@ pub struct Packed {
     /// Where the first cache line begins.
     start: usize,
     cols: usize,
+    /// Columns of a panel.
+    width: usize,
 }
 
 impl Packed {
-    /// Packs `b`, into the memory of `spare` if it is large enough.
-    pub(super) fn new(b: Matrix<'_, f32>, spare: Option<Packed>) -> Packed {
-        let width = VECTORS * lanes();
+    /// Packs `b` for vectors of `lanes` numbers, into the memory of `spare` if it is large enough.
+    pub(super) fn new(b: Matrix<'_, f32>, lanes: usize, spare: Option<Packed>) -> Packed {
+        let width = VECTORS * lanes;
         let mut data = spare.map_or_else(Vec::new, |spare| spare.data);
         data.resize(b.rows * b.cols.next_multiple_of(width) + CACHE_LINE, 0.0);
         let start = data.as_ptr().align_offset(size_of::<f32>() * CACHE_LINE).min(CACHE_LINE);
@@ -49,12 +51,12 @@ impl Packed {
                 rest = after;
             }
         }
-        Packed { data, start, cols: b.cols }
+        Packed { data, start, cols: b.cols, width }
     }
 
     /// The panels from column `col` on in the block of `depth` rows that begins at row `first`.
     pub(super) fn panels(&self, first: usize, depth: usize, col: usize) -> Panels {
-        let width = VECTORS * lanes();
+        let width = self.width;
         let at = self.start + first * self.cols.next_multiple_of(width) + col * depth;
         Panels { at: self.data[at..].as_ptr(), row_stride: width, stride: depth * width }
     }
