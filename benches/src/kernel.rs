@@ -5,25 +5,17 @@
 //! input and the first state are constants, so they get no gradient. The batch is in the shards of the training step, on
 //! the same threads.
 //!
-//! The kernel is called as the library provides it. Since the engine is faster in places (it transposes the operand of a
-//! weight's gradient, multiplies the last four rows together, prefetches input products), a step can take less time than
-//! its products here.
+//! The input products of the next time steps are prefetched here too, where the engine does.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use rewind_autograd::Tensor;
 use rewind_rnn::Shards;
-use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
-use rten_tensor::prelude::*;
-use rten_tensor::{NdTensor, NdTensorView};
 
 use crate::{CellKind, Shape, Step};
-
-thread_local! {
-    static EXECUTOR: GemmExecutor = GemmExecutor::new();
-}
 
 /// Makes the products of a training step of `kind` at `shape` on `threads` threads; their "loss" has no meaning.
 ///
@@ -51,32 +43,19 @@ fn recurrent_weights(kind: CellKind) -> &'static [usize] {
 
 /// A weight `[K, N]` and the operands of its products.
 struct Weight {
-    forward: PackedBMatrix<f32>,
-    /// The transpose; `None` where the input needs no gradient.
-    backward: Option<PackedBMatrix<f32>>,
+    weight: Tensor<f32>,
+    /// Whether the input needs a gradient.
+    backward: bool,
     /// The inputs of all time steps, `[T·B, K]`.
-    inputs: NdTensor<f32, 2>,
+    inputs: Tensor<f32>,
     /// The N columns among the G·H of all gates.
     columns: Range<usize>,
-    output: Vec<f32>,
-    input_gradient: Vec<f32>,
-    gradient: Vec<f32>,
 }
 
 impl Weight {
-    fn new(inputs: NdTensor<f32, 2>, columns: Range<usize>, batch: usize, backward: bool, rng: &mut StdRng) -> Self {
-        let (rows, width) = (inputs.size(1), columns.len());
-        let values = uniform([rows, width], rng);
-        let pack = |b: NdTensorView<f32, 2>| EXECUTOR.with(|executor| executor.prepack_b(b));
-        Weight {
-            forward: pack(values.view()),
-            backward: backward.then(|| pack(values.transposed())),
-            inputs,
-            columns,
-            output: vec![0.0; batch * width],
-            input_gradient: vec![0.0; batch * rows],
-            gradient: vec![0.0; rows * width],
-        }
+    fn new(inputs: Tensor<f32>, columns: Range<usize>, backward: bool, rng: &mut StdRng) -> Self {
+        let weight = uniform([inputs.shape()[1], columns.len()], rng);
+        Weight { weight, backward, inputs, columns }
     }
 }
 
@@ -84,7 +63,7 @@ impl Weight {
 struct Products {
     batch: usize,
     /// The cotangents of the gates of all time steps, `[T·B, G·H]`.
-    cotangents: NdTensor<f32, 2>,
+    cotangents: Tensor<f32>,
     weights: Vec<Weight>,
 }
 
@@ -93,49 +72,44 @@ impl Products {
         let Shape { steps, inputs, hidden, .. } = shape;
         let width = kind.gates() * hidden;
         let x = uniform([steps * batch, inputs], rng);
-        let mut weights = vec![Weight::new(x, 0..width, batch, false, rng)];
+        let mut weights = vec![Weight::new(x, 0..width, false, rng)];
         let mut first = 0;
         for gates in recurrent_weights(kind) {
             let h = uniform([steps * batch, hidden], rng);
             let columns = first..first + gates * hidden;
             first = columns.end;
-            weights.push(Weight::new(h, columns, batch, true, rng));
+            weights.push(Weight::new(h, columns, true, rng));
         }
         Products { batch, cotangents: uniform([steps * batch, width], rng), weights }
     }
 
     fn run(&mut self) -> f32 {
-        let Products { batch, ref cotangents, ref mut weights } = *self;
+        let Products { batch, ref cotangents, ref weights } = *self;
         let rows = |t: usize| t * batch..(t + 1) * batch;
-        let steps = cotangents.size(0) / batch;
+        let steps = cotangents.shape()[0] / batch;
+        let mut sum = 0.0;
         for t in 0..steps {
-            for w in weights.iter_mut() {
-                multiply(w.inputs.slice(rows(t)), GemmInputB::Packed(&w.forward), &mut w.output);
+            for w in weights {
+                sum += first(&w.inputs.slice(0, rows(t)).matmul(&w.weight));
             }
         }
         // The first state is a constant, so no gradient flows past the first time step.
         for t in (1..steps).rev() {
-            for w in weights.iter_mut() {
-                if let Some(transpose) = &w.backward {
-                    let cotangents = cotangents.slice((rows(t), w.columns.clone()));
-                    multiply(cotangents, GemmInputB::Packed(transpose), &mut w.input_gradient);
-                }
+            for w in weights.iter().filter(|w| w.backward) {
+                sum += first(&cotangents.slice(0, rows(t)).slice(1, w.columns.clone()).matmul_transposed(&w.weight));
             }
         }
-        for w in weights.iter_mut() {
-            let cotangents = cotangents.slice((.., w.columns.clone()));
-            multiply(w.inputs.transposed(), GemmInputB::Unpacked(cotangents), &mut w.gradient);
+        for w in weights {
+            sum += first(&w.inputs.transpose().matmul(&cotangents.slice(1, w.columns.clone())));
         }
-        weights.iter().map(|w| w.output[0] + w.input_gradient[0] + w.gradient[0]).sum()
+        sum
     }
 }
 
-fn multiply(a: NdTensorView<f32, 2>, b: GemmInputB<f32>, c: &mut [f32]) {
-    EXECUTOR
-        .with(|executor| executor.gemm(c, GemmInputA::Unpacked(a), b, GemmOptions::default()))
-        .expect("the shapes of the products fit");
+fn first(x: &Tensor<f32>) -> f32 {
+    x.slice(0, 0..1).slice(1, 0..1).item()
 }
 
-fn uniform(shape: [usize; 2], rng: &mut StdRng) -> NdTensor<f32, 2> {
-    NdTensor::from_simple_fn(shape, || rng.random_range(-1.0..1.0))
+fn uniform(shape: [usize; 2], rng: &mut StdRng) -> Tensor<f32> {
+    Tensor::from_fn(&shape, |_| rng.random_range(-1.0..1.0))
 }

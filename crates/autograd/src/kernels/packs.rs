@@ -153,11 +153,6 @@ impl<'a, T: Gemm> Packable<'a, T> {
         Packable { matrix: self.matrix.row_block(start, rows), offset, ..self }
     }
 
-    pub(super) fn col_block(self, start: usize, cols: usize) -> Self {
-        let offset = self.offset + start * self.matrix.col_stride;
-        Packable { matrix: self.matrix.col_block(start, cols), offset, ..self }
-    }
-
     /// For the kernel, packed if that pays.
     pub(super) fn right(self) -> Right<'a, T> {
         Right { matrix: self.matrix, packed: self.packs.and_then(|packs| packs.get_or_pack(self.offset, self.matrix)) }
