@@ -39,7 +39,10 @@ impl Gemm for f32 {
         assert_eq!(a.cols, b.matrix.rows, "the shapes of a product are checked before it is computed");
         let cols = b.matrix.cols;
         let c = &mut c[..a.rows * cols];
-        assert!(bias.is_none_or(|bias| bias.len() == cols), "the shapes of a product are checked before it is computed");
+        assert!(
+            bias.is_none_or(|bias| bias.len() == cols),
+            "the shapes of a product are checked before it is computed"
+        );
         if c.is_empty() || a.cols == 0 {
             return scale_and_add(beta, bias, c);
         }
@@ -105,22 +108,28 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
+    #[inline]
     fn compute(self) {
         self.with_loops(lanes(), |loops| loops.dispatch());
     }
 
     /// Calls `run` with the loops for vectors of `lanes` numbers.
+    #[inline]
     fn with_loops(self, lanes: usize, run: impl FnOnce(Loops<'_>)) {
         let (rows, depth) = (self.a.rows.min(ROWS_AT_ONCE), self.a.cols.min(DEPTH_BLOCK));
         let (width, tile_rows) = (VECTORS * lanes, most_rows(lanes));
         let tiles = rows.div_ceil(tile_rows);
-        let copied = if copies_rows(self.a, tiles, self.columns.len()) { rows * depth } else { 0 };
+        let copies_rows = copies_rows(self.a, tiles, self.columns.len());
         let reads_in_place = self.b.matrix.col_stride == 1 && tiles < WORTH_PACKING_A_PANEL;
-        let panels = if self.b.packed.is_some() { 0 } else { panels_at_once(1) };
+        let copies_panels = self.b.packed.is_none() && !(reads_in_place && self.columns.len().is_multiple_of(width));
+        let loops = Loops { part: self, width, tile_rows, left: &mut [], right: &mut [], reads_in_place };
+        if !copies_rows && !copies_panels {
+            return run(loops);
+        }
+        let copied = if copies_rows { rows * depth } else { 0 };
+        let panels = if copies_panels { panels_at_once(1) } else { 0 };
         Buffer::filled(copied, |left| {
-            Buffer::filled(panels * depth * width, |right| {
-                run(Loops { part: self, width, tile_rows, left, right, reads_in_place });
-            });
+            Buffer::filled(panels * depth * width, |right| run(Loops { left, right, ..loops }));
         });
     }
 }

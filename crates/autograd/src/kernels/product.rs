@@ -45,9 +45,9 @@ pub(super) fn product<T: Gemm + Pooled<Derived = MatrixCache<T>>>(
     }
 }
 
-/// Whether packing `b` pays: not if it is tiny, nor for a single row times a narrow matrix.
+/// Whether packing `b` pays: not if it is tiny, nor for a single row times a narrow matrix with contiguous rows.
 fn wants_packing<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
-    T::PACKS && b.rows * b.cols >= 256 && (a.rows > 1 || b.cols > NARROW)
+    T::PACKS && b.rows * b.cols >= 256 && (a.rows > 1 || b.cols > NARROW || b.col_stride != 1)
 }
 
 /// A product whose depth is small enough to add its blocks sequentially: `to = a·b + beta·to + bias`.

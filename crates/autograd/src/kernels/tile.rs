@@ -6,11 +6,14 @@
 //!
 //! An element is Σ a·b over the depth, in order, whatever tile it lies in: its bits do not depend on the other rows and columns.
 
-use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::Isa;
+use rten_simd::ops::{BitOps, NumOps};
 
 /// Vectors of a panel.
 pub(super) const VECTORS: usize = 2;
+
+/// How many rows of a panel ahead of the multiplications it is fetched into the cache.
+const AHEAD: usize = 12;
 
 /// The most rows of a tile with vectors of `lanes` numbers.
 pub(super) const fn most_rows(lanes: usize) -> usize {
@@ -96,7 +99,12 @@ unsafe fn tile<I: Isa, const ROWS: usize, const N: usize>(isa: I, a: Rows, b: Pa
             let mut vectors = [ops.zero(); N];
             let mut v = 0;
             while v < N {
-                vectors[v] = ops.load_ptr(right.add(v / VECTORS * b.stride + v % VECTORS * lanes));
+                let at = right.wrapping_add(v / VECTORS * b.stride + v % VECTORS * lanes);
+                // A tile of few rows is read as fast as the processor fetches ahead by itself.
+                if N == VECTORS {
+                    ops.prefetch(at.wrapping_add(AHEAD * b.row_stride));
+                }
+                vectors[v] = ops.load_ptr(at);
                 v += 1;
             }
             let mut i = 0;
@@ -112,21 +120,36 @@ unsafe fn tile<I: Isa, const ROWS: usize, const N: usize>(isa: I, a: Rows, b: Pa
         }
         (left, right, step) = (left.wrapping_add(a.col_stride), right.wrapping_add(b.row_stride), step + 1);
     }
-    for (i, sums) in sums.into_iter().enumerate() {
-        for (v, mut sum) in sums.into_iter().enumerate() {
-            let left = c.width.saturating_sub(v * lanes);
+    let (mut i, whole) = (0, c.width >= N * lanes);
+    while i < ROWS {
+        let mut v = 0;
+        while v < N {
+            let at = c.at.wrapping_add(i * c.row_stride + v * lanes);
+            let bias = c.bias.wrapping_add(v * lanes);
+            let mut sum = sums[i][v];
             // SAFETY: the caller promises that `width` columns of each row can be read and written; the mask keeps to those.
             unsafe {
-                let at = c.at.add(i * c.row_stride).wrapping_add(v * lanes);
-                let mask = ops.first_n_mask(left.min(lanes));
-                if c.beta != 0.0 {
-                    sum = ops.add(ops.mul(ops.load_ptr_mask(at, mask), ops.splat(c.beta)), sum);
+                if whole {
+                    if c.beta != 0.0 {
+                        sum = ops.add(ops.mul(ops.load_ptr(at), ops.splat(c.beta)), sum);
+                    }
+                    if !c.bias.is_null() {
+                        sum = ops.add(sum, ops.load_ptr(bias));
+                    }
+                    ops.store_ptr(sum, at);
+                } else {
+                    let mask = ops.first_n_mask(c.width.saturating_sub(v * lanes).min(lanes));
+                    if c.beta != 0.0 {
+                        sum = ops.add(ops.mul(ops.load_ptr_mask(at, mask), ops.splat(c.beta)), sum);
+                    }
+                    if !c.bias.is_null() {
+                        sum = ops.add(sum, ops.load_ptr_mask(bias, mask));
+                    }
+                    ops.store_ptr_mask(sum, at, mask);
                 }
-                if !c.bias.is_null() {
-                    sum = ops.add(sum, ops.load_ptr_mask(c.bias.wrapping_add(v * lanes), mask));
-                }
-                ops.store_ptr_mask(sum, at, mask);
             }
+            v += 1;
         }
+        i += 1;
     }
 }

@@ -236,8 +236,7 @@ mod guarded {
                 let inner = size_of_val(data).next_multiple_of(page).max(page);
                 let size = inner + 2 * page;
                 let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-                let pages =
-                    libc::mmap(std::ptr::null_mut(), size, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
+                let pages = libc::mmap(std::ptr::null_mut(), size, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
                 assert_ne!(pages, libc::MAP_FAILED);
                 assert_eq!(libc::mprotect(pages, page, libc::PROT_NONE), 0);
                 assert_eq!(libc::mprotect(pages.byte_add(page + inner), page, libc::PROT_NONE), 0);
@@ -263,9 +262,13 @@ mod guarded {
 
     #[test]
     fn nothing_outside_of_the_matrices_is_touched() {
-        for (m, k, n) in [(1, 1, 1), (1, 33, 65), (2, 7, 31), (3, 5, 33), (7, 16, 16), (14, 257, 48), (15, 3, 129), (29, 20, 7)] {
+        for (m, k, n) in
+            [(1, 1, 1), (1, 33, 65), (2, 7, 31), (3, 5, 33), (7, 16, 16), (14, 257, 48), (15, 3, 129), (29, 20, 7)]
+        {
             for at_end in [false, true] {
-                for (a, b) in [(Lies::InRows, Lies::InRows), (Lies::InColumns, Lies::InColumns), (Lies::Apart, Lies::Apart)] {
+                for (a, b) in
+                    [(Lies::InRows, Lies::InRows), (Lies::InColumns, Lies::InColumns), (Lies::Apart, Lies::Apart)]
+                {
                     let len = |lies: Lies, rows: usize, cols: usize| match lies {
                         Lies::Apart => (rows - 1) * (cols + 3) + cols,
                         _ => rows * cols,
