@@ -136,10 +136,10 @@ impl<'a> Part<'a> {
 
 /// Whether the rows of a block of depth are copied, so that the numbers that a tile reads follow each other.
 ///
-/// Worth it for many columns; for few rows only where they lie so that they evict each other from the cache.
+/// Worth it where rows lie so that they evict each other from the cache, if many columns reuse the copy.
 fn copies_rows(a: Matrix<'_, f32>, tiles: usize, columns: usize) -> bool {
     const EVICT_EACH_OTHER: usize = 512;
-    let in_place = a.row_stride == 1 || a.row_stride % EVICT_EACH_OTHER != 0 && a.col_stride == 1;
+    let in_place = a.row_stride == 1 || !a.row_stride.is_multiple_of(EVICT_EACH_OTHER) && a.col_stride == 1;
     !in_place && tiles > 1 && columns >= 256
 }
 

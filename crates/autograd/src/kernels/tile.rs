@@ -68,17 +68,17 @@ pub(super) struct Output {
 pub(super) unsafe fn multiply<I: Isa>(isa: I, a: Rows, b: Panels, panels: usize, depth: usize, c: Output) {
     macro_rules! heights {
         ($($rows:literal)*) => {
-            match a.rows {
-                1 if panels == 4 => unsafe { tile::<I, 1, { 4 * VECTORS }>(isa, a, b, depth, c) },
-                2 if panels == 2 => unsafe { tile::<I, 2, { 2 * VECTORS }>(isa, a, b, depth, c) },
-                3 if panels == 2 => unsafe { tile::<I, 3, { 2 * VECTORS }>(isa, a, b, depth, c) },
-                $($rows => unsafe { tile::<I, $rows, VECTORS>(isa, a, b, depth, c) },)*
-                rows => unreachable!("a tile has at most 14 rows, not {rows}"),
+            match (a.rows, panels) {
+                (1, 4) => tile::<I, 1, { 4 * VECTORS }>(isa, a, b, depth, c),
+                (2, 2) => tile::<I, 2, { 2 * VECTORS }>(isa, a, b, depth, c),
+                (3, 2) => tile::<I, 3, { 2 * VECTORS }>(isa, a, b, depth, c),
+                $(($rows, 1) => tile::<I, $rows, VECTORS>(isa, a, b, depth, c),)*
+                (rows, _) => unreachable!("a tile of {rows} rows and {panels} panels"),
             }
         };
     }
     // SAFETY: the caller's promise is that of `tile`.
-    heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+    unsafe { heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14) }
 }
 
 /// The product of `ROWS` rows by `N` vectors of columns.
