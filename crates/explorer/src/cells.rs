@@ -1,0 +1,172 @@
+//! The cells that a page can show: the built-in ones and those of users, each by a function that makes one of any size.
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rewind_autograd::{NodeInfo, Parameters, Tape, Tensor, derive};
+use rewind_rnn::{Gru, Linear, Lstm, RecurrentModule, TanhRnn, init};
+
+use crate::data::{Network, Text};
+use crate::error::{Error, Result};
+use crate::network::{Docs, Named, network};
+use crate::parameters::Letters;
+use crate::record::{Model, record, width};
+use crate::sequence::Sequence;
+
+/// Sizes and initial values of a cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Setup {
+    pub(crate) hidden: usize,
+    /// What the recurrent weights are multiplied with.
+    pub(crate) scale: f64,
+    /// The bias of every gate called f.
+    pub(crate) forget_bias: Option<f64>,
+    pub(crate) seed: u64,
+}
+
+type Record = dyn Fn(&Setup, &Sequence, Docs<'_>) -> std::result::Result<Network, String> + Send + Sync;
+
+struct Entry {
+    named: Named,
+    record: Box<Record>,
+}
+
+/// Cells by name. Each is made for I features and H units from a seed, so that a page can show it beside others and, served, at other
+/// sizes.
+///
+/// ```
+/// use rewind_explorer::Cells;
+/// use rewind_rnn::Mgu;
+/// let cells = Cells::built_in().with("mgu", "MGU", &[], |inputs, hidden, rng| Mgu::new(inputs, hidden, rng));
+/// assert_eq!(cells.names().collect::<Vec<_>>(), ["tanh", "lstm", "gru", "mgu"]);
+/// ```
+#[derive(Default)]
+pub struct Cells {
+    entries: Vec<Entry>,
+    docs: Vec<(&'static str, &'static str)>,
+}
+
+/// The equations of the tanh-RNN.
+pub(crate) const TANH: &[&str] = &["h_t = tanh(x_t·W + h_(t-1)·U + b)"];
+/// The equations of the LSTM.
+pub(crate) const LSTM: &[&str] = &[
+    "i = sigmoid(x·W_i + h·U_i + b_i)",
+    "f = sigmoid(x·W_f + h·U_f + b_f)",
+    "g =    tanh(x·W_g + h·U_g + b_g)",
+    "o = sigmoid(x·W_o + h·U_o + b_o)",
+    "c' = f ∘ c + i ∘ g",
+    "h' = o ∘ tanh c'",
+];
+/// The equations of the GRU.
+pub(crate) const GRU: &[&str] = &[
+    "r = sigmoid(x·W_r + h·U_r + b_r)",
+    "z = sigmoid(x·W_z + h·U_z + b_z)",
+    "n = tanh(x·W_n + b_n + r ∘ (h·U_n + c_n))",
+    "h' = (1 - z) ∘ n + z ∘ h",
+];
+/// Those of readout and loss, of every network.
+pub(crate) const READOUT: &[&str] = &["y_t = h_t·V + c", "E_t = ½·|y_t - target_t|²"];
+
+impl Cells {
+    /// The cells of the lecture: tanh-RNN, LSTM and GRU.
+    pub fn built_in() -> Self {
+        Cells::default()
+            .with("tanh", "tanh", TANH, |inputs, hidden, rng| TanhRnn::new(inputs, hidden, rng))
+            .with("lstm", "LSTM", LSTM, |inputs, hidden, rng| Lstm::new(inputs, hidden, rng))
+            .with("gru", "GRU", GRU, |inputs, hidden, rng| Gru::new(inputs, hidden, rng))
+    }
+
+    /// The same and another cell: `new` makes it for I features and H units. `id` is its name in addresses and settings. Of the
+    /// `equations`, one a line, there may be none.
+    ///
+    /// Parameters that multiply the state count as recurrent weights, and gates called `f` as forget gates, whatever the cell is.
+    ///
+    /// # Panics
+    /// If there is a cell of that id.
+    #[track_caller]
+    pub fn with<C: RecurrentModule<f64>>(
+        mut self,
+        id: &str,
+        title: &str,
+        equations: &[&str],
+        new: impl Fn(usize, usize, &mut StdRng) -> C + Send + Sync + 'static,
+    ) -> Self {
+        if self.names().any(|name| name == id) {
+            panic!("Cells: there is a cell `{id}`; expected another id");
+        }
+        let record = move |setup: &Setup, sequence: &Sequence, docs: Docs<'_>, named: Named| {
+            let rng = &mut StdRng::seed_from_u64(setup.seed);
+            let cell = adjusted(new(sequence.features(), setup.hidden, rng), setup, sequence)?;
+            network(named, &cell, &readout(width(&cell)?, sequence.outputs(), setup.seed), sequence, docs)
+        };
+        let named = named(id, title, equations);
+        let own = named.clone();
+        let record = Box::new(move |setup: &Setup, sequence: &Sequence, docs: Docs<'_>| {
+            record(setup, sequence, docs, own.clone())
+        });
+        self.entries.push(Entry { named, record });
+        self
+    }
+
+    /// The docs of ops of your own, as [`ops!`](rewind_autograd::ops!) lists them: their rules stand at their nodes.
+    pub fn ops(mut self, docs: &[(&'static str, &'static str)]) -> Self {
+        self.docs.extend_from_slice(docs);
+        self
+    }
+
+    /// The ids.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.named.id.as_str())
+    }
+
+    /// Records one of the cells.
+    pub(crate) fn record(&self, id: &str, setup: &Setup, sequence: &Sequence) -> Result<Network> {
+        let network = |message| Error::Network { network: id.to_owned(), message };
+        let Some(entry) = self.entries.iter().find(|entry| entry.named.id == id) else {
+            return Err(network(format!("there is no such cell; there are {:?}", self.names().collect::<Vec<_>>())));
+        };
+        (entry.record)(setup, sequence, &self.docs).map_err(network)
+    }
+}
+
+pub(crate) fn named(id: &str, title: &str, equations: &[&str]) -> Named {
+    let readout: &[&str] = if equations.is_empty() { &[] } else { READOUT };
+    let equations = equations.iter().chain(readout).map(|&line| line.to_owned()).collect();
+    Named { id: id.to_owned(), title: Text::Plain(title.to_owned()), equations }
+}
+
+/// A readout whose bias is not zero.
+pub(crate) fn readout(hidden: usize, outputs: usize, seed: u64) -> Linear<Tensor<f64>> {
+    let rng = &mut StdRng::seed_from_u64(seed.wrapping_add(1));
+    Linear { bias: Some(init::uniform(&[outputs], 0.5, rng)), ..Linear::new(hidden, outputs, rng) }
+}
+
+/// The cell with its recurrent weights scaled and the biases of its forget gates set.
+fn adjusted<C: RecurrentModule<f64>>(cell: C, setup: &Setup, sequence: &Sequence) -> std::result::Result<C, String> {
+    if setup.scale == 1.0 && setup.forget_bias.is_none() {
+        return Ok(cell);
+    }
+    let tape = Tape::new();
+    let model = Model { readout: readout(width(&cell)?, sequence.outputs(), setup.seed), cell };
+    let recorded = record(&tape, &model, &sequence.beginning())?;
+    let nodes: Vec<NodeInfo<f64>> = (0..recorded.nodes).map(|node| tape.node(node)).collect();
+    let letters = Letters::new(&recorded, &nodes);
+    let variables: Vec<_> = recorded.parameters.iter().map(|&(_, v)| v).collect();
+    let items = derive::itemised(&recorded.losses, &variables, "t");
+    let mut k = 0;
+    let model = model.map(|name, parameter| {
+        let letter = letters.of(name, variables[k].position());
+        let gates = items.gates(k);
+        k += 1;
+        match (letter, setup.forget_bias, gates.iter().position(|gate| gate == "f")) {
+            ("U", ..) => parameter.map(|weight| setup.scale * weight),
+            ("b", Some(bias), Some(f)) => {
+                let columns = parameter.len() / gates.len();
+                let mut parameter = parameter.to_contiguous();
+                parameter.as_mut_slice()[f * columns..(f + 1) * columns].fill(bias);
+                parameter
+            }
+            _ => parameter.clone(),
+        }
+    });
+    Ok(model.cell)
+}
