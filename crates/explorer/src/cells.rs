@@ -1,13 +1,17 @@
 //! The cells that a page can show: the built-in ones and those of users, each by a function that makes one of any size.
 
+use std::sync::OnceLock;
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rewind_autograd::{NodeInfo, Parameters, Tape, Tensor, derive};
+use rewind_check::Report;
 use rewind_rnn::{Gru, Linear, Lstm, RecurrentModule, TanhRnn, init};
 
+use crate::check::checked;
 use crate::data::{Network, Text};
 use crate::error::{Error, Result};
-use crate::network::{Docs, Named, network};
+use crate::network::{Around, Named, network};
 use crate::parameters::Letters;
 use crate::record::{Model, record, width};
 use crate::sequence::Sequence;
@@ -23,11 +27,37 @@ pub(crate) struct Setup {
     pub(crate) seed: u64,
 }
 
-type Record = dyn Fn(&Setup, &Sequence, Docs<'_>) -> std::result::Result<Network, String> + Send + Sync;
+/// A cell whose type is forgotten.
+trait Family: Send + Sync {
+    /// Records a network of one of them.
+    fn record(&self, named: &Named, setup: &Setup, sequence: &Sequence, around: Around<'_>) -> Outcome;
+    /// Checks a small one.
+    fn check(&self, features: usize) -> Report;
+}
+
+type Outcome = std::result::Result<Network, String>;
+
+/// A function that makes a cell of I features and H units.
+struct Made<F>(F);
+
+impl<C: RecurrentModule<f64>, F: Fn(usize, usize, &mut StdRng) -> C + Send + Sync> Family for Made<F> {
+    fn record(&self, named: &Named, setup: &Setup, sequence: &Sequence, around: Around<'_>) -> Outcome {
+        let rng = &mut StdRng::seed_from_u64(setup.seed);
+        let cell = adjusted((self.0)(sequence.features(), setup.hidden, rng), setup, sequence)?;
+        let readout = readout(width(&cell)?, sequence.outputs(), setup.seed);
+        network(named.clone(), &cell, &readout, sequence, around)
+    }
+
+    fn check(&self, features: usize) -> Report {
+        checked(&(self.0)(features, 3, &mut StdRng::seed_from_u64(1)), features)
+    }
+}
 
 struct Entry {
     named: Named,
-    record: Box<Record>,
+    family: Box<dyn Family>,
+    /// The check of a cell that is not built in, once it was asked for.
+    report: Option<OnceLock<Report>>,
 }
 
 /// Cells by name. Each is made for I features and H units from a seed, so that a page can show it beside others and, served, at other
@@ -70,13 +100,14 @@ impl Cells {
     /// The cells of the lecture: tanh-RNN, LSTM and GRU.
     pub fn built_in() -> Self {
         Cells::default()
-            .with("tanh", "tanh", TANH, |inputs, hidden, rng| TanhRnn::new(inputs, hidden, rng))
-            .with("lstm", "LSTM", LSTM, |inputs, hidden, rng| Lstm::new(inputs, hidden, rng))
-            .with("gru", "GRU", GRU, |inputs, hidden, rng| Gru::new(inputs, hidden, rng))
+            .and("tanh", "tanh", TANH, |inputs, hidden, rng| TanhRnn::new(inputs, hidden, rng))
+            .and("lstm", "LSTM", LSTM, |inputs, hidden, rng| Lstm::new(inputs, hidden, rng))
+            .and("gru", "GRU", GRU, |inputs, hidden, rng| Gru::new(inputs, hidden, rng))
     }
 
     /// The same and another cell: `new` makes it for I features and H units. `id` is its name in addresses and settings. Of the
-    /// `equations`, one a line, there may be none.
+    /// `equations`, one a line, there may be none. Its gradients are [checked](rewind_rnn::check::cell); what is wrong stands at the
+    /// node at fault.
     ///
     /// Parameters that multiply the state count as recurrent weights, and gates called `f` as forget gates, whatever the cell is.
     ///
@@ -84,7 +115,7 @@ impl Cells {
     /// If there is a cell of that id.
     #[track_caller]
     pub fn with<C: RecurrentModule<f64>>(
-        mut self,
+        self,
         id: &str,
         title: &str,
         equations: &[&str],
@@ -93,17 +124,21 @@ impl Cells {
         if self.names().any(|name| name == id) {
             panic!("Cells: there is a cell `{id}`; expected another id");
         }
-        let record = move |setup: &Setup, sequence: &Sequence, docs: Docs<'_>, named: Named| {
-            let rng = &mut StdRng::seed_from_u64(setup.seed);
-            let cell = adjusted(new(sequence.features(), setup.hidden, rng), setup, sequence)?;
-            network(named, &cell, &readout(width(&cell)?, sequence.outputs(), setup.seed), sequence, docs)
-        };
+        let mut cells = self.and(id, title, equations, new);
+        cells.entries.last_mut().expect("it was added").report = Some(OnceLock::new());
+        cells
+    }
+
+    /// The same and another cell, which is not checked.
+    pub(crate) fn and<C: RecurrentModule<f64>>(
+        mut self,
+        id: &str,
+        title: &str,
+        equations: &[&str],
+        new: impl Fn(usize, usize, &mut StdRng) -> C + Send + Sync + 'static,
+    ) -> Self {
         let named = named(id, title, equations);
-        let own = named.clone();
-        let record = Box::new(move |setup: &Setup, sequence: &Sequence, docs: Docs<'_>| {
-            record(setup, sequence, docs, own.clone())
-        });
-        self.entries.push(Entry { named, record });
+        self.entries.push(Entry { named, family: Box::new(Made(new)), report: None });
         self
     }
 
@@ -124,7 +159,10 @@ impl Cells {
         let Some(entry) = self.entries.iter().find(|entry| entry.named.id == id) else {
             return Err(network(format!("there is no such cell; there are {:?}", self.names().collect::<Vec<_>>())));
         };
-        (entry.record)(setup, sequence, &self.docs).map_err(network)
+        let check = || entry.family.check(sequence.features());
+        let report = entry.report.as_ref().map(|report| report.get_or_init(check));
+        let around = Around { docs: &self.docs, report };
+        entry.family.record(&entry.named, setup, sequence, around).map_err(network)
     }
 }
 

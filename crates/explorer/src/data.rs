@@ -68,7 +68,7 @@ pub(crate) struct Network {
     pub(crate) flow: Option<serde_json::Value>,
     pub(crate) jacobians: Vec<serde_json::Value>,
     pub(crate) influence: Vec<Vec<f64>>,
-    pub(crate) check: Option<serde_json::Value>,
+    pub(crate) check: Option<Check>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -159,4 +159,27 @@ pub(crate) struct TermOf {
     pub(crate) step: Option<usize>,
     /// The norm of the gradient so far, with that of the losses that are played before: the later ones.
     pub(crate) after: f64,
+}
+
+/// What the gradient check of a cell found.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Check {
+    pub(crate) passed: bool,
+    pub(crate) verdict: &'static str,
+    /// The report.
+    pub(crate) message: String,
+    /// The op at fault, with its place in the network of the check.
+    pub(crate) op: Option<&'static str>,
+    pub(crate) scope: String,
+    pub(crate) gate: String,
+    pub(crate) step: Option<usize>,
+    /// The same op on the tape of the page.
+    pub(crate) node: Option<usize>,
+    pub(crate) file: Option<String>,
+    pub(crate) line: Option<u32>,
+    /// What its rule gives, and what differences give.
+    pub(crate) gradient: Option<f64>,
+    pub(crate) difference: Option<f64>,
+    /// What the mistake looks like.
+    pub(crate) pattern: Option<String>,
 }

@@ -4,6 +4,7 @@
 //! values, lines and rules, the reverse pass from each loss node by node, and the gradient of each parameter item by item.
 
 mod cells;
+mod check;
 mod data;
 mod error;
 mod network;
@@ -38,16 +39,24 @@ impl Page {
         Ok(Self::of(vec![scenes::lecture(cells)?]))
     }
 
-    /// A page of one cell on one sequence, with a readout that is drawn.
+    /// A page of one cell on one sequence, with a readout that is drawn. `ops` are the docs of ops of your own, as
+    /// [`ops!`](rewind_autograd::ops!) lists them; there may be none.
     ///
     /// # Errors
     /// If the cell does not fit the sequence.
-    pub fn new<C: RecurrentModule<f64>>(title: &str, cell: &C, sequence: &Sequence) -> Result<Self> {
+    pub fn new<C: RecurrentModule<f64>>(
+        title: &str,
+        cell: &C,
+        sequence: &Sequence,
+        ops: &[(&'static str, &'static str)],
+    ) -> Result<Self> {
         let failed = |message| Error::Network { network: title.to_owned(), message };
         let hidden = record::width(cell).map_err(failed)?;
         let readout = cells::readout(hidden, sequence.outputs(), 1);
         let named = cells::named("cell", title, &[]);
-        let network = network::network(named, cell, &readout, sequence, &[]).map_err(failed)?;
+        let report = check::checked(cell, sequence.features());
+        let around = network::Around { docs: ops, report: Some(&report) };
+        let network = network::network(named, cell, &readout, sequence, around).map_err(failed)?;
         Ok(Self::of(vec![scenes::of("sequence", data::Text::Plain(title.to_owned()), sequence, vec![network])]))
     }
 
@@ -86,5 +95,5 @@ pub fn write<C: RecurrentModule<f64>>(
     x: &Tensor<f64>,
     targets: &Tensor<f64>,
 ) -> Result<()> {
-    Page::new(title, cell, &Sequence::new(x.clone(), targets.clone())?)?.write(path)
+    Page::new(title, cell, &Sequence::new(x.clone(), targets.clone())?, &[])?.write(path)
 }

@@ -1,8 +1,10 @@
 //! A recorded network as data: its nodes with their rules, its parameters and its sweeps.
 
 use rewind_autograd::{NodeInfo, Tape, Tensor, Var, ops};
+use rewind_check::Report;
 use rewind_rnn::{Linear, RecurrentModule};
 
+use crate::check::located;
 use crate::data::{Loss, Network, Node, Rule, Text};
 use crate::numbers::{Detail, value};
 use crate::parameters::{Uses, parameters};
@@ -23,8 +25,14 @@ pub(crate) struct Named {
     pub(crate) equations: Vec<String>,
 }
 
-/// Docs of ops beside those of the built-in ones, by name.
-pub(crate) type Docs<'a> = &'a [(&'static str, &'static str)];
+/// What is known of a network besides its tape.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Around<'a> {
+    /// Docs of ops beside those of the built-in ones, by name.
+    pub(crate) docs: &'a [(&'static str, &'static str)],
+    /// The check of its cell, if that was checked.
+    pub(crate) report: Option<&'a Report>,
+}
 
 /// Records a cell with a readout over a sequence and collects what a page shows of it.
 ///
@@ -35,13 +43,13 @@ pub(crate) fn network<C: RecurrentModule<f64>>(
     cell: &C,
     readout: &Linear<Tensor<f64>>,
     sequence: &Sequence,
-    docs: Docs<'_>,
+    around: Around<'_>,
 ) -> Result<Network, String> {
     let tape = Tape::new();
     let model = Model { cell: cell.clone(), readout: readout.clone() };
     let recorded = record(&tape, &model, sequence)?;
     let infos: Vec<NodeInfo<f64>> = (0..recorded.nodes).map(|node| tape.node(node)).collect();
-    let steps: Vec<Option<usize>> = infos.iter().map(|info| place(info).0).collect();
+    let steps: Vec<Option<usize>> = infos.iter().map(|info| place(&info.scope).0).collect();
     let detail = if infos.len() <= MOST_NODES_WITH_VALUES { Detail::Values } else { Detail::Norms };
     let uses = Uses::new(&recorded, &infos, &steps);
     let events: usize = recorded.losses.iter().map(|loss| loss.position()).sum();
@@ -51,7 +59,7 @@ pub(crate) fn network<C: RecurrentModule<f64>>(
         (Vec::new(), Some(format!("{events} nodes in all sweeps together; a page has up to {MOST_EVENTS}")))
     };
     let mut tables = Tables::default();
-    let nodes = infos.iter().map(|info| tables.node(info, &recorded, detail, docs)).collect();
+    let nodes = infos.iter().map(|info| tables.node(info, &recorded, detail, around.docs)).collect();
     let losses = losses(&recorded, sequence);
     let positions = |vars: &[Var<'_, f64>]| vars.iter().map(|v| v.position()).collect::<Vec<_>>();
     let part = |p: usize| recorded.states.iter().map(|state| state[p].position()).collect();
@@ -76,7 +84,7 @@ pub(crate) fn network<C: RecurrentModule<f64>>(
         flow: None,
         jacobians: Vec::new(),
         influence: Vec::new(),
-        check: None,
+        check: around.report.map(|report| located(report, &infos)),
     })
 }
 
@@ -90,9 +98,9 @@ fn losses(recorded: &Recorded<'_>, sequence: &Sequence) -> Vec<Loss> {
     sequence.losses().iter().zip(&recorded.losses).map(loss).collect()
 }
 
-/// The time step of a node and its gate, from its scope: `cell/t=2/f`.
-fn place(info: &NodeInfo<f64>) -> (Option<usize>, &str) {
-    let mut rest = info.scope.as_str();
+/// The time step and the gate of a scope: `cell/t=2/f`.
+pub(crate) fn place(scope: &str) -> (Option<usize>, &str) {
+    let mut rest = scope;
     let (mut step, mut gate) = (None, "");
     while !rest.is_empty() {
         let (level, after) = rest.split_once('/').unwrap_or((rest, ""));
@@ -112,8 +120,14 @@ struct Tables {
 }
 
 impl Tables {
-    fn node(&mut self, info: &NodeInfo<f64>, recorded: &Recorded<'_>, detail: Detail, docs: Docs<'_>) -> Node {
-        let (step, gate) = place(info);
+    fn node(
+        &mut self,
+        info: &NodeInfo<f64>,
+        recorded: &Recorded<'_>,
+        detail: Detail,
+        docs: &[(&'static str, &'static str)],
+    ) -> Node {
+        let (step, gate) = place(&info.scope);
         let name = recorded.parameters.iter().find(|(_, v)| v.position() == info.index);
         Node {
             op: info.name,
@@ -130,7 +144,7 @@ impl Tables {
         }
     }
 
-    fn rule(&mut self, op: &'static str, docs: Docs<'_>) -> Option<usize> {
+    fn rule(&mut self, op: &'static str, docs: &[(&'static str, &'static str)]) -> Option<usize> {
         if let Some(known) = self.rules.iter().position(|rule| rule.op == op) {
             return Some(known);
         }
@@ -157,7 +171,7 @@ fn first_paragraph(docs: &str) -> String {
 }
 
 /// A path from its crate on: that of a crate from a registry starts at the root of the file system.
-fn short_path(path: &str) -> &str {
+pub(crate) fn short_path(path: &str) -> &str {
     let is_absolute = path.starts_with('/') || path.get(1..3) == Some(":\\");
     let Some(source) = path.rfind("/src/").or_else(|| path.rfind("\\src\\")).filter(|_| is_absolute) else {
         return path;
