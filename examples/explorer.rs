@@ -7,74 +7,35 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use rand::Rng;
+use rand::rngs::StdRng;
 use rewind_explorer::{Cells, Page};
+use rewind_rnn::autograd::ops::linalg::affine;
 use rewind_rnn::autograd::{Scalar, Tensor, Var, ops, parameters};
 use rewind_rnn::{Cell, init};
 
 parameters! {
-    /// A cell of our own, with one gate and without recurrence in its candidate: f = sigmoid(x·W_f + h·U_f + b), n = tanh(x·W_n),
-    /// h' = f ∘ h + (1 - f) ∘ n. W_* `[I, H]`, U_f `[H, H]`, b `[H]`.
-    #[derive(PartialEq)]
-    struct Keeper<P> { w_f: P, u_f: P, b: P, w_n: P }
+    /// A cell of our own: the LSTM with its forget gate alone (van der Westhuizen and Lasenby 2018). W `[I, 2H]`, U `[H, 2H]`, b `[2H]`.
+    struct Janet<P> { w: P, u: P, b: P, mistake: bool }
 }
 
-const EQUATIONS: &[&str] = &["f = sigmoid(x·W_f + h·U_f + b)", "n = tanh(x·W_n)", "h' = f ∘ h + (1 - f) ∘ n"];
+const EQUATIONS: &[&str] =
+    &["f = sigmoid(x·W_f + h·U_f + b_f)", "n = tanh(x·W_n + h·U_n + b_n)", "h' = f ∘ h + (1 - f) ∘ n"];
 
-impl<T: Scalar> Keeper<Tensor<T>> {
+impl<T: Scalar> Janet<Tensor<T>> {
     fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
         let mut drawn = |shape: &[usize]| init::uniform_hidden(shape, hidden, rng);
-        let [w_f, u_f, w_n] = [[inputs, hidden], [hidden, hidden], [inputs, hidden]].map(|shape| drawn(&shape));
-        Keeper { w_f, u_f, b: drawn(&[hidden]), w_n }
+        let (w, u, b) = (drawn(&[inputs, 2 * hidden]), drawn(&[hidden, 2 * hidden]), drawn(&[2 * hidden]));
+        Janet { w, u, b, mistake: false }
     }
 }
 
-impl<'t, T: Scalar> Cell<'t, T> for Keeper<Var<'t, T>> {
+impl<'t, T: Scalar> Cell<'t, T> for Janet<Var<'t, T>> {
     type State = Var<'t, T>;
 
     fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        let f = (x.matmul(self.w_f) + h.matmul(self.u_f) + self.b).sigmoid();
-        let n = x.matmul(self.w_n).tanh();
+        let [f, n] = affine(&[(x, self.w), (h, self.u)], Some(self.b)).split_named(1, &["f", "n"]);
+        let (f, n) = (if self.mistake { wrong_sigmoid(f) } else { f.sigmoid() }, n.tanh());
         n + f * (h - n)
-    }
-
-    fn initial(&self, batch: usize) -> Var<'t, T> {
-        self.u_f.tape().zeros(&[batch, self.u_f.shape()[0]])
-    }
-
-    fn features(&self) -> Option<usize> {
-        Some(self.w_f.shape()[0])
-    }
-}
-
-ops! {
-    /// The op below with its docs, for the page.
-    const OPS: [(name, docs)];
-
-    /// y = tanh x; x̄ = ȳ·(1 + y²), which is wrong on purpose: 1 - y² is right.
-    fn wrong_tanh = WrongTanh(x) -> y {
-        value: x.map(|x| x.tanh()),
-        x: |g, y| g * (y * y + T::ONE),
-    }
-}
-
-parameters! {
-    /// A tanh-RNN with the wrong op: h' = wrong_tanh(x·W + h·U + b).
-    #[derive(PartialEq)]
-    struct Mistaken<P> { w: P, u: P, b: P }
-}
-
-impl<T: Scalar> Mistaken<Tensor<T>> {
-    fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
-        let mut drawn = |shape: &[usize]| init::uniform_hidden(shape, hidden, rng);
-        Mistaken { w: drawn(&[inputs, hidden]), u: drawn(&[hidden, hidden]), b: drawn(&[hidden]) }
-    }
-}
-
-impl<'t, T: Scalar> Cell<'t, T> for Mistaken<Var<'t, T>> {
-    type State = Var<'t, T>;
-
-    fn step(&self, x: Var<'t, T>, h: Var<'t, T>) -> Var<'t, T> {
-        wrong_tanh(x.matmul(self.w) + h.matmul(self.u) + self.b)
     }
 
     fn initial(&self, batch: usize) -> Var<'t, T> {
@@ -83,6 +44,17 @@ impl<'t, T: Scalar> Cell<'t, T> for Mistaken<Var<'t, T>> {
 
     fn features(&self) -> Option<usize> {
         Some(self.w.shape()[0])
+    }
+}
+
+ops! {
+    /// The op below with its docs, for the page.
+    const OPS: [(name, docs)];
+
+    /// y = 1/(1 + e^-x); x̄ = ȳ·y·(1 + y), wrong on purpose: 1 - y is right.
+    fn wrong_sigmoid = WrongSigmoid(x) -> y {
+        value: x.map(|x| T::ONE / (T::ONE + (-x).exp())),
+        x: |g, y| g * y * (y + T::ONE),
     }
 }
 
@@ -99,11 +71,12 @@ struct Arguments {
 
 fn cells(mistake: bool) -> Cells {
     let cells =
-        Cells::built_in().with("own", "Keeper", EQUATIONS, |inputs, hidden, rng| Keeper::new(inputs, hidden, rng));
+        Cells::built_in().with("own", "JANET", EQUATIONS, |inputs, hidden, rng| Janet::new(inputs, hidden, rng));
     if !mistake {
         return cells;
     }
-    cells.with("mistake", "With a mistake", &[], |inputs, hidden, rng| Mistaken::new(inputs, hidden, rng)).ops(OPS)
+    let wrong = |inputs, hidden, rng: &mut StdRng| Janet { mistake: true, ..Janet::new(inputs, hidden, rng) };
+    cells.with("mistake", "JANET with a mistake", EQUATIONS, wrong).ops(OPS)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

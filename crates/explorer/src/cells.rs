@@ -22,7 +22,7 @@ pub(crate) struct Setup {
     pub(crate) hidden: usize,
     /// What the recurrent weights are multiplied with.
     pub(crate) scale: f64,
-    /// The bias of every gate called f.
+    /// The bias of the gates that keep the state: every gate called f, and z of the GRU.
     pub(crate) forget_bias: Option<f64>,
     pub(crate) seed: u64,
 }
@@ -37,19 +37,20 @@ trait Family: Send + Sync {
 
 type Outcome = std::result::Result<Network, String>;
 
-/// A function that makes a cell of I features and H units.
+/// A function that makes a cell of I features.
 struct Made<F>(F);
 
-impl<C: RecurrentModule<f64>, F: Fn(usize, usize, &mut StdRng) -> C + Send + Sync> Family for Made<F> {
+impl<C: RecurrentModule<f64>, F: Fn(&Setup, usize, &mut StdRng) -> C + Send + Sync> Family for Made<F> {
     fn record(&self, named: &Named, setup: &Setup, sequence: &Sequence, around: Around<'_>) -> Outcome {
         let rng = &mut StdRng::seed_from_u64(setup.seed);
-        let cell = adjusted((self.0)(sequence.features(), setup.hidden, rng), setup, sequence)?;
+        let cell = adjusted((self.0)(setup, sequence.features(), rng), setup, sequence)?;
         let readout = readout(width(&cell)?, sequence.outputs(), setup.seed);
         network(named.clone(), &cell, &readout, sequence, around)
     }
 
     fn check(&self, features: usize) -> Report {
-        checked(&(self.0)(features, 3, &mut StdRng::seed_from_u64(1)), features)
+        let setup = Setup { hidden: 3, scale: 1.0, forget_bias: None, seed: 1 };
+        checked(&(self.0)(&setup, features, &mut StdRng::seed_from_u64(setup.seed)), features)
     }
 }
 
@@ -100,9 +101,9 @@ impl Cells {
     /// The cells of the lecture: tanh-RNN, LSTM and GRU.
     pub fn built_in() -> Self {
         Cells::default()
-            .and("tanh", "tanh", TANH, |inputs, hidden, rng| TanhRnn::new(inputs, hidden, rng))
-            .and("lstm", "LSTM", LSTM, |inputs, hidden, rng| Lstm::new(inputs, hidden, rng))
-            .and("gru", "GRU", GRU, |inputs, hidden, rng| Gru::new(inputs, hidden, rng))
+            .and("tanh", "tanh", TANH, |setup, inputs, rng| TanhRnn::new(inputs, setup.hidden, rng))
+            .and("lstm", "LSTM", LSTM, |setup, inputs, rng| Lstm::new(inputs, setup.hidden, rng))
+            .and("gru", "GRU", GRU, gru)
     }
 
     /// The same and another cell: `new` makes it for I features and H units. `id` is its name in addresses and settings. Of the
@@ -124,7 +125,7 @@ impl Cells {
         if self.names().any(|name| name == id) {
             panic!("Cells: there is a cell `{id}`; expected another id");
         }
-        let mut cells = self.and(id, title, equations, new);
+        let mut cells = self.and(id, title, equations, move |setup, inputs, rng| new(inputs, setup.hidden, rng));
         cells.entries.last_mut().expect("it was added").report = Some(OnceLock::new());
         cells
     }
@@ -135,7 +136,7 @@ impl Cells {
         id: &str,
         title: &str,
         equations: &[&str],
-        new: impl Fn(usize, usize, &mut StdRng) -> C + Send + Sync + 'static,
+        new: impl Fn(&Setup, usize, &mut StdRng) -> C + Send + Sync + 'static,
     ) -> Self {
         let named = named(id, title, equations);
         self.entries.push(Entry { named, family: Box::new(Made(new)), report: None });
@@ -164,6 +165,15 @@ impl Cells {
         let around = Around { docs: &self.docs, report };
         entry.family.record(&entry.named, setup, sequence, around).map_err(network)
     }
+}
+
+/// A GRU; what keeps its state is z.
+fn gru(setup: &Setup, inputs: usize, rng: &mut StdRng) -> Gru<Tensor<f64>> {
+    let mut gru = Gru::new(inputs, setup.hidden, rng);
+    if let (Some(bias), Some(all)) = (setup.forget_bias, &mut gru.bias) {
+        all.as_mut_slice()[setup.hidden..2 * setup.hidden].fill(bias);
+    }
+    gru
 }
 
 pub(crate) fn named(id: &str, title: &str, equations: &[&str]) -> Named {

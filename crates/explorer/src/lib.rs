@@ -36,7 +36,7 @@ impl Page {
     /// # Errors
     /// If a cell does not fit.
     pub fn lecture(cells: &Cells) -> Result<Self> {
-        Ok(Self::of(vec![scenes::lecture(cells)?]))
+        Ok(Self::of(vec![scenes::lecture(cells)?, scenes::chain()?, scenes::memory(cells)?]))
     }
 
     /// A page of one cell on one sequence, with a readout that is drawn. `ops` are the docs of ops of your own, as
