@@ -51,10 +51,11 @@ pub(crate) fn network<C: RecurrentModule<f64>>(
     let infos: Vec<NodeInfo<f64>> = (0..recorded.nodes).map(|node| tape.node(node)).collect();
     let steps: Vec<Option<usize>> = infos.iter().map(|info| place(&info.scope).0).collect();
     let detail = if infos.len() <= MOST_NODES_WITH_VALUES { Detail::Values } else { Detail::Norms };
+    let parameters = parameters(&recorded, &infos, detail);
     let uses = Uses::new(&recorded, &infos, &steps);
     let events: usize = recorded.losses.iter().map(|loss| loss.position()).sum();
     let (sweeps, left_out) = if events <= MOST_EVENTS {
-        (sweeps(&recorded, &infos, &uses, detail), None)
+        (sweeps(&recorded, &infos, &uses, &parameters, detail), None)
     } else {
         (Vec::new(), Some(format!("{events} nodes in all sweeps together; a page has up to {MOST_EVENTS}")))
     };
@@ -74,7 +75,7 @@ pub(crate) fn network<C: RecurrentModule<f64>>(
         ys: recorded.ys.iter().map(|y| y.map(|y| y.position())).collect(),
         total: value(recorded.losses.iter().map(|loss| loss.value().item()).sum()),
         losses,
-        parameters: parameters(&recorded, &infos, detail),
+        parameters,
         parts: recorded.parts,
         nodes,
         rules: tables.rules,

@@ -1,8 +1,11 @@
 //! Reverse passes, node by node: what arrives at each, and what its rule sends to its inputs.
 
+#[cfg(test)]
+mod tests;
+
 use rewind_autograd::{NodeInfo, Tape, Tensor, Var};
 
-use crate::data::{Event, Leaving, Sweep, TermOf};
+use crate::data::{Event, Leaving, Parameter, Sweep, TermOf};
 use crate::numbers::{Detail, norm};
 use crate::parameters::Uses;
 use crate::record::Recorded;
@@ -57,7 +60,13 @@ fn is_tracked(node: &NodeInfo<f64>) -> bool {
 }
 
 /// The sweeps of all losses, in their order, and how the gradients of the parameters grow as they are played: the last loss first.
-pub(crate) fn sweeps(recorded: &Recorded<'_>, nodes: &[NodeInfo<f64>], uses: &Uses, detail: Detail) -> Vec<Sweep> {
+pub(crate) fn sweeps(
+    recorded: &Recorded<'_>,
+    nodes: &[NodeInfo<f64>],
+    uses: &Uses,
+    parameters: &[Parameter],
+    detail: Detail,
+) -> Vec<Sweep> {
     let zeros = |(_, v): &(String, Var<'_, f64>)| Tensor::zeros(&v.shape());
     let mut gradients: Vec<Tensor<f64>> = recorded.parameters.iter().map(zeros).collect();
     let mut sweeps = Vec::new();
@@ -71,7 +80,11 @@ pub(crate) fn sweeps(recorded: &Recorded<'_>, nodes: &[NodeInfo<f64>], uses: &Us
                 let after = norm(gradients[parameter].norm());
                 match terms.iter_mut().find(|term| term.parameter == parameter) {
                     Some(term) => term.after = after,
-                    None => terms.push(TermOf { parameter, step: uses.step_of(node), after }),
+                    None => {
+                        // Uses within a checkpoint may be items of no step.
+                        let step = uses.step_of(node).filter(|&step| parameters[parameter].steps.contains(&Some(step)));
+                        terms.push(TermOf { parameter, step, after });
+                    }
                 }
             }
             let leaving = |(input, to, tensor)| Leaving { input, to, tensor: detail.of(&tensor) };
