@@ -18,7 +18,7 @@ use crate::shape::broadcast_or_panic;
 use crate::{Scalar, Tensor, Term, Var, ops};
 
 ops! {
-    pub(super) const NAMES;
+    pub(super) const OPS: [(name, docs)];
 
     /// y = 0, ½ or 1 where x is negative, zero or positive; NaN where it is NaN. Piecewise constant: no gradient flows
     /// through it.

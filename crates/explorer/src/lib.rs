@@ -1,0 +1,99 @@
+//! One HTML page that shows a gradient travelling through time.
+//!
+//! A recurrent network is unrolled on the tape of [`rewind_autograd`], and the page has all that the tape knows: the nodes with their
+//! values, lines and rules, the reverse pass from each loss node by node, and the gradient of each parameter item by item.
+
+mod cells;
+mod check;
+mod data;
+mod error;
+mod network;
+mod numbers;
+mod page;
+mod parameters;
+mod record;
+mod scenes;
+mod sequence;
+mod sweep;
+
+use std::path::Path;
+
+pub use cells::Cells;
+use data::{Data, Scene};
+pub use error::{Error, Result};
+use rewind_autograd::Tensor;
+use rewind_rnn::RecurrentModule;
+pub use sequence::Sequence;
+
+/// A page, complete: to be written to a file.
+pub struct Page {
+    data: Data,
+}
+
+impl Page {
+    /// The built-in page: the scenes of the lecture, each with the given cells.
+    ///
+    /// # Errors
+    /// If a cell does not fit.
+    pub fn lecture(cells: &Cells) -> Result<Self> {
+        Ok(Self::of(vec![scenes::lecture(cells)?, scenes::chain()?, scenes::memory(cells)?]))
+    }
+
+    /// A page of one cell on one sequence, with a readout that is drawn. `ops` are the docs of ops of your own, as
+    /// [`ops!`](rewind_autograd::ops!) lists them; there may be none.
+    ///
+    /// # Errors
+    /// If the cell does not fit the sequence.
+    pub fn new<C: RecurrentModule<f64>>(
+        title: &str,
+        cell: &C,
+        sequence: &Sequence,
+        ops: &[(&'static str, &'static str)],
+    ) -> Result<Self> {
+        let failed = |message| Error::Network { network: title.to_owned(), message };
+        let hidden = record::width(cell).map_err(failed)?;
+        let readout = cells::readout(hidden, sequence.outputs(), 1);
+        let named = cells::named("cell", title, &[]);
+        let report = check::checked(cell, sequence.features());
+        let around = network::Around { docs: ops, report: Some(&report) };
+        let network = network::network(named, cell, &readout, sequence, around).map_err(failed)?;
+        Ok(Self::of(vec![scenes::of("sequence", data::Text::Plain(title.to_owned()), sequence, vec![network])]))
+    }
+
+    fn of(scenes: Vec<Scene>) -> Self {
+        Page { data: Data { version: 1, served: false, bounds: None, scenes, cliff: None } }
+    }
+
+    /// The page as HTML.
+    pub fn html(&self) -> String {
+        page::html(&self.data)
+    }
+
+    /// The data of the page as JSON: for tests of the page.
+    #[doc(hidden)]
+    pub fn json(&self) -> String {
+        serde_json::to_string(&self.data).expect("numbers, texts and lists can always be written")
+    }
+
+    /// Writes the page to a file. A file of that name is replaced when the new one is complete.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        page::replace(path.as_ref(), &self.html())
+    }
+}
+
+/// Writes a page of one cell on one sequence, x `[T, I]` with a target `[T, O]` at each step.
+///
+/// # Errors
+/// If cell, x and targets do not fit, or the file cannot be written.
+pub fn write<C: RecurrentModule<f64>>(
+    path: impl AsRef<Path>,
+    title: &str,
+    cell: &C,
+    x: &Tensor<f64>,
+    targets: &Tensor<f64>,
+) -> Result<()> {
+    Page::new(title, cell, &Sequence::new(x.clone(), targets.clone())?, &[])?.write(path)
+}
