@@ -10,7 +10,34 @@ use crate::error::{Error, Result};
 const PAGE: &str = include_str!("../page/index.html");
 const STYLE: &str = include_str!("../page/style.css");
 /// In the order in which they are run.
-const SCRIPTS: &[&str] = &[include_str!("../page/main.js")];
+const SCRIPTS: &[&str] = &[
+    include_str!("../page/dom.js"),
+    include_str!("../page/colour.js"),
+    include_str!("../page/texts.js"),
+    include_str!("../page/tour-texts.js"),
+    include_str!("../page/model.js"),
+    include_str!("../page/store.js"),
+    include_str!("../page/address.js"),
+    include_str!("../page/layout.js"),
+    include_str!("../page/network.js"),
+    include_str!("../page/rolled.js"),
+    include_str!("../page/tensor.js"),
+    include_str!("../page/graph.js"),
+    include_str!("../page/details.js"),
+    include_str!("../page/table.js"),
+    include_str!("../page/terms.js"),
+    include_str!("../page/player.js"),
+    include_str!("../page/legend.js"),
+    include_str!("../page/chart.js"),
+    include_str!("../page/flow.js"),
+    include_str!("../page/cliff.js"),
+    include_str!("../page/check.js"),
+    include_str!("../page/tour.js"),
+    include_str!("../page/export.js"),
+    include_str!("../page/settings.js"),
+    include_str!("../page/controls.js"),
+    include_str!("../page/main.js"),
+];
 
 /// Puts style, data and scripts in their places.
 pub(crate) fn html(data: &Data) -> String {
