@@ -66,6 +66,15 @@ impl Page {
         Ok(Self::of(vec![scenes::of("sequence", data::Text::Plain(title.to_owned()), sequence, vec![network])]))
     }
 
+    /// The same page with another scene: all cells over a longer sequence that is drawn, with its loss at the last of 1 to 200 steps.
+    ///
+    /// # Errors
+    /// If the number of steps is another, or a cell does not fit.
+    pub fn with_steps(mut self, cells: &Cells, steps: usize) -> Result<Self> {
+        self.data.scenes.push(scenes::steps(cells, steps)?);
+        Ok(self)
+    }
+
     fn of(scenes: Vec<Scene>) -> Self {
         Page { data: Data { version: 1, served: false, bounds: None, scenes, cliff: None } }
     }
