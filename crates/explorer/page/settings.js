@@ -109,8 +109,9 @@ const Settings = (() => {
     function request() {
         const number = (key, text = values[key]) => {
             const value = Number(text.trim().replace(",", "."));
-            if (text.trim() === "" || Number.isNaN(value))
+            if (text.trim() === "" || Number.isNaN(value)) {
                 throw new Error(Texts.t("settings.number", { field: Texts.t(`settings.${key}`), value: text }));
+            }
             return value;
         };
         const body = { cells: values.cells.split(",").filter(Boolean) };
