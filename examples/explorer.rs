@@ -1,6 +1,6 @@
 //! A page that shows a gradient travelling through time, for the built-in cells and one of our own.
 //!
-//! `cargo run --release --example explorer -- --out explorer.html` writes it.
+//! `cargo run --release --example explorer -- --out explorer.html` writes it; `-- --serve` serves it with the engine behind it.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use rand::Rng;
 use rand::rngs::StdRng;
-use rewind_explorer::{Cells, Page};
+use rewind_explorer::{Cells, Page, Server};
 use rewind_rnn::autograd::ops::linalg::affine;
 use rewind_rnn::autograd::{Scalar, Tensor, Var, ops, parameters};
 use rewind_rnn::{Cell, init};
@@ -64,6 +64,12 @@ struct Arguments {
     /// The file to write.
     #[arg(long, default_value = "explorer.html", value_name = "FILE")]
     out: PathBuf,
+    /// Serves the page with the engine behind it, on a free port or on this one, instead of writing it.
+    #[arg(long, value_name = "PORT", conflicts_with = "out")]
+    serve: Option<Option<u16>>,
+    /// With --serve, the address or name to listen on.
+    #[arg(long, default_value = "127.0.0.1", requires = "serve")]
+    host: String,
     /// Adds a cell with a wrong derivative, which the check finds.
     #[arg(long)]
     mistake: bool,
@@ -81,8 +87,24 @@ fn cells(mistake: bool) -> Cells {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    let page = Page::lecture(&cells(arguments.mistake))?;
-    page.write(&arguments.out)?;
-    println!("{}: {} kB", arguments.out.display(), page.html().len().div_ceil(1000));
-    Ok(())
+    let cells = cells(arguments.mistake);
+    match arguments.serve {
+        Some(port) => serve(cells, &arguments.host, port.unwrap_or(0)),
+        None => {
+            let page = Page::lecture(&cells)?;
+            page.write(&arguments.out)?;
+            println!("{}: {} kB", arguments.out.display(), page.html().len().div_ceil(1000));
+            Ok(())
+        }
+    }
+}
+
+fn serve(cells: Cells, host: &str, port: u16) -> Result<(), Box<dyn Error>> {
+    let server = Server::bind(cells, &format!("{host}:{port}"))?;
+    let address = server.address();
+    if !address.ip().is_loopback() {
+        eprintln!("warning: other machines can reach {address}, and have it compute");
+    }
+    println!("http://{address}/ until Ctrl-C");
+    Ok(server.run()?)
 }

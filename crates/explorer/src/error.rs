@@ -33,6 +33,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The address cannot be had.
+    #[error("{address}: {source}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 /// The result of what can fail.

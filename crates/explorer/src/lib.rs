@@ -12,8 +12,12 @@ mod numbers;
 mod page;
 mod parameters;
 mod record;
+#[cfg(feature = "serve")]
+mod request;
 mod scenes;
 mod sequence;
+#[cfg(feature = "serve")]
+mod serve;
 mod sweep;
 
 use std::path::Path;
@@ -24,6 +28,8 @@ pub use error::{Error, Result};
 use rewind_autograd::Tensor;
 use rewind_rnn::RecurrentModule;
 pub use sequence::Sequence;
+#[cfg(feature = "serve")]
+pub use serve::Server;
 
 /// A page, complete: to be written to a file.
 pub struct Page {

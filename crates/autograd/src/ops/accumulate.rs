@@ -80,7 +80,7 @@ pub fn sum_of_terms<'t, T: Scalar>(input: Var<'t, T>, terms: &[Term<'t, T>]) -> 
 
 impl<T: Scalar> Op<T> for SumOfTerms {
     fn name(&self) -> &'static str {
-        SUM_OF_TERMS.0
+        "sum_of_terms"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
         let (mut sum, shape) = (Sum::default(), &self.shape);

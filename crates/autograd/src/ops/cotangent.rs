@@ -16,7 +16,7 @@ by_hand! {
 
 impl<T: Scalar> Op<T> for MapCotangent<T> {
     fn name(&self) -> &'static str {
-        MAP_COTANGENT.0
+        "map_cotangent"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
         inputs[0].clone()

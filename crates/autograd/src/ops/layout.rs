@@ -111,7 +111,7 @@ by_hand! {
 
 impl<T: Scalar> Op<T> for Concat {
     fn name(&self) -> &'static str {
-        CONCAT.0
+        "concat"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
         let mut shape = Shape::from_slice(inputs[0].shape());
@@ -138,7 +138,7 @@ by_hand! {
 
 impl<T: Scalar> Op<T> for Stack {
     fn name(&self) -> &'static str {
-        STACK.0
+        "stack"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
         let mut shape = Shape::from_slice(inputs[0].shape());

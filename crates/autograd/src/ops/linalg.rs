@@ -70,7 +70,7 @@ by_hand! {
 
 impl<T: Scalar> Op<T> for Affine {
     fn name(&self) -> &'static str {
-        AFFINE.0
+        "affine"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
         let (bias, products) = match inputs {

@@ -35,9 +35,8 @@ ops! {
     pub(super) const OPS: [(name, docs)];
 
     /// The cotangents of a and b from that of h, g, stacked: y_1 = l, l_t = g_t + a_(t+1) ∘ l_(t+1), which is the recurrence in the
-    /// opposite order with a shifted by a step; y_0 = l_t ∘ h_(t-1). `[2, T, …]`, in one pass.
-    ///
-    /// The cotangent of l in all is l̄_t = ȳ_1 + ȳ_0 ∘ h_(t-1). ḡ is the recurrence with l̄ as b, and ā_t = l_t ∘ ḡ_(t-1).
+    /// opposite order with a shifted by a step; y_0 = l_t ∘ h_(t-1). `[2, T, …]`, in one pass. The cotangent of l in all is
+    /// l̄_t = ȳ_1 + ȳ_0 ∘ h_(t-1); ḡ is the recurrence with l̄ as b, and ā_t = l_t ∘ ḡ_(t-1).
     pub op linear_recurrence_vjp = LinearRecurrenceVjp(a, g, first, h; reversed: bool) -> y {
         value: vjp_value(a, g, first, h, reversed),
         a: |c, a, first, h, y| {
@@ -71,7 +70,7 @@ by_hand! {
 
 impl<T: Scalar> Op<T> for LinearRecurrence {
     fn name(&self) -> &'static str {
-        LINEAR_RECURRENCE.0
+        "linear_recurrence"
     }
     fn forward(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
         recurrence_value(inputs[0], inputs[1], inputs[2], self.reversed)
