@@ -24,8 +24,9 @@ const Chart = (() => {
             root.append(svg("text", { class: "tick end", x: frame.left - 7, y: y(tick) + 4 }, scale.text(tick)));
         }
         const every = Math.ceil((steps - first) / 12);
-        for (let t = first; t < steps; t += every)
+        for (let t = first; t < steps; t += every) {
             root.append(svg("text", { class: "tick", x: x(t), y: height - frame.bottom + 17 }, String(t)));
+        }
         root.append(svg("text", { class: "axis-name", x: (frame.left + width - frame.right) / 2, y: height - 2 }, xLabel));
         for (const { at, series, name } of guides) {
             if (!Number.isFinite(at) || (log && at <= 0)) continue;

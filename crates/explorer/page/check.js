@@ -32,11 +32,11 @@ const Check = (() => {
             html(
                 "dl",
                 null,
-                facts.map(([key, value]) =>
+                facts.map(([name, value]) =>
                     html(
                         "div",
-                        { "data-fact": key.split(".")[1] },
-                        html("dt", null, Texts.t(key)),
+                        { "data-fact": name.split(".")[1] },
+                        html("dt", null, Texts.t(name)),
                         html("dd", null, String(value)),
                     ),
                 ),

@@ -52,9 +52,9 @@ const Cliff = (() => {
     }
 
     function losses(cliff) {
-        const names = [Texts.t("cliff.plain.short"), Texts.t("cliff.clipped.short")];
+        const short = [Texts.t("cliff.plain.short"), Texts.t("cliff.clipped.short")];
         const lines = [cliff.plain, cliff.clipped].map((path, series) => ({
-            name: names[series],
+            name: short[series],
             series,
             dashed: series === 0,
             points: path.map(([, , loss]) => loss),

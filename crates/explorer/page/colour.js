@@ -52,10 +52,10 @@ const Colour = (() => {
     /** One rule a level: elements carry data-level, and a change of theme touches no element. */
     function writeRules(dark) {
         const rules = [];
-        for (let level = 0; level < LEVELS; level++) {
-            const share = level / (LEVELS - 1);
-            const { fill, ink } = swatch(share, dark);
-            rules.push(`[data-level="${level}"]{--fill:${fill};--ink:${ink};--wide:${(1.5 + 5.5 * share).toFixed(2)}px}`);
+        for (let step = 0; step < LEVELS; step++) {
+            const part = step / (LEVELS - 1);
+            const { fill, ink } = swatch(part, dark);
+            rules.push(`[data-level="${step}"]{--fill:${fill};--ink:${ink};--wide:${(1.5 + 5.5 * part).toFixed(2)}px}`);
         }
         sheet.textContent = rules.join("\n");
         if (!sheet.isConnected) document.head.append(sheet);
@@ -85,15 +85,15 @@ const Colour = (() => {
         return Math.round(share(norm) * (LEVELS - 1));
     }
 
-    const power = (exponent) => `10${String(exponent).replace(/./g, (digit) => SUPERSCRIPTS[digit])}`;
+    const power = (decade) => `10${String(decade).replace(/./g, (digit) => SUPERSCRIPTS[digit])}`;
 
     /** A number in `digits` significant digits: 0.0123, 4.56·10⁻⁷. */
     function format(value, digits = 3) {
         if (value === undefined) return "–";
         if (value === null || !Number.isFinite(value)) return "∞/NaN";
         if (value === 0) return "0";
-        const exponent = Math.floor(Math.log10(Math.abs(value)));
-        if (exponent >= -3 && exponent < 5) {
+        const power10 = Math.floor(Math.log10(Math.abs(value)));
+        if (power10 >= -3 && power10 < 5) {
             return String(Number(value.toPrecision(digits))).replace("-", "−");
         }
         const [mantissa, e] = value.toExponential(digits - 1).split("e");

@@ -71,7 +71,7 @@ const Details = (() => {
             to,
             note,
             view,
-            shown: null,
+            labels: new Map(),
         };
     }
 
@@ -122,10 +122,11 @@ const Details = (() => {
     }
 
     function write(item, label, note, tensor, gates) {
-        if (item.shown !== label) {
-            item.to.replaceChildren(Dom.math(label));
-            item.shown = label;
+        if (!item.labels.has(label)) {
+            item.labels.set(label, Dom.math(label));
+            item.to.append(item.labels.get(label));
         }
+        for (const [own, element] of item.labels) element.hidden = own !== label;
         setText(item.note, note);
         item.view.show(tensor, gates);
     }

@@ -61,13 +61,14 @@ const Flow = (() => {
         const network = [chosen, ...scene.networks].find(({ flow }) => flow?.gates?.length) ?? chosen;
         const title = Texts.t("flow.gates", { name: name(network) });
         const list = network.flow?.gates ?? [];
-        if (!list.length)
+        if (!list.length) {
             return card(
                 "flow-gates",
                 title,
                 null,
                 html("p", { class: "note" }, Texts.t("flow.gates.none", { name: name(network) })),
             );
+        }
         const low = list.some(({ mean }) => mean.some((value) => value < 0)) ? -1 : 0;
         const lines = list.map((gate, series) => ({ name: gate.name, series, points: gate.mean }));
         const label = Texts.t("flow.gates", { name: name(network) });

@@ -80,10 +80,11 @@ const Graph = (() => {
 
     /** The mean place of a box's inputs, which are in rows placed before. */
     function mean(nodes, rows, box) {
-        if (box.user !== undefined)
+        if (box.user !== undefined) {
             return (
                 rows.flat().filter((other) => other.x !== undefined && nodes[box.user].inputs.includes(other.id))[0]?.x ?? 1e6
             );
+        }
         const places = rows
             .flat()
             .filter(

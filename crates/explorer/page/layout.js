@@ -55,8 +55,9 @@ const Layout = (() => {
     function gatePlace(layout, model, name, t) {
         const parts = model.network.parts.length;
         const memory = layout.state(parts - 1);
-        if (KEEPERS.includes(name))
+        if (KEEPERS.includes(name)) {
             return layout.roomy ? [layout.x(t) - layout.radius - 38, memory] : [layout.x(t) - layout.pitch / 2, memory + 14];
+        }
         if (OUTPUTS.includes(name)) {
             const top = layout.state(0);
             return [layout.x(t), parts > 1 ? (top + memory) / 2 : top - layout.radius - 14];
@@ -89,8 +90,9 @@ const Layout = (() => {
             });
             if (network.ys[t] === null) continue;
             found.push({ key: `e:read:${t}`, from: `s:0:${t}`, to: `y:${t}`, weight: "V", t });
-            if (network.losses.some(({ step }) => step === t))
+            if (network.losses.some(({ step }) => step === t)) {
                 found.push({ key: `e:loss:${t}`, from: `y:${t}`, to: `E:${t}`, t });
+            }
         }
         return found;
     }

@@ -58,8 +58,9 @@
         if (!key || stage.scrollWidth <= stage.clientWidth) return;
         const box = drawing.elements.get(key)?.getBoundingClientRect();
         const frame = stage.getBoundingClientRect();
-        if (box && (box.left < frame.left + 30 || box.right > frame.right - 30))
+        if (box && (box.left < frame.left + 30 || box.right > frame.right - 30)) {
             stage.scrollLeft += box.left - frame.left - frame.width / 2;
+        }
     }
 
     function trace(keys) {

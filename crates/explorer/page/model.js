@@ -69,8 +69,9 @@ const Model = (() => {
         network.first.forEach((id, part) => walk(id, { kind: "first", t: -1, part }));
         network.states[0].forEach((_, t) => {
             // The memory is the last part: what it is made of belongs to it, and the rest to the output.
-            for (let part = network.states.length - 1; part >= 0; part--)
+            for (let part = network.states.length - 1; part >= 0; part--) {
                 walk(network.states[part][t], { kind: "cell", t, part });
+            }
         });
         network.losses.forEach((loss) => walk(loss.node, { kind: "loss", t: loss.step, part: 0 }));
         network.nodes.forEach((node, id) => {
@@ -88,8 +89,9 @@ const Model = (() => {
         const place = model.places[id];
         if (!place) return { key: null, inside: false };
         const gate = model.network.nodes[id].gate;
-        if (place.kind === "cell" && model.gates.some(({ name }) => name === gate))
+        if (place.kind === "cell" && model.gates.some(({ name }) => name === gate)) {
             return { key: `g:${gate}:${place.t}`, inside: false };
+        }
         if (place.kind === "loss") return { key: `E:${place.t}`, inside: true };
         return { key: `s:${place.part}:${place.t}`, inside: true };
     }
@@ -118,8 +120,9 @@ const Model = (() => {
         };
         (model.sweeps[k] ?? []).forEach((event, at) => {
             const here = whereIs(model, event.node);
-            if (here.key && !here.inside && !lights.has(here.key))
+            if (here.key && !here.inside && !lights.has(here.key)) {
                 lights.set(here.key, { at, norm: event.arrives.norm, exact: true });
+            }
             for (const { to, tensor } of event.leaves) {
                 const target = elements.get(to);
                 const edge = target && places[event.node] ? edgeTo(places[event.node], target) : null;
@@ -135,8 +138,9 @@ const Model = (() => {
             if (!letter || item.step === null) continue;
             const key = `w:${letter}:${item.step}`;
             const before = lights.get(key);
-            if (!before || !(before.norm > item.tensor.norm))
+            if (!before || !(before.norm > item.tensor.norm)) {
                 lights.set(key, { at: item.at, norm: item.tensor.norm, exact: true });
+            }
         }
         return lights;
     }
@@ -144,8 +148,9 @@ const Model = (() => {
     /** The norm of a sum; of the largest term alone, and not exact, where the values were not kept. */
     function normOfSum(tensors) {
         if (tensors.length === 1) return { norm: tensors[0].norm, exact: true };
-        if (tensors.some((tensor) => !tensor.values))
+        if (tensors.some((tensor) => !tensor.values)) {
             return { norm: Math.max(...tensors.map((tensor) => tensor.norm ?? NaN)), exact: false };
+        }
         return { norm: Math.hypot(...sum(tensors)), exact: true };
     }
 
@@ -194,8 +199,9 @@ const Model = (() => {
     function* norms(scene) {
         for (const network of scene.networks) {
             for (const sweep of network.sweeps) for (const event of sweep.events) yield event.arrives.norm;
-            for (const parameter of network.parameters)
+            for (const parameter of network.parameters) {
                 for (const row of parameter.items) for (const item of row) yield item?.norm;
+            }
             for (const part of network.flow?.parts ?? []) yield* part;
         }
     }

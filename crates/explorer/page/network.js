@@ -30,8 +30,9 @@ const Network = (() => {
         for (let t = 0; t < layout.steps; t++) put(bands, `band:${t}`, band(layout, t));
         for (const edge of Layout.edges(model, layout)) {
             put(arrows, edge.key, arrow(layout, edge));
-            if (edge.weight && hasLetter(network, edge.weight))
+            if (edge.weight && hasLetter(network, edge.weight)) {
                 put(weights, `w:${edge.weight}:${edge.t}`, weight(layout, edge));
+            }
         }
         for (const key of nodeKeys(model, layout)) put(nodes, key, node(model, layout, key, first));
         for (const gate of model.gates) {

@@ -78,7 +78,7 @@ const Player = (() => {
         };
         const names = [
             ["all", Texts.t("sweep.all")],
-            ...[...network.losses].reverse().map(({ step, name }) => [String(step), name]),
+            ...[...network.losses].reverse().map((own) => [String(own.step), own.name]),
         ];
         if (network.losses.length === 1) names.shift();
         if (names.length > 6) {
@@ -108,8 +108,9 @@ const Player = (() => {
         setAttribute(scrubber, "aria-valuetext", Texts.t("sweep.count", { n: state.event + 1, total }));
         setText(count, `${state.event + 1} / ${total}`);
         const chosen = network.losses.length === 1 ? String(network.losses[0].step) : state.loss;
-        for (const button of document.querySelectorAll("#transport [data-loss]"))
+        for (const button of document.querySelectorAll("#transport [data-loss]")) {
             setAttribute(button, "aria-pressed", String(button.dataset.loss === chosen));
+        }
         const list = Dom.byId("loss");
         if (list) list.value = chosen;
         if (timer && state.event >= total - 1) pause();

@@ -109,8 +109,9 @@ const Settings = (() => {
     function request() {
         const number = (key, text = values[key]) => {
             const value = Number(text.trim().replace(",", "."));
-            if (text.trim() === "" || Number.isNaN(value))
+            if (text.trim() === "" || Number.isNaN(value)) {
                 throw new Error(Texts.t("settings.number", { field: Texts.t(`settings.${key}`), value: text }));
+            }
             return value;
         };
         const body = { cells: values.cells.split(",").filter(Boolean) };
@@ -119,13 +120,20 @@ const Settings = (() => {
             .split(/[\s,;]+/)
             .filter(Boolean)
             .map((text) => number("losses", text));
-        body.losses = losses.length ? losses : [...Array(Math.max(0, Math.min(200, Math.floor(body.steps)))).keys()];
+        body.losses = losses.length ? losses : everyStep(body.steps);
         const rows = values.inputs
             .split(";")
             .map((row) => row.trim())
             .filter(Boolean);
         body.inputs = rows.length ? rows.map((row) => row.split(/\s+/).map((text) => number("inputs", text))) : null;
         return body;
+    }
+
+    /** A loss at every step, or at the last alone where the table would be too large for the server. */
+    function everyStep(steps) {
+        const { steps: range, items } = Store.data().bounds;
+        const known = Number.isInteger(steps) && steps >= 1 && steps <= range[1] ? steps : 1;
+        return known * known <= items ? [...Array(known).keys()] : [known - 1];
     }
 
     /** Asks the server; an answer to an older question is dropped. */

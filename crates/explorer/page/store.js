@@ -49,7 +49,7 @@ const Store = (() => {
         const own = data.scenes.find(({ id }) => id === wanted.scene) ?? data.scenes[0];
         const net = own.networks.find(({ id }) => id === wanted.net) ?? own.networks[0];
         const loss = net.losses.some(({ step }) => String(step) === String(wanted.loss)) ? String(wanted.loss) : "all";
-        const parameter = net.parameters.find(({ name }) => name === wanted.parameter) ?? preferred(net.parameters);
+        const chosen = net.parameters.find(({ name }) => name === wanted.parameter) ?? preferred(net.parameters);
         const last = Sweep.length(net, loss) - 1;
         const event = Math.min(last, Math.max(-1, Number.isInteger(wanted.event) ? wanted.event : -1));
         const view = wanted.view === "flow" || (wanted.view === "cliff" && data.cliff) ? wanted.view : "sweep";
@@ -60,7 +60,7 @@ const Store = (() => {
             net: net.id,
             loss,
             event,
-            parameter: parameter?.name ?? null,
+            parameter: chosen?.name ?? null,
             term: termOf(net, wanted.term),
             view,
             lang,

@@ -200,8 +200,9 @@ const Table = (() => {
                 }),
             );
         }
-        for (const { k, element } of sums)
+        for (const { k, element } of sums) {
             setText(element, ready.has(k) && network.losses.length > 1 ? sumText(ready.get(k)) : "");
+        }
         const all = [...ready.values()].flat();
         setText(total, all.length ? totalText(place, state, all) : "–");
         setText(made.status, statusText(state, place, all));

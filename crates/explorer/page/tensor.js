@@ -28,10 +28,11 @@ const TensorView = (() => {
                 tables.append(made.root);
             }
             for (const [own, made] of byShape) made.root.hidden = own !== key;
-            if (key)
+            if (key) {
                 byShape
                     .get(key)
                     .cells.forEach((cell, k) => setText(cell, Colour.format(tensor.values[k], columns > WIDE ? 2 : 3)));
+            }
         }
         return { root, show };
     }

@@ -2,10 +2,10 @@
 
 // One term of the table: its path through the network, the factors on the way, and its values.
 const Terms = (() => {
-    const { html, math, setText } = Dom;
+    const { html, math } = Dom;
     let hovered = null;
     let view = null;
-    let shown = null;
+    let drawn = null;
     let onPath = () => {};
 
     function hover(term) {
@@ -34,7 +34,7 @@ const Terms = (() => {
         onPath = listener;
         view = TensorView.create();
         hovered = null;
-        shown = null;
+        drawn = null;
         Dom.byId("term").replaceChildren(html("p", { class: "hint" }, Texts.t("term.hint")));
     }
 
@@ -45,8 +45,8 @@ const Terms = (() => {
         const [s, t] = (term ?? "").split(",").map(Number);
         onPath(term ? pathOf(network, parameter.letter, s, t) : new Set());
         const key = `${parameter.name}/${term}`;
-        if (key === shown) return;
-        shown = key;
+        if (key === drawn) return;
+        drawn = key;
         const box = Dom.byId("term");
         if (!term) {
             box.replaceChildren(html("p", { class: "hint" }, Texts.t("term.hint")));

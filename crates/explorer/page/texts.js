@@ -171,7 +171,7 @@ const Texts = (() => {
         "settings.scale": ["Scale of the recurrent weights", "Échelle des poids récurrents"],
         "settings.forget_bias": ["Forget bias", "Biais d’oubli"],
         "settings.seed": ["Seed", "Graine"],
-        "settings.losses": ["Losses at steps", "Pertes aux pas"],
+        "settings.losses": ["Losses at steps (empty: all)", "Pertes aux pas (vide : tous)"],
         "settings.inputs": [
             "Inputs: a row a step, separated by “;” (empty: random)",
             "Entrées : une ligne par pas, séparées par « ; » (vide : au hasard)",
