@@ -7,6 +7,7 @@ mod cells;
 mod check;
 mod data;
 mod error;
+mod flow;
 mod network;
 mod numbers;
 mod page;
