@@ -110,6 +110,7 @@ const Model = (() => {
     /** For each element that sweep k reaches: the event that completes its gradient, and the norm of that. */
     function lightsOf(model, k) {
         const { network, elements, places } = model;
+        if (!model.sweeps.length) return wholeFlow(network);
         const parts = new Map();
         const lights = new Map();
         const add = (key, at, tensor) => {
@@ -143,6 +144,14 @@ const Model = (() => {
             }
         }
         return lights;
+    }
+
+    /** Without sweeps, what the gradient of the whole loss is at each state. */
+    function wholeFlow(network) {
+        const found = (network.flow?.parts ?? []).flatMap((part, p) =>
+            part.map((norm, t) => [`s:${p}:${t}`, { at: -1, norm, exact: true }]),
+        );
+        return new Map(found);
     }
 
     /** The norm of a sum; of the largest term alone, and not exact, where the values were not kept. */

@@ -173,9 +173,9 @@ const Table = (() => {
         const current = Sweep.events(network, place.k)[place.at];
         const terms = current?.terms.filter(({ parameter }) => parameter === parameterIndex) ?? [];
         const ready = new Map();
-        for (const k of Sweep.order(network, state.loss)) {
+        for (const k of Sweep.tabled(network, state.loss)) {
             for (const item of model.items(k)) {
-                if (item.parameter !== parameterIndex || !Sweep.isMade(place, k, item.at)) continue;
+                if (item.parameter !== parameterIndex || !(Sweep.isMade(place, k, item.at) || !network.sweeps.length)) continue;
                 if (!ready.has(k)) ready.set(k, []);
                 ready.get(k).push(item);
             }
@@ -189,6 +189,7 @@ const Table = (() => {
             setText(element, on ? cellText(tensor.norm) : "");
             setAttribute(element, "data-level", on ? Colour.level(tensor.norm) : null);
             setAttribute(element, "data-here", fresh ? "at" : null);
+            if (fresh) keepInSight(element);
             setAttribute(element, "data-chosen", state.term && element.dataset.term === state.term ? "" : null);
             setAttribute(
                 element,
@@ -206,6 +207,13 @@ const Table = (() => {
         const all = [...ready.values()].flat();
         setText(total, all.length ? totalText(place, state, all) : "–");
         setText(made.status, statusText(state, place, all));
+    }
+
+    /** Scrolls a wide table, and not the page. */
+    function keepInSight(cell) {
+        const frame = cell.closest(".table-scroll");
+        if (frame.scrollWidth <= frame.clientWidth) return;
+        frame.scrollLeft = cell.offsetLeft - frame.offsetLeft - frame.clientWidth / 2;
     }
 
     const cellText = (norm) => (made.parameter.steps.length <= ROOMY ? Colour.format(norm) : Colour.exponent(norm));
@@ -241,7 +249,7 @@ const Table = (() => {
         const { network, parameter } = made;
         const finished =
             state.event === Sweep.length(network, state.loss) - 1 &&
-            Sweep.order(network, state.loss).length === network.losses.length;
+            Sweep.tabled(network, state.loss).length === network.losses.length;
         const gradient = `${Texts.t("table.gradient")}: ${Colour.format(parameter.gradient.norm)}`;
         if (!finished || !items.length) return gradient;
         return `${gradient}. ${Texts.t("table.complete", { r: Colour.format(parameter.residual, 2) })}`;

@@ -48,7 +48,10 @@ const Texts = (() => {
         "sweep.loss": ["Loss", "Perte"],
         "sweep.all": ["All", "Toutes"],
         "sweep.count": ["{n} of {total}", "{n} sur {total}"],
-        "sweep.none": ["The sweeps of this network are left out: {reason}", "Les balayages de ce réseau sont omis : {reason}"],
+        "sweep.none": [
+            "The single sweeps are left out ({reason}). Picture and table show the whole gradient.",
+            "Les balayages un à un sont omis ({reason}). L’image et le tableau montrent tout le gradient.",
+        ],
         "event.label": ["The current op", "L’opération en cours"],
         "event.start": ["Nothing has flowed yet", "Rien n’a encore remonté"],
         "event.start.text": [
