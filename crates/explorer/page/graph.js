@@ -122,7 +122,7 @@ const Graph = (() => {
         group.append(text);
         if (gated) group.append(svg("text", { class: "gate-name var", x: box.x - box.width / 2 + 9, y: box.y + 4 }, node.gate));
         if (named && !outside) {
-            group.append(svg("text", { class: "result", x: box.x + box.width / 2 + 4, y: box.y - 6 }, svgMath(label)));
+            group.append(svg("text", { class: "result", x: box.x - box.width / 2 - 4, y: box.y - 6 }, svgMath(label)));
         }
         return group;
     }

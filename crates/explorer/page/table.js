@@ -12,7 +12,7 @@ const Table = (() => {
         const model = Model.of(network);
         const parameter = network.parameters[parameterIndex];
         const { table, cells, sums, total } = grid(network, parameter, parameterIndex);
-        const status = html("p", { class: "table-status", id: "table-status" });
+        const status = Dom.byId("table-status");
         const note = rowsOf(network, parameter).left
             ? html(
                   "p",
@@ -27,7 +27,6 @@ const Table = (() => {
             chooser(network, parameterIndex),
             html("div", { class: "table-scroll", tabindex: "-1" }, table),
             note,
-            status,
         );
         Dom.byId("terms-card").classList.toggle("stacked", parameter.steps.length > SIDE_BY_SIDE);
         made = { network, model, parameter, parameterIndex, cells, sums, total, status };
@@ -206,7 +205,7 @@ const Table = (() => {
         }
         const all = [...ready.values()].flat();
         setText(total, all.length ? totalText(place, state, all) : "–");
-        setText(made.status, statusText(state, place, all));
+        setText(made.status, statusText(all));
     }
 
     /** Scrolls a wide table, and not the page. */
@@ -245,13 +244,11 @@ const Table = (() => {
         return null;
     }
 
-    function statusText(state, place, items) {
-        const { network, parameter } = made;
-        const finished =
-            state.event === Sweep.length(network, state.loss) - 1 &&
-            Sweep.tabled(network, state.loss).length === network.losses.length;
+    function statusText(items) {
+        const { parameter } = made;
+        const all = parameter.items.flat().filter(Boolean).length;
         const gradient = `${Texts.t("table.gradient")}: ${Colour.format(parameter.gradient.norm)}`;
-        if (!finished || !items.length) return gradient;
+        if (items.length < all) return gradient;
         return `${gradient}. ${Texts.t("table.complete", { r: Colour.format(parameter.residual, 2) })}`;
     }
 
