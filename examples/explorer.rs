@@ -70,6 +70,9 @@ struct Arguments {
     /// With --serve, the address or name to listen on.
     #[arg(long, default_value = "127.0.0.1", requires = "serve")]
     host: String,
+    /// Adds a scene of so many time steps, from 1 to 200.
+    #[arg(long, value_name = "N", conflicts_with = "serve")]
+    steps: Option<usize>,
     /// Adds a cell with a wrong derivative, which the check finds.
     #[arg(long)]
     mistake: bool,
@@ -92,6 +95,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(port) => serve(cells, &arguments.host, port.unwrap_or(0)),
         None => {
             let page = Page::lecture(&cells)?;
+            let page = match arguments.steps {
+                Some(steps) => page.with_steps(&cells, steps)?,
+                None => page,
+            };
             page.write(&arguments.out)?;
             println!("{}: {} kB", arguments.out.display(), page.html().len().div_ceil(1000));
             Ok(())
@@ -107,4 +114,38 @@ fn serve(cells: Cells, host: &str, port: u16) -> Result<(), Box<dyn Error>> {
     }
     println!("http://{address}/ until Ctrl-C");
     Ok(server.run()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rewind_rnn::check;
+
+    use super::*;
+
+    #[test]
+    fn our_own_cell_is_right_and_the_mistake_is_found() {
+        let janet = Janet::new(3, 4, &mut StdRng::seed_from_u64(1));
+        check::cell(&janet, [3, 2, 3]).assert();
+        let report = check::cell(&Janet { mistake: true, ..janet }, [3, 2, 3]);
+        assert!(report.suspect().is_some_and(|suspect| suspect.op == "wrong_sigmoid"), "{report}");
+    }
+
+    /// A megabyte is what a mail or a wiki takes.
+    #[test]
+    fn the_page_is_small() {
+        let size = Page::lecture(&cells(false)).expect("the cells fit").html().len();
+        assert!(size < 1_000_000, "{size} bytes");
+    }
+
+    #[test]
+    fn arguments_that_do_not_go_together_are_refused() {
+        let parse = |words: &str| Arguments::try_parse_from(words.split(' '));
+        assert!(parse("explorer --out page.html --mistake --steps 80").is_ok_and(|a| a.steps == Some(80)));
+        assert!(parse("explorer --serve").is_ok_and(|a| a.serve == Some(None)));
+        assert!(parse("explorer --serve 8000 --host ::1").is_ok_and(|a| a.serve == Some(Some(8000))));
+        for words in ["explorer --serve --out page.html", "explorer --host ::1", "explorer --serve 99999"] {
+            assert!(parse(words).is_err(), "{words}");
+        }
+    }
 }

@@ -65,8 +65,10 @@ pub(crate) struct Network {
     pub(crate) sweeps: Vec<Sweep>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sweeps_left_out: Option<String>,
-    pub(crate) flow: Option<serde_json::Value>,
-    pub(crate) jacobians: Vec<serde_json::Value>,
+    pub(crate) flow: Flow,
+    /// None of large states.
+    pub(crate) jacobians: Vec<Jacobian>,
+    /// |∂h_s/∂x_t| by s, then by t; nothing of long runs.
     pub(crate) influence: Vec<Vec<f64>>,
     pub(crate) check: Option<Check>,
 }
@@ -159,6 +161,37 @@ pub(crate) struct TermOf {
     pub(crate) step: Option<usize>,
     /// The norm of the gradient so far, with that of the losses that are played before: the later ones.
     pub(crate) after: f64,
+}
+
+/// The gradient of the sum of all losses, on its way through the states.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Flow {
+    /// |dE/dpart_t| by part, then by step.
+    pub(crate) parts: Vec<Vec<f64>>,
+    /// By step t, |dE/dh_(t-1)| / |dE/dh_t|.
+    pub(crate) growth: Vec<Option<f64>>,
+    /// That of the recurrent weight, if there is one that is square.
+    pub(crate) radius: Option<f64>,
+    pub(crate) gates: Vec<Gate>,
+}
+
+/// A gate over time.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Gate {
+    pub(crate) name: String,
+    /// `switch` for a logistic function, `candidate` for a tanh.
+    pub(crate) kind: &'static str,
+    pub(crate) mean: Vec<Option<f64>>,
+    /// The share of units at which the function is nearly flat.
+    pub(crate) saturated: Vec<Option<f64>>,
+}
+
+/// The singular values of ∂state_j/∂state_(j-1).
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Jacobian {
+    pub(crate) step: usize,
+    pub(crate) largest: f64,
+    pub(crate) smallest: f64,
 }
 
 /// What the gradient check of a cell found.

@@ -7,6 +7,7 @@ mod cells;
 mod check;
 mod data;
 mod error;
+mod flow;
 mod network;
 mod numbers;
 mod page;
@@ -64,6 +65,15 @@ impl Page {
         let around = network::Around { docs: ops, report: Some(&report) };
         let network = network::network(named, cell, &readout, sequence, around).map_err(failed)?;
         Ok(Self::of(vec![scenes::of("sequence", data::Text::Plain(title.to_owned()), sequence, vec![network])]))
+    }
+
+    /// The same page with another scene: all cells over a longer sequence that is drawn, with its loss at the last of 1 to 200 steps.
+    ///
+    /// # Errors
+    /// If the number of steps is another, or a cell does not fit.
+    pub fn with_steps(mut self, cells: &Cells, steps: usize) -> Result<Self> {
+        self.data.scenes.push(scenes::steps(cells, steps)?);
+        Ok(self)
     }
 
     fn of(scenes: Vec<Scene>) -> Self {

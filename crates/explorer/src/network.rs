@@ -6,6 +6,7 @@ use rewind_rnn::{Linear, RecurrentModule};
 
 use crate::check::located;
 use crate::data::{Loss, Network, Node, Rule, Text};
+use crate::flow::{flow, influence, jacobians};
 use crate::numbers::{Detail, value};
 use crate::parameters::{Uses, parameters};
 use crate::record::{Model, Recorded, record};
@@ -59,6 +60,7 @@ pub(crate) fn network<C: RecurrentModule<f64>>(
     } else {
         (Vec::new(), Some(format!("{events} nodes in all sweeps together; a page has up to {MOST_EVENTS}")))
     };
+    let (flow, jacobians) = (flow(&model, &recorded, sequence), jacobians(&recorded));
     let mut tables = Tables::default();
     let nodes = infos.iter().map(|info| tables.node(info, &recorded, detail, around.docs)).collect();
     let losses = losses(&recorded, sequence);
@@ -82,9 +84,9 @@ pub(crate) fn network<C: RecurrentModule<f64>>(
         files: tables.files,
         sweeps,
         sweeps_left_out: left_out,
-        flow: None,
-        jacobians: Vec::new(),
-        influence: Vec::new(),
+        flow,
+        jacobians,
+        influence: influence(&model, sequence, infos.len()),
         check: around.report.map(|report| located(report, &infos)),
     })
 }

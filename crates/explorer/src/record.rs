@@ -20,8 +20,8 @@ pub(crate) struct Recorded<'t> {
     pub(crate) parameters: Vec<(String, Var<'t, f64>)>,
     /// The names of the parts of the state.
     pub(crate) parts: Vec<String>,
-    /// Which of them the readout reads, if one.
-    pub(crate) output: Option<usize>,
+    /// What the readout reads: h after each step.
+    pub(crate) outputs: Vec<Var<'t, f64>>,
     /// The parts before the first step.
     pub(crate) first: Vec<Var<'t, f64>>,
     /// The parts after each step.
@@ -44,7 +44,22 @@ pub(crate) fn record<'t, C: RecurrentModule<f64>>(
     model: &Model<Tensor<f64>, C>,
     sequence: &Sequence,
 ) -> Result<Recorded<'t>, String> {
-    let net = model.on(tape);
+    unrolled(tape, &model.on(tape), sequence, |t| tape.constant(sequence.x().slice(0, t..t + 1)))
+}
+
+/// Unrolls a model that is on `tape`, where `x` gives the input `[1, I]` of a step.
+///
+/// # Errors
+/// As [`record`].
+pub(crate) fn unrolled<'t, C: Cell<'t, f64>>(
+    tape: &'t Tape<f64>,
+    net: &Model<Var<'t, f64>, C>,
+    sequence: &Sequence,
+    x: impl Fn(usize) -> Var<'t, f64>,
+) -> Result<Recorded<'t>, String>
+where
+    Model<Var<'t, f64>, C>: Parameters<Var<'t, f64>>,
+{
     let names = net.names().into_iter().zip(net.leaves().into_iter().copied()).collect();
     check_features(net.cell.features(), sequence)?;
     let mut state = net.cell.initial(1);
@@ -52,7 +67,7 @@ pub(crate) fn record<'t, C: RecurrentModule<f64>>(
     let mut recorded = Recorded {
         parameters: names,
         parts: state.part_names(),
-        output: None,
+        outputs: Vec::new(),
         first,
         states: Vec::new(),
         xs: Vec::new(),
@@ -62,12 +77,12 @@ pub(crate) fn record<'t, C: RecurrentModule<f64>>(
     };
     for t in 0..sequence.steps() {
         let _step = tape.numbered_scope("t", t);
-        let x = tape.constant(sequence.x().slice(0, t..t + 1));
+        let x = x(t);
         state = if t == 0 { net.cell.step(x, state) } else { net.cell.equations(x, state) };
         let now = parts(&state);
         check_shapes(&recorded, &now, t)?;
         let h = state.output();
-        recorded.output = now.iter().position(|part| part.position() == h.position());
+        recorded.outputs.push(h);
         recorded.xs.push(x);
         recorded.states.push(now);
         recorded.ys.push(sequence.target(t).map(|target| {

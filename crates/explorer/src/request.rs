@@ -1,17 +1,15 @@
 //! What a served page may ask for: its fields, their bounds, and the scene that is computed.
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 use rewind_autograd::Tensor;
 use serde_json::{Map, Value, json};
 
 use crate::cells::{Cells, Setup};
 use crate::data::{Scene, Text};
 use crate::error::Result as Computed;
-use crate::scenes;
+use crate::scenes::{self, MOST_STEPS, drawn};
 use crate::sequence::Sequence;
 
-const STEPS: [u64; 2] = [1, 200];
+const STEPS: [u64; 2] = [1, MOST_STEPS as u64];
 const HIDDEN: [u64; 2] = [1, 32];
 const SEED: [u64; 2] = [0, 1_000_000];
 const SCALE: [f64; 2] = [0.0, 10.0];
@@ -83,12 +81,6 @@ impl Request {
         let title = Text::both("Yours", "Le vôtre");
         Ok(Scene { settings: Some(self.settings), ..scenes::of("yours", title, &self.sequence, networks) })
     }
-}
-
-/// Values in ±1; another stream draws others from the same seed.
-fn drawn(shape: &[usize], seed: u64, stream: u64) -> Tensor<f64> {
-    let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(16).wrapping_add(stream));
-    Tensor::from_fn(shape, |_| rng.random_range(-1.0..1.0))
 }
 
 /// A value in a message.

@@ -1,5 +1,7 @@
 //! The scenes of the built-in page, in the order of the lecture.
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use rewind_autograd::ops::linalg::affine;
 use rewind_autograd::{Tensor, Var, parameters};
 use rewind_rnn::{Cell, Linear};
@@ -61,6 +63,27 @@ pub(crate) fn memory(cells: &Cells) -> Result<Scene> {
     // What a wrong gradient still knows means nothing.
     scene.networks.retain(|network| network.check.as_ref().is_none_or(|check| check.passed));
     Ok(scene)
+}
+
+/// The most steps of a scene.
+pub(crate) const MOST_STEPS: usize = 200;
+
+/// All cells on a sequence of so many steps, with a loss at the last.
+pub(crate) fn steps(cells: &Cells, steps: usize) -> Result<Scene> {
+    if !(1..=MOST_STEPS).contains(&steps) {
+        return Err(Error::Sequence(format!("a scene of {steps} steps; expected 1 to {MOST_STEPS}")));
+    }
+    let x = drawn(&[steps, 2], 7, 2);
+    let sequence = Sequence::with_losses(x, drawn(&[1, 1], 7, 3), &[steps - 1])?;
+    let setup = Setup { hidden: 4, scale: 1.0, forget_bias: Some(1.0), seed: 7 };
+    let title = Text::both(&format!("{steps} steps"), &format!("{steps} pas"));
+    scene("steps", title, cells, &setup, &sequence)
+}
+
+/// Values in ±1; another stream draws others from the same seed.
+pub(crate) fn drawn(shape: &[usize], seed: u64, stream: u64) -> Tensor<f64> {
+    let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(16).wrapping_add(stream));
+    Tensor::from_fn(shape, |_| rng.random_range(-1.0..1.0))
 }
 
 /// All cells on one sequence.

@@ -208,7 +208,8 @@ fn what_is_no_json_is_refused() {
 fn other_paths_methods_and_kinds_are_refused() {
     let host = address().to_string();
     let nothing = "there is no such page; expected / or /compute";
-    for path in ["/nothing", "/index.html", "/../Cargo.toml", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/compute/"] {
+    for path in ["/nothing", "/index.html", "/../Cargo.toml", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/compute/"]
+    {
         request("GET", path, &host, "text/plain", "").assert_refused(404, nothing);
     }
     let method = "there is no such method; expected GET / or POST /compute";
@@ -224,7 +225,10 @@ fn a_huge_body_is_refused() {
     let body = " ".repeat(200_000);
     request("POST", "/compute", &address().to_string(), "application/json", &body).assert_refused(413, why);
     // One that only says that it is huge, and one that does not say how long it is.
-    let head = format!("POST /compute HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nConnection: close\r\n", address());
+    let head = format!(
+        "POST /compute HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nConnection: close\r\n",
+        address()
+    );
     raw(format!("{head}Content-Length: 99999999999\r\n\r\n{{}}").as_bytes()).assert_refused(413, why);
     let chunk = format!("{:x}\r\n{body}\r\n", body.len());
     raw(format!("{head}Transfer-Encoding: chunked\r\n\r\n{chunk}0\r\n\r\n").as_bytes()).assert_refused(413, why);

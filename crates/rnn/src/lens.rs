@@ -7,12 +7,33 @@
 //! dE/dU = Σ_s Σ_(t≤s)  ∂E_s/∂h_s · ( Π_(j=t+1..s) ∂h_j/∂h_(j-1) ) · ∂⁺h_t/∂U
 //! ```
 //!
-//! with ∂⁺h_t/∂U the immediate derivative: h_(t-1) is held fixed. [`itemised`] gives every item of that sum.
+//! with ∂⁺h_t/∂U the immediate derivative: h_(t-1) is held fixed. Every function takes a module and a closure that runs it, and
+//! returns plain data that prints as a table:
+//!
+//! | function | shows |
+//! |---|---|
+//! | [`itemised`] | every item of that sum, of every parameter |
+//! | [`Itemised::truncation`] | what truncated BPTT keeps of it |
+//! | [`path`] | the factors of one item, with the singular values of each Jacobian |
+//! | [`flow`] | the gradient with respect to every state, and what gates and recurrent weights do to it |
+//! | [`influence`] | how much each output depends on each input |
+//! | [`stretch`] | how far a Jacobian stretches a gradient, at most and at least |
+//! | [`spectral_radius`] | whether a recurrent weight lets signals grow or fade |
 
+mod flow;
+mod influence;
 mod itemised;
+mod path;
+#[cfg(feature = "serde")]
+mod serial;
+mod spectrum;
 mod table;
 mod truncation;
 
+pub use flow::{Flow, GateFlow, StateFlow, WeightFlow, flow};
+pub use influence::{Influence, influence};
 pub use itemised::{Item, Itemised, itemised};
+pub use path::{Factor, Path, path};
+pub use spectrum::{spectral_radius, stretch};
 pub use table::Table;
 pub use truncation::{Truncated, Truncation};
