@@ -50,8 +50,9 @@ const Network = (() => {
     function nodeKeys(model, layout) {
         const { network } = model;
         const keys = [];
-        for (let t = layout.rolled ? 0 : -1; t < layout.steps; t++)
-            {network.parts.forEach((_, part) => keys.push(`s:${part}:${t}`));}
+        for (let t = layout.rolled ? 0 : -1; t < layout.steps; t++) {
+            network.parts.forEach((_, part) => keys.push(`s:${part}:${t}`));
+        }
         for (let t = 0; t < layout.steps; t++) {
             keys.push(`x:${t}`);
             if (network.ys[t] !== null) keys.push(`y:${t}`);

@@ -247,9 +247,9 @@ const Table = (() => {
     function statusText(items) {
         const { parameter } = made;
         const all = parameter.items.flat().filter(Boolean).length;
-        const gradient = `${Texts.t("table.gradient")}: ${Colour.format(parameter.gradient.norm)}`;
+        const gradient = Texts.t("table.gradient", { g: Colour.format(parameter.gradient.norm) });
         if (items.length < all) return gradient;
-        return `${gradient}. ${Texts.t("table.complete", { r: Colour.format(parameter.residual, 2) })}`;
+        return `${gradient} ${Texts.t("table.complete", { r: Colour.format(parameter.residual, 2) })}`;
     }
 
     return { build, show };

@@ -90,7 +90,7 @@ const Texts = (() => {
         "table.cell": ["term of {loss} through step {t}: norm {norm}", "terme de {loss} par le pas {t} : norme {norm}"],
         "table.pending": ["not made yet", "pas encore formé"],
         "table.sofar": ["Sum of the terms so far", "Somme des termes jusqu’ici"],
-        "table.gradient": ["Gradient on the tape", "Gradient de la bande"],
+        "table.gradient": ["Gradient on the tape: {g}.", "Gradient sur la bande : {g}."],
         "table.residual": ["residual {r}", "résidu {r}"],
         "table.complete": [
             "All terms are made: |sum − gradient| is {r} of the largest entry.",
@@ -127,7 +127,6 @@ const Texts = (() => {
             "line: mean value; filled: share of saturated units",
             "trait : valeur moyenne ; plein : part des unités saturées",
         ],
-        "flow.gates.none": ["{name} has no gates.", "{name} n’a pas de portes."],
         "flow.influence": ["What remains of an input", "Ce qui reste d’une entrée"],
         "flow.influence.note": [
             "|∂h_s/∂x_t|: row s, column t; with the power of ten",

@@ -139,8 +139,8 @@ const TourTexts = (() => {
             at: "reached",
             title: ["The sum", "La somme"],
             text: [
-                "The gradient of U is the sum of all terms of the table. The line below compares it with what one sweep over the whole tape gives: only rounding remains.",
-                "Le gradient de U est la somme de tous les termes du tableau. La ligne du dessous le compare à celui d’un seul balayage de toute la bande : il ne reste que l’arrondi.",
+                "The gradient of U is the sum of all terms of the table. The line beside the table compares it with what one sweep over the whole tape gives: only rounding remains.",
+                "Le gradient de U est la somme de tous les termes du tableau. La ligne à côté du tableau le compare à celui d’un seul balayage de toute la bande : il ne reste que l’arrondi.",
             ],
         },
         {

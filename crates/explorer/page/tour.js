@@ -98,17 +98,12 @@ const Tour = (() => {
         const focused = document.activeElement?.id;
         box.replaceChildren(
             html(
-                "p",
-                { class: "slide" },
-                Texts.t("tour.slide", { n: stop.slide }),
-                html("small", null, `${state.tour + 1} / ${count}`),
-            ),
-            html(
                 "div",
-                { class: "tour-words", "aria-live": "polite" },
+                { class: "slide" },
+                html("p", null, Texts.t("tour.slide", { n: stop.slide }), html("small", null, `${state.tour + 1} / ${count}`)),
                 html("h2", null, stop.title[french]),
-                html("p", { id: "tour-text" }, math(stop.text[french])),
             ),
+            html("p", { id: "tour-text", class: "tour-words", "aria-live": "polite" }, stop.text[french]),
             html(
                 "div",
                 { class: "tour-buttons" },

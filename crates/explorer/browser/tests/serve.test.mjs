@@ -54,7 +54,12 @@ test("each field reaches the engine", async () => {
     await set(page, "losses", "1, 3");
     assert.deepEqual(await page.evaluate("Store.network().losses.map(({ step }) => step)"), [1, 3]);
     await set(page, "inputs", "1 0; 0 1; 0.5 0; 0 0");
-    assert.deepEqual(await page.evaluate("Store.scene().inputs"), [[1, 0], [0, 1], [0.5, 0], [0, 0]]);
+    assert.deepEqual(await page.evaluate("Store.scene().inputs"), [
+        [1, 0],
+        [0, 1],
+        [0.5, 0],
+        [0, 0],
+    ]);
     const total = await page.evaluate("Store.network().total");
     await set(page, "seed", "7");
     assert.notEqual(await page.evaluate("Store.network().total"), total);
