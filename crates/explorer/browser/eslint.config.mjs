@@ -31,7 +31,8 @@ const browser = [
     "window",
 ];
 // Those of the page too: tests run functions in it.
-const node = [...modules, 
+const node = [
+    ...modules,
     "URL",
     "document",
     "location",

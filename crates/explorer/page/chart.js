@@ -98,11 +98,11 @@ const Chart = (() => {
         }
     }
 
-    /** Whole decades that hold all values, at most 16 of them; ticks at a few. */
+    /** Whole decades that hold all values, at most 24 of them; ticks at a few. */
     function logScale(values) {
         const high = values.length ? Math.ceil(Math.log10(Math.max(...values)) - 1e-9) : 0;
         const low = values.length
-            ? Math.max(high - 16, Math.min(high - 1, Math.floor(Math.log10(Math.min(...values)) + 1e-9)))
+            ? Math.max(high - 24, Math.min(high - 1, Math.floor(Math.log10(Math.min(...values)) + 1e-9)))
             : -1;
         const every = Math.ceil((high - low) / 5);
         const ticks = [];
@@ -144,7 +144,7 @@ const Chart = (() => {
                 square.append(svg("title", null, `s = ${s}, t = ${t}: ${Colour.format(value)}`));
                 root.append(square);
                 if (side >= 11) {
-                    const text = steps <= 6 ? Colour.format(value, 2) : Colour.exponent(value);
+                    const text = steps <= 4 ? Colour.format(value, 2) : Colour.exponent(value);
                     root.append(
                         svg(
                             "text",

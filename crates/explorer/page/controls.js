@@ -9,10 +9,15 @@ const Controls = (() => {
         settings: "M3 6h8m4 0h2M3 14h2m4 0h8M13 4v4M7 12v4",
     };
     const icon = (name) =>
-        svg("svg", { viewBox: "0 0 20 20", class: `icon ${name}`, "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
+        svg(
+            "svg",
+            { viewBox: "0 0 20 20", class: `icon icon-${name}`, "aria-hidden": "true" },
+            svg("path", { d: ICONS[name] }),
+        );
 
     function build() {
         const data = Store.data();
+        setAttribute(document.body, "data-served", data.served ? "" : null);
         Dom.byId("page-title").textContent = Texts.t("page.title");
         document.title = `Rewind · ${Texts.t("page.title")}`;
         Dom.byId("skip").textContent = Texts.t("page.skip");

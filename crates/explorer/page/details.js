@@ -48,16 +48,13 @@ const Details = (() => {
 
     function startCard(network) {
         const equations = network.equations.map((equation) => html("li", null, Dom.math(equation)));
-        const sources = network.sweeps_left_out
-            ? [html("p", { class: "event-none" }, Texts.t("sweep.none", { reason: network.sweeps_left_out }))]
-            : [];
+        const left = network.sweeps_left_out;
         return html(
             "div",
             { class: "event-start", hidden: true },
             html("h2", null, Texts.of(network.title)),
             html("ul", { class: "equations" }, equations),
-            html("p", null, Texts.t("event.start.text")),
-            sources,
+            html("p", null, left ? Texts.t("sweep.none", { reason: left }) : Texts.t("event.start.text")),
         );
     }
 

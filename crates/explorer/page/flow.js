@@ -11,7 +11,8 @@ const Flow = (() => {
         if (shown?.key === key && shown.scene === scene) return;
         shown = { key, scene };
         const network = Store.network();
-        Dom.byId("flow").replaceChildren(norms(scene), influence(scene), growth(scene), gates(network, scene));
+        const cards = [norms(scene), influence(scene), growth(scene), gates(network, scene)];
+        Dom.byId("flow").replaceChildren(...cards.filter(Boolean));
     }
 
     const name = (network) => Texts.of(network.title);
@@ -24,7 +25,7 @@ const Flow = (() => {
             content,
         );
     const nothing = () => html("p", { class: "note" }, Texts.t("flow.nothing"));
-    const SIZE = [560, 190];
+    const SIZE = [460, 205];
 
     function norms(scene) {
         const lines = scene.networks.flatMap((network, series) =>
@@ -58,31 +59,24 @@ const Flow = (() => {
 
     /** The gates of the network shown, or else of the first that has some. */
     function gates(chosen, scene) {
-        const network = [chosen, ...scene.networks].find(({ flow }) => flow?.gates?.length) ?? chosen;
+        const gated = ({ flow }) => flow?.gates?.some(({ kind }) => kind === "switch");
+        const network = [chosen, ...scene.networks].find(gated);
+        if (!network) return null;
         const title = Texts.t("flow.gates", { name: name(network) });
-        const list = network.flow?.gates ?? [];
-        if (!list.length) {
-            return card(
-                "flow-gates",
-                title,
-                null,
-                html("p", { class: "note" }, Texts.t("flow.gates.none", { name: name(network) })),
-            );
-        }
+        const list = network.flow.gates;
         const low = list.some(({ mean }) => mean.some((value) => value < 0)) ? -1 : 0;
         const lines = list.map((gate, series) => ({ name: gate.name, series, points: gate.mean }));
-        const label = Texts.t("flow.gates", { name: name(network) });
-        const chart = Chart.lines({ size: [560, 128], lines, range: [low, 1], label, xLabel: Texts.t("flow.step") });
+        const chart = Chart.lines({ size: [700, 128], lines, range: [low, 1], label: title, xLabel: Texts.t("flow.step") });
         return card("flow-gates", title, Texts.t("flow.gates.note"), chart, saturation(list));
     }
 
     /** A strip for each gate: the share of saturated units at each step, as a height. */
     function saturation(list) {
         const { svg } = Dom;
-        const [left, width, height] = [46, 436, 13];
+        const [left, width, height] = [46, 576, 13];
         const root = svg("svg", {
             class: "chart",
-            viewBox: `0 0 560 ${list.length * (height + 4) + 2}`,
+            viewBox: `0 0 700 ${list.length * (height + 4) + 2}`,
             role: "img",
             "aria-label": Texts.t("flow.gates.note"),
         });

@@ -118,11 +118,11 @@ const Graph = (() => {
         );
         const gated = node.gate && !outside;
         const text = svg("text", { x: box.x + (gated ? 6 : 0), y: box.y + 4.5 });
-        text.append(...(outside ? svgMath(shorten(label, 6)) : [shorten(node.op, 9)]));
+        text.append(...(outside ? svgMath(label === "constant" ? "const" : shorten(label, 6)) : [shorten(node.op, 9)]));
         group.append(text);
         if (gated) group.append(svg("text", { class: "gate-name var", x: box.x - box.width / 2 + 9, y: box.y + 4 }, node.gate));
         if (named && !outside) {
-            group.append(svg("text", { class: "result", x: box.x + box.width / 2 + 4, y: box.y - 6 }, svgMath(label)));
+            group.append(svg("text", { class: "result", x: box.x - box.width / 2 - 4, y: box.y - 6 }, svgMath(label)));
         }
         return group;
     }

@@ -11,8 +11,10 @@ const Layout = (() => {
     const KEEPERS = ["f", "z"];
     const OUTPUTS = ["o"];
 
-    function of(model, steps = model.network.xs.length) {
+    /** The layout of a whole network, or of one rolled up into a single column. */
+    function of(model, rolled = false) {
         const { network, gates } = model;
+        const steps = rolled ? 1 : network.xs.length;
         const roomy = steps <= ROOMY_STEPS;
         const radius = roomy ? 22 : 9.5;
         const left = roomy ? 74 : 54;
@@ -31,9 +33,10 @@ const Layout = (() => {
             pitch,
             radius,
             steps,
+            rolled,
             width: left + pitch * steps + (roomy ? 40 : 24),
             height,
-            x: (t) => left + pitch * (t + (roomy ? 0.9 : 1)),
+            x: (t) => (rolled ? (ASPECT * height) / 2 : left + pitch * (t + (roomy ? 0.9 : 1))),
             E: rows.E,
             y: rows.y,
             state: (part) => rows.h + rows.part * part,
@@ -81,8 +84,9 @@ const Layout = (() => {
                 // The output of the step before enters the memory through the gates; the memory stays in its own row.
                 found.push({
                     key: `e:recur:${part}:${t}`,
-                    from: `s:${part}:${t - 1}`,
+                    from: `s:${part}:${layout.rolled ? t : t - 1}`,
                     to: `s:${part === 0 ? memory : part}:${t}`,
+                    loop: layout.rolled,
                     weight: part === 0 ? "U" : null,
                     t,
                 });

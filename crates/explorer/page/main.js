@@ -4,8 +4,9 @@
 (() => {
     let drawing = null;
     let model = null;
+    let lastEvent = null;
 
-    function drawNetwork(state) {
+    function drawNetwork() {
         model = Model.of(Store.network());
         const stage = Dom.byId("stage");
         const rolled = model.network.xs.length > Layout.MOST_STEPS;
@@ -18,14 +19,13 @@
         stage.style.setProperty("--natural", `${drawing.layout.width}px`);
         stage.style.setProperty("--least", `${0.74 * drawing.layout.height}px`);
         stage.dataset.kind = rolled ? "rolled" : drawing.layout.roomy ? "roomy" : "compact";
-        light(state);
     }
 
     /** Another step of a rolled network; the ruler keeps the focus. */
     function redraw(state) {
-        const fresh = Rolled.draw(model, () => redraw(Store.state()));
+        const fresh = Rolled.column(model);
         drawing.svg.replaceWith(fresh.svg);
-        Object.assign(drawing, { svg: fresh.svg, elements: fresh.elements });
+        Object.assign(drawing, { svg: fresh.svg, elements: fresh.elements, norms: fresh.norms });
         Dom.setText(drawing.text, `t = ${Rolled.step()}`);
         if (Number(drawing.slider.value) !== Rolled.step()) drawing.slider.value = Rolled.step();
         light(state);
@@ -34,10 +34,12 @@
     function light(state) {
         const place = Sweep.locate(model.network, state.loss, state.event);
         const event = Sweep.events(model.network, place.k)[place.at];
+        const moved = event && state.event !== lastEvent;
+        lastEvent = state.event;
         const here = event ? Model.whereIs(model, event.node) : { key: null, inside: false };
         if (drawing.rolled) {
             const t = here.key ? Number(here.key.split(":").at(-1)) : Rolled.step();
-            if (event && t >= 0 && t !== Rolled.step() && Player.playing()) {
+            if (moved && t >= 0 && t !== Rolled.step()) {
                 Rolled.choose(t);
                 redraw(state);
                 return;
@@ -58,7 +60,7 @@
         if (!key || stage.scrollWidth <= stage.clientWidth) return;
         const box = drawing.elements.get(key)?.getBoundingClientRect();
         const frame = stage.getBoundingClientRect();
-        if (box && (box.left < frame.left + 30 || box.right > frame.right - 30)) {
+        if (box && (box.left < frame.left + 90 || box.right > frame.right - 90)) {
             stage.scrollLeft += box.left - frame.left - frame.width / 2;
         }
     }
@@ -93,7 +95,7 @@
             Player.build(Store.network());
             Details.build(Store.network());
             Terms.build(trace);
-            drawNetwork(state);
+            drawNetwork();
         }
         if (changed("lang", "scene", "net", "parameter") || fresh) Table.build(Store.network(), Store.parameter());
         Controls.show(state);

@@ -18,7 +18,7 @@ const Model = (() => {
         const places = placesOf(network, elements);
         const parameters = new Map(network.parameters.map((parameter, index) => [parameter.node, index]));
         const model = { network, elements, places, parameters, sweeps: network.sweeps.map((sweep) => sweep.events) };
-        model.gates = (network.flow?.gates ?? []).map((gate) => ({ ...gate, switches: isSwitch(network, gate.name) }));
+        model.gates = gatesOf(network);
         model.lights = cached((k) => lightsOf(model, k));
         model.items = cached((k) => itemsOf(model, k));
         model.group = cached((place) => places.flatMap((own, id) => (own && keyOf(own) === place ? [id] : [])));
@@ -35,11 +35,11 @@ const Model = (() => {
 
     const keyOf = (place) => (place ? `${place.kind}:${place.t}` : null);
 
-    /** A gate opens and shuts if its value is a logistic function; a candidate does not. */
-    function isSwitch(network, name) {
-        const own = network.nodes.filter((node) => node.gate === name);
-        if (own.some((node) => node.op === "tanh")) return false;
-        return own.some((node) => node.op.includes("sigmoid")) || !["g", "n", "candidate"].includes(name);
+    /** What opens and shuts, then the candidates; a candidate that is the state itself is drawn as such. */
+    function gatesOf(network) {
+        const gates = (network.flow?.gates ?? []).map((gate) => ({ ...gate, switches: gate.kind === "switch" }));
+        const drawn = gates.filter(({ name, switches }) => switches || !network.parts.includes(name));
+        return drawn.sort((a, b) => b.switches - a.switches);
     }
 
     /** The key of each node that the picture draws as an element of its own. */
@@ -110,6 +110,7 @@ const Model = (() => {
     /** For each element that sweep k reaches: the event that completes its gradient, and the norm of that. */
     function lightsOf(model, k) {
         const { network, elements, places } = model;
+        if (!model.sweeps.length) return wholeFlow(network);
         const parts = new Map();
         const lights = new Map();
         const add = (key, at, tensor) => {
@@ -143,6 +144,14 @@ const Model = (() => {
             }
         }
         return lights;
+    }
+
+    /** Without sweeps, what the gradient of the whole loss is at each state. */
+    function wholeFlow(network) {
+        const found = (network.flow?.parts ?? []).flatMap((part, p) =>
+            part.map((norm, t) => [`s:${p}:${t}`, { at: -1, norm, exact: true }]),
+        );
+        return new Map(found);
     }
 
     /** The norm of a sum; of the largest term alone, and not exact, where the values were not kept. */

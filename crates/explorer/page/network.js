@@ -3,8 +3,10 @@
 // The unrolled network as one SVG: built once, then only attributes change as the gradient passes.
 const Network = (() => {
     const { svg, svgMath } = Dom;
+    // How far the loops of a rolled network reach.
+    const LOOP = 150;
 
-    /** Draws a network; returns { svg, light(k, at), point(key, inside), path(keys) }. */
+    /** Draws a network; returns { svg, elements by key, layout, the texts of the norms }. */
     function draw(model, layout = Layout.of(model), first = 0) {
         const { network } = model;
         const title = svg(
@@ -39,7 +41,8 @@ const Network = (() => {
             for (let t = 0; t < layout.steps; t++) put(gates, `g:${gate.name}:${t}`, gateSign(model, layout, gate, t, first));
         }
         root.append(...layers, ...rowLabels(model, layout));
-        return { svg: root, elements, layout };
+        const norms = new Map([...elements].map(([key, element]) => [key, element.querySelector(".norm")]));
+        return { svg: root, elements, norms, layout };
     }
 
     const hasLetter = (network, letter) => network.parameters.some((parameter) => parameter.letter === letter);
@@ -47,7 +50,9 @@ const Network = (() => {
     function nodeKeys(model, layout) {
         const { network } = model;
         const keys = [];
-        for (let t = -1; t < layout.steps; t++) network.parts.forEach((_, part) => keys.push(`s:${part}:${t}`));
+        for (let t = layout.rolled ? 0 : -1; t < layout.steps; t++) {
+            network.parts.forEach((_, part) => keys.push(`s:${part}:${t}`));
+        }
         for (let t = 0; t < layout.steps; t++) {
             keys.push(`x:${t}`);
             if (network.ys[t] !== null) keys.push(`y:${t}`);
@@ -103,20 +108,38 @@ const Network = (() => {
 
     /** A line with two heads: the thin one is the data's, the coloured one the gradient's, which runs back. */
     function arrow(layout, edge) {
-        const [from, to] = [Layout.place(layout, edge.from), Layout.place(layout, edge.to)];
-        const gap = layout.radius + (layout.roomy ? 4 : 2.5);
-        const [start, end] = [towards(from, to, gap), towards(to, from, gap + (layout.roomy ? 3 : 1))];
-        const d = `M${start.map(round)}L${end.map(round)}`;
         const head = layout.roomy ? 6 : 3;
+        const { start, end, leaving, entering, curve } = route(layout, edge);
+        const d = `M${start.map(round)}${curve}${end.map(round)}`;
         return svg(
             "g",
             { class: "arrow", "data-key": edge.key },
             svg("path", { class: "wire", d }),
-            svg("path", { class: "tip", d: triangle(end, start, head) }),
+            svg("path", { class: "tip", d: triangle(end, entering, head) }),
             svg("path", { class: "halo", d }),
-            svg("path", { class: "flow", d: `M${towards(start, end, head).map(round)}L${end.map(round)}` }),
-            svg("path", { class: "flow-tip", d: triangle(start, end, head * 1.75) }),
+            svg("path", { class: "flow", d: `M${towards(start, leaving, head).map(round)}${curve}${end.map(round)}` }),
+            svg("path", { class: "flow-tip", d: triangle(start, leaving, head * 1.75) }),
         );
+    }
+
+    /** Start and end of an arrow, the points that it leaves for and comes from, and the command between them. */
+    function route(layout, edge) {
+        const [from, to] = [Layout.place(layout, edge.from), Layout.place(layout, edge.to)];
+        const gap = layout.radius + (layout.roomy ? 4 : 2.5);
+        const further = gap + (layout.roomy ? 3 : 1);
+        if (!edge.loop) {
+            const [start, end] = [towards(from, to, gap), towards(to, from, further)];
+            return { start, end, leaving: end, entering: start, curve: "L" };
+        }
+        // Back into its own row on the left; from one row into another on the right.
+        const level = from[1] === to[1];
+        const [reach, rise] = level ? [-LOOP, LOOP * 0.5] : [LOOP * 0.85, 0];
+        const [leaving, entering] = [
+            [from[0] + reach, from[1] - rise],
+            [to[0] + reach, to[1] + rise],
+        ];
+        const [start, end] = [towards(from, leaving, gap), towards(to, entering, further)];
+        return { start, end, leaving, entering, curve: `C${[...leaving, ...entering].map(round)} ` };
     }
 
     const round = (value) => Number(value.toFixed(2));
@@ -135,16 +158,21 @@ const Network = (() => {
 
     /** The letter of a weight at its arrow: filled once its term of this step is made. */
     function weight(layout, edge) {
-        const [from, to] = [Layout.place(layout, edge.from), Layout.place(layout, edge.to)];
-        const level = from[1] === to[1];
-        const share = { W: 0.5, U: level ? layout.weightAt : 0.36, V: 0.5 }[edge.weight];
-        const side = edge.weight === "U" ? [0, level ? 19 : 0] : edge.weight === "W" ? layout.besideInput : [17, 0];
-        const [x, y] = [0, 1].map((axis) => from[axis] + (to[axis] - from[axis]) * share + side[axis]);
+        const [x, y] = weightPlace(layout, edge);
         const group = svg("g", { class: "weight", "data-key": `w:${edge.weight}:${edge.t}` });
         if (!layout.roomy) return group;
         group.append(svg("circle", { class: "shape", cx: x, cy: y, r: 11 }));
         group.append(svg("text", { x, y: y + 4.5, class: "var" }, edge.weight));
         return group;
+    }
+
+    function weightPlace(layout, edge) {
+        const [from, to] = [Layout.place(layout, edge.from), Layout.place(layout, edge.to)];
+        const level = from[1] === to[1];
+        if (edge.loop) return [from[0] + LOOP * (level ? -0.78 : 0.66), (from[1] + to[1]) / 2];
+        const share = { W: 0.5, U: level ? layout.weightAt : 0.36, V: 0.5 }[edge.weight];
+        const side = edge.weight === "U" ? [0, level ? 19 : 0] : edge.weight === "W" ? layout.besideInput : [17, 0];
+        return [0, 1].map((axis) => from[axis] + (to[axis] - from[axis]) * share + side[axis]);
     }
 
     /** Graves' signs: ○ for an open gate, – for a shut one, by its mean value; a candidate has neither. */
@@ -215,7 +243,7 @@ const Light = (() => {
             const light = lights.get(shift ? shifted(key, shift) : key);
             const on = light !== undefined && light.at <= at;
             setAttribute(element, "data-level", on ? Colour.level(light.norm) : null);
-            const text = element.querySelector(":scope > .norm");
+            const text = drawing.norms.get(key);
             if (text) setText(text, on ? (light.exact ? "" : "≥ ") + Colour.format(light.norm, 2) : "");
         }
     }

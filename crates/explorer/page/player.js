@@ -66,6 +66,7 @@ const Player = (() => {
             html("label", { class: "speed" }, html("span", { class: "visually-hidden" }, Texts.t("sweep.speed")), rate),
         ];
         Dom.byId("transport").replaceChildren(...bar);
+        Dom.byId("transport").hidden = !network.sweeps.length;
         made = { network, scrubber, count, play };
         showPlaying();
     }

@@ -5,11 +5,11 @@ const Rolled = (() => {
     const { html, svg } = Dom;
     let chosen = 0;
 
-    /** Draws one column; returns the drawing with `ruler`, and `shown()`, the step that the column shows. */
+    /** Draws one column; returns the drawing with its ruler. */
     function draw(model, onChoose) {
         const steps = model.network.xs.length;
         chosen = Math.min(chosen, steps - 1);
-        const drawing = column(model, chosen);
+        const drawing = column(model);
         const bars = Array.from({ length: steps }, (_, t) => bar(t, steps));
         const strip = svg(
             "svg",
@@ -30,9 +30,10 @@ const Rolled = (() => {
         return { ...drawing, ruler, bars, slider, text };
     }
 
-    /** The column of a step, labelled as such, with a loop over the state. */
-    function column(model, t) {
+    /** The column of the chosen step, labelled as such; the state loops back into it. */
+    function column(model) {
         const { network } = model;
+        const t = chosen;
         const single = {
             ...model,
             network: {
@@ -41,12 +42,8 @@ const Rolled = (() => {
                 losses: network.losses.filter(({ step }) => step === t).map((loss) => ({ ...loss, step: 0 })),
             },
         };
-        const layout = Layout.of(model, 1);
-        const drawing = Network.draw(single, layout, t);
-        const [x, y, r] = [layout.x(0), layout.state(0), layout.radius];
-        const loop = svg("path", { class: "loop", d: `M${x + r} ${y - 8}c70 -46 84 62 10 20`, "marker-end": "none" });
-        drawing.svg.insertBefore(loop, drawing.svg.querySelector(".nodes"));
-        return drawing;
+        const layout = Layout.of(model, true);
+        return Network.draw(single, layout, t);
     }
 
     function bar(t, steps) {
@@ -66,5 +63,5 @@ const Rolled = (() => {
 
     const choose = (t) => (chosen = t);
 
-    return { draw, light, choose, step: () => chosen };
+    return { draw, column, light, choose, step: () => chosen };
 })();

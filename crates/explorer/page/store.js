@@ -121,5 +121,8 @@ const Sweep = (() => {
     /** Whether an item of loss k is made when the sweeps stand there. */
     const isMade = (place, k, at) => place.done.includes(k) || (place.k === k && at <= place.at);
 
-    return { order, events, length, locate, numberOf, isMade };
+    /** The losses whose terms the table shows as they are made; all of them, at once, if the sweeps were left out. */
+    const tabled = (network, loss) => (network.sweeps.length ? order(network, loss) : network.losses.map((_, k) => k));
+
+    return { order, events, length, locate, numberOf, isMade, tabled };
 })();

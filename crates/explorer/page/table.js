@@ -12,7 +12,7 @@ const Table = (() => {
         const model = Model.of(network);
         const parameter = network.parameters[parameterIndex];
         const { table, cells, sums, total } = grid(network, parameter, parameterIndex);
-        const status = html("p", { class: "table-status", id: "table-status" });
+        const status = Dom.byId("table-status");
         const note = rowsOf(network, parameter).left
             ? html(
                   "p",
@@ -27,7 +27,6 @@ const Table = (() => {
             chooser(network, parameterIndex),
             html("div", { class: "table-scroll", tabindex: "-1" }, table),
             note,
-            status,
         );
         Dom.byId("terms-card").classList.toggle("stacked", parameter.steps.length > SIDE_BY_SIDE);
         made = { network, model, parameter, parameterIndex, cells, sums, total, status };
@@ -173,9 +172,9 @@ const Table = (() => {
         const current = Sweep.events(network, place.k)[place.at];
         const terms = current?.terms.filter(({ parameter }) => parameter === parameterIndex) ?? [];
         const ready = new Map();
-        for (const k of Sweep.order(network, state.loss)) {
+        for (const k of Sweep.tabled(network, state.loss)) {
             for (const item of model.items(k)) {
-                if (item.parameter !== parameterIndex || !Sweep.isMade(place, k, item.at)) continue;
+                if (item.parameter !== parameterIndex || !(Sweep.isMade(place, k, item.at) || !network.sweeps.length)) continue;
                 if (!ready.has(k)) ready.set(k, []);
                 ready.get(k).push(item);
             }
@@ -189,6 +188,7 @@ const Table = (() => {
             setText(element, on ? cellText(tensor.norm) : "");
             setAttribute(element, "data-level", on ? Colour.level(tensor.norm) : null);
             setAttribute(element, "data-here", fresh ? "at" : null);
+            if (fresh) keepInSight(element);
             setAttribute(element, "data-chosen", state.term && element.dataset.term === state.term ? "" : null);
             setAttribute(
                 element,
@@ -205,7 +205,14 @@ const Table = (() => {
         }
         const all = [...ready.values()].flat();
         setText(total, all.length ? totalText(place, state, all) : "–");
-        setText(made.status, statusText(state, place, all));
+        setText(made.status, statusText(all));
+    }
+
+    /** Scrolls a wide table, and not the page. */
+    function keepInSight(cell) {
+        const frame = cell.closest(".table-scroll");
+        if (frame.scrollWidth <= frame.clientWidth) return;
+        frame.scrollLeft = cell.offsetLeft - frame.offsetLeft - frame.clientWidth / 2;
     }
 
     const cellText = (norm) => (made.parameter.steps.length <= ROOMY ? Colour.format(norm) : Colour.exponent(norm));
@@ -237,14 +244,12 @@ const Table = (() => {
         return null;
     }
 
-    function statusText(state, place, items) {
-        const { network, parameter } = made;
-        const finished =
-            state.event === Sweep.length(network, state.loss) - 1 &&
-            Sweep.order(network, state.loss).length === network.losses.length;
-        const gradient = `${Texts.t("table.gradient")}: ${Colour.format(parameter.gradient.norm)}`;
-        if (!finished || !items.length) return gradient;
-        return `${gradient}. ${Texts.t("table.complete", { r: Colour.format(parameter.residual, 2) })}`;
+    function statusText(items) {
+        const { parameter } = made;
+        const all = parameter.items.flat().filter(Boolean).length;
+        const gradient = Texts.t("table.gradient", { g: Colour.format(parameter.gradient.norm) });
+        if (items.length < all) return gradient;
+        return `${gradient} ${Texts.t("table.complete", { r: Colour.format(parameter.residual, 2) })}`;
     }
 
     return { build, show };

@@ -48,7 +48,10 @@ const Texts = (() => {
         "sweep.loss": ["Loss", "Perte"],
         "sweep.all": ["All", "Toutes"],
         "sweep.count": ["{n} of {total}", "{n} sur {total}"],
-        "sweep.none": ["The sweeps of this network are left out: {reason}", "Les balayages de ce réseau sont omis : {reason}"],
+        "sweep.none": [
+            "The single sweeps are left out ({reason}). Picture and table show the whole gradient.",
+            "Les balayages un à un sont omis ({reason}). L’image et le tableau montrent tout le gradient.",
+        ],
         "event.label": ["The current op", "L’opération en cours"],
         "event.start": ["Nothing has flowed yet", "Rien n’a encore remonté"],
         "event.start.text": [
@@ -87,7 +90,7 @@ const Texts = (() => {
         "table.cell": ["term of {loss} through step {t}: norm {norm}", "terme de {loss} par le pas {t} : norme {norm}"],
         "table.pending": ["not made yet", "pas encore formé"],
         "table.sofar": ["Sum of the terms so far", "Somme des termes jusqu’ici"],
-        "table.gradient": ["Gradient on the tape", "Gradient de la bande"],
+        "table.gradient": ["Gradient on the tape: {g}.", "Gradient sur la bande : {g}."],
         "table.residual": ["residual {r}", "résidu {r}"],
         "table.complete": [
             "All terms are made: |sum − gradient| is {r} of the largest entry.",
@@ -124,7 +127,6 @@ const Texts = (() => {
             "line: mean value; filled: share of saturated units",
             "trait : valeur moyenne ; plein : part des unités saturées",
         ],
-        "flow.gates.none": ["{name} has no gates.", "{name} n’a pas de portes."],
         "flow.influence": ["What remains of an input", "Ce qui reste d’une entrée"],
         "flow.influence.note": [
             "|∂h_s/∂x_t|: row s, column t; with the power of ten",

@@ -1,7 +1,8 @@
 "use strict";
 
 // The stops of the tour, in the order of the lecture: its slide, the moment shown, a title and two sentences in English and
-// French. `at` is the key of the element that the gradient has just reached in the sweep of the loss of step `sweep`.
+// French. `at` is the key of the element that the gradient has just
+// reached in the sweep of the loss of step `sweep`; "start" is before all sweeps, "reached" after the last op of all.
 const TourTexts = (() => {
     const lecture = { scene: "lecture", net: "tanh", view: "sweep", letter: "U" };
     const lstm = { ...lecture, net: "lstm", sweep: 2 };
@@ -135,11 +136,11 @@ const TourTexts = (() => {
         {
             ...lecture,
             slide: 31,
-            at: "end",
+            at: "reached",
             title: ["The sum", "La somme"],
             text: [
-                "The gradient of U is the sum of all terms of the table. The line below compares it with what one sweep over the whole tape gives: only rounding remains.",
-                "Le gradient de U est la somme de tous les termes du tableau. La ligne du dessous le compare à celui d’un seul balayage de toute la bande : il ne reste que l’arrondi.",
+                "The gradient of U is the sum of all terms of the table. The line beside the table compares it with what one sweep over the whole tape gives: only rounding remains.",
+                "Le gradient de U est la somme de tous les termes du tableau. La ligne à côté du tableau le compare à celui d’un seul balayage de toute la bande : il ne reste que l’arrondi.",
             ],
         },
         {
@@ -148,7 +149,7 @@ const TourTexts = (() => {
             view: "sweep",
             letter: "U",
             slide: 45,
-            at: "end",
+            at: "reached",
             title: ["The gradient explodes", "Le gradient explose"],
             text: [
                 "Here U = 10, so each step back multiplies the gradient by 10. Follow the numbers from right to left along the row of h.",
@@ -161,7 +162,7 @@ const TourTexts = (() => {
             view: "cliff",
             letter: "U",
             slide: 46,
-            at: "end",
+            at: "reached",
             title: ["The cliff, and clipping", "La falaise, et l’écrêtage"],
             text: [
                 "An exploding gradient makes a cliff in the loss: one plain step from its edge throws the weights far away. Clipping keeps the direction and limits the length, so that path stays in the valley.",
@@ -174,7 +175,7 @@ const TourTexts = (() => {
             view: "sweep",
             letter: "U",
             slide: 47,
-            at: "end",
+            at: "reached",
             title: ["The gradient vanishes", "Le gradient s’évanouit"],
             text: [
                 "With U = 0.1, each step back divides the gradient by 10. After five steps, a hundred-thousandth of it is left, and the early inputs teach nothing.",
@@ -187,7 +188,7 @@ const TourTexts = (() => {
             view: "flow",
             letter: "U",
             slide: 48,
-            at: "end",
+            at: "reached",
             title: ["Two straight lines", "Deux droites"],
             text: [
                 "On a logarithmic scale, both gradients are straight lines over time. Their slope is the spectral radius of U: above 1 they explode, below 1 they vanish.",
@@ -200,7 +201,7 @@ const TourTexts = (() => {
             view: "flow",
             letter: "U",
             slide: 50,
-            at: "end",
+            at: "reached",
             title: ["The memory fades", "La mémoire s’efface"],
             text: [
                 "Each map shows what remains at step s of the input at step t. In the tanh network the columns fade within a few steps; the gated cells keep them longer.",
@@ -213,7 +214,7 @@ const TourTexts = (() => {
             view: "sweep",
             letter: "U",
             slide: 51,
-            at: "end",
+            at: "reached",
             title: ["Gates keep it", "Les portes la gardent"],
             text: [
                 "A circle is an open gate, a dash a shut one. Where the forget gate stays open, the gradient runs along the row of c with little loss.",

@@ -2,7 +2,7 @@
 
 // The guided tour: each stop sets the page up by itself and says in two sentences what to look at.
 const Tour = (() => {
-    const { html, math } = Dom;
+    const { html } = Dom;
 
     let shown = null;
 
@@ -41,7 +41,7 @@ const Tour = (() => {
 
     function eventOf(network, stop) {
         if (stop.at === "start") return -1;
-        if (stop.at === "end") return Sweep.length(network, "all") - 1;
+        if (stop.at === "reached") return lastOp(network);
         const k = network.losses.findIndex(({ step }) => step === stop.sweep);
         const light = Model.of(network).lights(k).get(stop.at);
         return light ? Sweep.numberOf(network, "all", k, light.at) : -1;
@@ -51,6 +51,13 @@ const Tour = (() => {
     function settled(wanted) {
         if (wanted.tour === null || wanted.scene !== null || !stops()[wanted.tour]) return wanted;
         return { ...wanted, ...stateOf(wanted.tour) };
+    }
+
+    /** The last event that is not the sum at a parameter. */
+    function lastOp(network) {
+        const k = Sweep.order(network, "all").at(-1);
+        const at = Sweep.events(network, k ?? 0).findLastIndex(({ leaves }) => leaves.length);
+        return at < 0 ? -1 : Sweep.numberOf(network, "all", k, at);
     }
 
     function go(number) {
@@ -91,17 +98,12 @@ const Tour = (() => {
         const focused = document.activeElement?.id;
         box.replaceChildren(
             html(
-                "p",
-                { class: "slide" },
-                Texts.t("tour.slide", { n: stop.slide }),
-                html("small", null, `${state.tour + 1} / ${count}`),
-            ),
-            html(
                 "div",
-                { class: "tour-words", "aria-live": "polite" },
+                { class: "slide" },
+                html("p", null, Texts.t("tour.slide", { n: stop.slide }), html("small", null, `${state.tour + 1} / ${count}`)),
                 html("h2", null, stop.title[french]),
-                html("p", { id: "tour-text" }, math(stop.text[french])),
             ),
+            html("p", { id: "tour-text", class: "tour-words", "aria-live": "polite" }, stop.text[french]),
             html(
                 "div",
                 { class: "tour-buttons" },

@@ -16,7 +16,12 @@ test("a pasted address restores the moment", async () => {
     await first.waitForFunction(() => location.hash.includes("event=13"));
     const address = first.url();
     const second = await open(address, { locale: "de-DE" });
-    const shown = async (page) => [await stateOf(page), await text(page, "#event-op"), await text(page, "#term"), await text(page, "#items")];
+    const shown = async (page) => [
+        await stateOf(page),
+        await text(page, "#event-op"),
+        await text(page, "#term"),
+        await text(page, "#items"),
+    ];
     assert.deepEqual(await shown(second), await shown(first));
     assert.equal((await stateOf(second)).lang, "fr");
     assert.match(address, /net=lstm&loss=1&event=13&parameter=cell\.weight_ih&term=1,0&lang=fr/);
@@ -40,6 +45,9 @@ test("an address with nonsense opens the nearest moment", async () => {
     const { url } = write("nonsense.html");
     const page = await open(`${url}#scene=none&net=%3Cb%3E&loss=77&event=999999&term=9,9&tour=zz&parameter=x&lang=xx&view=no`);
     const state = await stateOf(page);
-    assert.deepEqual([state.scene, state.loss, state.term, state.tour, state.lang, state.view], ["lecture", "all", null, null, "en", "sweep"]);
+    assert.deepEqual(
+        [state.scene, state.loss, state.term, state.tour, state.lang, state.view],
+        ["lecture", "all", null, null, "en", "sweep"],
+    );
     assert.deepEqual(page.problems, []);
 });

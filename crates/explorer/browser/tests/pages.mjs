@@ -11,8 +11,14 @@ import { chromium } from "playwright-core";
 const program = process.env.EXPLORER ?? fileURLToPath(new URL("../../../../target/debug/examples/explorer", import.meta.url));
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const args = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 ];
 
 /** A folder for the pages of a test file, and a browser; both end with the file. */
@@ -38,8 +44,14 @@ export function setUp() {
             page.problems = [];
             page.requests = [];
             page.on("pageerror", (error) => page.problems.push(String(error.stack)));
-            page.on("console", (message) => ["error", "warning"].includes(message.type()) && page.problems.push(message.text()));
-            page.on("request", (request) => request.url().split("#")[0] !== url.split("#")[0] && page.requests.push(request.url()));
+            page.on(
+                "console",
+                (message) => ["error", "warning"].includes(message.type()) && page.problems.push(message.text()),
+            );
+            page.on(
+                "request",
+                (request) => request.url().split("#")[0] !== url.split("#")[0] && page.requests.push(request.url()),
+            );
             await page.goto(url);
             await page.waitForSelector("#tools button");
             return page;
@@ -74,7 +86,9 @@ export const eventsOf = (network) => network.sweeps.reduce((sum, { events }) => 
 /** A number as the page writes it: "4.56·10⁻⁷", "10⁵", "−0.2". */
 export function read(text) {
     const digits = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-    const plain = text.replace(/−/g, "-").replace(/[⁻⁰¹²³⁴-⁹]+/, (power) => `^${[...power].map((c) => (c === "⁻" ? "-" : digits.indexOf(c))).join("")}`);
+    const plain = text
+        .replace(/−/g, "-")
+        .replace(/[⁻⁰¹²³⁴-⁹]+/, (power) => `^${[...power].map((c) => (c === "⁻" ? "-" : digits.indexOf(c))).join("")}`);
     const [, mantissa, exponent] = plain.match(/^(-?[\d.]*?)·?(?:10\^(-?\d+))?$/) ?? [];
     assert.ok(mantissa !== undefined, `${text} is a number`);
     return Number(mantissa === "" || mantissa === "-" ? `${mantissa}1` : mantissa) * 10 ** Number(exponent ?? 0);

@@ -54,10 +54,15 @@ test("each field reaches the engine", async () => {
     await set(page, "losses", "1, 3");
     assert.deepEqual(await page.evaluate("Store.network().losses.map(({ step }) => step)"), [1, 3]);
     await set(page, "inputs", "1 0; 0 1; 0.5 0; 0 0");
-    assert.deepEqual(await page.evaluate("Store.scene().inputs"), [[1, 0], [0, 1], [0.5, 0], [0, 0]]);
-    const before = await page.evaluate("Store.network().total");
+    assert.deepEqual(await page.evaluate("Store.scene().inputs"), [
+        [1, 0],
+        [0, 1],
+        [0.5, 0],
+        [0, 0],
+    ]);
+    const total = await page.evaluate("Store.network().total");
     await set(page, "seed", "7");
-    assert.notEqual(await page.evaluate("Store.network().total"), before);
+    assert.notEqual(await page.evaluate("Store.network().total"), total);
     const answer = computed(page);
     await page.uncheck('#settings [value="tanh"]');
     await answer;
@@ -120,7 +125,7 @@ test("64 steps are drawn, and more are rolled up with a ruler", async () => {
     await set(page, "steps", "100");
     assert.equal(await page.locator("#stage .node.x").count(), 1);
     await page.fill("#ruler-step", "40");
-    assert.match(await page.locator("#stage .node.x text").innerHTML(), />40</);
+    assert.match(await page.locator("#stage .node.x .name").innerHTML(), />40</);
     const total = eventsOf(await page.evaluate("Store.network()"));
     await page.evaluate((event) => Store.set({ event }), total - 1);
     assert.equal(await page.locator("#ruler .swatch[data-level]").count(), 100);

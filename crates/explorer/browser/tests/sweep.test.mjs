@@ -85,7 +85,9 @@ test("a term appears with the event that makes it, and not before", async () => 
     const network = data.scenes[0].networks.find(({ id }) => id === "lstm");
     const index = network.parameters.findIndex(({ letter }) => letter === "U");
     const k = network.losses.length - 1;
-    const at = network.sweeps[k].events.findIndex(({ terms }) => terms.some(({ parameter, step }) => parameter === index && step === 1));
+    const at = network.sweeps[k].events.findIndex(({ terms }) =>
+        terms.some(({ parameter, step }) => parameter === index && step === 1),
+    );
     const page = await open(`${url}#net=lstm&parameter=${network.parameters[index].name}&event=${at - 1}`);
     const cell = page.locator(`#items [data-loss="${k}"][data-column="1"]`);
     assert.equal(await cell.textContent(), "");
@@ -120,7 +122,11 @@ test("the norms at the nodes are those of the data", async () => {
     for (const [part, nodes] of network.states.entries()) {
         for (const [t, node] of nodes.entries()) {
             const event = events.find((own) => own.node === node);
-            assertShows(await page.locator(`[data-key="s:${part}:${t}"] .norm`).textContent(), Number(event.arrives.norm.toPrecision(2)), `part ${part}, t ${t}`);
+            assertShows(
+                await page.locator(`[data-key="s:${part}:${t}"] .norm`).textContent(),
+                Number(event.arrives.norm.toPrecision(2)),
+                `part ${part}, t ${t}`,
+            );
         }
     }
 });
@@ -131,7 +137,10 @@ test("one loss can be chosen", async () => {
     await page.click('#transport [data-loss="1"]');
     await page.keyboard.press("End");
     const network = data.scenes[0].networks[0];
-    assert.equal(await text(page, "#transport output"), `${network.sweeps[1].events.length} / ${network.sweeps[1].events.length}`);
+    assert.equal(
+        await text(page, "#transport output"),
+        `${network.sweeps[1].events.length} / ${network.sweeps[1].events.length}`,
+    );
     assert.equal(await page.locator('#items [data-loss="2"][data-level]').count(), 0);
     assert.notEqual(await page.locator('#items [data-loss="1"][data-level]').count(), 0);
 });
@@ -144,7 +153,9 @@ test("a step of the sweep makes few elements", async () => {
     const made = await page.evaluate(async (total) => {
         const play = async () => {
             let count = 0;
-            const observer = new MutationObserver((records) => records.forEach((record) => (count += record.addedNodes.length)));
+            const observer = new MutationObserver((records) =>
+                records.forEach((record) => (count += record.addedNodes.length)),
+            );
             observer.observe(document.body, { childList: true, subtree: true });
             for (let event = -1; event < total; event++) Store.set({ event }, "replace");
             await new Promise((resolve) => setTimeout(resolve, 0));
