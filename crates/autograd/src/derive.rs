@@ -18,6 +18,9 @@
 //! | [`hessian`] | H = ∂²f/∂x² `[n, n]`, m = 1 | 1 recorded sweep, n sweeps over both |
 //! | [`per_sample`] | ∇f of every sample of B | f and 1 sweep for each sample |
 //! | [`itemised`] | ∇f of several results, by result and time step of use | 1 sweep for each result |
+//! | [`partial`] | ∂y/∂h between variables of a tape, others held fixed | m sweeps over what is between them |
+//!
+//! [`carried`] finds what an unrolled network carries from one time step to the next.
 //!
 //! Higher orders need no more functions: inside `f`, [`Var::grad`] and [`Var::grad_of`] are ops like any other.
 //!
@@ -29,12 +32,16 @@
 //! assert!((third.item() - 60.0 * 4.0_f64).abs() < 1e-10);
 //! ```
 
+mod carried;
 mod items;
 mod matrices;
+mod partial;
 mod samples;
 
+pub use carried::{Carried, CarriedPart, carried};
 pub use items::{Itemised, itemised};
 pub use matrices::{hessian, jacobian, jacobian_forward};
+pub use partial::{Partial, partial};
 pub use samples::per_sample;
 
 use crate::parameters::{OnTape, Parameters};

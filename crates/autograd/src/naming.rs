@@ -53,7 +53,12 @@ impl<T: Scalar> Names<'_, T> {
 
     /// The number of the innermost scope `name=number` that a node was recorded in.
     pub(crate) fn step_of(self, node: u32, name: &str) -> Option<usize> {
-        self.scopes.number(self.scope_id(node), name)
+        Some(self.recording_of(node, name)?.1)
+    }
+
+    /// The innermost scope `name=number` that a node was recorded in, which differs each time it is entered, and its number.
+    pub(crate) fn recording_of(self, node: u32, name: &str) -> Option<(u32, usize)> {
+        self.scopes.numbered(self.scope_id(node), name)
     }
 
     /// The dotted names of the parameters among the inputs of a node.

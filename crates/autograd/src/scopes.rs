@@ -116,11 +116,11 @@ impl Scopes {
         }
     }
 
-    /// The number of the innermost level `name=number`.
-    pub(crate) fn number(&self, mut scope: u32, name: &str) -> Option<usize> {
+    /// The innermost level `name=number`: its place in the tree, which differs each time it is entered, and its number.
+    pub(crate) fn numbered(&self, mut scope: u32, name: &str) -> Option<(u32, usize)> {
         while let Some(Entry { parent, part }) = self.entry(scope) {
             match part {
-                Part::Numbered { name: own, number } if own == name => return Some(number as usize),
+                Part::Numbered { name: own, number } if own == name => return Some((scope, number as usize)),
                 _ => scope = parent,
             }
         }

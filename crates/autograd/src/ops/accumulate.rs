@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::table::by_hand;
 use crate::shape::Shape;
 use crate::sums::Sum;
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
@@ -19,13 +20,17 @@ enum Part {
     Right,
 }
 
-/// y = the sum of terms, in the order and with the rounding of a first-order sweep. The cotangent of a dense term is ȳ, of a
-/// summed one ȳ broadcast, of a slice its slice of ȳ; those of a product xᵀ·g are x̄ = g·ȳᵀ, ḡ = x·ȳ.
-#[derive(Clone, Debug)]
-struct SumOfTerms {
-    shape: Shape,
-    /// What each input is.
-    parts: SmallVec<[Part; 2]>,
+by_hand! {
+    SUM_OF_TERMS = "sum_of_terms";
+
+    /// y = the sum of terms, in the order and with the rounding of a first-order sweep. The cotangent of a dense term is ȳ, of a
+    /// summed one ȳ broadcast, of a slice its slice of ȳ; those of a product xᵀ·g are x̄ = g·ȳᵀ, ḡ = x·ȳ.
+    #[derive(Clone, Debug)]
+    struct SumOfTerms {
+        shape: Shape,
+        /// What each input is.
+        parts: SmallVec<[Part; 2]>,
+    }
 }
 
 /// The sum of `terms` of the cotangent of `input`: one node at most.

@@ -20,7 +20,7 @@ use crate::shape::{broadcast, mismatch};
 use crate::{Scalar, Tensor, Var, ops};
 
 ops! {
-    pub(super) const NAMES;
+    pub(super) const OPS: [(name, docs)];
 
     /// The hyperbolic tangent, y = tanh x; x̄ = ȳ·(1 - y²).
     pub method tanh = Tanh(x) -> y {

@@ -21,7 +21,7 @@ use crate::shape::{broadcast_or_panic, stretches_to};
 use crate::{Scalar, Term, Var, ops};
 
 ops! {
-    pub(super) const NAMES;
+    pub(super) const OPS: [(name, docs)];
 
     /// y = a + b, broadcast; ā = ȳ, b̄ = ȳ, each summed to its shape.
     pub op add = AddOp(a, b) {

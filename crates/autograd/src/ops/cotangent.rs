@@ -1,12 +1,17 @@
 //! The identity, with a cotangent that is mapped.
 
+use super::table::by_hand;
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var};
 
 type Map<T> = dyn for<'t> Fn(Var<'t, T>) -> Var<'t, T> + Send + Sync;
 
-/// y = x; x̄ = f(ȳ) for a given f.
-pub struct MapCotangent<T: Scalar> {
-    map: Box<Map<T>>,
+by_hand! {
+    MAP_COTANGENT = "map_cotangent";
+
+    /// y = x; x̄ = f(ȳ) for a given f.
+    pub struct MapCotangent<T: Scalar> {
+        map: Box<Map<T>>,
+    }
 }
 
 impl<T: Scalar> Op<T> for MapCotangent<T> {

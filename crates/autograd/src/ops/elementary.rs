@@ -19,7 +19,7 @@
 use crate::{Scalar, Term, ops};
 
 ops! {
-    pub(super) const NAMES;
+    pub(super) const OPS: [(name, docs)];
 
     /// The exponential, y = e^x; x̄ = ȳ·y.
     pub method exp = Exp(x) -> y {

@@ -14,7 +14,7 @@ use crate::shape::{Shape, check_indices, count_or_panic};
 use crate::{Scalar, Tensor, Var, ops};
 
 ops! {
-    pub(super) const NAMES;
+    pub(super) const OPS: [(name, docs)];
 
     /// y = the positions `indices` of an axis of x, in that order, repeats allowed; x̄ = ȳ added at those positions.
     pub op index_select = IndexSelect(x; axis: usize; &indices: Vec<usize>) {

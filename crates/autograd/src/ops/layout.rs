@@ -17,11 +17,12 @@
 
 use smallvec::SmallVec;
 
+use super::table::by_hand;
 use crate::shape::{Shape, check_axis, count_or_panic, mismatch, stretches_to};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var, ops};
 
 ops! {
-    pub(super) const NAMES;
+    pub(super) const OPS: [(name, docs)];
 
     /// y = the elements of x in row-major order under another shape; x̄ = ȳ under the old one.
     pub op reshape = Reshape(x; &shape: Shape) {
@@ -96,12 +97,16 @@ fn inverse(axes: &[usize]) -> Shape {
     back
 }
 
-/// y = the inputs, concatenated along an axis; each cotangent is its part of ȳ.
-#[derive(Clone, Debug)]
-pub struct Concat {
-    axis: usize,
-    /// Where each input starts, and where the last one ends.
-    starts: SmallVec<[usize; 4]>,
+by_hand! {
+    CONCAT = "concat";
+
+    /// y = the inputs, concatenated along an axis; each cotangent is its part of ȳ.
+    #[derive(Clone, Debug)]
+    pub struct Concat {
+        axis: usize,
+        /// Where each input starts, and where the last one ends.
+        starts: SmallVec<[usize; 4]>,
+    }
 }
 
 impl<T: Scalar> Op<T> for Concat {
@@ -121,10 +126,14 @@ impl<T: Scalar> Op<T> for Concat {
     }
 }
 
-/// y = the inputs, all of one shape, stacked along a new axis; each cotangent is its position of ȳ.
-#[derive(Clone, Copy, Debug)]
-pub struct Stack {
-    axis: usize,
+by_hand! {
+    STACK = "stack";
+
+    /// y = the inputs, all of one shape, stacked along a new axis; each cotangent is its position of ȳ.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Stack {
+        axis: usize,
+    }
 }
 
 impl<T: Scalar> Op<T> for Stack {

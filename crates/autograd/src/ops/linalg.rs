@@ -11,13 +11,14 @@
 //! assert_eq!(x.matmul(w).sum().backward().get(w).to_vec(), [1.0, 1.0, 2.0, 2.0]);
 //! ```
 
+use super::table::by_hand;
 use crate::shape::{
     MOST_ELEMENTS, Shape, broadcast, broadcasts, checked_element_count, count_or_panic, mismatch, same,
 };
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var, ops};
 
 ops! {
-    pub(super) const NAMES;
+    pub(super) const OPS: [(name, docs)];
 
     /// y = a·b over the last two axes, leading axes broadcast; ā = ȳ·bᵀ, b̄ = aᵀ·ȳ, deferred where b is one matrix.
     pub op matmul = MatMul(a, b) {
@@ -55,12 +56,16 @@ fn by_rows<T: Scalar>(a: &Tensor<T>, width: usize, product: impl FnOnce(&Tensor<
     y.reshape(&shape)
 }
 
-/// y = Σ x_k·w_k + bias in one pass; x̄_k = ȳ·w_kᵀ, w̄_k = x_kᵀ·ȳ (deferred), b̄ias = Σ ȳ over the rows.
-///
-/// Inputs x_1, w_1, x_2, w_2, …, and the bias last if there is one.
-#[derive(Clone, Copy, Debug)]
-pub struct Affine {
-    bias: bool,
+by_hand! {
+    AFFINE = "affine";
+
+    /// y = Σ x_k·w_k + bias in one pass; x̄_k = ȳ·w_kᵀ, w̄_k = x_kᵀ·ȳ (deferred), b̄ias = Σ ȳ over the rows.
+    ///
+    /// Inputs x_1, w_1, x_2, w_2, …, and the bias last if there is one.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Affine {
+        bias: bool,
+    }
 }
 
 impl<T: Scalar> Op<T> for Affine {

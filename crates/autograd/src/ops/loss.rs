@@ -5,7 +5,7 @@ use crate::shape::mismatch;
 use crate::{Scalar, Var, ops};
 
 ops! {
-    pub(super) const NAMES;
+    pub(super) const OPS: [(name, docs)];
 
     /// Binary cross-entropy of logits x against targets t in 0..=1, elementwise: -t·ln σ(x) - (1 - t)·ln(1 - σ(x)); x̄
     /// = ȳ·(σ(x) - t), t̄ = -ȳ·x. Value and gradient are accurate for logits of any size.

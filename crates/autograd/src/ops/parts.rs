@@ -17,7 +17,7 @@ use crate::shape::{check_axis, check_range, holds};
 use crate::{Scalar, Scope, Term, Var, ops};
 
 ops! {
-    pub(super) const NAMES;
+    pub(super) const OPS: [(name, docs)];
 
     /// y = positions start to end of an axis of x; x̄ = ȳ there, 0 elsewhere.
     pub op slice = Slice(x; axis: usize, start: usize, end: usize) {

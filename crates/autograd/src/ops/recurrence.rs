@@ -26,17 +26,17 @@
 //! type. From there on it is infinite or NaN: ∞·0 and ∞ - ∞ are NaN, so a coefficient of 0 does not make it finite again. Nothing
 //! is clamped.
 
+use super::table::by_hand;
 use crate::kernels::recurrence::{self, Order, Rows};
 use crate::shape::{Shape, mismatch, stretches_to};
 use crate::{Op, Reads, Scalar, Site, Tensor, Term, Var, ops};
 
 ops! {
-    pub(super) const NAMES;
+    pub(super) const OPS: [(name, docs)];
 
     /// The cotangents of a and b from that of h, g, stacked: y_1 = l, l_t = g_t + a_(t+1) ∘ l_(t+1), which is the recurrence in the
-    /// opposite order with a shifted by a step; y_0 = l_t ∘ h_(t-1). `[2, T, …]`, in one pass.
-    ///
-    /// The cotangent of l in all is l̄_t = ȳ_1 + ȳ_0 ∘ h_(t-1). ḡ is the recurrence with l̄ as b, and ā_t = l_t ∘ ḡ_(t-1).
+    /// opposite order with a shifted by a step; y_0 = l_t ∘ h_(t-1). `[2, T, …]`, in one pass. The cotangent of l in all is
+    /// l̄_t = ȳ_1 + ȳ_0 ∘ h_(t-1); ḡ is the recurrence with l̄ as b, and ā_t = l_t ∘ ḡ_(t-1).
     pub op linear_recurrence_vjp = LinearRecurrenceVjp(a, g, first, h; reversed: bool) -> y {
         value: vjp_value(a, g, first, h, reversed),
         a: |c, a, first, h, y| {
@@ -57,11 +57,15 @@ ops! {
     }
 }
 
-/// h_t = a_t ∘ h_(t-1) + b_t along the first axis, h_0 = first; if reversed, h_t = a_t ∘ h_(t+1) + b_t and h_(T+1) = first.
-/// b̄_t = l_t = h̄_t + a_(t+1) ∘ l_(t+1), ā_t = l_t ∘ h_(t-1), and first's cotangent is a_1 ∘ l_1.
-#[derive(Clone, Copy, Debug)]
-pub struct LinearRecurrence {
-    reversed: bool,
+by_hand! {
+    LINEAR_RECURRENCE = "linear_recurrence";
+
+    /// h_t = a_t ∘ h_(t-1) + b_t along the first axis, h_0 = first; if reversed, h_t = a_t ∘ h_(t+1) + b_t and h_(T+1) = first.
+    /// b̄_t = l_t = h̄_t + a_(t+1) ∘ l_(t+1), ā_t = l_t ∘ h_(t-1), and first's cotangent is a_1 ∘ l_1.
+    #[derive(Clone, Copy, Debug)]
+    pub struct LinearRecurrence {
+        reversed: bool,
+    }
 }
 
 impl<T: Scalar> Op<T> for LinearRecurrence {

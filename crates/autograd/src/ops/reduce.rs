@@ -20,7 +20,7 @@ use crate::shape::{Shape, check_axis, mismatch, stretches_to};
 use crate::{Scalar, Tensor, Term, Var, ops};
 
 ops! {
-    pub(super) const NAMES;
+    pub(super) const OPS: [(name, docs)];
 
     /// y = Σ x over all elements, of shape `[]`; x̄ = ȳ everywhere.
     pub method sum = Sum(x) {

@@ -18,17 +18,17 @@ use crate::shape::broadcast_or_panic;
 use crate::{Scalar, Tensor, Term, Var, ops};
 
 ops! {
-    pub(super) const NAMES;
+    pub(super) const OPS: [(name, docs)];
 
-    /// y = 0, ½ or 1 where x is negative, zero or positive; NaN where it is NaN. Piecewise constant: no gradient flows
-    /// through it.
+    /// y = 0, ½ or 1 where x is negative, zero or positive; NaN where it is NaN. Piecewise constant, so x̄ = 0: no
+    /// gradient flows through it.
     pub method heaviside = Heaviside(x) {
         value: x.map(|x| above(x, T::ZERO)),
         x: |_g| Term::Zero,
     }
 
-    /// y = -1, 0 or 1 where x is negative, zero or positive; NaN where it is NaN. Piecewise constant: no gradient flows
-    /// through it.
+    /// y = -1, 0 or 1 where x is negative, zero or positive; NaN where it is NaN. Piecewise constant, so x̄ = 0: no
+    /// gradient flows through it.
     pub method sign = Sign(x) {
         value: x.map(sign),
         x: |_g| Term::Zero,

@@ -15,7 +15,7 @@ use crate::shape::check_axis;
 use crate::{Scalar, Tensor, Var, ops};
 
 ops! {
-    pub(super) const NAMES;
+    pub(super) const OPS: [(name, docs)];
 
     /// y = e^x / Σ e^x along `axis`; x̄ = y·(ȳ - Σ y·ȳ). Sums to 1 for logits of any size. [Infinities](crate::ops::softmax).
     ///

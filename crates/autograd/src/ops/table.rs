@@ -39,8 +39,8 @@
 /// use rewind_check as check;
 ///
 /// ops! {
-///     /// The names of the ops below: for a test that walks them.
-///     const NAMES;
+///     /// The ops below with their docs: for a test that walks them, and for readers of a tape.
+///     const OPS: [(name, docs)];
 ///
 ///     /// y = a·e^b elementwise, broadcast; ā = ȳ·e^b, b̄ = ȳ·y.
 ///     pub fn scaled_exp = ScaledExp(a, b) -> y {
@@ -60,7 +60,8 @@
 ///     }
 /// }
 ///
-/// assert_eq!(NAMES, ["scaled_exp", "leaky_relu"]);
+/// assert_eq!(OPS[1].0, "leaky_relu");
+/// assert_eq!(OPS[0].1.trim(), "y = a·e^b elementwise, broadcast; ā = ȳ·e^b, b̄ = ȳ·y.");
 /// let inputs = [Tensor::from_vec(vec![0.5, -2.0], &[2]), Tensor::from_vec(vec![1.0, 0.25, -1.0, 2.0], &[2, 2])];
 /// check::function(&inputs, |_, v| scaled_exp(v[0], leaky_relu(v[1], 0.1))).assert();
 /// ```
@@ -72,7 +73,8 @@
 ///   the struct is generic: `LeakyRelu<T>`.
 /// - **`op`** instead of `fn` writes no function: `op mul = MulOp(a, b) { … }` is recorded with
 ///   [`Tape::apply`](crate::Tape::apply). (`method` writes a method of `Var`, for built-in ops.)
-/// - **`const NAMES;`** as the first item makes a list of the names of all rows.
+/// - **`const NAMES;`** as the first item makes a list of the names of all rows, `&[&str]`; **`const OPS: [(name, docs)];`** one of
+///   names and docs, `&[(&str, &str)]`.
 ///
 /// For an op with any number of inputs, or with logic in its settings, implement [`Op`](crate::Op).
 ///
@@ -160,11 +162,23 @@ macro_rules! ops {
         $crate::ops!($($rows)*);
     };
 
+    ($(#[doc = $doc:expr])* $vis:vis const $list:ident: [(name, docs)]; $($rows:tt)*) => {
+        $crate::ops!(@docs [$(#[doc = $doc])* $vis const $list] $($rows)*);
+        $crate::ops!($($rows)*);
+    };
+
     (@names [$($head:tt)*] $(
         $(#[doc = $doc:expr])*
         $vis:vis $record:ident $name:ident = $op:ident $(<$t:ident>)? ($($signature:tt)*) $(-> $output:ident)? { $($body:tt)* }
     )*) => {
         $($head)*: &[&str] = &[$(stringify!($name)),*];
+    };
+
+    (@docs [$($head:tt)*] $(
+        $(#[doc = $doc:expr])*
+        $vis:vis $record:ident $name:ident = $op:ident $(<$t:ident>)? ($($signature:tt)*) $(-> $output:ident)? { $($body:tt)* }
+    )*) => {
+        $($head)*: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc, "\n"),*))),*];
     };
 
     ($(
@@ -319,3 +333,16 @@ macro_rules! ops {
 pub fn wrong_arity(op: &str, found: usize, inputs: &[&str]) -> ! {
     panic!("{op}: {found} inputs given, expected {}: {}", inputs.len(), inputs.join(", "))
 }
+
+/// Writes the struct of an op that implements [`Op`](crate::Op) by hand, and a constant of its name and docs for the list of ops.
+macro_rules! by_hand {
+    ($list:ident = $name:literal; $(#[doc = $doc:expr])* $(#[derive($($trait:ident),*)])? $vis:vis struct $($rest:tt)*) => {
+        $(#[doc = $doc])*
+        $(#[derive($($trait),*)])?
+        $vis struct $($rest)*
+
+        pub(super) const $list: (&str, &str) = ($name, concat!($($doc, "\n"),*));
+    };
+}
+
+pub(super) use by_hand;

@@ -122,6 +122,40 @@ fn the_names_are_listed_in_order() {
     assert_eq!(NAMES, ["multiply_add", "ramped", "picked", "backwards", "absolute_sum"]);
 }
 
+ops! {
+    /// The list of the row below.
+    const OPS: [(name, docs)];
+
+    /// y = 2·x; x̄ = 2·ȳ.
+    ///
+    /// A second paragraph.
+    #[doc = concat!("A third ", "one.")]
+    fn twice = Twice(x) {
+        value: x.map(|x| x + x),
+        x: |g| g + g,
+    }
+}
+
+#[test]
+fn the_docs_are_listed_with_the_names() {
+    assert_eq!(OPS, [("twice", " y = 2·x; x̄ = 2·ȳ.\n\n A second paragraph.\nA third one.\n")]);
+    let tape = Tape::<f64>::new();
+    assert_eq!(twice(tape.leaf(Tensor::scalar(2.0))).value().item(), 4.0);
+}
+
+/// A reader of a tape shows the first paragraph beside a node: it has to say all.
+#[test]
+fn the_docs_of_every_op_start_with_its_value_and_its_rules() {
+    let formulas = |name: &&str| {
+        let docs = rewind_autograd::ops::docs(name).expect("every op has docs");
+        let first: String = docs.lines().take_while(|line| !line.trim().is_empty()).collect();
+        first.contains('=') && first.contains(['\u{304}', 'ā', 'ē', 'ī', 'ō', 'ū', 'ȳ', 'ḡ'])
+    };
+    let (full, lacking): (Vec<_>, Vec<_>) = rewind_autograd::ops::names().partition(formulas);
+    assert!(lacking.is_empty() && full.len() > 60, "no formulas in the first paragraph of {lacking:?}");
+    assert_eq!(rewind_autograd::ops::docs("no_such_op"), None);
+}
+
 #[test]
 fn bad_input_is_refused_at_the_line_of_the_caller() {
     let tape = Tape::<f64>::new();

@@ -24,6 +24,7 @@ const MOST: usize = 10;
 /// ");
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Table {
     /// The dotted name of the parameter.
     pub parameter: String,
@@ -37,10 +38,50 @@ pub struct Table {
 
 /// At most [`MOST`] numbers below `n`, evenly spaced, with the first and the last.
 pub(super) fn shown(n: usize) -> Vec<usize> {
-    if n <= MOST {
+    spaced(n, MOST)
+}
+
+/// At most `most` numbers below `n`, evenly spaced, with the first and the last.
+pub(super) fn spaced(n: usize, most: usize) -> Vec<usize> {
+    if n <= most {
         return (0..n).collect();
     }
-    (0..MOST).map(|k| k * (n - 1) / (MOST - 1)).collect()
+    (0..most).map(|k| k * (n - 1) / (most - 1)).collect()
+}
+
+/// Named columns of text, each row with its number: as many beside each other as fit a terminal, the others below.
+pub(super) fn columns(
+    f: &mut fmt::Formatter<'_>,
+    corner: &str,
+    rows: &[usize],
+    named: &[(String, Vec<String>)],
+) -> fmt::Result {
+    const WIDTH: usize = 70;
+    let width = |(name, cells): &(String, Vec<String>)| {
+        cells.iter().chain([name]).map(|cell| cell.chars().count()).max().unwrap_or(0) + 2
+    };
+    let mut rest = named;
+    while !rest.is_empty() {
+        let mut end = 0;
+        let fitting = rest.iter().take_while(|column| {
+            end += width(column);
+            end <= WIDTH
+        });
+        let (now, later) = rest.split_at(fitting.count().max(1));
+        let line = |f: &mut fmt::Formatter<'_>, first: &str, cells: Vec<&str>| {
+            let padded = now.iter().zip(cells).map(|(column, cell)| {
+                let width = width(column);
+                format!("{cell:<width$}")
+            });
+            writeln!(f, "{}", format!("  {first:<6}{}", padded.collect::<String>()).trim_end())
+        };
+        line(f, corner, now.iter().map(|(name, _)| name.as_str()).collect())?;
+        for (k, row) in rows.iter().enumerate() {
+            line(f, &row.to_string(), now.iter().map(|(_, cells)| cells[k].as_str()).collect())?;
+        }
+        rest = later;
+    }
+    Ok(())
 }
 
 impl fmt::Display for Table {

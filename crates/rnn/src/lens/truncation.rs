@@ -8,6 +8,7 @@ use super::Itemised;
 
 /// The gradient of one parameter by BPTT that goes back `steps` steps from each loss, compared with the full gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Truncated {
     /// How many steps each loss goes back: 1 is its own step alone.
     pub steps: usize,
@@ -19,6 +20,7 @@ pub struct Truncated {
 
 /// The gradients of truncated BPTT of one parameter, by the number of steps: made by [`Itemised::truncation`].
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Truncation {
     /// The dotted name of the parameter.
     pub parameter: String,

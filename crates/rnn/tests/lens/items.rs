@@ -1,43 +1,21 @@
 //! The items of a gradient sum to what `backward` gives, for every cell and composition, and each is what its definition
 //! says.
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tape, Tensor, Var};
+use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor};
 use rewind_rnn::{
     Bidirectional, CoupledLstm, Gru, IndRnn, LayerModule, LayerNorm, LayerNormLstm, Linear, Lru, Lstm, MLstm, Mgu,
     MinGru, MinLstm, PeepholeLstm, ProjectedLstm, Recurrent, RecurrentModule, ReluRnn, Residual, SLstm, Scan, State,
     TanhRnn, Unroll, lens, unroll,
 };
 
+use super::{random, randomised, rng, step_losses};
+
 const STEPS: usize = 5;
 const LENGTHS: [usize; 3] = [5, 2, 4];
 
-fn random<T: Scalar>(shape: &[usize], seed: u64) -> Tensor<T> {
-    let mut rng = StdRng::seed_from_u64(seed);
-    Tensor::from_fn(shape, |_| T::from_f64(rng.random_range(-1.0..1.0)))
-}
-
-/// All parameters random: biases and first states are not zero.
-fn randomised<T: Scalar, M: Module<T>>(module: &M, seed: u64) -> M {
-    let mut k = seed;
-    module.map(|_, p| {
-        k += 1;
-        random(p.shape(), k)
-    })
-}
-
-/// A loss at every time step, of outputs `[T, B, H]`.
-fn step_losses<'t, T: Scalar>(outputs: Var<'t, T>) -> Vec<Var<'t, T>> {
-    let target = outputs.tape().constant(random(&outputs.shape(), 77));
-    let off = outputs - target;
-    let square = off * off;
-    (0..outputs.shape()[0]).map(|t| square.index(0, t).sum() * T::from_f64(0.5)).collect()
-}
-
 /// Every parameter's items sum to its gradient.
 #[track_caller]
-fn assert_sums<T: Scalar>(items: &lens::Itemised<T>, tolerance: f64) {
+pub(super) fn assert_sums<T: Scalar>(items: &lens::Itemised<T>, tolerance: f64) {
     for name in items.names() {
         let residual = items.residual(name);
         assert!(residual <= tolerance, "{name}: the items miss the gradient by {residual:e}");
@@ -65,10 +43,6 @@ fn cell<C: RecurrentModule<f64>>(cell: C) {
     // E_1 does not depend on step 2; E_4 depends on all.
     assert_eq!(items.term(recurrent, 1, Some(2)).norm(), 0.0);
     assert_ne!(items.term(recurrent, 4, Some(1)).norm(), 0.0);
-}
-
-fn rng() -> StdRng {
-    StdRng::seed_from_u64(1)
 }
 
 #[test]
