@@ -13,9 +13,11 @@
 //! dE/dU = Σ_t Σ_(k<=t)  ∂E_t/∂h_t · ( Π_(j=k+1..t) ∂h_j/∂h_(j-1) ) · ∂⁺h_k/∂U
 //! ```
 //!
-//! with ∂⁺h_k/∂U the immediate derivative: h_(k-1) is held fixed. `cargo run --example 04_unrolled_rnn`
+//! with ∂⁺h_k/∂U the immediate derivative: h_(k-1) is held fixed. Computed by hand, then by one call of `lens::itemised`.
+//! `cargo run --example 04_unrolled_rnn`
 
 use rewind_autograd::{Tape, Tensor};
+use rewind_rnn::{TanhRnn, Unroll, lens};
 
 /// A matrix from its rows.
 fn matrix<const R: usize, const C: usize>(rows: [[f64; C]; R]) -> Tensor<f64> {
@@ -31,8 +33,11 @@ fn main() {
 
     // With the tape: write the forward pass, and ask for the gradient.
     let tape = Tape::new();
+    // The same network as a module, for the lens.
+    let bias = b.reshape(&[2]);
+    let rnn = TanhRnn { weight_ih: w.clone(), weight_hh: u.clone(), bias: Some(bias), initial: None };
     let (w, u, b) = (tape.constant(w), tape.leaf(u), tape.constant(b));
-    let mut h = vec![tape.constant(h0)];
+    let mut h = vec![tape.constant(h0.clone())];
     let mut error = tape.scalar(0.0);
     for t in 1..=3 {
         let h_t = (tape.constant(x[t - 1].clone()).matmul(w) + h[t - 1].matmul(u) + b).tanh();
@@ -53,6 +58,7 @@ fn main() {
     println!("E = {:.6}; dE/dU is a sum of six terms:\n", error.value().item());
     println!(" t  k   |∂E_t/∂h_t|   |∂E_t/∂h_t · Π|    |term|   the path");
     let mut sum = Tensor::zeros(&[2, 2]);
+    let mut terms = Vec::new();
     for t in 1..=3 {
         // ∂E_t/∂h_t = h_t - y_t: the error of step t with respect to its own state.
         let error_at_t = h[t].zip(&y[t - 1], |h, y| h - y);
@@ -70,6 +76,7 @@ fn main() {
                 term.norm()
             );
             sum.add_assign(&term);
+            terms.push((t, k, term));
             product = product.matmul(&jacobian(k));
             path += &format!(" → h_{}", k - 1);
         }
@@ -86,4 +93,17 @@ fn main() {
     row("the tape", &from_tape);
     println!("largest difference {difference:.1e}");
     assert!(difference < 1e-12, "the terms must add up to what the tape says");
+
+    // All of this in one call, for any cell: the lens counts losses and steps from 0.
+    let items = lens::itemised(&rnn, |tape, rnn| {
+        let x = tape.constant(Tensor::from_fn(&[3, 1, 1], |t| x[t].item()));
+        let states = Unroll::new().run_from(rnn, x, tape.constant(h0.clone())).states;
+        let error = |t: usize| (states[t] - tape.constant(y[t].clone())).square().sum() * 0.5;
+        (0..3).map(error).collect()
+    });
+    println!("\n{}", items.table("weight_hh"));
+    for (t, k, by_hand) in &terms {
+        let difference = items.term("weight_hh", t - 1, Some(k - 1)).zip(by_hand, |a, b| a - b).norm();
+        assert!(difference < 1e-15, "item ({t}, {k}) differs by {difference:e}");
+    }
 }

@@ -83,6 +83,11 @@ fn pytorch_shows_the_example() {
 }
 
 #[test]
+fn gradient_in_time_shows_the_example() {
+    assert_copy("docs/gradient_in_time.md", "examples/13_gradient_in_time/main.rs");
+}
+
+#[test]
 fn derivatives_shows_its_two_examples() {
     let example = read("examples/07_derivatives.rs") + &read("examples/06_rtrl.rs");
     match compare(&read("docs/derivatives.md"), &example) {

@@ -1,6 +1,7 @@
 //! The data of a page, as its scripts read them: plain structs, written as JSON.
 //!
-//! Norms have four significant digits and values six; a number that is not finite is `null`. Residuals are complete.
+//! Norms have four significant digits and values six; a number that is not finite is `null`. Residuals are complete. What is empty may
+//! be left out.
 
 use serde::Serialize;
 
@@ -12,7 +13,7 @@ pub(crate) struct Data {
     pub(crate) served: bool,
     pub(crate) bounds: Option<serde_json::Value>,
     pub(crate) scenes: Vec<Scene>,
-    pub(crate) cliff: Option<serde_json::Value>,
+    pub(crate) cliff: Option<Cliff>,
 }
 
 /// Networks side by side on one sequence.
@@ -111,12 +112,17 @@ pub(crate) struct Numbers {
 pub(crate) struct Node {
     pub(crate) op: &'static str,
     pub(crate) step: Option<usize>,
+    /// Left out of large networks.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) scope: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) gate: String,
     /// The dotted name of a parameter.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) name: String,
     pub(crate) inputs: Vec<usize>,
     pub(crate) value: Numbers,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rule: Option<usize>,
     pub(crate) file: usize,
     pub(crate) line: u32,
@@ -215,4 +221,19 @@ pub(crate) struct Check {
     pub(crate) difference: Option<f64>,
     /// What the mistake looks like.
     pub(crate) pattern: Option<String>,
+}
+
+/// An error surface with a wall, and two descents on it (Pascanu et al. 2013).
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Cliff {
+    pub(crate) weights: Vec<f64>,
+    pub(crate) biases: Vec<f64>,
+    /// By bias, then by weight.
+    pub(crate) loss: Vec<Vec<f64>>,
+    pub(crate) steps: usize,
+    pub(crate) rate: f64,
+    pub(crate) threshold: f64,
+    /// Weight, bias and error of each step.
+    pub(crate) plain: Vec<[f64; 3]>,
+    pub(crate) clipped: Vec<[f64; 3]>,
 }

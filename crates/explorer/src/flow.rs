@@ -33,12 +33,11 @@ pub(crate) fn flow<C: RecurrentModule<f64>>(
     let part = |p: usize| recorded.states.iter().map(|state| norm(gradient(state[p]))).collect();
     let outputs: Vec<f64> = recorded.outputs.iter().map(|&h| gradient(h)).collect();
     let growth = outputs.windows(2).map(|pair| Some(norm(pair[0] / pair[1])).filter(|growth| growth.is_finite()));
-    let radii: Vec<f64> =
-        seen.weights.iter().filter(|weight| weight.gate.is_none()).map(|weight| weight.radius).collect();
     Flow {
         parts: (0..recorded.parts.len()).map(part).collect(),
         growth: std::iter::once(None).chain(growth).collect(),
-        radius: if let [radius] = radii[..] { Some(norm(radius)) } else { None },
+        // Of several weights, or one of several gates, none is the recurrence.
+        radius: if let [weight] = &seen.weights[..] { Some(norm(weight.radius)) } else { None },
         gates: seen.gates.iter().map(|seen| gate(seen, sequence.steps())).collect(),
     }
 }

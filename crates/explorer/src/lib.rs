@@ -2,6 +2,23 @@
 //!
 //! A recurrent network is unrolled on the tape of [`rewind_autograd`], and the page has all that the tape knows: the nodes with their
 //! values, lines and rules, the reverse pass from each loss node by node, and the gradient of each parameter item by item.
+//!
+//! The built-in cells, a cell of your own beside them, or your own alone on your own sequence ([`write()`]):
+//!
+//! ```
+//! use rewind_explorer::{Cells, Page};
+//! use rewind_rnn::Mgu;
+//!
+//! let cells = Cells::built_in().with("mgu", "MGU", &[], |inputs, hidden, rng| Mgu::new(inputs, hidden, rng));
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("explorer.html");
+//! # let path = path.as_path();
+//! Page::lecture(&cells)?.write(path)?; // let path = "explorer.html";
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! With the feature `serve`, `Server` has the same page with the engine behind it: settings can be changed, and everything is computed
+//! again.
 
 mod cells;
 mod check;
@@ -32,7 +49,14 @@ pub use sequence::Sequence;
 #[cfg(feature = "serve")]
 pub use serve::Server;
 
-/// A page, complete: to be written to a file.
+/// A page, complete: to be written to a file. It needs no network and no other file.
+///
+/// ```
+/// use rewind_explorer::{Cells, Page};
+/// let html = Page::lecture(&Cells::built_in())?.html();
+/// assert!(html.starts_with("<!doctype html>") && html.len() < 1_000_000);
+/// # Ok::<(), rewind_explorer::Error>(())
+/// ```
 pub struct Page {
     data: Data,
 }
@@ -43,7 +67,9 @@ impl Page {
     /// # Errors
     /// If a cell does not fit.
     pub fn lecture(cells: &Cells) -> Result<Self> {
-        Ok(Self::of(vec![scenes::lecture(cells)?, scenes::chain()?, scenes::memory(cells)?]))
+        let mut page = Self::of(vec![scenes::lecture(cells)?, scenes::chain()?, scenes::memory(cells)?]);
+        page.data.cliff = Some(scenes::wall());
+        Ok(page)
     }
 
     /// A page of one cell on one sequence, with a readout that is drawn. `ops` are the docs of ops of your own, as
@@ -100,7 +126,22 @@ impl Page {
     }
 }
 
-/// Writes a page of one cell on one sequence, x `[T, I]` with a target `[T, O]` at each step.
+/// Writes a page of one cell on one sequence, x `[T, I]` with a target at each step, `[T, O]`. The gradients of the cell are
+/// [checked](rewind_rnn::check::cell), and what is wrong stands at the node at fault.
+///
+/// ```
+/// use rand::{SeedableRng, rngs::StdRng};
+/// use rewind_autograd::Tensor;
+/// use rewind_rnn::Gru;
+///
+/// let gru = Gru::new(2, 3, &mut StdRng::seed_from_u64(1));
+/// let x = Tensor::from_fn(&[5, 2], |i| (i as f64).sin());
+/// let targets = Tensor::from_fn(&[5, 1], |t| (t as f64).cos());
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("gru.html");
+/// rewind_explorer::write(&path, "My GRU", &gru, &x, &targets)?; // let path = "gru.html";
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// If cell, x and targets do not fit, or the file cannot be written.
@@ -113,3 +154,7 @@ pub fn write<C: RecurrentModule<f64>>(
 ) -> Result<()> {
     Page::new(title, cell, &Sequence::new(x.clone(), targets.clone())?, &[])?.write(path)
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -135,7 +135,7 @@ impl Tables {
         Node {
             op: info.name,
             step,
-            scope: info.scope.clone(),
+            scope: if detail == Detail::Values { info.scope.clone() } else { String::new() },
             gate: gate.to_owned(),
             name: name.map(|(name, _)| name.clone()).unwrap_or_default(),
             inputs: info.inputs.clone(),

@@ -4,12 +4,13 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rewind_autograd::ops::linalg::affine;
 use rewind_autograd::{Tensor, Var, parameters};
-use rewind_rnn::{Cell, Linear};
+use rewind_rnn::{Cell, Linear, lens};
 
 use crate::cells::{Cells, Setup, named};
-use crate::data::{Network, Scene, Text};
+use crate::data::{self, Network, Scene, Text};
 use crate::error::{Error, Result};
 use crate::network::{Around, network};
+use crate::numbers::{norm, value};
 use crate::sequence::Sequence;
 
 /// Three steps of small networks, a loss at each: every number can be followed.
@@ -55,7 +56,7 @@ impl<'t> Cell<'t, f64> for Unit<Var<'t, f64>> {
 
 /// A sequence whose only input comes early and whose only loss is at the end: what does the gradient still know of it?
 pub(crate) fn memory(cells: &Cells) -> Result<Scene> {
-    const STEPS: usize = 24;
+    const STEPS: usize = 20;
     let x = Tensor::from_fn(&[STEPS, 2], |i| [1.0, -1.0].get(i).copied().unwrap_or(0.0));
     let sequence = Sequence::with_losses(x, Tensor::full(&[1, 1], 1.0), &[STEPS - 1])?;
     let setup = Setup { hidden: 4, scale: 1.0, forget_bias: Some(4.0), seed: 5 };
@@ -63,6 +64,24 @@ pub(crate) fn memory(cells: &Cells) -> Result<Scene> {
     // What a wrong gradient still knows means nothing.
     scene.networks.retain(|network| network.check.as_ref().is_none_or(|check| check.passed));
     Ok(scene)
+}
+
+/// The wall of an error surface, and descent with and without clipping.
+pub(crate) fn wall() -> data::Cliff {
+    let settings = lens::Cliff { grid: [48, 48], ..lens::Cliff::default() };
+    let surface = lens::cliff(&settings);
+    let rounded = |numbers: Vec<f64>| numbers.into_iter().map(value).collect();
+    let descent = |path: Vec<lens::Descent>| path.into_iter().map(|p| [p.w, p.b, p.error].map(value)).collect();
+    data::Cliff {
+        weights: rounded(surface.w),
+        biases: rounded(surface.b),
+        loss: surface.error.into_iter().map(|row| row.into_iter().map(norm).collect()).collect(),
+        steps: 50,
+        rate: settings.rate,
+        threshold: settings.threshold,
+        plain: descent(surface.plain),
+        clipped: descent(surface.clipped),
+    }
 }
 
 /// The most steps of a scene.

@@ -19,7 +19,13 @@
 //! | [`influence`] | how much each output depends on each input |
 //! | [`stretch`] | how far a Jacobian stretches a gradient, at most and at least |
 //! | [`spectral_radius`] | whether a recurrent weight lets signals grow or fade |
+//! | [`chain`], [`cliff`] | why gradients explode and vanish, and what clipping does, with a single unit |
+//! | [`dot`] | the graph, unrolled and rolled, for Graphviz |
+//!
+//! The page `docs/gradient_in_time.md` of the repository leads through them with pictures. With the feature `serde`, what they return can be serialised; a tensor is its shape and its values.
 
+mod dot;
+mod explosion;
 mod flow;
 mod influence;
 mod itemised;
@@ -30,6 +36,8 @@ mod spectrum;
 mod table;
 mod truncation;
 
+pub use dot::{Dot, dot};
+pub use explosion::{Chain, Cliff, Descent, Surface, chain, cliff};
 pub use flow::{Flow, GateFlow, StateFlow, WeightFlow, flow};
 pub use influence::{Influence, influence};
 pub use itemised::{Item, Itemised, itemised};

@@ -46,7 +46,7 @@
 //! - [`torch`], [`keras`]: weights from and to PyTorch and Keras; networks from and to the files of PyTorch.
 //! - [`models`]: networks of the literature, as compositions of layers.
 //! - [`check`]: a gradient check of any cell or layer in one line.
-//! - [`lens`]: the gradient of a parameter, itemised by loss and time step of use.
+//! - [`lens`]: the gradient in time: itemised by loss and time step of use, the factors of each item, its flow through the states, and more.
 //! - [`Error`]: the error of this crate, with an [`ErrorKind`] to match on.
 
 mod cell;

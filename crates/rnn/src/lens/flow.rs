@@ -126,7 +126,7 @@ pub struct GateFlow {
 }
 
 /// The layer of a node, and what its scope says within the step.
-fn place(scope: &str) -> (String, String) {
+pub(super) fn place(scope: &str) -> (String, String) {
     let levels: Vec<&str> = scope.split('/').collect();
     match levels.iter().rposition(|level| level.starts_with("t=")) {
         Some(at) => (levels[..at].join("/"), levels[at + 1..].join("/")),

@@ -150,8 +150,8 @@ fn influence_is_the_norm_of_the_jacobian() {
             let slope = shifted(1e-5).zip(&shifted(-1e-5), |a, b| (a - b) / 2e-5);
             (0..4).for_each(|s| squares[s] += slope.index(0, s).norm().powi(2));
         }
-        for s in 0..4 {
-            assert!((influence.norms[s][t] - squares[s].sqrt()).abs() < 1e-8, "({s}, {t})");
+        for (s, square) in squares.iter().enumerate() {
+            assert!((influence.norms[s][t] - square.sqrt()).abs() < 1e-8, "({s}, {t})");
             assert!(influence.norms[s][t] > 0.0);
         }
     }

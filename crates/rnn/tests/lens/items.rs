@@ -15,7 +15,7 @@ const LENGTHS: [usize; 3] = [5, 2, 4];
 
 /// Every parameter's items sum to its gradient.
 #[track_caller]
-fn assert_sums<T: Scalar>(items: &lens::Itemised<T>, tolerance: f64) {
+pub(super) fn assert_sums<T: Scalar>(items: &lens::Itemised<T>, tolerance: f64) {
     for name in items.names() {
         let residual = items.residual(name);
         assert!(residual <= tolerance, "{name}: the items miss the gradient by {residual:e}");

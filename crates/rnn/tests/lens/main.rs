@@ -1,8 +1,13 @@
 //! The lens: the gradient in time, by items, by the factors of each, and by what flows through the states.
 
+mod compositions;
+mod dot;
 mod flow;
 mod items;
 mod path;
+#[cfg(feature = "serde")]
+mod serialised;
+mod unit;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

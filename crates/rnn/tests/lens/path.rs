@@ -67,7 +67,7 @@ fn stacks() {
     );
     let residual = randomised(&residual, 6);
     layer(&residual, "0.weight_hh", 3, &[STEPS]);
-    layer(&residual, "2.weight_hh", 2, &[STEPS]);
+    layer(&residual, "2.layer.weight_hh", 2, &[STEPS]);
 }
 
 #[test]
@@ -192,7 +192,15 @@ fn the_factors_of_one_unit() {
     close(path.immediate().item(), slope(1) * h[0]);
     close(path.term.item(), 2.0 * h[2] * slope(2) * u * slope(1) * h[0]);
     close(path.norms()[1], (2.0 * h[2] * slope(2) * u).abs());
-    assert_eq!(path.to_string(), "E_0 → weight_hh in step 1, |item| 8.4e-2\n");
+    assert_eq!(
+        path.to_string(),
+        "\
+E_0 → weight_hh in step 1, |item| 1.0e-1
+  factor          largest σ  smallest σ  |row|
+  ∂E_0/∂h                                7.4e-1
+  ∂h_2/∂h_1           0.690      6.9e-1  5.1e-1
+"
+    );
 }
 
 fn number(x: f64) -> Tensor<f64> {
@@ -239,14 +247,14 @@ fn f32_and_extremes() {
     let of = |rnn: &TanhRnn<Tensor<f32>>| {
         lens::path(rnn, "weight_hh", 4, 1, |tape, rnn| step_losses(unroll(rnn, tape.constant(x.clone())).outputs()))
     };
-    let rnn: TanhRnn<Tensor<f32>> = randomised(&TanhRnn::new(3, 4, &mut rng()), 5);
+    let rnn: TanhRnn<Tensor<f32>> = randomised(&TanhRnn::new(3, 5, &mut rng()), 5);
     assert!(of(&rnn).residual() < 1e-5);
     // NaN is shown, in every factor behind it.
     let broken = TanhRnn { weight_hh: rnn.weight_hh.map(|_| f32::NAN), ..rnn.clone() };
     let path = of(&broken);
     assert!(path.factors[0].largest.is_nan() && path.term.norm().is_nan() && path.residual().is_nan());
     assert!(path.to_string().contains("NaN"), "{path}");
-    // Saturated: the gradient is 0 to the last bit, and so is every factor.
+    // Saturated, since an odd number of units cannot cancel: the gradient is 0 to the last bit, and so is every factor.
     let saturated = TanhRnn { weight_hh: rnn.weight_hh.map(|u| u.to_f64().signum() as f32 * 1e30), ..rnn };
     let path = of(&saturated);
     assert_eq!((path.factors[0].largest, path.term.norm()), (0.0, 0.0));
