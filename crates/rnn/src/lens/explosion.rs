@@ -155,7 +155,7 @@ pub struct Surface {
 
 impl fmt::Display for Surface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<38}  {:<31}", "      without clipping", "clipped")?;
+        writeln!(f, "{:<38}  clipped", "      without clipping")?;
         writeln!(f, "step       w       b        E  |grad E|       w       b        E  |grad E|")?;
         for k in shown(self.plain.len().max(self.clipped.len())) {
             // A descent ends where its gradient is not finite.
