@@ -14,16 +14,21 @@ const MOST_OF_JACOBIANS: usize = 4_000_000;
 /// Nodes in all sweeps for the influence together, at most.
 const MOST_OF_INFLUENCE: usize = 200_000;
 
-/// |dE/dstate_t| for the sum of all losses E, its growth, and the gates.
+/// |dE/dstate_t| for the sum of all losses E, its growth, and, in a chain of steps that read the one before, gates and recurrent weight.
 pub(crate) fn flow<C: RecurrentModule<f64>>(
     model: &Model<Tensor<f64>, C>,
     recorded: &Recorded<'_>,
     sequence: &Sequence,
+    is_chain: bool,
 ) -> Flow {
-    let seen = lens::flow(model, |tape, net| {
-        let x = |t| tape.constant(sequence.x().slice(0, t..t + 1));
-        unrolled(tape, net, sequence, x).expect("it was recorded before").losses
-    });
+    let see = || {
+        lens::flow(model, |tape, net| {
+            let x = |t| tape.constant(sequence.x().slice(0, t..t + 1));
+            unrolled(tape, net, sequence, x).expect("it was recorded before").losses
+        })
+    };
+    let seen = is_chain.then(see);
+    let (weights, gates) = seen.map_or_else(Default::default, |seen| (seen.weights, seen.gates));
     let total = recorded.losses.iter().copied().reduce(|sum, loss| sum + loss).expect("a sequence has a loss");
     // No gradient flows to a state that depends on no parameter.
     let tracked: Vec<Var<'_, f64>> = recorded.states.iter().flatten().chain(&recorded.outputs).copied().collect();
@@ -37,8 +42,8 @@ pub(crate) fn flow<C: RecurrentModule<f64>>(
         parts: (0..recorded.parts.len()).map(part).collect(),
         growth: std::iter::once(None).chain(growth).collect(),
         // Of several weights, or one of several gates, none is the recurrence.
-        radius: if let [weight] = &seen.weights[..] { Some(norm(weight.radius)) } else { None },
-        gates: seen.gates.iter().map(|seen| gate(seen, sequence.steps())).collect(),
+        radius: if let [weight] = &weights[..] { Some(norm(weight.radius)) } else { None },
+        gates: gates.iter().map(|seen| gate(seen, sequence.steps())).collect(),
     }
 }
 

@@ -77,6 +77,9 @@ impl Page {
     ///
     /// # Errors
     /// If the cell does not fit the sequence.
+    ///
+    /// # Panics
+    /// Where the cell does.
     pub fn new<C: RecurrentModule<f64>>(
         title: &str,
         cell: &C,

@@ -60,7 +60,8 @@ pub(crate) fn network<C: RecurrentModule<f64>>(
     } else {
         (Vec::new(), Some(format!("{events} nodes in all sweeps together; a page has up to {MOST_EVENTS}")))
     };
-    let (flow, jacobians) = (flow(&model, &recorded, sequence), jacobians(&recorded));
+    let flow = flow(&model, &recorded, sequence, is_chain(&infos, &steps));
+    let jacobians = jacobians(&recorded);
     let mut tables = Tables::default();
     let nodes = infos.iter().map(|info| tables.node(info, &recorded, detail, around.docs)).collect();
     let losses = losses(&recorded, sequence);
@@ -89,6 +90,15 @@ pub(crate) fn network<C: RecurrentModule<f64>>(
         influence: influence(&model, sequence, infos.len()),
         check: around.report.map(|report| located(report, &infos)),
     })
+}
+
+/// Whether each step reads no other than the one before it: a state may hold what older steps have recorded.
+fn is_chain(nodes: &[NodeInfo<f64>], steps: &[Option<usize>]) -> bool {
+    let near = |node: &NodeInfo<f64>, input: usize| match (steps[node.index], steps[input]) {
+        (Some(step), Some(read)) => step - read < 2,
+        _ => true,
+    };
+    nodes.iter().all(|node| node.inputs.iter().all(|&input| near(node, input)))
 }
 
 fn losses(recorded: &Recorded<'_>, sequence: &Sequence) -> Vec<Loss> {

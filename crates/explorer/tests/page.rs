@@ -305,7 +305,8 @@ fn sequences_that_do_not_fit_are_refused() {
         let sequence = Sequence::with_losses(Tensor::zeros(x), Tensor::zeros(targets), losses);
         sequence.expect_err("it does not fit").to_string()
     };
-    let cases: [(&[usize], &[usize], &[usize], &str); 9] = [
+    type Case<'a> = (&'a [usize], &'a [usize], &'a [usize], &'a str);
+    let cases: [Case<'_>; 9] = [
         (&[3], &[3, 1], &[0], "x has shape [3]; expected [T, I], one step and one feature at least"),
         (&[0, 2], &[0, 1], &[], "x has shape [0, 2]; expected [T, I], one step and one feature at least"),
         (&[3, 0], &[3, 1], &[0], "x has shape [3, 0]; expected [T, I], one step and one feature at least"),

@@ -7,11 +7,12 @@ use rand::{RngExt, SeedableRng};
 use rewind_autograd::{Module, Tape, Tensor, Var, checkpoint};
 use rewind_rnn::{
     Cell, CoupledLstm, ForgetGate, Gru, IndRnn, LayerNormLstm, Linear, Lru, Lstm, MLstm, Mgu, MinGru, MinLstm,
-    PeepholeLstm, ProjectedLstm, RecurrentModule, ReluRnn, Reset, SLstm, TanhRnn, Zoneout,
+    PeepholeLstm, ProjectedLstm, RecurrentModule, ReluRnn, Reset, SLstm, State, TanhRnn, Zoneout,
 };
 
 use super::{passing, sweeps};
-use crate::network::place;
+use crate::data::{Network, Text};
+use crate::network::{Around, Named, network, place};
 use crate::numbers::Detail;
 use crate::parameters::{Uses, parameters};
 use crate::record::{Model, record, width};
@@ -108,9 +109,22 @@ fn complete<C: RecurrentModule<f64>>(cell: &C) {
     }
 }
 
+/// The whole network, with what the lens sees of it.
+fn shown<C: RecurrentModule<f64>>(cell: &C) -> Network {
+    let named = Named { id: "cell".to_owned(), title: Text::Plain("cell".to_owned()), equations: Vec::new() };
+    let model = model(cell);
+    let network = network(named, &model.cell, &model.readout, &sequence(), Around::default()).expect("it fits");
+    assert_eq!((network.flow.parts.len(), network.flow.growth.len()), (network.parts.len(), STEPS));
+    assert!(network.flow.parts[0].iter().all(|norm| *norm > 0.0), "{:?}", network.flow.parts);
+    assert_eq!((network.jacobians.len(), network.influence.len()), (STEPS - 1, STEPS));
+    assert!(network.influence[3][0] > 0.0 && network.influence[0][3] == 0.0, "{:?}", network.influence);
+    network
+}
+
 fn both<C: RecurrentModule<f64>>(cell: C) {
     conserved(&cell);
     complete(&cell);
+    shown(&cell);
 }
 
 #[test]
@@ -166,6 +180,55 @@ impl<'t> Cell<'t, f64> for odd::Odd<Var<'t, f64>> {
 #[test]
 fn what_leaves_arrives_in_a_cell_of_ones_own() {
     both(odd::Odd { u: random(&[5, 3], 1), scale: random(&[5], 2), first: random(&[5], 3) });
+}
+
+mod delayed {
+    use super::*;
+
+    rewind_autograd::parameters! {
+        /// h' = tanh(x·W + h_(t-2)·U): the state holds the last two outputs as they are.
+        pub(super) struct Delayed<P> { pub(super) w: P, pub(super) u: P }
+    }
+
+    #[derive(Clone)]
+    pub(super) struct LastTwo<'t>(Var<'t, f64>, Var<'t, f64>);
+
+    impl<'t> State<'t, f64> for LastTwo<'t> {
+        fn output(&self) -> Var<'t, f64> {
+            self.0
+        }
+        fn zip(self, other: Self, f: &mut dyn FnMut(Var<'t, f64>, Var<'t, f64>) -> Var<'t, f64>) -> Self {
+            LastTwo(f(self.0, other.0), f(self.1, other.1))
+        }
+    }
+
+    impl<'t> Cell<'t, f64> for Delayed<Var<'t, f64>> {
+        type State = LastTwo<'t>;
+        fn step(&self, x: Var<'t, f64>, LastTwo(last, older): LastTwo<'t>) -> LastTwo<'t> {
+            LastTwo((x.matmul(self.w) + older.matmul(self.u)).tanh(), last)
+        }
+        fn initial(&self, batch: usize) -> LastTwo<'t> {
+            let zeros = self.u.tape().zeros(&[batch, 5]);
+            LastTwo(zeros, zeros)
+        }
+    }
+}
+
+/// A step that reads what an older one has recorded.
+#[test]
+fn a_state_that_holds_older_values() {
+    let cell = delayed::Delayed { w: random(&[3, 5], 1), u: random(&[5, 5], 2) };
+    conserved(&cell);
+    complete(&cell);
+    let tape = Tape::new();
+    let recorded = record(&tape, &model(&cell), &sequence()).expect("it fits");
+    assert_eq!(recorded.states[3][1].position(), recorded.states[2][0].position());
+    let named = Named { id: "cell".to_owned(), title: Text::Plain("cell".to_owned()), equations: Vec::new() };
+    let model = model(&cell);
+    let network = network(named, &model.cell, &model.readout, &sequence(), Around::default()).expect("it fits");
+    // x_1 reaches h_3 and not h_2.
+    assert!(network.influence[3][1] > 0.0 && network.influence[2][1] == 0.0, "{:?}", network.influence);
+    assert!(network.flow.gates.is_empty() && network.flow.parts[0][3] > 0.0);
 }
 
 /// The check above can fail: a rule that says something else in a sweep than alone.
