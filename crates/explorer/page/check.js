@@ -73,7 +73,9 @@ const Check = (() => {
         if (!element) return;
         element.dataset.fault = "";
         const { x, y } = element.querySelector(".shape").getBBox();
-        element.append(Dom.svg("text", { class: "fault-mark", x: x - 5, y: y + 4 }, Dom.svg("title", null, Texts.t("check.failed")), "✕"));
+        element.append(
+            Dom.svg("text", { class: "fault-mark", x: x - 5, y: y + 4 }, Dom.svg("title", null, Texts.t("check.failed")), "✕"),
+        );
     }
 
     return { show, key, mark };

@@ -99,7 +99,14 @@ const Terms = (() => {
         return html(
             "div",
             { class: "factors" },
-            html("p", { class: "note" }, Texts.t("term.factors") + (network.parts.length > 1 ? ` (s = ${network.parts.map((_, p) => Model.partLetter(network, p)).join(", ")})` : "")),
+            html(
+                "p",
+                { class: "note" },
+                Texts.t("term.factors") +
+                    (network.parts.length > 1
+                        ? ` (s = ${network.parts.map((_, p) => Model.partLetter(network, p)).join(", ")})`
+                        : ""),
+            ),
             html("ul", null, chips),
             html("p", { class: "note" }, Texts.t("term.bound", { p: Colour.format(product) })),
         );
