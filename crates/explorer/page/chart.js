@@ -23,7 +23,7 @@ const Chart = (() => {
             root.append(svg("path", { class: "grid", d: `M${frame.left} ${y(tick)}H${width - frame.right}` }));
             root.append(svg("text", { class: "tick end", x: frame.left - 7, y: y(tick) + 4 }, scale.text(tick)));
         }
-        const every = Math.ceil((steps - first) / 12);
+        const every = [1, 2, 5, 10, 20, 50].find((step) => (steps - first) / step <= 13) ?? 100;
         for (let t = first; t < steps; t += every) {
             root.append(svg("text", { class: "tick", x: x(t), y: height - frame.bottom + 17 }, String(t)));
         }
@@ -55,9 +55,9 @@ const Chart = (() => {
         );
         const group = svg("g", { class: `line${dashed ? " dashed" : ""}`, "data-series": series });
         group.append(svg("path", { class: "stroke", d: pieces.join("") }));
-        const every = Math.ceil(known.length / 12);
+        const every = Math.ceil(known.length / 13);
         known.forEach(([px, py, value, t], k) => {
-            if (k % every && k !== known.length - 1) return;
+            if (k % every) return;
             group.append(
                 svg(
                     "path",

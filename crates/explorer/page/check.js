@@ -68,5 +68,15 @@ const Check = (() => {
         return Model.whereIs(model, check.node).key;
     }
 
-    return { show, key };
+    /** Marks that element: dashed, and with a cross beside it. */
+    function mark(element) {
+        if (!element) return;
+        element.dataset.fault = "";
+        const { x, y } = element.querySelector(".shape").getBBox();
+        element.append(
+            Dom.svg("text", { class: "fault-mark", x: x - 5, y: y + 4 }, Dom.svg("title", null, Texts.t("check.failed")), "✕"),
+        );
+    }
+
+    return { show, key, mark };
 })();

@@ -5,7 +5,7 @@
 const Cliff = (() => {
     const { html, svg, svgMath } = Dom;
     const SIZE = { width: 640, height: 440 };
-    let turn = -38;
+    let turn = 150;
     let shown = null;
 
     function show(state) {
@@ -22,8 +22,8 @@ const Cliff = (() => {
         const slider = html("input", {
             type: "range",
             id: "turn",
-            min: "-80",
-            max: "80",
+            min: "-180",
+            max: "180",
             value: turn,
             oninput: () => draw(surface, cliff, (turn = Number(slider.value))),
         });
@@ -110,7 +110,7 @@ const Cliff = (() => {
         return (w, b, loss) => {
             const [u, v] = [(2 * (w - w0)) / (w1 - w0) - 1, (2 * (b - b0)) / (b1 - b0) - 1];
             const [right, back] = [u * cos - v * sin, u * sin + v * cos];
-            return [SIZE.width / 2 + 195 * right, SIZE.height * 0.66 - 88 * back - 190 * (Math.min(loss, top) / top), back];
+            return [SIZE.width / 2 + 205 * right, SIZE.height * 0.7 - 78 * back - 165 * (Math.min(loss, top) / top), back];
         };
     }
 
@@ -159,7 +159,7 @@ const Cliff = (() => {
                 svg("path", { class: "stroke", d: `M${points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}` }),
             );
             points.forEach(([x, y], k) =>
-                group.append(svg("circle", { class: k === 0 ? "start" : "dot", cx: x, cy: y, r: k === 0 ? 5.5 : 2.6 })),
+                group.append(svg("circle", { class: k === 0 ? "start" : "dot", cx: x, cy: y, r: k === 0 ? 6 : 2 })),
             );
             if (out > 0) group.append(...leaving(points.at(-1), view(...clamped(cliff, path[out]))));
             return group;

@@ -46,7 +46,7 @@ const Colour = (() => {
     function swatch(share, dark) {
         const rgb = linear(at(dark ? share : 1 - share));
         const [red, green, blue] = rgb.map((value) => Math.round(255 * gamma(value)));
-        return { fill: `rgb(${red} ${green} ${blue})`, ink: luminance(rgb) > 0.18 ? "#10141c" : "#ffffff" };
+        return { fill: `rgb(${red} ${green} ${blue})`, ink: luminance(rgb) > 0.179 ? "#000000" : "#ffffff" };
     }
 
     /** One rule a level: elements carry data-level, and a change of theme touches no element. */

@@ -173,7 +173,7 @@ const Controls = (() => {
             }
         }
         for (const id of ["sweep", "flow", "cliff"]) Dom.byId(id).hidden = state.view !== id;
-        Dom.byId("networks").hidden = state.view === "cliff";
+        Dom.byId("bar").hidden = state.view === "cliff";
         setAttribute(Dom.byId("tour-button"), "aria-pressed", String(state.tour !== null));
         for (const entry of document.querySelectorAll("[id^=export-table]")) entry.hidden = state.view !== "sweep";
     }

@@ -16,6 +16,7 @@ const Details = (() => {
             rules: network.rules.map(({ text }) => html("p", { class: "event-rule", hidden: true }, Dom.math(tidy(text)))),
             noRule: html("p", { class: "event-rule", hidden: true }, Texts.t("event.norule")),
             line: html("p", { class: "event-line" }),
+            value: flow(0),
             arrives: flow(),
             leaves: [],
             leavesList: html("div", { class: "event-leaves" }),
@@ -34,6 +35,8 @@ const Details = (() => {
                 html(
                     "div",
                     { class: "event-flows" },
+                    html("h3", null, Texts.t("event.value")),
+                    card.value.root,
                     html("h3", null, Texts.t("event.arrives")),
                     card.arrives.root,
                     html("h3", null, Texts.t("event.leaves")),
@@ -43,6 +46,7 @@ const Details = (() => {
         );
         card.graph.append(card.caption);
         Dom.byId("details").replaceChildren(card.body, card.start, card.graph);
+        card.value.root.classList.add("value");
         made = { network, model, card, graphs: new Map(), live: null };
     }
 
@@ -59,10 +63,10 @@ const Details = (() => {
     }
 
     /** One cotangent: where it goes, and the tensor. */
-    function flow() {
+    function flow(fold = FOLD) {
         const to = html("span", { class: "flow-to" });
         const note = html("span", { class: "flow-note" });
-        const view = TensorView.create(FOLD);
+        const view = TensorView.create(fold);
         return {
             root: html("div", { class: "flow-item" }, html("div", { class: "flow-head" }, to, note), view.root),
             to,
@@ -98,6 +102,7 @@ const Details = (() => {
         card.rules.forEach((rule, index) => (rule.hidden = index !== node.rule));
         card.noRule.hidden = Boolean(network.rules[node.rule]) || node.op === "leaf";
         setText(card.line, `${network.files[node.file] ?? ""}:${node.line}:${node.column}`);
+        write(card.value, nameOf(model, event.node), "", node.value);
         write(card.arrives, `∂${loss}/∂${nameOf(model, event.node)}`, "", event.arrives);
         while (card.leaves.length < event.leaves.length) {
             const item = flow();

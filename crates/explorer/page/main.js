@@ -14,8 +14,7 @@
         drawing.rolled = rolled;
         stage.replaceChildren(drawing.svg);
         Dom.byId("ruler").replaceChildren(...(rolled ? [drawing.ruler] : []));
-        const fault = Check.key(model);
-        for (const [key, element] of drawing.elements) Dom.setAttribute(element, "data-fault", key === fault ? "" : null);
+        Check.mark(drawing.elements.get(Check.key(model)));
         stage.style.setProperty("--natural", `${drawing.layout.width}px`);
         stage.style.setProperty("--least", `${0.74 * drawing.layout.height}px`);
         stage.dataset.kind = rolled ? "rolled" : drawing.layout.roomy ? "roomy" : "compact";

@@ -32,7 +32,7 @@ const Terms = (() => {
 
     function build(listener) {
         onPath = listener;
-        view = TensorView.create();
+        view = TensorView.create(16);
         hovered = null;
         drawn = null;
         Dom.byId("term").replaceChildren(html("p", { class: "hint" }, Texts.t("term.hint")));
@@ -99,7 +99,14 @@ const Terms = (() => {
         return html(
             "div",
             { class: "factors" },
-            html("p", { class: "note" }, Texts.t("term.factors")),
+            html(
+                "p",
+                { class: "note" },
+                Texts.t("term.factors") +
+                    (network.parts.length > 1
+                        ? ` (s = ${network.parts.map((_, p) => Model.partLetter(network, p)).join(", ")})`
+                        : ""),
+            ),
             html("ul", null, chips),
             html("p", { class: "note" }, Texts.t("term.bound", { p: Colour.format(product) })),
         );

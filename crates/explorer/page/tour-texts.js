@@ -165,8 +165,8 @@ const TourTexts = (() => {
             at: "reached",
             title: ["The cliff, and clipping", "La falaise, et l’écrêtage"],
             text: [
-                "An exploding gradient makes a cliff in the loss: one plain step from its edge throws the weights far away. Clipping keeps the direction and limits the length, so that path stays in the valley.",
-                "Un gradient qui explose creuse une falaise dans la perte : un seul pas ordinaire depuis son bord projette les poids au loin. L’écrêtage garde la direction et borne la longueur ; ce chemin reste alors dans la vallée.",
+                "An exploding gradient makes a cliff in the loss: one plain step from its edge throws the weights far away. Clipping keeps the direction and limits the length, so that path meets the wall again and again, and comes back into the valley.",
+                "Un gradient qui explose creuse une falaise dans la perte : un seul pas ordinaire depuis son bord projette les poids au loin. L’écrêtage garde la direction et borne la longueur : ce chemin heurte le mur plusieurs fois et revient dans la vallée.",
             ],
         },
         {

@@ -11,9 +11,9 @@ test("every sweep plays to its end", async () => {
         for (const network of scene.networks.filter(({ sweeps }) => sweeps.length)) {
             const total = eventsOf(network);
             await page.evaluate((patch) => Store.set(patch), { scene: scene.id, net: network.id, loss: "all", event: -1 });
-            for (let event = 0; event < total; event++) {
-                await page.evaluate((own) => Store.set({ event: own }, "replace"), event);
-            }
+            await page.evaluate((last) => {
+                for (let event = 0; event <= last; event++) Store.set({ event }, "replace");
+            }, total - 1);
             assert.equal(await text(page, "#transport output"), `${total} / ${total}`, `${scene.id}, ${network.id}`);
         }
     }
@@ -145,25 +145,28 @@ test("one loss can be chosen", async () => {
     assert.notEqual(await page.locator('#items [data-loss="1"][data-level]').count(), 0);
 });
 
-test("a step of the sweep makes few elements", async () => {
-    const { url, data } = write("nodes.html");
-    const scene = data.scenes.find(({ id }) => id === "memory");
-    const network = scene.networks.find(({ id }) => id === "lstm");
-    const page = await open(`${url}#scene=memory&net=lstm`);
-    const made = await page.evaluate(async (total) => {
-        const play = async () => {
-            let count = 0;
-            const observer = new MutationObserver((records) =>
-                records.forEach((record) => (count += record.addedNodes.length)),
-            );
-            observer.observe(document.body, { childList: true, subtree: true });
-            for (let event = -1; event < total; event++) Store.set({ event }, "replace");
-            await new Promise((resolve) => setTimeout(resolve, 0));
-            observer.disconnect();
-            return count / total;
-        };
-        return [await play(), await play()];
-    }, eventsOf(network));
-    assert.ok(made[0] < 3, `${made[0]} nodes a step while the graphs of the time steps are drawn`);
-    assert.ok(made[1] < 0.1, `${made[1]} nodes a step afterwards`);
-});
+for (const [scene, most] of [
+    ["memory", 3],
+    ["lecture", 12],
+]) {
+    test(`a step of the sweep makes few elements, and none the second time (${scene})`, async () => {
+        const { url, data } = write(`nodes-${scene}.html`);
+        const network = data.scenes.find(({ id }) => id === scene).networks.find(({ id }) => id === "lstm");
+        const page = await open(`${url}#scene=${scene}&net=lstm`);
+        const total = eventsOf(network);
+        const [first, second] = [await page.evaluate(elementsMade, total), await page.evaluate(elementsMade, total)];
+        assert.ok(first < most, `${first} nodes a step while the graphs and tables of each time step are drawn`);
+        assert.ok(second < 0.1, `${second} nodes a step afterwards`);
+    });
+}
+
+/** Runs in the page: how many nodes a step of the whole sweep adds, in the mean. */
+async function elementsMade(total) {
+    let count = 0;
+    const observer = new MutationObserver((records) => records.forEach((record) => (count += record.addedNodes.length)));
+    observer.observe(document.body, { childList: true, subtree: true });
+    for (let event = -1; event < total; event++) Store.set({ event }, "replace");
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    observer.disconnect();
+    return count / total;
+}
