@@ -139,3 +139,15 @@ test("a server that is gone is reported", async () => {
     await page.waitForFunction(() => document.querySelector("#error").textContent);
     assert.match(await text(page, "#error"), /The server does not answer/);
 });
+
+test("back computes the earlier settings again", async () => {
+    const page = await opened();
+    await set(page, "steps", "5");
+    await page.click('[data-net="lstm"]');
+    await set(page, "steps", "7");
+    assert.equal(await page.evaluate("Store.scene().steps"), 7);
+    await page.waitForFunction(() => location.hash.includes("steps=7"));
+    await page.goBack();
+    await page.waitForFunction(() => Store.scene().steps === 5);
+    assert.equal((await stateOf(page)).net, "tanh");
+});
