@@ -101,8 +101,10 @@ test("the answer to an older question is dropped", async () => {
     await page.waitForFunction(() => document.querySelector("#settings").hasAttribute("aria-busy"));
     await new Promise((resolve) => setTimeout(resolve, 400));
     await set(page, "steps", "5");
+    const answer = computed(page);
     await held.continue();
-    await page.waitForResponse((response) => response.url().endsWith("/compute"));
+    assert.equal((await (await answer).json()).steps, 9);
+    await page.waitForTimeout(300);
     assert.equal(await page.evaluate("Store.scene().steps"), 5);
 });
 
