@@ -60,10 +60,24 @@ fn svg(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<String
     Ok(text)
 }
 
-/// From white to dark blue, by lightness alone: for share 0 to 1.
+/// From pale to dark blue, by lightness alone, in 32 steps: for share 0 to 1.
 fn shade(share: f64) -> RGBColor {
-    let mix = |from: f64, to: f64| (from + (to - from) * share.clamp(0.0, 1.0)) as u8;
+    let share = (share.clamp(0.0, 1.0) * 31.0).round() / 31.0;
+    let mix = |from: f64, to: f64| (from + (to - from) * share) as u8;
     RGBColor(mix(247.0, 8.0), mix(251.0, 48.0), mix(255.0, 107.0))
+}
+
+/// Neighbours of one colour: first, end and colour of each run, without white ones.
+fn runs(colours: &[RGBColor]) -> Vec<(usize, usize, RGBColor)> {
+    let mut runs: Vec<(usize, usize, RGBColor)> = Vec::new();
+    for (k, &colour) in colours.iter().enumerate() {
+        match runs.last_mut() {
+            Some((_, end, own)) if *own == colour => *end = k + 1,
+            _ => runs.push((k, k + 1, colour)),
+        }
+    }
+    runs.retain(|(_, _, colour)| *colour != WHITE);
+    runs
 }
 
 /// How many powers of ten a map shows below its largest value.
@@ -94,15 +108,16 @@ fn map(area: &Area<'_>, title: &str, [across, down]: [&str; 2], rows: &[Vec<f64>
         .y_label_formatter(&|y| format!("{y:.0}"))
         .label_style(font(16))
         .draw()?;
-    let cell = |s: usize, t: usize| {
-        let (x, y) = (t as f64, s as f64);
-        let norm = rows[s][t];
+    let fill = |&norm: &f64| {
         let share = if norm > 0.0 { 1.0 + (norm / largest).log10() / DECADES } else { -1.0 };
-        let fill = if share < 0.0 { WHITE } else { shade(share) };
-        Rectangle::new([(x - 0.5, y - 0.5), (x + 0.5, y + 0.5)], fill.filled())
+        if share < 0.0 { WHITE } else { shade(share) }
     };
-    let cells = (0..rows.len()).flat_map(|s| (0..rows[s].len()).map(move |t| (s, t)));
-    chart.draw_series(cells.map(|(s, t)| cell(s, t)))?;
+    for (s, row) in rows.iter().enumerate() {
+        for (start, end, fill) in runs(&row.iter().map(fill).collect::<Vec<_>>()) {
+            let corners = [(start as f64 - 0.5, s as f64 - 0.5), (end as f64 - 0.5, s as f64 + 0.5)];
+            chart.draw_series([Rectangle::new(corners, fill.filled())])?;
+        }
+    }
     // The key: the largest value on top.
     let (top, bar) = (50, 18);
     for k in 0..=DECADES as i32 * 2 {
@@ -203,12 +218,13 @@ fn cliff(area: &Area<'_>, surface: &Surface) -> Drawn {
         .build_cartesian_2d(w_low..w_high, b_low..b_high)?;
     let largest = surface.error.iter().flatten().copied().fold(0.0, f64::max);
     for (row, &b) in surface.error.iter().zip(&surface.b) {
-        let cells = row.iter().zip(&surface.w).map(|(&error, &w)| {
-            let fill = shade(0.75 * error / largest);
-            let (left, right) = ((w - w_half).max(w_low), (w + w_half).min(w_high));
-            Rectangle::new([(left, (b - b_half).max(b_low)), (right, (b + b_half).min(b_high))], fill.filled())
-        });
-        chart.draw_series(cells)?;
+        let fills: Vec<_> = row.iter().map(|error| shade(0.75 * error / largest)).collect();
+        for (start, end, fill) in runs(&fills) {
+            let (left, right) = (surface.w[start] - w_half, surface.w[end - 1] + w_half);
+            let low = (left.max(w_low), (b - b_half).max(b_low));
+            let high = (right.min(w_high), (b + b_half).min(b_high));
+            chart.draw_series([Rectangle::new([low, high], fill.filled())])?;
+        }
     }
     chart
         .configure_mesh()

@@ -5,7 +5,7 @@ use rewind_check::{Culprit, Entry, Report, Verdict};
 use rewind_rnn::{RecurrentModule, check};
 
 use crate::data::Check;
-use crate::network::{place, short_path};
+use crate::place::{place, short_path};
 
 /// Cells of more parameters are checked along random directions, not entry by entry.
 const MOST_ENTRIES: usize = 400;

@@ -29,6 +29,7 @@ mod network;
 mod numbers;
 mod page;
 mod parameters;
+mod place;
 mod record;
 #[cfg(feature = "serve")]
 mod request;

@@ -9,6 +9,7 @@ use crate::data::{Loss, Network, Node, Rule, Text};
 use crate::flow::{flow, influence, jacobians};
 use crate::numbers::{Detail, value};
 use crate::parameters::{Uses, parameters};
+use crate::place::{place, short_path};
 use crate::record::{Model, Recorded, record};
 use crate::sequence::Sequence;
 use crate::sweep::sweeps;
@@ -111,20 +112,6 @@ fn losses(recorded: &Recorded<'_>, sequence: &Sequence) -> Vec<Loss> {
     sequence.losses().iter().zip(&recorded.losses).map(loss).collect()
 }
 
-/// The time step and the gate of a scope: `cell/t=2/f`.
-pub(crate) fn place(scope: &str) -> (Option<usize>, &str) {
-    let mut rest = scope;
-    let (mut step, mut gate) = (None, "");
-    while !rest.is_empty() {
-        let (level, after) = rest.split_once('/').unwrap_or((rest, ""));
-        if let Some(number) = level.strip_prefix("t=").and_then(|number| number.parse().ok()) {
-            (step, gate) = (Some(number), after);
-        }
-        rest = after;
-    }
-    (step, gate)
-}
-
 /// Rules and files, each once.
 #[derive(Default)]
 struct Tables {
@@ -181,14 +168,4 @@ impl Tables {
 fn first_paragraph(docs: &str) -> String {
     let lines = docs.lines().map(str::trim).skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
     lines.collect::<Vec<_>>().join(" ").replace('`', "")
-}
-
-/// A path from its crate on: that of a crate from a registry starts at the root of the file system.
-pub(crate) fn short_path(path: &str) -> &str {
-    let is_absolute = path.starts_with('/') || path.get(1..3) == Some(":\\");
-    let Some(source) = path.rfind("/src/").or_else(|| path.rfind("\\src\\")).filter(|_| is_absolute) else {
-        return path;
-    };
-    let before = path[..source].rfind(['/', '\\']).map_or(0, |at| at + 1);
-    &path[before..]
 }

@@ -87,7 +87,12 @@ impl Server {
     /// # Errors
     /// What the system says.
     pub fn run(self) -> io::Result<()> {
-        self.run_until(async { tokio::signal::ctrl_c().await.unwrap_or(()) })
+        self.run_until(async {
+            if tokio::signal::ctrl_c().await.is_err() {
+                // Without the signal it is ended from outside.
+                std::future::pending().await
+            }
+        })
     }
 
     fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {

@@ -1,8 +1,5 @@
 //! Reverse passes, node by node: what arrives at each, and what its rule sends to its inputs.
 
-#[cfg(test)]
-mod tests;
-
 use rewind_autograd::{NodeInfo, Tape, Tensor, Var};
 
 use crate::data::{Event, Leaving, Parameter, Sweep, TermOf};
@@ -96,3 +93,7 @@ pub(crate) fn sweeps(
     sweeps.reverse();
     sweeps
 }
+
+#[cfg(test)]
+#[path = "../tests/inside/sweep.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! All integration tests of the crate in one binary.
 
 mod accuracy;
+mod carried;
 mod depth;
 mod derive;
 mod division;

@@ -114,7 +114,7 @@ impl Default for Cliff {
         Cliff {
             w: [2.0, 6.0],
             b: [-8.0, 0.0],
-            grid: [81, 81],
+            grid: [41, 81],
             start: [5.0, -2.3],
             rate: 0.3,
             threshold: 1.0,
@@ -155,10 +155,17 @@ pub struct Surface {
 
 impl fmt::Display for Surface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "step   w        b        E        |gradient|   clipped: w        b        E        |gradient|")?;
-        for k in shown(self.plain.len().min(self.clipped.len())) {
-            let row = |Descent { w, b, error, norm }: Descent| format!("{w:>8.3} {b:>8.3}  {error:.1e}  {norm:.1e}");
-            writeln!(f, "{k:>4}  {}    {}", row(self.plain[k]), row(self.clipped[k]))?;
+        writeln!(f, "{:<38}  clipped", "      without clipping")?;
+        writeln!(f, "step       w       b        E  |grad E|       w       b        E  |grad E|")?;
+        for k in shown(self.plain.len().max(self.clipped.len())) {
+            // A descent ends where its gradient is not finite.
+            let row = |path: &[Descent]| match path.get(k) {
+                Some(Descent { w, b, error, norm }) => {
+                    format!("{w:>7.3} {b:>7.3}  {:>7}  {:>8}", format!("{error:.1e}"), format!("{norm:.1e}"))
+                }
+                None => " ".repeat(33),
+            };
+            writeln!(f, "{}", format!("{k:>4} {} {}", row(&self.plain), row(&self.clipped)).trim_end())?;
         }
         Ok(())
     }

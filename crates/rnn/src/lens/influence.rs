@@ -10,6 +10,8 @@ use rewind_autograd::{Module, OnTape, Scalar, Tape, Tensor, Var};
 /// `outputs` gets a tape, the module on it and x `[T, B, I]`, and returns y `[S, …]`, whose first axis is time, such as
 /// [`Unrolled::outputs`](crate::Unrolled::outputs).
 ///
+/// A NaN in one step of y shows in all rows if y is a stack of its steps: the sweep multiplies it by 0, which is NaN.
+///
 /// Costs one sweep for each element of y: S·B·O for y `[S, B, O]`. Take one sequence, B = 1.
 ///
 /// ```

@@ -3,6 +3,7 @@
 use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tape, Tensor, Var, derive};
 
 use super::Table;
+use super::spectrum::largest;
 
 /// The gradients of a module, itemised: for every parameter, every loss E_s and every time step t in which the parameter is
 /// used, the part of dE_s/dw that flows back to w through its uses in step t.
@@ -166,10 +167,9 @@ impl<T: Scalar> Itemised<T> {
     }
 
     /// The largest difference between the sum of the items and the tape's gradient, relative to the largest entry of the
-    /// gradient.
+    /// gradient; NaN if one of them has a NaN.
     #[track_caller]
     pub fn residual(&self, parameter: &str) -> f64 {
-        let largest = |x: &Tensor<T>| x.to_vec().into_iter().map(|x| x.to_f64().abs()).fold(0.0, f64::max);
         let gradient = self.gradient(parameter);
         let difference = largest(&self.sum(parameter).zip(gradient, |a, b| a - b));
         if difference == 0.0 { 0.0 } else { difference / largest(gradient) }

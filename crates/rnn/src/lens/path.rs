@@ -5,7 +5,7 @@ use std::fmt;
 use rewind_autograd::derive::{self, Carried, Partial};
 use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tape, Tensor, Var};
 
-use super::spectrum::stretch;
+use super::spectrum::{largest, stretch};
 
 /// The path of item (`loss`, `step`) of a parameter, by its factors:
 ///
@@ -147,10 +147,6 @@ impl<T: Scalar> Path<T> {
     }
 }
 
-fn largest<T: Scalar>(x: &Tensor<T>) -> f64 {
-    x.to_vec().into_iter().map(|x| x.to_f64().abs()).fold(0.0, |a, b| if a.is_nan() || a > b { a } else { b })
-}
-
 impl<T: Scalar> fmt::Display for Path<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (parameter, loss, step) = (&self.parameter, self.loss, self.step);
@@ -181,12 +177,12 @@ impl<'t, T: Scalar> Search<'_, 't, T> {
     fn find(&self) -> Result<Path<T>, String> {
         let Search { parameter, loss, step, .. } = *self;
         let items = derive::itemised(&[self.error], &[self.weight], "t");
-        let Some(term) = items.item(0, 0, Some(step)) else {
-            let steps: Vec<_> = items.steps(0).into_iter().flatten().collect();
-            return Err(format!(
-                "nothing flows from E_{loss} to `{parameter}` through step {step}; it does through steps {steps:?}"
-            ));
+        let nothing = || {
+            let flows = |step: &usize| items.item(0, 0, Some(*step)).is_some_and(|item| largest(&item) != 0.0);
+            let steps: Vec<_> = items.steps(0).into_iter().flatten().filter(flows).collect();
+            format!("nothing flows from E_{loss} to `{parameter}` through step {step}; it does through steps {steps:?}")
         };
+        let term = items.item(0, 0, Some(step)).ok_or_else(nothing)?;
         let carried = derive::carried(&[self.weight], "t");
         let backward = self.direction(&carried)?;
         let end = self.end(&carried, backward).unwrap_or(step);
@@ -198,6 +194,7 @@ impl<'t, T: Scalar> Search<'_, 't, T> {
                 self.assemble(vec![(step, vec![self.error])], &carried, backward, term)
             }
             Some(path) => path,
+            None if largest(&term) == 0.0 => return Err(nothing()),
             None => self.assemble(vec![(step, vec![self.error])], &carried, backward, term),
         };
         if found.is_product() {

@@ -1,4 +1,4 @@
-//! Singular values and the spectral radius of a matrix.
+//! Magnitudes of a matrix: its largest element, its singular values, its spectral radius.
 
 use nalgebra::DMatrix;
 use rewind_autograd::{Scalar, Tensor};
@@ -85,6 +85,11 @@ pub fn stretch<T: Scalar>(matrix: &Tensor<T>) -> (f64, f64) {
         return (f64::NAN, f64::NAN);
     }
     (values.max() * largest, values.min() * largest)
+}
+
+/// The largest magnitude of all elements; NaN if one is.
+pub(super) fn largest<T: Scalar>(x: &Tensor<T>) -> f64 {
+    x.to_vec().into_iter().map(|x| x.to_f64().abs()).fold(0.0, |a, b| if a.is_nan() || a > b { a } else { b })
 }
 
 trait ToMatrix {

@@ -12,9 +12,10 @@ use rewind_rnn::{
 
 use super::{passing, sweeps};
 use crate::data::{Network, Text};
-use crate::network::{Around, Named, network, place};
+use crate::network::{Around, Named, network};
 use crate::numbers::Detail;
 use crate::parameters::{Uses, parameters};
+use crate::place::place;
 use crate::record::{Model, record, width};
 use crate::sequence::Sequence;
 
