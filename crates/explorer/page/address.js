@@ -32,12 +32,20 @@ const Address = (() => {
     }
 
     function write(state, how) {
-        clearTimeout(waiting);
+        if (how === "push") settle();
+        clearTimeout(waiting?.timer);
+        waiting = null;
         if (how === "keep") return;
         const address = text(state);
         if (address === location.hash) return;
         if (how === "push") history.pushState(null, "", address);
-        else waiting = setTimeout(() => history.replaceState(null, "", address), PAUSE);
+        else waiting = { address, timer: setTimeout(settle, PAUSE) };
+    }
+
+    /** Writes the address that waits, so that "back" finds it. */
+    function settle() {
+        if (waiting) history.replaceState(null, "", waiting.address);
+        waiting = null;
     }
 
     return { read, write, text };

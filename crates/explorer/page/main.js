@@ -119,7 +119,9 @@
         });
         const follow = () => {
             Player.pause();
-            Store.set(Tour.settled(Address.read(location.hash)), "keep");
+            const there = Tour.settled(Address.read(location.hash));
+            if (Settings.differ(there)) Settings.restore(there);
+            else Store.set(there, "keep");
         };
         addEventListener("popstate", follow);
         addEventListener("keydown", Player.key);

@@ -171,6 +171,9 @@ const Settings = (() => {
 
     const say = (text) => Dom.setText(Dom.byId("error"), text);
 
+    /** Whether an address asks for another computed scene than the one shown. */
+    const differ = ({ settings }) => Boolean(served() && settings && JSON.stringify({ ...first(), ...settings }) !== JSON.stringify(values));
+
     /** A pasted address with settings: computes them, then goes to its moment. */
     async function restore(wanted) {
         if (!served() || !wanted.settings) return;
@@ -180,5 +183,5 @@ const Settings = (() => {
         Store.set({ ...wanted, settings: { ...values } }, "keep");
     }
 
-    return { build, restore, served };
+    return { build, restore, differ, served };
 })();

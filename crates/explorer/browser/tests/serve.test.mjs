@@ -101,8 +101,10 @@ test("the answer to an older question is dropped", async () => {
     await page.waitForFunction(() => document.querySelector("#settings").hasAttribute("aria-busy"));
     await new Promise((resolve) => setTimeout(resolve, 400));
     await set(page, "steps", "5");
+    const answer = computed(page);
     await held.continue();
-    await page.waitForResponse((response) => response.url().endsWith("/compute"));
+    assert.equal((await (await answer).json()).steps, 9);
+    await page.waitForTimeout(300);
     assert.equal(await page.evaluate("Store.scene().steps"), 5);
 });
 
@@ -138,4 +140,16 @@ test("a server that is gone is reported", async () => {
     await page.fill("#setting-steps", "8");
     await page.waitForFunction(() => document.querySelector("#error").textContent);
     assert.match(await text(page, "#error"), /The server does not answer/);
+});
+
+test("back computes the earlier settings again", async () => {
+    const page = await opened();
+    await set(page, "steps", "5");
+    await page.click('[data-net="lstm"]');
+    await set(page, "steps", "7");
+    assert.equal(await page.evaluate("Store.scene().steps"), 7);
+    await page.waitForFunction(() => location.hash.includes("steps=7"));
+    await page.goBack();
+    await page.waitForFunction(() => Store.scene().steps === 5);
+    assert.equal((await stateOf(page)).net, "tanh");
 });
