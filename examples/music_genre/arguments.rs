@@ -7,8 +7,9 @@ use rewind_examples::arguments::up_to;
 use rewind_examples::{RunArguments, Task};
 
 use crate::midi::MAX_STEPS;
-use crate::model::{CellKind, ReadOut};
+use crate::model::ReadOut;
 use crate::score::Encoding;
+use rewind_examples::CellKind;
 
 /// An LSTM of this size has 67 million weights, and a batch takes a minute on two cores.
 pub(crate) const MAX_HIDDEN: u64 = 4096;

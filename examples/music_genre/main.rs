@@ -40,9 +40,10 @@ use rewind_rnn::Shards;
 
 use arguments::Arguments;
 use dataset::Dataset;
-use model::{CellKind, Classifier};
+use model::Classifier;
 use pictures::Pictures;
 use recipe::Recipe;
+use rewind_examples::CellKind;
 use saved::Saved;
 use scores::Source;
 

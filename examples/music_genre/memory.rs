@@ -5,8 +5,9 @@ use rewind_examples::memory::require;
 
 use crate::dataset::Dataset;
 use crate::evaluate::BATCH;
-use crate::model::{CellKind, Design, ReadOut};
+use crate::model::{Design, ReadOut};
 use crate::recipe::Recipe;
+use rewind_examples::CellKind;
 
 const FLOAT: u64 = size_of::<f32>() as u64;
 

@@ -10,7 +10,8 @@ use rewind_examples::{Answers, History, TABLE, say, write_table};
 
 use crate::dataset::{Dataset, Piece};
 use crate::evaluate;
-use crate::model::{CellKind, Classifier};
+use crate::model::Classifier;
+use rewind_examples::CellKind;
 
 /// The longest piece whose gradient is drawn step by step, in steps.
 const GRADIENT_STEPS: usize = 256;

@@ -3,8 +3,9 @@
 use rewind_rnn::optim::schedule::{cosine, warm_up};
 
 use crate::arguments::Arguments;
-use crate::model::{CellKind, Design, ReadOut};
+use crate::model::{Design, ReadOut};
 use crate::score::Encoding;
+use rewind_examples::CellKind;
 
 /// Everything that training depends on but the data and the seed.
 #[derive(Clone, Copy, Debug)]

@@ -10,9 +10,10 @@ use rewind_autograd::Tensor;
 use rewind_rnn::file::{self, Metadata};
 
 use crate::arguments::MAX_HIDDEN;
-use crate::model::{CellKind, Classifier, Design, ReadOut};
+use crate::model::{Classifier, Design, ReadOut};
 use crate::score::Encoding;
 use crate::scores::Source;
+use rewind_examples::CellKind;
 
 /// A network and how it is used.
 #[derive(Clone, Debug)]

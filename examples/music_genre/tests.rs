@@ -13,9 +13,10 @@ use rewind_rnn::{Shards, file};
 use crate::arguments::Arguments;
 use crate::compose::compose_dataset;
 use crate::dataset::Dataset;
-use crate::model::{CellKind, Classifier};
+use crate::model::Classifier;
 use crate::saved::Saved;
 use crate::{run, train_one};
+use rewind_examples::CellKind;
 
 fn line(more: &[&str]) -> CommandLine<Arguments> {
     let line = CommandLine::parse([&["music_genre"], more].concat()).expect("the arguments are right");

@@ -94,7 +94,7 @@ pub(crate) fn train(
     let (mut rng, mut start) = (ChaCha8Rng::seed_from_u64(seed), EpochStart(0));
     let mut optimizer = AdamW::new(0.0).weight_decay(recipe.weight_decay);
     if let Some(from) = from {
-        run.resume(from, model, &mut optimizer, [("start", &mut start)])?;
+        run.resume(from, model, &mut optimizer, vec![("start", &mut start)])?;
         rng.set_word_pos(start.0);
     }
     let epochs = recipe.epochs as u64;

@@ -36,7 +36,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 ///     let mut adam = Adam::new(0.1);
 ///     let mut run = Run::new("gru", Metric::Bits, 1, file, Metadata::new(), interrupt);
 ///     if file.exists() {
-///         run.resume(file, &mut gru, &mut adam, [])?;
+///         run.resume(file, &mut gru, &mut adam, vec![])?;
 ///     }
 ///     while run.at.epoch() < 2 {
 ///         let steps = [0.5, -0.5, 0.25];
@@ -86,18 +86,16 @@ impl Run {
     /// # Errors
     ///
     /// As [`file::load_run`]; then nothing is changed.
-    pub fn resume<M: FileModule<f32>, O: Optimizer<f32>, const N: usize>(
+    pub fn resume<M: FileModule<f32>, O: Optimizer<f32>>(
         &mut self,
         from: &Path,
         model: &mut M,
         optimizer: &mut O,
-        own: [(&str, &mut dyn Part<f32>); N],
+        own: Vec<(&str, &mut dyn Part<f32>)>,
     ) -> rewind_rnn::Result<()> {
         let mut parts: Vec<(&str, &mut dyn Part<f32>)> =
             vec![("position", &mut self.at), ("history", &mut self.history)];
-        for (name, part) in own {
-            parts.push((name, part));
-        }
+        parts.extend(own.into_iter().map(|(name, part)| (name, part as &mut dyn Part<f32>)));
         file::load_run(from, model, optimizer, &mut parts)?;
         say(format!("{}: goes on after epoch {}, step {}", self.history.name, self.at.epoch(), self.at.batch()));
         Ok(())

@@ -26,7 +26,7 @@ fn train(path: &Path, epochs: u64, interrupt: Interrupt) -> Result<TanhRnn<Tenso
     let mut adam = Adam::new(0.01);
     let mut run = Run::new("tanh", Metric::Bits, 1, path, Metadata::new(), interrupt);
     if path.exists() {
-        run.resume(path, &mut cell, &mut adam, [])?;
+        run.resume(path, &mut cell, &mut adam, vec![])?;
     }
     while run.at.epoch() < epochs {
         let steps = [0.5, -0.25];
