@@ -45,8 +45,8 @@ pub(crate) fn drawn(count: usize, rng: &mut ChaCha8Rng) -> Images {
 /// `[SIZE, SIZE]` row-major.
 fn draw(digit: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
     let mut within = |range: f32| rng.random_range(-range..range);
-    let (sine, cosine) = within(0.25).sin_cos();
-    let (slant, shift) = (within(0.25), [within(0.1), within(0.1)]);
+    let (sine, cosine) = within(0.3).sin_cos();
+    let (slant, shift) = (within(0.3), [within(0.12), within(0.12)]);
     let scale = [0.7 + within(0.15), 0.7 + within(0.15)];
     let pen = 0.045 + within(0.015);
     let mut place = |[x, y]: Point| {
@@ -65,7 +65,7 @@ fn draw(digit: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
         ((pen - distance) * SIZE as f32 + 0.5).clamp(0.0, 1.0)
     };
     let ink: Vec<f32> = (0..SIZE * SIZE).map(pixel).collect();
-    ink.into_iter().map(|ink| ink + rng.random_range(-0.3..0.3)).collect()
+    ink.into_iter().map(|ink| ink + rng.random_range(-0.35..0.35)).collect()
 }
 
 /// The distance from a point to a line between two others.

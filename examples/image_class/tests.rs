@@ -82,7 +82,7 @@ fn error(words: &[&str]) -> String {
 fn drawn_digits_are_learned() {
     let place = Place::new();
     let out = place.at("out");
-    let told = output(&["--epochs", "4", "--hidden", "32", "--out", &out]);
+    let told = output(&["--epochs", "8", "--hidden", "32", "--out", &out]);
     let lines: Vec<_> = told.lines().collect();
     let value = |line: &str, name: &str| -> f64 {
         let rest = line.strip_prefix(&format!("{name} test accuracy ")).and_then(|rest| rest.strip_suffix(" (n=500)"));
@@ -92,7 +92,7 @@ fn drawn_digits_are_learned() {
         [("baseline", 0), ("perceptron", 1), ("lstm", 2)].map(|(name, k)| value(lines[k], name));
     assert!(0.2 < baseline && baseline + 0.1 < perceptron && baseline + 0.1 < lstm, "{told}");
     let table = fs::read_to_string(place.at("out/metrics.csv")).expect("it was written");
-    assert_eq!(table.lines().count(), 1 + 1 + 2 * 4, "{table}");
+    assert_eq!(table.lines().count(), 1 + 1 + 2 * 8, "{table}");
     for picture in ["learning_curves.svg", "confusion_perceptron.svg", "confusion_lstm.svg"] {
         let text = fs::read_to_string(Path::new(&out).join(picture)).expect("it was drawn");
         assert!(text.ends_with("</svg>\n"), "{picture}");
