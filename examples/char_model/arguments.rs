@@ -32,10 +32,9 @@ pub(crate) struct Arguments {
     /// Streams that the training text is cut into, and read at the same time; 64 by default with --data, 32 without.
     #[arg(long, value_name = "N", value_parser = up_to(4096), conflicts_with = "load")]
     pub(crate) streams: Option<usize>,
-    /// Characters that the gradient is followed back through, and between two updates; 100 by default with --data, 50
-    /// without.
-    #[arg(long, value_name = "N", value_parser = up_to(65_536), conflicts_with = "load")]
-    pub(crate) window: Option<usize>,
+    /// Characters that the gradient is followed back through, and between two updates.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = up_to(65_536), conflicts_with = "load")]
+    pub(crate) window: usize,
     /// The highest learning rate.
     #[arg(long, value_name = "X", value_parser = positive, conflicts_with = "load")]
     pub(crate) rate: Option<f64>,
