@@ -57,6 +57,8 @@ impl Arguments {
 }
 
 impl Task for Arguments {
+    const NO_SETTINGS: &'static [&'static str] = &["--sample", "--length", "--temperature"];
+
     fn run(&self) -> &RunArguments {
         &self.run
     }
