@@ -45,6 +45,10 @@ pub(crate) struct Design {
     pub(crate) dropout: f64,
 }
 
+/// The factor of the initial input weights. With the usual ones the pre-activations are so small that the cell is almost
+/// linear, and the first hundred updates bring little.
+const GAIN: f32 = 4.0;
+
 impl Design {
     /// E, the length of a character's vector.
     fn embedding(self) -> usize {
@@ -54,7 +58,7 @@ impl Design {
     pub(crate) fn model(self, rng: &mut impl Rng) -> Model<Tensor<f32>> {
         let Design { kind, characters, hidden, dropout } = self;
         let embedding = Embedding { weight: init::normal(&[characters, self.embedding()], 1.0, rng) };
-        let cell = AnyCell::new(kind, self.embedding(), hidden, 1.0, rng);
+        let cell = AnyCell::new(kind, self.embedding(), hidden, GAIN, rng);
         (embedding, Recurrent(cell), Dropout::new(dropout), Linear::new(hidden, characters, rng))
     }
 }
