@@ -85,6 +85,7 @@ fn learn(
     let recipe = Recipe::new(arguments);
     let Recipe { hidden, dropout, .. } = recipe;
     let design = Design { kind: arguments.cell, characters: alphabet.len(), hidden, dropout };
+    train::require_memory(design, n, &recipe)?;
     let mut rng = ChaCha8Rng::seed_from_u64(source.seed);
     let mut trained = Trained { model: design.model(&mut rng), design, alphabet, source };
     say(format!("{name}: {} parameters", trained.model.parameter_count()));

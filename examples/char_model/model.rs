@@ -55,6 +55,12 @@ impl Design {
         self.hidden.min(64)
     }
 
+    /// The parameters, as many as the largest cell has.
+    pub(crate) fn parameters(self) -> u64 {
+        let [characters, embedding, hidden] = [self.characters, self.embedding(), self.hidden].map(|size| size as u64);
+        characters * embedding + 4 * hidden * (embedding + hidden + 2) + (hidden + 1) * characters
+    }
+
     pub(crate) fn model(self, rng: &mut impl Rng) -> Model<Tensor<f32>> {
         let Design { kind, characters, hidden, dropout } = self;
         let embedding = Embedding { weight: init::normal(&[characters, self.embedding()], 1.0, rng) };

@@ -8,6 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_autograd::Tensor;
 use rewind_examples::CellKind;
+use rewind_examples::memory::require;
 use rewind_rnn::file::{self, Metadata};
 
 use crate::arguments::MAX_HIDDEN;
@@ -52,7 +53,8 @@ impl Trained {
             format!("{} was not saved by this program: its setting \"{key}\" is {found}", path.display())
         };
         let text = |key: &str| metadata.get(key).ok_or_else(|| wrong(key));
-        let alphabet = Alphabet::of(text("alphabet")?).map_err(|_| wrong("alphabet"))?;
+        let alphabet = Alphabet::of(text("alphabet")?).ok().filter(|alphabet| alphabet.len() > 0);
+        let alphabet = alphabet.ok_or_else(|| wrong("alphabet"))?;
         let hidden = text("hidden")?.parse().ok().filter(|&n| 0 < n && n as u64 <= MAX_HIDDEN);
         let dropout = text("dropout")?.parse().ok().filter(|rate| (0.0..1.0).contains(rate));
         let design = Design {
@@ -63,6 +65,8 @@ impl Trained {
         };
         let [data, test] = ["data", "test"].map(|key| metadata.get(key).map(PathBuf::from));
         let source = Source { data, test, seed: text("seed")?.parse().map_err(|_| wrong("seed"))? };
+        let bytes = 2 * size_of::<f32>() as u64 * design.parameters();
+        require(&format!("the model of {}", path.display()), bytes, "it is too large for this machine")?;
         // Every parameter is replaced below: the seed does not matter.
         let mut model = design.model(&mut ChaCha8Rng::seed_from_u64(0));
         file::load(path, &mut model)?;

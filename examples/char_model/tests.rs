@@ -140,7 +140,9 @@ fn a_saved_model_is_tested_and_writes() {
 
     // Settings that would take all memory before the parameters are looked at.
     let trained = Trained::load(Path::new(&net)).expect("it was saved");
-    for (key, value) in [("hidden", "1000000000"), ("seed", "x"), ("dropout", "1.5"), ("cell", "perceptron")] {
+    for (key, value) in
+        [("hidden", "1000000000"), ("seed", "x"), ("dropout", "1.5"), ("cell", "perceptron"), ("alphabet", "")]
+    {
         let mut metadata = trained.metadata();
         metadata.insert(key.to_owned(), value.to_owned());
         let path = place.at("changed");

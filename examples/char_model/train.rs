@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rand::RngExt;
 use rewind_autograd::Tensor;
+use rewind_examples::memory::require;
 use rewind_examples::{Progress, Run};
 use rewind_rnn::loss::{CrossEntropy, Reduction, cross_entropy};
 use rewind_rnn::optim::{Adam, Optimizer};
@@ -15,7 +16,7 @@ use rewind_rnn::resume::{Commit, Part, Position, Saved};
 use rewind_rnn::{Noise, Shards, TruncatedBptt, Unroll, clip};
 
 use crate::evaluate;
-use crate::model::{Model, input};
+use crate::model::{Design, Model, input};
 use crate::recipe::Recipe;
 
 /// Shards of the streams, computed in parallel. Fixed, so that the number of threads changes no result.
@@ -50,6 +51,23 @@ impl Cut {
     fn windows(self) -> usize {
         self.length.div_ceil(self.window)
     }
+}
+
+/// Copies of the parameters at the peak of training: themselves, two moments, the gradients of two shards, and the packed
+/// forms of the matrix kernel.
+const COPIES: u64 = 12;
+/// Values that are kept for every unit and every character of the alphabet, at every place of a window, rounded up.
+const KEPT: [u64; 2] = [16, 8];
+
+/// Checks that there is memory to train on a text of `characters`: a failed allocation ends a program without an
+/// explanation.
+pub(crate) fn require_memory(design: Design, characters: usize, recipe: &Recipe) -> Result<(), String> {
+    let cut = Cut::new(characters, recipe);
+    let places = (cut.window * cut.streams) as u64;
+    let kept = places * (KEPT[0] * design.hidden as u64 + KEPT[1] * design.characters as u64);
+    let bytes = size_of::<f32>() as u64 * (COPIES * design.parameters() + kept);
+    let what = format!("training {} with {} units", design.kind.name(), design.hidden);
+    require(&what, bytes, "a smaller --hidden, --streams or --window takes less")
 }
 
 /// Streams that one thread reads.
@@ -167,7 +185,25 @@ fn gradients(
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+    use rewind_autograd::OnTape;
+    use rewind_examples::CellKind;
+
     use super::*;
+
+    #[test]
+    fn no_machine_has_room_for_the_largest_windows() {
+        let design = Design { kind: CellKind::Lstm, characters: 10_000, hidden: 4096, dropout: 0.0 };
+        let recipe = Recipe { streams: 4096, window: 65_536, ..crate::recipe::tests::SMALL };
+        if cfg!(target_os = "linux") {
+            let told = require_memory(design, usize::MAX / 2, &recipe).unwrap_err();
+            assert!(told.starts_with("training lstm with 4096 units takes about "), "{told}");
+        }
+        let small = Design { characters: 5, hidden: 40, ..design };
+        assert_eq!(require_memory(small, 100, &recipe), Ok(()));
+        let real = small.model(&mut rand::rngs::ChaCha8Rng::seed_from_u64(1)).parameter_count() as u64;
+        assert!((real..=real * 21 / 20).contains(&small.parameters()), "{} for {real}", small.parameters());
+    }
 
     #[test]
     fn every_stream_lies_within_the_text() {

@@ -109,6 +109,8 @@ fn train_one(
     let Arguments { run: given, hidden, .. } = &line.arguments;
     let (classes, source) = (train.classes.clone(), Source::named(given));
     let design = Design { kind, hidden: *hidden, rows: train.rows, columns: train.columns, classes: classes.len() };
+    // The parameters, two moments, the gradients of two shards, and the packed forms of the matrix kernel.
+    design.require_memory(12)?;
     let model = design.classifier(&mut ChaCha8Rng::seed_from_u64(source.seed));
     let mut trained = Trained { model, design, classes, source };
     say(format!("{}: {} parameters", kind.name(), trained.model.parameter_count()));

@@ -3,8 +3,12 @@
 use clap::ValueEnum;
 use rand::Rng;
 use rewind_autograd::{Tensor, Var, parameters};
+use rewind_examples::memory::require;
 use rewind_examples::{AnyCell, CellKind};
 use rewind_rnn::{Linear, Unroll};
+
+/// Images that run at the same time, in training and in testing on two threads.
+const BATCH: usize = 200;
 
 /// What a model is built of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -57,6 +61,25 @@ pub(crate) struct Design {
 }
 
 impl Design {
+    /// Checks that there is memory for `copies` of the parameters, and for what a batch of images keeps.
+    ///
+    /// # Errors
+    ///
+    /// If there is not.
+    pub(crate) fn require_memory(self, copies: u64) -> Result<(), String> {
+        let [rows, columns, hidden, classes] =
+            [self.rows, self.columns, self.hidden, self.classes].map(|size| size as u64);
+        let (parameters, kept) = match self.kind {
+            ModelKind::Perceptron => (hidden * rows * columns, 3 * rows * columns + 4 * hidden),
+            ModelKind::Tanh | ModelKind::Lstm | ModelKind::Gru => {
+                (4 * hidden * (columns + hidden + 2), 16 * hidden * rows)
+            }
+        };
+        let values = copies * (parameters + (hidden + 1) * (classes + 1)) + BATCH as u64 * kept;
+        let what = format!("{} with {hidden} units, for images of {columns}×{rows},", self.kind.name());
+        require(&what, size_of::<f32>() as u64 * values, "a smaller --hidden takes less")
+    }
+
     pub(crate) fn classifier(self, rng: &mut impl Rng) -> Classifier<Tensor<f32>> {
         let Design { kind, hidden, rows, columns, classes } = self;
         let cell = kind.cell().map(|kind| AnyCell::new(kind, columns, hidden, 1.0, rng));

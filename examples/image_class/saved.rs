@@ -68,6 +68,7 @@ impl Trained {
         };
         let [data, test] = ["data", "test"].map(|key| metadata.get(key).map(PathBuf::from));
         let source = Source { data, test, seed: text("seed")?.parse().map_err(|_| wrong("seed"))? };
+        design.require_memory(2)?;
         // Every parameter is replaced below: the seed does not matter.
         let mut model = design.classifier(&mut ChaCha8Rng::seed_from_u64(0));
         file::load(path, &mut model)?;

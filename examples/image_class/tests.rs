@@ -8,7 +8,9 @@ use rewind_examples::{CommandLine, Interrupt};
 
 use crate::arguments::Arguments;
 use crate::images::Images;
+use crate::model::{Design, ModelKind};
 use crate::run;
+use crate::saved::Trained;
 
 /// A temporary folder, and paths in it as text.
 struct Place(tempfile::TempDir);
@@ -207,6 +209,15 @@ fn wrong_input_is_named() {
     let told = error(&["--data", &data, "--save", &net]);
     assert_eq!(told, "--save has room for one model, not for perceptron, lstm: choose one by --model");
     output(&["--data", &data, "--model", "tanh", "--epochs", "1", "--save", &net, "--out", &out]);
+    // Settings that would take all memory before the parameters are looked at.
+    let mut trained = Trained::load(Path::new(&net)).expect("it was saved");
+    trained.design = Design { kind: ModelKind::Perceptron, hidden: 4096, rows: 4096, columns: 4096, ..trained.design };
+    let huge = place.at("huge");
+    rewind_rnn::file::save(&huge, &trained.model, &trained.metadata()).expect("the folder can be written");
+    if cfg!(target_os = "linux") {
+        let told = error(&["--load", &huge]);
+        assert!(told.starts_with("perceptron with 4096 units, for images of 4096×4096, takes about 5"), "{told}");
+    }
     let told = error(&["--load", &net, "--test", &place.at("other")]);
     assert_eq!(told, "the images of other are 2×2; expected 5×4 as those of net");
 }
