@@ -3,12 +3,12 @@
 use std::error::Error;
 
 use rewind_autograd::{OnTape, Tape, Tensor};
+use rewind_examples::Answers;
 use rewind_rnn::Linear;
 use rewind_rnn::loss::{CrossEntropy, cross_entropy};
 use rewind_rnn::optim::{AdamW, Optimizer};
 
 use crate::dataset::Dataset;
-use crate::evaluate::Answers;
 
 /// Full-batch steps: enough to converge.
 const STEPS: usize = 1000;

@@ -5,16 +5,17 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io::Write;
 
+use rewind_examples::files::{prepare_file, write_whole};
+use rewind_examples::{plot, say, unwritable};
 use rewind_rnn::Shards;
 
 use crate::arguments::Arguments;
 use crate::dataset::{Dataset, Piece};
 use crate::evaluate::{self, Moment};
-use crate::files::{prepare_file, write_whole};
 use crate::memory::require_for_testing;
-use crate::progress::say;
+use crate::midi;
+use crate::pictures::TIME_STEP;
 use crate::saved::Saved;
-use crate::{midi, plot, unwritable_result};
 
 /// Writes a line for each file of `--classify` to `out`, the most probable class first, and into the folder `--out` a
 /// table and a picture of how the probabilities change from step to step.
@@ -28,7 +29,7 @@ pub(crate) fn classify(
     shards: &Shards<f32>,
     out: &mut dyn Write,
 ) -> Result<(), Box<dyn Error>> {
-    let Arguments { classify: files, out: folder, threads, .. } = arguments;
+    let (files, folder, threads) = (&arguments.classify, arguments.out(), arguments.run.threads);
     let (mut names, mut left_out) = (BTreeSet::new(), 0);
     for path in files {
         let reading = match midi::read_file(path) {
@@ -46,10 +47,10 @@ pub(crate) fn classify(
         // The class is the question; the answer does not depend on this one.
         let pieces = vec![Piece { score: score.clone(), class: 0 }];
         let data = Dataset { classes: saved.classes.clone(), pieces };
-        require_for_testing(saved.model.design, &data, *threads)?;
+        require_for_testing(saved.model.design, &data, threads)?;
         let answers = evaluate::answer(&saved.model, &data, shards)?;
         writeln!(out, "{}: {}", path.display(), told(&saved.classes, &answers.probabilities.to_vec()))
-            .map_err(unwritable_result)?;
+            .map_err(unwritable)?;
         let moments = evaluate::over_time(&saved.model, &score)?;
         let name = unused(score.name(), &mut names);
         let [table, picture] = ["csv", "svg"].map(|ending| folder.join(format!("classify_{name}.{ending}")));
@@ -60,10 +61,10 @@ pub(crate) fn classify(
         let note = format!("by {}; the network begins anew at every dashed line", saved.model.design.kind.name());
         let excerpts = moments.chunk_by(|a, b| a.excerpt == b.excerpt);
         let excerpts: Vec<Vec<_>> = excerpts.map(|part| part.iter().map(|m| &m.probabilities[..]).collect()).collect();
-        plot::probabilities(&picture, score.name(), &note, &saved.classes, &excerpts)?;
+        plot::probabilities(&picture, score.name(), &note, TIME_STEP, &saved.classes, &excerpts)?;
         say(format!("over time: {} and {}", table.display(), picture.display()));
     }
-    out.flush().map_err(unwritable_result)?;
+    out.flush().map_err(unwritable)?;
     match left_out {
         0 => Ok(()),
         _ => Err(format!("{left_out} of {} files could not be classified", files.len()).into()),

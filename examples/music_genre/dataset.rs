@@ -1,9 +1,8 @@
 //! Pieces with their classes: dividing them into a training and a test part, cutting them into excerpts, and averaging
 //! over the excerpts of a piece.
 
-use rand::SeedableRng;
-use rand::rngs::ChaCha8Rng;
-use rand::seq::SliceRandom;
+use rewind_examples::division::{counts, test_part};
+use rewind_examples::folders::expect_each_once;
 
 use crate::score::Score;
 
@@ -39,11 +38,7 @@ pub(crate) struct Excerpt {
 impl Dataset {
     /// How many pieces each class has, `[C]`.
     pub(crate) fn class_counts(&self) -> Vec<usize> {
-        let mut counts = vec![0; self.classes.len()];
-        for piece in &self.pieces {
-            counts[piece.class] += 1;
-        }
-        counts
+        counts(&self.labels(), self.classes.len())
     }
 
     /// The pieces of these classes alone, whose order is the order of the classes.
@@ -60,27 +55,19 @@ impl Dataset {
         Ok(Dataset { classes: classes.to_vec(), pieces: self.pieces.iter().filter_map(kept).collect() })
     }
 
-    /// Divides the pieces at random into a training part and a test part of `test_count` pieces.
-    ///
-    /// Every class is divided in the same proportion, as far as whole pieces go (largest remainders, then the earlier
-    /// class). Within a part the pieces keep their order. The same seed gives the same division on every machine.
+    fn labels(&self) -> Vec<usize> {
+        self.pieces.iter().map(|piece| piece.class).collect()
+    }
+
+    /// Divides the pieces at random into a training part and a test part of `test_count` pieces, every class in the same
+    /// proportion. Within a part the pieces keep their order.
     ///
     /// # Panics
     ///
     /// If `test_count` is more than the number of pieces.
     #[track_caller]
     pub(crate) fn split(&self, test_count: usize, seed: u64) -> (Dataset, Dataset) {
-        let total = self.pieces.len();
-        assert!(test_count <= total, "split: {test_count} test pieces were asked for and there are {total} pieces");
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut in_test = vec![false; total];
-        for (class, quota) in test_quotas(&self.class_counts(), test_count).into_iter().enumerate() {
-            let mut members: Vec<usize> = (0..total).filter(|&i| self.pieces[i].class == class).collect();
-            members.shuffle(&mut rng);
-            for &i in &members[..quota] {
-                in_test[i] = true;
-            }
-        }
+        let in_test = test_part(&self.labels(), self.classes.len(), test_count, seed);
         let part = |wanted: bool| Dataset {
             classes: self.classes.clone(),
             pieces: self
@@ -107,36 +94,6 @@ impl Dataset {
         };
         self.pieces.iter().enumerate().flat_map(cut).collect()
     }
-}
-
-/// Checks that each of `classes` is one of `among` and is named once. `missing` is the message for one that is not.
-pub(crate) fn expect_each_once(
-    classes: &[String],
-    among: &[String],
-    missing: impl Fn(&str) -> String,
-) -> Result<(), String> {
-    for (index, class) in classes.iter().enumerate() {
-        if !among.contains(class) {
-            return Err(missing(class));
-        }
-        if classes[..index].contains(class) {
-            return Err(format!("the class \"{class}\" is asked for twice"));
-        }
-    }
-    Ok(())
-}
-
-/// How many of each class go into the test part: proportional shares, made whole by largest remainders.
-fn test_quotas(counts: &[usize], test_count: usize) -> Vec<usize> {
-    let total = counts.iter().sum::<usize>().max(1);
-    let mut quotas: Vec<usize> = counts.iter().map(|count| count * test_count / total).collect();
-    let mut by_remainder: Vec<usize> = (0..counts.len()).collect();
-    by_remainder.sort_by_key(|&class| std::cmp::Reverse(counts[class] * test_count % total));
-    let missing = test_count - quotas.iter().sum::<usize>();
-    for &class in &by_remainder[..missing] {
-        quotas[class] += 1;
-    }
-    quotas
 }
 
 /// For each piece the mean of the rows of its excerpts.
@@ -195,19 +152,6 @@ mod tests {
         let (train, test) = dataset(&[167, 167, 166]).split(100, 7);
         assert_eq!(train.class_counts(), [133, 134, 133]);
         assert_eq!(test.class_counts(), [34, 33, 33]);
-    }
-
-    #[test]
-    fn a_seed_decides_the_division() {
-        let all = dataset(&[20, 30]);
-        assert_eq!(all.split(10, 1), all.split(10, 1));
-        assert_ne!(all.split(10, 1), all.split(10, 2));
-    }
-
-    #[test]
-    #[should_panic(expected = "split: 3 test pieces were asked for and there are 2 pieces")]
-    fn more_test_pieces_than_pieces() {
-        dataset(&[1, 1]).split(3, 0);
     }
 
     #[test]

@@ -1,44 +1,16 @@
 //! Testing: the answer for a piece is the geometric mean over its excerpts. Also the norms of the gradient over time.
 
 use rewind_autograd::{OnTape, Tape, Tensor};
+use rewind_examples::Answers;
 use rewind_rnn::Shards;
 
 use crate::dataset::{Dataset, mean_over_excerpts};
 use crate::model::{Classifier, ReadOut};
 use crate::score::Score;
-use crate::train::{Shard, best_classes, encoded, summed_loss};
+use crate::train::{Shard, encoded, summed_loss};
 
 /// Excerpts that are tested at once.
 pub(crate) const BATCH: usize = 64;
-
-/// The answers of a model for the pieces of a data set.
-#[derive(Clone, Debug)]
-pub(crate) struct Answers {
-    /// `[N, C]`: for each piece the probability of each class.
-    pub(crate) probabilities: Tensor<f32>,
-    /// The right classes, `[N]`.
-    pub(crate) truth: Vec<usize>,
-}
-
-impl Answers {
-    /// The most probable class of every piece.
-    pub(crate) fn classes(&self) -> Vec<usize> {
-        best_classes(&self.probabilities)
-    }
-
-    /// The share of right answers.
-    pub(crate) fn accuracy(&self) -> f64 {
-        let right = self.classes().iter().zip(&self.truth).filter(|(a, b)| a == b).count();
-        right as f64 / self.truth.len() as f64
-    }
-
-    /// The mean of -ln p of the right class, in nats.
-    pub(crate) fn loss(&self) -> f64 {
-        let of =
-            |(i, &class): (usize, &usize)| -f64::from(self.probabilities.at(&[i, class]).max(f32::MIN_POSITIVE)).ln();
-        self.truth.iter().enumerate().map(of).sum::<f64>() / self.truth.len() as f64
-    }
-}
 
 /// The answers of `model` for the pieces of `data`, cut into excerpts: a piece's probabilities are the geometric mean
 /// of those of its excerpts (the mean of their logarithms), normalised.

@@ -12,13 +12,10 @@ mod compose;
 mod corpus;
 mod dataset;
 mod evaluate;
-mod files;
 mod memory;
 mod midi;
 mod model;
 mod pictures;
-mod plot;
-mod progress;
 mod recipe;
 mod saved;
 mod score;
@@ -32,71 +29,76 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::ValueEnum;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_autograd::OnTape;
+use rewind_examples::arguments::RunFile;
+use rewind_examples::files::{WriteError, prepare_file};
+use rewind_examples::{Answers, CommandLine, History, Interrupt, Metric, Run, report, say};
 use rewind_rnn::Shards;
 
 use arguments::Arguments;
 use dataset::Dataset;
-use evaluate::Answers;
-use files::{WriteError, prepare_file};
-use model::{CellKind, Classifier};
+use model::Classifier;
 use pictures::Pictures;
-use plot::LearningCurve;
-use progress::say;
 use recipe::Recipe;
+use rewind_examples::CellKind;
 use saved::Saved;
 use scores::Source;
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse(), &mut io::stdout()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(format!("error: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    rewind_examples::run::main(|line, interrupt| run(line, interrupt, &mut io::stdout()))
 }
 
 /// Does what the command line asks for; results go to `out`.
-fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
+fn run(line: &CommandLine<Arguments>, interrupt: &Interrupt, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
+    let arguments = &line.arguments;
     // Errors that would otherwise stop the program after minutes of training.
-    for file in arguments.save.iter().cloned().chain(pictures::files(&arguments.out)) {
+    for file in pictures::files(&arguments.out()) {
         prepare_file(&file)?;
     }
-    let threads = arguments.threads;
+    let threads = arguments.run.threads;
     let shards = Shards::new(threads).map_err(|error| format!("cannot start {threads} threads: {error}"))?;
-    match &arguments.load {
+    match &arguments.run.load {
         Some(path) => use_loaded(path, arguments, &shards, out),
-        None => compare(arguments, &shards, out),
+        None => compare(line, interrupt, &shards, out),
     }
 }
 
 /// Trains and tests what the command line names, beside the baseline.
-fn compare(arguments: &Arguments, shards: &Shards<f32>, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
+fn compare(
+    line: &CommandLine<Arguments>,
+    interrupt: &Interrupt,
+    shards: &Shards<f32>,
+    out: &mut dyn Write,
+) -> Result<(), Box<dyn Error>> {
+    let arguments = &line.arguments;
+    let kinds = arguments.cell.map_or(CellKind::value_variants().to_vec(), |kind| vec![kind]);
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+    let files = line.run_files(&names, &arguments.out(), "choose one by --cell")?;
+    for file in &files {
+        prepare_file(&file.path)?;
+    }
     let (train, test) = Source::named(arguments).read(arguments.classes.as_deref(), true)?;
     write_scores(arguments, &train, &test)?;
     describe(&train, &test);
-    let kinds = arguments.cell.map_or(CellKind::value_variants().to_vec(), |kind| vec![kind]);
     for &kind in &kinds {
         let recipe = Recipe::new(kind, train.classes.len(), arguments);
-        memory::require_for_training(&recipe, [&train, &test], arguments.threads)?;
+        memory::require_for_training(&recipe, [&train, &test], arguments.run.threads)?;
     }
     let mut pictures = Pictures::new(&test);
-    let mut results = vec![("baseline", baseline::baseline(&train, &test)?)];
-    for kind in kinds {
-        let (saved, curve, answers) = train_one(kind, arguments, [&train, &test], shards)?;
-        if let Some(path) = &arguments.save {
-            saved.save(path)?;
-            say(format!("saved to {}", path.display()));
-        }
-        pictures.add(&saved.model, Some(curve), &answers)?;
-        results.push((kind.name(), answers));
+    let answers = baseline::baseline(&train, &test)?;
+    pictures.add_figures("baseline", &answers);
+    let mut figures = vec![answers.figure("baseline")];
+    for (kind, file) in kinds.into_iter().zip(&files) {
+        let (saved, history, answers) = train_one(kind, line, file, [&train, &test], (interrupt, shards))?;
+        say(format!("saved to {}", file.path.display()));
+        pictures.add(&saved.model, Some(history), &answers)?;
+        figures.push(answers.figure(kind.name()));
     }
-    pictures.draw(&arguments.out)?;
-    report(&results, out)
+    pictures.draw(&arguments.out())?;
+    report(&figures, out)
 }
 
 /// Tests a network that was saved, or classifies files with it.
@@ -121,29 +123,16 @@ fn use_loaded(
     write_scores(arguments, &train, &test)?;
     describe(&Dataset { classes: train.classes.clone(), pieces: Vec::new() }, &test);
     let design = saved.model.design;
-    memory::require_for_testing(design, &test, arguments.threads)?;
+    memory::require_for_testing(design, &test, arguments.run.threads)?;
     let answers = evaluate::answer(&saved.model, &test, shards)?;
     let mut pictures = Pictures::new(&test);
     pictures.add(&saved.model, None, &answers)?;
-    pictures.draw(&arguments.out)?;
-    report(&[(design.kind.name(), answers)], out)
+    pictures.draw(&arguments.out())?;
+    report(&[answers.figure(design.kind.name())], out)
 }
 
 fn write_scores(arguments: &Arguments, train: &Dataset, test: &Dataset) -> Result<(), WriteError> {
     arguments.write_midi.as_ref().map_or(Ok(()), |folder| scores::write_midi(folder, [train, test]))
-}
-
-fn report(results: &[(&str, Answers)], out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
-    for (name, answers) in results {
-        writeln!(out, "{name} test accuracy {:.3} (n={})", answers.accuracy(), answers.truth.len())
-            .map_err(unwritable_result)?;
-    }
-    out.flush().map_err(unwritable_result)
-}
-
-/// The results have no path that could be named.
-fn unwritable_result(error: io::Error) -> Box<dyn Error> {
-    format!("cannot write to the standard output: {error}").into()
 }
 
 fn describe(train: &Dataset, test: &Dataset) {
@@ -164,15 +153,20 @@ fn describe(train: &Dataset, test: &Dataset) {
 
 fn train_one(
     kind: CellKind,
-    arguments: &Arguments,
+    line: &CommandLine<Arguments>,
+    file: &RunFile,
     [train, test]: [&Dataset; 2],
-    shards: &Shards<f32>,
-) -> Result<(Saved, LearningCurve, Answers), Box<dyn Error>> {
-    let recipe = Recipe::new(kind, train.classes.len(), arguments);
-    let source = Source::named(arguments);
-    let mut rng = ChaCha8Rng::seed_from_u64(source.seed);
-    let mut model = Classifier::new(recipe.design, recipe.gain, &mut rng);
+    (interrupt, shards): (&Interrupt, &Shards<f32>),
+) -> Result<(Saved, History, Answers), Box<dyn Error>> {
+    let recipe = Recipe::new(kind, train.classes.len(), &line.arguments);
+    let source = Source::named(&line.arguments);
+    let seed = source.seed;
+    let model = Classifier::new(recipe.design, recipe.gain, &mut ChaCha8Rng::seed_from_u64(seed));
     say(format!("{}: {} parameters", kind.name(), model.parameter_count()));
-    let (curve, answers) = train::train(&mut model, [train, test], &recipe, source.seed, shards)?;
-    Ok((Saved { model, classes: train.classes.clone(), source: Some(source) }, curve, answers))
+    let mut saved = Saved { model, classes: train.classes.clone(), source: Some(source) };
+    let metadata = saved.metadata().into_iter().chain(line.metadata(kind.name())).collect();
+    let mut run = Run::new(kind.name(), Metric::Accuracy, seed, &file.path, metadata, interrupt.clone());
+    let start = (seed, file.from.as_deref());
+    let answers = train::train(&mut saved.model, [train, test], &recipe, &mut run, start, shards)?;
+    Ok((saved, run.history.clone(), answers))
 }

@@ -1,12 +1,13 @@
 //! Whether a run fits into memory, by an upper estimate before it starts: a failed allocation ends a program without an
 //! explanation.
 
-use std::fs;
+use rewind_examples::memory::require;
 
 use crate::dataset::Dataset;
 use crate::evaluate::BATCH;
-use crate::model::{CellKind, Design, ReadOut};
+use crate::model::{Design, ReadOut};
 use crate::recipe::Recipe;
+use rewind_examples::CellKind;
 
 const FLOAT: u64 = size_of::<f32>() as u64;
 
@@ -68,63 +69,13 @@ fn training_bytes(&Recipe { design, batch, .. }: &Recipe, [train, test]: [&Datas
 /// Checks that there is memory to train a network.
 pub(crate) fn require_for_training(recipe: &Recipe, parts: [&Dataset; 2], threads: usize) -> Result<(), String> {
     let Design { kind, hidden, .. } = recipe.design;
-    require(&format!("training {} with {hidden} units", kind.name()), training_bytes(recipe, parts, threads))
+    require(&format!("training {} with {hidden} units", kind.name()), training_bytes(recipe, parts, threads), ADVICE)
 }
 
 /// Checks that there is memory to test a network.
 pub(crate) fn require_for_testing(design: Design, data: &Dataset, threads: usize) -> Result<(), String> {
     let Design { kind, hidden, .. } = design;
-    require(&format!("testing {} with {hidden} units", kind.name()), testing_bytes(design, data, threads))
-}
-
-/// Checks that `needed` bytes are free for `what`, as far as the limits of the system and of this process are known.
-fn require(what: &str, needed: u64) -> Result<(), String> {
-    require_of(free(), what, needed)
-}
-
-fn require_of(free: u64, what: &str, needed: u64) -> Result<(), String> {
-    if needed <= free {
-        return Ok(());
-    }
-    let [needed, free] = [needed, free].map(size);
-    Err(format!("{what} takes about {needed} of memory, and {free} are free; {ADVICE}"))
-}
-
-/// The bytes that can still be allocated: the least of the system's free memory, the limit of the process's group, and
-/// that of its address space. `u64::MAX` where none of them is known.
-fn free() -> u64 {
-    let read = |path: &str| fs::read_to_string(path).ok();
-    let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
-    let group = |limit: &str, used: &str| Some(number(limit)?.saturating_sub(number(used)?));
-    let status = read("/proc/self/status");
-    let address_space = || {
-        let limit = address_limit(&read("/proc/self/limits")?)?;
-        Some(limit.saturating_sub(kilobytes(status.as_deref()?, "VmSize:")?))
-    };
-    let known = [
-        read("/proc/meminfo").and_then(|text| kilobytes(&text, "MemAvailable:")),
-        group("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        group("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-        address_space(),
-    ];
-    known.into_iter().flatten().min().unwrap_or(u64::MAX)
-}
-
-/// The bytes in a line such as `MemAvailable:   16 kB`.
-fn kilobytes(text: &str, key: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
-}
-
-/// The soft limit of the address space in bytes, from the text of `/proc/self/limits`; `None` if there is no limit.
-fn address_limit(limits: &str) -> Option<u64> {
-    limits.lines().find_map(|line| line.strip_prefix("Max address space"))?.split_whitespace().next()?.parse().ok()
-}
-
-/// A number of bytes in readable units.
-fn size(bytes: u64) -> String {
-    let mebibytes = bytes as f64 / f64::from(1 << 20);
-    if mebibytes < 1024.0 { format!("{mebibytes:.0} MiB") } else { format!("{:.1} GiB", mebibytes / 1024.0) }
+    require(&format!("testing {} with {hidden} units", kind.name()), testing_bytes(design, data, threads), ADVICE)
 }
 
 #[cfg(test)]
@@ -162,34 +113,5 @@ mod tests {
         // twice.
         let expected = 4 * (194 + 3 * 8 * 50 * 4 + 2 * 140 * 12);
         assert_eq!(testing_bytes(tanh(8, 2), &data, 2), expected);
-    }
-
-    #[test]
-    fn too_much_is_refused_with_both_numbers() {
-        assert_eq!(require_of(1 << 30, "training lstm", 1 << 30), Ok(()));
-        assert_eq!(
-            require_of(300 << 20, "training lstm", 5 << 29).unwrap_err(),
-            "training lstm takes about 2.5 GiB of memory, and 300 MiB are free; \
-             a smaller --hidden, --max-steps or --threads takes less"
-        );
-    }
-
-    #[test]
-    fn what_the_system_tells_is_understood() {
-        let text = "MemTotal:       32 kB\nMemAvailable:   16 kB\n";
-        assert_eq!(kilobytes(text, "MemAvailable:"), Some(16 * 1024));
-        assert_eq!(kilobytes(text, "MemFree:"), None);
-        let limits =
-            |value: &str| format!("Max processes  7 7 processes\nMax address space   {value}  unlimited  bytes\n");
-        assert_eq!(address_limit(&limits("2097152")), Some(2_097_152));
-        assert_eq!(address_limit(&limits("unlimited")), None);
-    }
-
-    #[test]
-    fn no_machine_has_an_exbibyte_free_and_each_has_a_page() {
-        assert_eq!(require("nothing", 4096), Ok(()));
-        if cfg!(target_os = "linux") {
-            assert!(require("everything", 1 << 60).is_err());
-        }
     }
 }

@@ -3,8 +3,9 @@
 use rewind_rnn::optim::schedule::{cosine, warm_up};
 
 use crate::arguments::Arguments;
-use crate::model::{CellKind, Design, ReadOut};
+use crate::model::{Design, ReadOut};
 use crate::score::Encoding;
+use rewind_examples::CellKind;
 
 /// Everything that training depends on but the data and the seed.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,7 @@ impl Recipe {
     pub(crate) fn new(kind: CellKind, classes: usize, arguments: &Arguments) -> Recipe {
         let hidden = arguments.hidden;
         let rate = if kind == CellKind::Tanh { 3e-3 } else { 1e-2 };
-        let recipe = if arguments.data.is_some() {
+        let recipe = if arguments.run.data.is_some() {
             let (encoding, max_steps, read_out) = (Encoding::Detailed, 64, ReadOut::Mean);
             let design = Design { kind, hidden, classes, encoding, max_steps, read_out };
             Recipe { design, epochs: 120, batch: 32, rate, weight_decay: 1e-2, gain: 4.0, excerpts: 4 }
@@ -43,7 +44,7 @@ impl Recipe {
             read_out: arguments.read_out.unwrap_or(recipe.design.read_out),
             ..recipe.design
         };
-        Recipe { design, epochs: arguments.epochs.unwrap_or(recipe.epochs), ..recipe }
+        Recipe { design, epochs: arguments.run.epochs.unwrap_or(recipe.epochs), ..recipe }
     }
 
     /// The learning rate of step `step` of `steps`.

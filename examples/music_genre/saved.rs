@@ -10,9 +10,10 @@ use rewind_autograd::Tensor;
 use rewind_rnn::file::{self, Metadata};
 
 use crate::arguments::MAX_HIDDEN;
-use crate::model::{CellKind, Classifier, Design, ReadOut};
+use crate::model::{Classifier, Design, ReadOut};
 use crate::score::Encoding;
 use crate::scores::Source;
+use rewind_examples::CellKind;
 
 /// A network and how it is used.
 #[derive(Clone, Debug)]
@@ -30,8 +31,8 @@ fn name(setting: impl ValueEnum) -> String {
 }
 
 impl Saved {
-    /// Writes parameters and settings.
-    pub(crate) fn save(&self, path: &Path) -> rewind_rnn::Result<()> {
+    /// The settings, as a file has them.
+    pub(crate) fn metadata(&self) -> Metadata {
         let Design { kind, hidden, encoding, max_steps, read_out, .. } = self.model.design;
         let mut metadata: Metadata = [
             ("cell", name(kind)),
@@ -51,7 +52,7 @@ impl Saved {
                 metadata.extend(folder.map(|folder| (key.to_owned(), folder.display().to_string())));
             }
         }
-        file::save(path, &self.model, &metadata)
+        metadata
     }
 
     /// Checks that the network was trained for `classes`.

@@ -4,21 +4,22 @@ use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use rewind_examples::arguments::DEFAULT_SEED;
+use rewind_examples::files::{WriteError, expect_empty, prepare_folder};
+use rewind_examples::folders::expect_two;
+use rewind_examples::{RunArguments, say};
+
 use crate::arguments::Arguments;
 use crate::compose::compose_dataset;
 use crate::corpus;
 use crate::dataset::Dataset;
-use crate::files::{WriteError, expect_empty, prepare_folder};
 use crate::midi;
-use crate::progress::say;
 use crate::saved::Saved;
 
 /// Scores that are composed.
 const COMPOSED: usize = 500;
 /// Of scores that are not divided yet, one in so many is for testing.
 const TEST_SHARE: usize = 5;
-/// The seed of a run that names none.
-pub(crate) const DEFAULT_SEED: u64 = 1;
 
 /// Where scores come from. Without any folder they are composed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl fmt::Display for Source {
 impl Source {
     /// What the command line names.
     pub(crate) fn named(arguments: &Arguments) -> Source {
-        let Arguments { data, test, seed, .. } = arguments.clone();
+        let RunArguments { data, test, seed, .. } = arguments.run.clone();
         Source { data, test, seed: seed.unwrap_or(DEFAULT_SEED) }
     }
 
@@ -59,7 +60,7 @@ impl Source {
         let is_named = named.data.is_some() || named.test.is_some();
         let source = match &saved.source {
             Some(known) => {
-                let seed = arguments.seed.unwrap_or(known.seed);
+                let seed = arguments.run.seed.unwrap_or(known.seed);
                 if is_named { Source { seed, ..named } } else { Source { seed, ..known.clone() } }
             }
             None => {
@@ -123,7 +124,7 @@ impl Source {
             (None, None) => {
                 let all = compose_dataset(COMPOSED, self.seed);
                 let all = classes.map_or(Ok(all.clone()), |classes| all.only(classes))?;
-                at_least_two(&all.classes, "--classes names")?;
+                expect_two(&all.classes, "--classes names")?;
                 self.divide(&all, is_for_training)
             }
         }
@@ -152,16 +153,8 @@ fn read_folder(folder: &Path, classes: Option<&[String]>) -> Result<Dataset, Box
     for line in midi::summary(corpus.odd.iter().map(|(path, oddities)| (path.as_path(), oddities))) {
         say(format!("odd, but read: {line}"));
     }
-    at_least_two(&corpus.dataset.classes, &format!("{} gives", folder.display()))?;
+    expect_two(&corpus.dataset.classes, &format!("{} gives", folder.display()))?;
     Ok(corpus.dataset)
-}
-
-fn at_least_two(classes: &[String], who: &str) -> Result<(), String> {
-    match classes {
-        [] => Err(format!("{who} no class; expected two at least, to tell apart")),
-        [one] => Err(format!("{who} one class alone, \"{one}\"; expected two at least, to tell apart")),
-        _ => Ok(()),
-    }
 }
 
 /// Writes the scores as MIDI files, to one folder for each class, as [`Source::read`] reads them.

@@ -4,35 +4,42 @@ mod program;
 
 use std::fs;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use rewind_autograd::Parameters;
+use rewind_examples::arguments::RunFile;
+use rewind_examples::{CommandLine, Interrupt};
 use rewind_rnn::{Shards, file};
 
 use crate::arguments::Arguments;
 use crate::compose::compose_dataset;
 use crate::dataset::Dataset;
-use crate::model::{CellKind, Classifier};
+use crate::model::Classifier;
 use crate::saved::Saved;
 use crate::{run, train_one};
+use rewind_examples::CellKind;
+
+fn line(more: &[&str]) -> CommandLine<Arguments> {
+    let line = CommandLine::parse([&["music_genre"], more].concat()).expect("the arguments are right");
+    line.resumed().expect("the file is of that run")
+}
 
 fn arguments(more: &[&str]) -> Arguments {
-    let program = ["music_genre"];
-    Arguments::try_parse_from(program.iter().chain(more)).expect("the arguments are right")
+    line(more).arguments
 }
 
 fn refused(more: &[&str]) -> String {
-    let program = ["music_genre"];
-    Arguments::try_parse_from(program.iter().chain(more)).expect_err("the arguments are wrong").to_string()
+    let line = CommandLine::<Arguments>::parse([&["music_genre"], more].concat());
+    line.expect_err("the arguments are wrong").to_string()
 }
 
 fn error(more: &[&str]) -> String {
-    run(&arguments(more), &mut Vec::new()).expect_err("the program must refuse").to_string()
+    run(&line(more), &Interrupt::never(), &mut Vec::new()).expect_err("the program must refuse").to_string()
 }
 
 /// The standard output of the program.
 fn output(more: &[&str]) -> String {
     let mut out = Vec::new();
-    run(&arguments(more), &mut out).expect("the program has what it needs");
+    run(&line(more), &Interrupt::never(), &mut out).expect("the program has what it needs");
     String::from_utf8(out).expect("the results are text")
 }
 
@@ -44,9 +51,12 @@ fn small() -> (Dataset, Dataset) {
 fn trained(kind: CellKind, threads: usize) -> (Saved, Vec<f64>) {
     let (train, test) = small();
     let shards = Shards::new(threads).expect("threads can be started");
-    let given = arguments(&["--epochs", "2", "--hidden", "7", "--max-steps", "40"]);
-    let (saved, curve, _) = train_one(kind, &given, [&train, &test], &shards).expect("training goes well");
-    (saved, [curve.train_loss, curve.test_loss, curve.test_accuracy].concat())
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = RunFile { path: folder.path().join("run"), from: None };
+    let given = line(&["--epochs", "2", "--hidden", "7", "--max-steps", "40"]);
+    let never = Interrupt::never();
+    let (saved, curve, _) = train_one(kind, &given, &file, [&train, &test], (&never, &shards)).expect("it trains");
+    (saved, [curve.train_loss, curve.test_loss, curve.test_figure].concat())
 }
 
 fn numbers(saved: &Saved) -> Vec<f32> {
@@ -69,7 +79,7 @@ fn a_saved_network_answers_as_before() {
     let path = folder.path().join("gru.safetensors");
     let (_, test) = small();
     let (saved, _) = trained(CellKind::Gru, 1);
-    saved.save(&path).expect("the folder can be written");
+    file::save(&path, &saved.model, &saved.metadata()).expect("the folder can be written");
     let loaded = Saved::load(&path).expect("the file is whole");
     assert_eq!((&loaded.classes, &loaded.source), (&test.classes, &saved.source));
     assert_eq!(numbers(&saved), numbers(&loaded));
@@ -133,7 +143,8 @@ fn wrong_input_is_named() {
     }
     assert!(refused(&["--load", "x", "--max-steps", "9"]).contains("cannot be used with"));
     assert!(refused(&["--write-midi", "x", "--test", "y"]).contains("cannot be used with"));
-    assert!(refused(&["--save", "x"]).contains("--cell"));
+    let told = error(&["--save", "x", "--out", &out]);
+    assert_eq!(told, "--save has room for one model, not for tanh, lstm, gru: choose one by --cell");
     assert!(refused(&["--cell", "transformer"]).contains("[possible values: tanh, lstm, gru]"));
 }
 

@@ -2,20 +2,21 @@
 //! clipping.
 
 use std::error::Error;
+use std::path::Path;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rewind_autograd::{Tensor, Var};
+use rewind_examples::{Answers, Progress, Run, best_classes};
 use rewind_rnn::batch::{PaddedBatch, plan};
 use rewind_rnn::loss::{CrossEntropy, Reduction, cross_entropy};
 use rewind_rnn::optim::{AdamW, Optimizer};
+use rewind_rnn::resume::{Commit, Part, Saved};
 use rewind_rnn::{Shards, clip};
 
 use crate::dataset::Dataset;
-use crate::evaluate::{Answers, answer};
+use crate::evaluate::answer;
 use crate::model::Classifier;
-use crate::plot::LearningCurve;
-use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::score::{Encoding, Score};
 
@@ -46,14 +47,17 @@ pub(crate) fn encoded(score: &Score, encoding: Encoding) -> Tensor<f32> {
     Tensor::from_vec(score.encode(encoding), &[score.steps(), encoding.width()])
 }
 
-/// The excerpts of one epoch: from every score `recipe.excerpts` windows at random places (the whole score where it is
-/// no longer than one), each moved to a random key.
+/// The excerpts that an epoch draws from a score: all of it where it is no longer than one.
+fn excerpts_of(score: &Score, recipe: &Recipe) -> usize {
+    if score.steps() <= recipe.design.max_steps { 1 } else { recipe.excerpts }
+}
+
+/// The excerpts of one epoch: windows at random places, each moved to a random key.
 fn draw(data: &Dataset, recipe: &Recipe, rng: &mut ChaCha8Rng) -> (Vec<Tensor<f32>>, Vec<usize>) {
     let (mut excerpts, mut classes) = (Vec::new(), Vec::new());
     for piece in &data.pieces {
         let spare = piece.score.steps().saturating_sub(recipe.design.max_steps);
-        let count = if spare == 0 { 1 } else { recipe.excerpts };
-        for _ in 0..count {
+        for _ in 0..excerpts_of(&piece.score, recipe) {
             let window = piece.score.window(rng.random_range(0..=spare), recipe.design.max_steps);
             let moved = window.transposed(rng.random_range(-5..=6));
             excerpts.push(encoded(&moved, recipe.design.encoding));
@@ -63,55 +67,64 @@ fn draw(data: &Dataset, recipe: &Recipe, rng: &mut ChaCha8Rng) -> (Vec<Tensor<f3
     (excerpts, classes)
 }
 
-/// Trains `model` on `train`. After every epoch it is tested on `test`, for the learning curves only: no choice depends
-/// on the test.
+/// Where the generator is at the start of an epoch, which a run saves: the words that were drawn.
+struct EpochStart(u128);
+
+impl Part<f32> for EpochStart {
+    fn saved(&self) -> Saved<f32> {
+        Saved::new("EpochStart").value("words", self.0)
+    }
+
+    fn resume<'a>(&'a mut self, saved: &Saved<f32>) -> rewind_rnn::Result<Commit<'a>> {
+        let words = saved.number("words")?;
+        Ok(Box::new(move || self.0 = words))
+    }
+}
+
+/// Trains `model` on `train`, from the start or from the file `from`. After every epoch it is tested on `test`, for the
+/// learning curves only: no choice depends on the test.
 pub(crate) fn train(
     model: &mut Classifier<Tensor<f32>>,
     [train, test]: [&Dataset; 2],
     recipe: &Recipe,
-    seed: u64,
+    run: &mut Run,
+    (seed, from): (u64, Option<&Path>),
     shards: &Shards<f32>,
-) -> Result<(LearningCurve, Answers), Box<dyn Error>> {
-    let name = recipe.design.kind.name();
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+) -> Result<Answers, Box<dyn Error>> {
+    let (mut rng, mut start) = (ChaCha8Rng::seed_from_u64(seed), EpochStart(0));
     let mut optimizer = AdamW::new(0.0).weight_decay(recipe.weight_decay);
-    let mut curve = LearningCurve { name: name.to_owned(), ..LearningCurve::default() };
-    let (mut excerpts, mut classes) = draw(train, recipe, &mut rng);
-    let batches_an_epoch = excerpts.len().div_ceil(recipe.batch) as u64;
-    let mut progress = Progress::new(name, recipe.epochs as u64, batches_an_epoch);
-    let mut step = 0;
-    for epoch in 1..=recipe.epochs {
+    if let Some(from) = from {
+        run.resume(from, model, &mut optimizer, vec![("start", &mut start)])?;
+        rng.set_word_pos(start.0);
+    }
+    let epochs = recipe.epochs as u64;
+    let drawn: usize = train.pieces.iter().map(|piece| excerpts_of(&piece.score, recipe)).sum();
+    let steps = drawn.div_ceil(recipe.batch) as u64;
+    let mut progress = Progress::new(&run.history.name, run.history.metric, epochs, steps, run.at.step());
+    while run.at.epoch() < epochs {
+        let (excerpts, classes) = draw(train, recipe, &mut rng);
         let lengths: Vec<_> = excerpts.iter().map(|x| x.shape()[0]).collect();
-        let (mut loss, mut right) = (0.0, 0);
-        for batch in plan(&lengths, recipe.batch, &mut rng)? {
+        let batches = plan(&lengths, recipe.batch, &mut rng)?;
+        for batch in run.at.rest(&batches)? {
             // Every SHARDS-th excerpt, since they are sorted by length: so the shards take equally long.
             let deal = |k| batch.iter().copied().skip(k).step_by(SHARDS).collect::<Vec<_>>();
             let parts = (0..SHARDS.min(batch.len())).map(|k| Shard::new(&excerpts, &classes, &deal(k)));
             let parts = parts.collect::<Result<Vec<_>, _>>()?;
             let count = batch.len() as f32;
-            let (mut gradients, batch_loss, batch_right) = gradients(model, &parts, count, shards);
-            loss += f64::from(batch_loss * count);
-            right += batch_right;
+            let (mut gradients, loss, right) = gradients(model, &parts, count, shards);
             clip::clip_norm(&mut gradients, CLIP)?;
-            optimizer.set_learning_rate(recipe.rate_at(step, recipe.epochs as u64 * batches_an_epoch));
+            optimizer.set_learning_rate(recipe.rate_at(run.at.step(), epochs * steps));
             optimizer.step(model, &gradients)?;
-            step += 1;
-            progress.batch();
+            run.history.add(f64::from(loss * count), right as f64, batch.len());
+            progress.step(run.history.train_means());
+            run.after_step(batches.len(), model, &optimizer, &[("start", &start)])?;
         }
-        let (loss, accuracy) = (loss / excerpts.len() as f64, right as f64 / excerpts.len() as f64);
+        start = EpochStart(rng.get_word_pos());
+        progress.epoch(run.at.epoch(), run.history.train_means());
         let answers = answer(model, test, shards)?;
-        curve.train_loss.push(loss);
-        curve.train_accuracy.push(accuracy);
-        curve.test_loss.push(answers.loss());
-        curve.test_accuracy.push(answers.accuracy());
-        progress.epoch(epoch as u64, loss, accuracy);
-        if epoch == recipe.epochs {
-            progress.finish();
-            return Ok((curve, answers));
-        }
-        (excerpts, classes) = draw(train, recipe, &mut rng);
+        run.after_epoch([answers.loss(), answers.accuracy()], model, &optimizer, &[("start", &start)])?;
     }
-    unreachable!("there is one epoch at least")
+    Ok(answer(model, test, shards)?)
 }
 
 /// The gradients of a batch's mean loss, the loss, and how many answers were right.
@@ -135,13 +148,4 @@ fn gradients(
 pub(crate) fn summed_loss<'t>(logits: Var<'t, f32>, classes: &[usize]) -> Var<'t, f32> {
     let settings = CrossEntropy { reduction: Reduction::Sum, ..CrossEntropy::default() };
     cross_entropy(logits, classes, settings).expect("every class is one of the data set's")
-}
-
-/// The class with the largest value of every row of `[B, C]`, the first of equal ones.
-pub(crate) fn best_classes(rows: &Tensor<f32>) -> Vec<usize> {
-    let classes = rows.shape()[1];
-    rows.to_vec()
-        .chunks_exact(classes)
-        .map(|row| (1..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best }))
-        .collect()
 }

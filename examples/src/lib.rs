@@ -1,5 +1,42 @@
-//! The examples are programs: `cargo run --release --example music_genre`, and so on. This library is empty. Its
-//! only doctest proves that the program in the project's README compiles and holds.
+//! What the task programs share. A task, such as `music_genre`, is then data, a model, and a loop that a reader sees.
+//!
+//! - [`arguments`]: the arguments that every task takes, to be flattened into those of its own.
+//! - [`Run`]: a training that is saved after every epoch, stops at Ctrl-C ([`Interrupt`]) and goes on to the same bits;
+//!   [`run::main`] gives the exit status.
+//! - [`History`]: losses and figures from epoch to epoch, written to `metrics.csv`; [`Progress`] tells them while a
+//!   model trains.
+//! - [`AnyCell`]: the cell that `--cell` names.
+//! - [`Answers`]: the answers of a classifier; [`Figure`]: a result on the test part, the lines that a task ends with.
+//! - [`plot`]: learning curves, confusion matrices, norms of gradients, probabilities over time.
+//! - [`folders`], [`division`]: one folder of files for each class; a training and a test part.
+//! - [`text`]: text files, with the line of what is wrong in one.
+//! - [`files`]: a file is replaced only by a complete one. [`memory`]: whether a run fits.
+//!
+//! The numbered examples stand alone and use none of this.
+
+mod answers;
+pub mod arguments;
+mod cell;
+pub mod division;
+mod figures;
+pub mod files;
+pub mod folders;
+mod history;
+mod interrupt;
+pub mod memory;
+pub mod plot;
+mod progress;
+pub mod run;
+pub mod text;
+
+pub use answers::{Answers, best_classes};
+pub use arguments::{CommandLine, RunArguments, Task};
+pub use cell::{AnyCell, AnyState, CellKind};
+pub use figures::{Figure, Metric, report, unwritable};
+pub use history::{History, TABLE, write_table};
+pub use interrupt::{Interrupt, Stopped};
+pub use progress::{Progress, say};
+pub use run::Run;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -6,8 +6,8 @@ use std::path::Path;
 use midly::num::{u4, u7, u15, u24, u28};
 use midly::{Format, Header, MetaMessage, MidiMessage, Smf, Timing, TrackEvent, TrackEventKind};
 
-use crate::files::{WriteError, write_whole};
 use crate::score::Score;
+use rewind_examples::files::{WriteError, write_whole};
 
 /// Ticks of a sixteenth note in the files that are written: 480 per quarter note, as most sequencers do.
 const TICKS_PER_STEP: u32 = 120;

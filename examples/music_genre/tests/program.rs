@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use clap::ValueEnum;
+
 use super::*;
 use crate::compose::{Style, compose};
 use crate::corpus::read_folder;
@@ -173,8 +175,8 @@ fn files_are_classified() {
     expected.sort_by(|a, b| b.1.total_cmp(&a.1));
     let expected: Vec<_> = expected.iter().map(|(class, p)| format!("{class} {p:.3}")).collect();
     let told = output(&["--load", &net, "--classify", &file, &file, "--out", &out]);
-    let line = format!("{file}: {}\n", expected.join(", "));
-    assert_eq!(told, line.clone() + &line);
+    let answer_line = format!("{file}: {}\n", expected.join(", "));
+    assert_eq!(told, answer_line.clone() + &answer_line);
 
     // What is said at a step is what would be said had the excerpt ended there.
     let moments = over_time(&saved.model, &score).expect("the score is whole");
@@ -203,10 +205,10 @@ fn files_are_classified() {
     let broken = place.at("broken.mid");
     fs::write(&broken, "text").expect("the folder can be written");
     let mut out_text = Vec::new();
-    let given = arguments(&["--load", &net, "--classify", &broken, &file, "--out", &out]);
-    let told = run(&given, &mut out_text).expect_err("one file is broken").to_string();
+    let given = line(&["--load", &net, "--classify", &broken, &file, "--out", &out]);
+    let told = run(&given, &Interrupt::never(), &mut out_text).expect_err("one file is broken").to_string();
     assert_eq!(told, "1 of 2 files could not be classified");
-    assert_eq!(String::from_utf8(out_text).expect("the results are text"), line);
+    assert_eq!(String::from_utf8(out_text).expect("the results are text"), answer_line);
     assert!(refused(&["--classify", "x.mid"]).contains("--load"));
 }
 
@@ -248,8 +250,50 @@ fn a_run_that_needs_more_memory_than_there_is_is_refused() {
 fn results_that_cannot_be_written_are_an_error() {
     let place = Place::new();
     let out = place.at("out");
-    let given = arguments(&[&QUICK[..], &["--out", &out]].concat());
+    let given = line(&[&QUICK[..], &["--out", &out]].concat());
     let mut full = fs::File::options().write(true).open("/dev/full").expect("Linux has it");
-    let told = run(&given, &mut full).expect_err("the device is full").to_string();
+    let told = run(&given, &Interrupt::never(), &mut full).expect_err("the device is full").to_string();
     assert!(told.starts_with("cannot write to the standard output: No space left on device"), "{told}");
+}
+
+/// The files of a folder with their contents.
+fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(folder).expect("it was written").map(|entry| entry.expect("it can be listed").path());
+    let name = |path: &Path| path.file_name().expect("it has one").to_string_lossy().into_owned();
+    let mut files: Vec<_> = entries.map(|path| (name(&path), fs::read(&path).expect("it can be read"))).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_comparison_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
+    let place = Place::new();
+    let settings = ["--epochs", "2", "--hidden", "5", "--max-steps", "40", "--data", &place.scores()];
+    let out = ["whole", "stopped"].map(|name| place.at(name));
+    let expected = output(&[&settings[..], &["--out", &out[0]]].concat());
+    // Three batches an epoch: stopped within the first epoch, after it, within the second model, and at the very end.
+    for looks in [1, 3, 8, 18] {
+        let _ = fs::remove_dir_all(&out[1]);
+        let stopped =
+            run(&line(&[&settings[..], &["--out", &out[1]]].concat()), &Interrupt::after(looks), &mut Vec::new());
+        let told = stopped.expect_err("it is stopped").to_string();
+        let kind = CellKind::value_variants()[(looks as usize - 1) / 6].name();
+        let file = Path::new(&out[1]).join(format!("{kind}.safetensors"));
+        assert_eq!(told, format!("stopped and saved to {0}; --resume {0} goes on", file.display()));
+        // The settings come from the file, and the scores from where they were.
+        let resumed = output(&["--resume", &file.display().to_string(), "--out", &out[1]]);
+        assert_eq!(resumed, expected, "stopped at {looks}");
+        assert_eq!(contents(Path::new(&out[1])), contents(Path::new(&out[0])), "stopped at {looks}");
+    }
+}
+
+#[test]
+fn a_run_that_wrote_its_scores_goes_on() {
+    let place = Place::new();
+    let (midi, net, out) = (place.at("midi"), place.at("net"), place.at("out"));
+    let begin = line(&[&QUICK[..], &["--write-midi", &midi, "--save", &net, "--out", &out]].concat());
+    let stopped = run(&begin, &Interrupt::after(1), &mut Vec::new()).expect_err("it is stopped").to_string();
+    assert!(stopped.starts_with("stopped and saved to "), "{stopped}");
+    // The scores are not written a second time, which would be refused.
+    assert!(output(&["--resume", &net, "--out", &out]).contains("gru test accuracy"));
 }

@@ -16,7 +16,7 @@ const RANDOM: usize = 6;
 
 /// A failed write. The message names the path.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum WriteError {
+pub enum WriteError {
     /// A folder that cannot be made, or in which no file can be.
     #[error("cannot write to the folder {}: {source}", path.display())]
     Folder {
@@ -37,7 +37,7 @@ pub(crate) enum WriteError {
 
 impl WriteError {
     /// Why the file `path` could not be written.
-    pub(crate) fn file(path: &Path, source: io::Error) -> WriteError {
+    pub fn file(path: &Path, source: io::Error) -> WriteError {
         WriteError::File { path: path.to_owned(), source }
     }
 }
@@ -47,7 +47,7 @@ impl WriteError {
 /// # Errors
 ///
 /// [`WriteError::Folder`].
-pub(crate) fn prepare_folder(folder: &Path) -> Result<(), WriteError> {
+pub fn prepare_folder(folder: &Path) -> Result<(), WriteError> {
     fs::create_dir_all(folder)
         .and_then(|()| NamedTempFile::new_in(folder))
         .map(drop)
@@ -59,7 +59,7 @@ pub(crate) fn prepare_folder(folder: &Path) -> Result<(), WriteError> {
 /// # Errors
 ///
 /// [`WriteError::Folder`].
-pub(crate) fn expect_empty(folder: &Path) -> Result<(), WriteError> {
+pub fn expect_empty(folder: &Path) -> Result<(), WriteError> {
     let source = match fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
         Ok(true) => return Ok(()),
         Ok(false) => {
@@ -77,7 +77,7 @@ pub(crate) fn expect_empty(folder: &Path) -> Result<(), WriteError> {
 ///
 /// If no file can be created in the folder, `path` is a folder, or its name leaves no room for that of a temporary
 /// file.
-pub(crate) fn prepare_file(path: &Path) -> Result<(), WriteError> {
+pub fn prepare_file(path: &Path) -> Result<(), WriteError> {
     if path.is_dir() {
         let source = io::Error::new(io::ErrorKind::IsADirectory, "it is a folder; expected the name of a file");
         return Err(WriteError::file(path, source));
@@ -94,7 +94,7 @@ pub(crate) fn prepare_file(path: &Path) -> Result<(), WriteError> {
 /// # Errors
 ///
 /// The error of the file system; then `path` is unchanged, and no temporary file is left.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let write = || {
         let mut part = part(path, RANDOM)?;
         part.write_all(bytes)?;

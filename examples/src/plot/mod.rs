@@ -1,4 +1,4 @@
-//! The pictures of the example, as SVG files: [`learning_curves`], [`gradient_norms`], [`probabilities()`] and
+//! The pictures of a task, as SVG files: [`learning_curves`], [`gradient_norms`], [`probabilities()`] and
 //! [`confusion_matrix`].
 //!
 //! An SVG file holds text as text, so no font is needed to draw one. The colours are those of Okabe and Ito (2008),
@@ -11,5 +11,5 @@ mod confusion;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use charts::{GradientNorms, LearningCurve, gradient_norms, learning_curves, probabilities};
-pub(crate) use confusion::{Confusion, confusion_matrix};
+pub use charts::{GradientNorms, gradient_norms, learning_curves, probabilities};
+pub use confusion::{Confusion, confusion_matrix};

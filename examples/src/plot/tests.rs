@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::{History, Metric};
 
 /// A folder to draw into, kept if the variable `PICTURES` names one.
 fn folder() -> (PathBuf, Option<tempfile::TempDir>) {
@@ -30,16 +31,15 @@ fn assert_shows(path: &Path, size: [u32; 2], expected: &[&str]) {
     }
 }
 
-fn curve(name: &str, speed: f64, epochs: u32) -> LearningCurve {
+fn curve(name: &str, speed: f64, epochs: u32) -> History {
     let wobble = |e: u32, at: f64| 0.03 * (f64::from(e) * at).sin();
     let series = |f: &dyn Fn(f64, u32) -> f64| (1..=epochs).map(|e| f((-f64::from(e) / speed).exp(), e)).collect();
-    LearningCurve {
-        name: name.to_owned(),
-        train_loss: series(&|x, e| 1.1 * x + 0.05 + wobble(e, 1.7).abs()),
-        test_loss: series(&|x, e| 0.95 * x + 0.18 + wobble(e, 2.3)),
-        train_accuracy: series(&|x, e| 1.0 - 0.66 * x - wobble(e, 3.1).abs()),
-        test_accuracy: series(&|x, e| 0.94 - 0.6 * x + wobble(e, 1.1)),
-    }
+    let mut history = History::new(name, Metric::Accuracy);
+    history.train_loss = series(&|x, e| 1.1 * x + 0.05 + wobble(e, 1.7).abs());
+    history.test_loss = series(&|x, e| 0.95 * x + 0.18 + wobble(e, 2.3));
+    history.train_figure = series(&|x, e| 1.0 - 0.66 * x - wobble(e, 3.1).abs());
+    history.test_figure = series(&|x, e| 0.94 - 0.6 * x + wobble(e, 1.1));
+    history
 }
 
 #[test]
@@ -51,6 +51,17 @@ fn learning_curves_are_drawn() {
     let expected =
         ["Learning curves", "tanh", "lstm", "gru", "test part", "training part", "accuracy", "epoch", "40", "0.8"];
     assert_shows(&path, [1200, 620], &expected);
+}
+
+#[test]
+fn bits_are_drawn_alone() {
+    let (folder, _kept) = folder();
+    let path = folder.join("learning_curves_bits.svg");
+    let mut bits = curve("lstm", 9.0, 40);
+    bits.metric = Metric::Bits;
+    learning_curves(&path, "one model", &[bits]).unwrap();
+    assert_shows(&path, [1200, 620], &["lstm", "test part", "bits", "epoch"]);
+    assert!(!std::fs::read_to_string(&path).unwrap().contains("nats"));
 }
 
 #[test]
@@ -75,7 +86,7 @@ fn gradient_norms_are_drawn() {
         norms: (0..180).map(|t| 0.4 * 10f64.powf(-rate * f64::from(179 - t)) * (1.3 + f64::from(t).sin())).collect(),
     };
     let models = [model("tanh", 0.055), model("lstm", 0.012), model("gru", 0.02)];
-    gradient_norms(&path, "\"blues 042\", 180 steps, gradient of the loss at the last step", &models).unwrap();
+    gradient_norms(&path, "\"blues 042\", 180 steps, gradient of the loss at the last step", "notes", &models).unwrap();
     assert_shows(
         &path,
         [1200, 680],
@@ -98,12 +109,12 @@ fn gradient_norms_cope_with_zeros_and_what_is_not_finite() {
         GradientNorms { name: "tanh".to_owned(), norms },
         GradientNorms { name: "lstm".to_owned(), norms: vec![0.5; 60] },
     ];
-    gradient_norms(&folder.join("gradients_odd.svg"), "zeros and gaps", &models).unwrap();
+    gradient_norms(&folder.join("gradients_odd.svg"), "zeros and gaps", "", &models).unwrap();
     let zeros = GradientNorms { name: "gru".to_owned(), norms: vec![0.0; 9] };
-    gradient_norms(&folder.join("gradients_zero.svg"), "only zeros", &[zeros]).unwrap();
+    gradient_norms(&folder.join("gradients_zero.svg"), "only zeros", "", &[zeros]).unwrap();
     let one = GradientNorms { name: "gru".to_owned(), norms: vec![0.1] };
-    gradient_norms(&folder.join("gradients_one.svg"), "one step", &[one]).unwrap();
-    gradient_norms(&folder.join("gradients_none.svg"), "no model", &[]).unwrap();
+    gradient_norms(&folder.join("gradients_one.svg"), "one step", "", &[one]).unwrap();
+    gradient_norms(&folder.join("gradients_none.svg"), "no model", "", &[]).unwrap();
 }
 
 #[test]
@@ -136,7 +147,7 @@ fn names_of_files_and_classes_leave_a_picture_whole() {
     let classes = ["<a> & \"b\"".to_owned(), "bell \u{7} and tab \t".to_owned()];
     let rows = [[0.25, 0.75], [0.5, 0.5], [1.0, 0.0]];
     let excerpts = [vec![&rows[0][..], &rows[1]], vec![&rows[2]]];
-    probabilities(&path, "x</svg>", "", &classes, &excerpts).unwrap();
+    probabilities(&path, "x</svg>", "", "notes", &classes, &excerpts).unwrap();
     assert_shows(&path, [1200, 520], &["What x</svg> is, had it ended at this step", "<a> & \"b\"", "bell  and tab"]);
 }
 

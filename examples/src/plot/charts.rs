@@ -8,42 +8,42 @@ use super::canvas::{
     Area, Axis, Drawn, INK, Sample, WIDTH, axes, colour, drawable, headed, light, picture, series, shortened,
 };
 use crate::files::WriteError;
+use crate::{History, Metric};
 
-/// What a model's training recorded, one value an epoch.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct LearningCurve {
-    /// The model, as the legend calls it.
-    pub(crate) name: String,
-    /// Mean loss in nats on the training part.
-    pub(crate) train_loss: Vec<f64>,
-    /// Mean loss in nats on the test part.
-    pub(crate) test_loss: Vec<f64>,
-    /// Accuracy on the training part, 0 to 1.
-    pub(crate) train_accuracy: Vec<f64>,
-    /// Accuracy on the test part, 0 to 1.
-    pub(crate) test_accuracy: Vec<f64>,
-}
-
-/// Draws loss (left) and accuracy (right) against the epoch, the training part dashed and light, the test part solid.
-/// Values that are not finite, or over a million, leave a gap. `note` is the line under the title.
+/// Draws loss (left) and figure (right) against the epoch, the training part dashed and light, the test part solid.
+/// Bits are the loss in another unit and are drawn alone. Values that are not finite, or over a million, leave a gap.
+/// `note` is the line under the title.
 ///
 /// # Errors
 ///
 /// If the file cannot be written; an old one is then as it was.
-pub(crate) fn learning_curves(path: &Path, note: &str, curves: &[LearningCurve]) -> Result<(), WriteError> {
+pub fn learning_curves(path: &Path, note: &str, curves: &[History]) -> Result<(), WriteError> {
+    let metric = curves.first().map_or(Metric::Accuracy, |curve| curve.metric);
     picture(path, 620, |area| {
         let mut legend: Vec<_> =
             curves.iter().enumerate().map(|(i, curve)| (curve.name.clone(), colour(i), Sample::Solid)).collect();
         legend.push(("test part".to_owned(), INK, Sample::Solid));
         legend.push(("training part".to_owned(), light(INK), Sample::Dashed));
-        let (left, right) = headed(area, "Learning curves", note, &legend)?.split_horizontally(WIDTH / 2);
+        let body = headed(area, "Learning curves", note, &legend)?;
         let loss: Vec<_> = curves.iter().map(|c| (&c.train_loss[..], &c.test_loss[..])).collect();
-        let accuracy: Vec<_> = curves.iter().map(|c| (&c.train_accuracy[..], &c.test_accuracy[..])).collect();
-        let highest = loss.iter().flat_map(|(train, test)| train.iter().chain(*test));
-        let highest = highest.copied().filter(|&y| drawable(y)).fold(0.0, f64::max);
-        panel(&left, "cross-entropy (nats)", if highest > 0.0 { 1.05 * highest } else { 1.0 }, &loss)?;
-        panel(&right, "accuracy", 1.0, &accuracy)
+        let figures: Vec<_> = curves.iter().map(|c| (&c.train_figure[..], &c.test_figure[..])).collect();
+        match metric {
+            Metric::Bits => panel(&body, "bits", above(&figures), &figures),
+            Metric::Accuracy | Metric::Exact | Metric::Bleu | Metric::Per => {
+                let (left, right) = body.split_horizontally(WIDTH / 2);
+                panel(&left, "cross-entropy (nats)", above(&loss), &loss)?;
+                let top = if metric == Metric::Per { above(&figures).max(1.0) } else { 1.0 };
+                panel(&right, metric.name(), top, &figures)
+            }
+        }
     })
+}
+
+/// A little above the highest value that can be drawn; 1 if there is none.
+fn above(models: &[(&[f64], &[f64])]) -> f64 {
+    let all = models.iter().flat_map(|(train, test)| train.iter().chain(*test));
+    let highest = all.copied().filter(|&y| drawable(y)).fold(0.0, f64::max);
+    if highest > 0.0 { 1.05 * highest } else { 1.0 }
 }
 
 /// One pair of axes from (0, 0), with the training and the test series of each model.
@@ -63,20 +63,21 @@ fn panel(area: &Area<'_>, name: &str, top: f64, models: &[(&[f64], &[f64])]) -> 
 
 /// What a model's backward pass over one piece gives.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct GradientNorms {
+pub struct GradientNorms {
     /// The model, as the legend calls it.
-    pub(crate) name: String,
+    pub name: String,
     /// `[T]`: the Euclidean norm of the loss's gradient with respect to the hidden state of each time step.
-    pub(crate) norms: Vec<f64>,
+    pub norms: Vec<f64>,
 }
 
 /// Draws the norms against the time step, on a logarithmic axis. A norm of exactly 0, which has no logarithm, is a
-/// triangle on the lower edge; one that is not finite is a cross on the upper edge. `note` is the line under the title.
+/// triangle on the lower edge; one that is not finite is a cross on the upper edge. `note` is the line under the title; `unit`
+/// is what a time step is, such as `characters`.
 ///
 /// # Errors
 ///
 /// If the file cannot be written; an old one is then as it was.
-pub(crate) fn gradient_norms(path: &Path, note: &str, models: &[GradientNorms]) -> Result<(), WriteError> {
+pub fn gradient_norms(path: &Path, note: &str, unit: &str, models: &[GradientNorms]) -> Result<(), WriteError> {
     let all = || models.iter().flat_map(|model| &model.norms);
     let (low, high) = decades(all().map(|norm| norm.log10()));
     let steps = models.iter().map(|model| model.norms.len()).max().unwrap_or(0).max(2) - 1;
@@ -91,8 +92,8 @@ pub(crate) fn gradient_norms(path: &Path, note: &str, models: &[GradientNorms]) 
         }
         let body =
             headed(area, "Norm of the gradient with respect to the hidden state of each time step", note, &legend)?;
-        let x =
-            ("time step t (sixteenth notes); the loss is taken after the last one", Axis::whole(0.0, steps as f64, 10));
+        let x_name = format!("time step t ({unit}); the loss is taken after the last one");
+        let x = (&*x_name, Axis::whole(0.0, steps as f64, 10));
         let y = ("‖∂E/∂h(t)‖", Axis::whole(low, high, 10).written(|exponent, _| power_of_ten(exponent)));
         let mut chart = axes(&body, x, y)?;
         for (index, model) in models.iter().enumerate() {
@@ -128,16 +129,18 @@ fn power_of_ten(exponent: f64) -> String {
     format!("10{}", format!("{exponent:.0}").chars().map(raised).collect::<String>())
 }
 
-/// Draws the probability of each class against the time step. `excerpts` are the parts of the score, `[steps][C]` each;
-/// a dashed line stands where one begins. `note` is the line under the title.
+/// Draws the probability of each class against the time step. `excerpts` are the parts of the sequence,
+/// `[steps][C]` each; a dashed line stands where one begins. `note` is the line under the title; `unit` is what a time
+/// step is.
 ///
 /// # Errors
 ///
 /// If the file cannot be written; an old one is then as it was.
-pub(crate) fn probabilities(
+pub fn probabilities(
     path: &Path,
     name: &str,
     note: &str,
+    unit: &str,
     classes: &[String],
     excerpts: &[Vec<&[f32]>],
 ) -> Result<(), WriteError> {
@@ -147,7 +150,8 @@ pub(crate) fn probabilities(
         let legend: Vec<_> =
             classes.iter().enumerate().map(|(c, class)| (shortened(class, 20), colour(c), Sample::Solid)).collect();
         let body = headed(area, &title, note, &legend)?;
-        let x = ("time step (sixteenth notes)", Axis::whole(1.0, steps as f64, 10));
+        let x_name = format!("time step ({unit})");
+        let x = (&*x_name, Axis::whole(1.0, steps as f64, 10));
         let mut chart = axes(&body, x, ("probability", Axis::fractions(0.0, 1.0, 8)))?;
         let mut first = 1;
         for (number, excerpt) in excerpts.iter().enumerate() {

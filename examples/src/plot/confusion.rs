@@ -22,11 +22,11 @@ const COUNT: i32 = 34;
 
 /// How often each class was taken for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Confusion {
+pub struct Confusion {
     /// The names of the C classes.
-    pub(crate) classes: Vec<String>,
+    pub classes: Vec<String>,
     /// `[C, C]` row-major: the number of pieces of the row's class that were taken for the column's.
-    pub(crate) counts: Vec<usize>,
+    pub counts: Vec<usize>,
 }
 
 impl Confusion {
@@ -36,7 +36,7 @@ impl Confusion {
     ///
     /// If the lengths differ, or a class is not one of `classes`.
     #[track_caller]
-    pub(crate) fn new(classes: Vec<String>, truth: &[usize], answers: &[usize]) -> Confusion {
+    pub fn new(classes: Vec<String>, truth: &[usize], answers: &[usize]) -> Confusion {
         assert_eq!(truth.len(), answers.len(), "Confusion: as many answers as pieces are needed");
         let size = classes.len();
         let mut counts = vec![0; size * size];
@@ -48,12 +48,12 @@ impl Confusion {
     }
 
     /// How many answers are right.
-    pub(crate) fn right(&self) -> usize {
+    pub fn right(&self) -> usize {
         self.counts.iter().step_by(self.classes.len() + 1).sum()
     }
 
     /// How many answers there are.
-    pub(crate) fn total(&self) -> usize {
+    pub fn total(&self) -> usize {
         self.counts.iter().sum()
     }
 }
@@ -64,7 +64,7 @@ impl Confusion {
 /// # Errors
 ///
 /// If the file cannot be written; an old one is then as it was.
-pub(crate) fn confusion_matrix(path: &Path, model: &str, note: &str, confusion: &Confusion) -> Result<(), WriteError> {
+pub fn confusion_matrix(path: &Path, model: &str, note: &str, confusion: &Confusion) -> Result<(), WriteError> {
     let size = confusion.classes.len();
     let cell_width = (WIDTH as i32 - LEFT - RIGHT) / size.max(1) as i32;
     let cell_height = (540 / size.max(1) as i32).clamp(44, 150);

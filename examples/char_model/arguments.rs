@@ -1,0 +1,75 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use rewind_examples::arguments::up_to;
+use rewind_examples::{CellKind, RunArguments, Task};
+
+/// An LSTM of this size has 134 million weights.
+pub(crate) const MAX_HIDDEN: u64 = 4096;
+
+/// A model of text that predicts every character from all before it: a recurrent network, and a baseline that looks at
+/// one character only.
+///
+/// Without --data it writes a text with nested brackets, quotes and counts. With --data it reads a text file, and without
+/// --test it tests on the last tenth of it. A model that is loaded is tested on the test part of its own run, or on the
+/// text of --data, --test or --seed.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+    /// The cell.
+    #[arg(long, value_enum, default_value_t = CellKind::Lstm, conflicts_with = "load")]
+    pub(crate) cell: CellKind,
+    /// Units of the cell; 512 by default with --data, 128 without.
+    #[arg(long, value_name = "N", value_parser = up_to(MAX_HIDDEN), conflicts_with = "load")]
+    pub(crate) hidden: Option<usize>,
+    /// The probability that dropout sets an input of the readout to 0; 0.3 by default with --data, 0 without.
+    #[arg(long, value_name = "P", value_parser = dropout, conflicts_with = "load")]
+    pub(crate) dropout: Option<f64>,
+    /// Streams that the training text is cut into, and read at the same time; 64 by default with --data, 32 without.
+    #[arg(long, value_name = "N", value_parser = up_to(4096), conflicts_with = "load")]
+    pub(crate) streams: Option<usize>,
+    /// Characters that the gradient is followed back through, and between two updates.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = up_to(65_536), conflicts_with = "load")]
+    pub(crate) window: usize,
+    /// The highest learning rate.
+    #[arg(long, value_name = "X", value_parser = positive, conflicts_with = "load")]
+    pub(crate) rate: Option<f64>,
+    /// Go on writing from this text. With --load, nothing else is done.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) sample: Option<String>,
+    /// The characters of a sample.
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = up_to(1_000_000))]
+    pub(crate) length: usize,
+    /// Logits of a sample are divided by this: below 1, likely characters become likelier.
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = positive)]
+    pub(crate) temperature: f64,
+}
+
+impl Arguments {
+    /// The folder for pictures and tables.
+    pub(crate) fn out(&self) -> PathBuf {
+        self.run.out("char_model")
+    }
+}
+
+impl Task for Arguments {
+    const NO_SETTINGS: &'static [&'static str] = &["--sample", "--length", "--temperature"];
+
+    fn run(&self) -> &RunArguments {
+        &self.run
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|x: &f64| *x > 0.0 && x.is_finite());
+    number.ok_or_else(|| "expected a number above 0".to_owned())
+}
+
+fn dropout(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|p| (0.0..1.0).contains(p));
+    number.ok_or_else(|| "expected a number from 0 to less than 1".to_owned())
+}
