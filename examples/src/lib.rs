@@ -9,7 +9,7 @@
 //! - [`Answers`]: the answers of a classifier; [`Figure`]: a result on the test part, the lines that a task ends with.
 //! - [`plot`]: learning curves, confusion matrices, norms of gradients, probabilities over time.
 //! - [`folders`], [`division`]: one folder of files for each class; a training and a test part.
-//! - [`text`]: text files, with the line of what is wrong in one.
+//! - [`text`]: text files, with the line of what is wrong in one; [`labelled`]: lines `label<TAB>item`.
 //! - [`files`]: a file is replaced only by a complete one. [`memory`]: whether a run fits.
 //!
 //! The numbered examples stand alone and use none of this.
@@ -23,6 +23,7 @@ pub mod files;
 pub mod folders;
 mod history;
 mod interrupt;
+pub mod labelled;
 pub mod memory;
 pub mod plot;
 mod progress;

@@ -1,0 +1,98 @@
+//! How a classifier is trained: one recipe for the written texts and one for real ones.
+
+use rewind_rnn::optim::schedule::{cosine, warm_up};
+
+use crate::arguments::Arguments;
+use crate::model::{Design, ReadOut};
+use crate::words::{Reader, Vocabulary, pairs};
+use rewind_examples::labelled::Labelled;
+
+/// Everything that training depends on but the texts and the seed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recipe {
+    pub(crate) both_ways: bool,
+    pub(crate) read_out: ReadOut,
+    /// Whether pairs of neighbours have vectors.
+    pub(crate) pairs: bool,
+    pub(crate) evidence: bool,
+    /// Words and pairs that fewer texts have are unknown.
+    pub(crate) least: usize,
+    pub(crate) dropout: f64,
+    pub(crate) epochs: usize,
+    /// Texts in a batch.
+    pub(crate) batch: usize,
+    /// The highest learning rate: it rises linearly at first, then falls to 0 along half a cosine.
+    pub(crate) rate: f64,
+    /// The decay of AdamW.
+    pub(crate) decay: f64,
+}
+
+impl Recipe {
+    /// The recipe, with the settings of the command line.
+    pub(crate) fn new(arguments: &Arguments) -> Recipe {
+        let recipe = if arguments.run.data.is_some() {
+            Recipe {
+                both_ways: true,
+                read_out: ReadOut::Mean,
+                pairs: true,
+                evidence: true,
+                least: 2,
+                dropout: 0.5,
+                epochs: 8,
+                batch: 32,
+                rate: 3e-3,
+                decay: 0.1,
+            }
+        } else {
+            Recipe {
+                both_ways: false,
+                read_out: ReadOut::Last,
+                pairs: false,
+                evidence: false,
+                least: 1,
+                dropout: 0.0,
+                epochs: 20,
+                batch: 32,
+                rate: 1e-2,
+                decay: 0.01,
+            }
+        };
+        Recipe {
+            both_ways: arguments.both_ways.unwrap_or(recipe.both_ways),
+            read_out: arguments.read_out.unwrap_or(recipe.read_out),
+            pairs: arguments.pairs.unwrap_or(recipe.pairs),
+            evidence: arguments.evidence.unwrap_or(recipe.evidence),
+            least: arguments.least.unwrap_or(recipe.least),
+            dropout: arguments.dropout.unwrap_or(recipe.dropout),
+            epochs: arguments.run.epochs.unwrap_or(recipe.epochs),
+            batch: arguments.batch.unwrap_or(recipe.batch),
+            rate: arguments.rate.unwrap_or(recipe.rate),
+            decay: arguments.decay.unwrap_or(recipe.decay),
+        }
+    }
+
+    /// What a network learns of the training part before it is trained: its words and pairs.
+    pub(crate) fn reader(&self, train: &Labelled<Vec<String>>) -> Reader {
+        let (classes, least) = (train.classes.len(), self.least as u32);
+        let words = Vocabulary::new(&train.items, &train.labels, classes, least);
+        let pairs = self.pairs.then(|| {
+            let pairs: Vec<_> = train.items.iter().map(|text| pairs(text)).collect();
+            Vocabulary::new(&pairs, &train.labels, classes, least)
+        });
+        Reader { words, pairs, has_evidence: self.evidence }
+    }
+
+    /// The design of a network for that reader.
+    pub(crate) fn design(&self, arguments: &Arguments, reader: &Reader, classes: usize) -> Design {
+        let Arguments { cell: kind, hidden, embedding, .. } = *arguments;
+        let (words, pairs) = (reader.words.len(), reader.pairs.as_ref().map(Vocabulary::len));
+        let Recipe { both_ways, read_out, dropout, .. } = *self;
+        let evidence = reader.width() - 2;
+        Design { kind, both_ways, words, pairs, evidence, embedding, hidden, classes, read_out, dropout }
+    }
+
+    /// The learning rate of step `step` of `steps`.
+    pub(crate) fn rate_at(&self, step: u64, steps: u64) -> f64 {
+        self.rate * warm_up(step, 20) * cosine(step, steps)
+    }
+}
