@@ -5,7 +5,7 @@
 //!   [`run::main`] gives the exit status.
 //! - [`History`]: losses and figures from epoch to epoch, written to `metrics.csv`; [`Progress`] tells them while a
 //!   model trains.
-//! - [`AnyCell`]: the cell that `--cell` names.
+//! - [`AnyCell`]: the cell that `--cell` names; [`Reading`]: one or two of them, for a classifier.
 //! - [`Answers`]: the answers of a classifier; [`Figure`]: a result on the test part, the lines that a task ends with.
 //! - [`plot`]: learning curves, confusion matrices, norms of gradients, probabilities over time.
 //! - [`folders`], [`division`]: one folder of files for each class; a training and a test part.
@@ -16,6 +16,7 @@
 
 mod answers;
 pub mod arguments;
+mod batched;
 mod cell;
 pub mod division;
 mod figures;
@@ -27,6 +28,7 @@ pub mod labelled;
 pub mod memory;
 pub mod plot;
 mod progress;
+mod reading;
 pub mod run;
 pub mod text;
 
@@ -37,6 +39,7 @@ pub use figures::{Figure, Metric, report, unwritable};
 pub use history::{History, TABLE, write_table};
 pub use interrupt::{Interrupt, Stopped};
 pub use progress::{Progress, say};
+pub use reading::{ReadOut, Reading};
 pub use run::Run;
 
 #[cfg(doctest)]

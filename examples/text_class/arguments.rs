@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use rewind_examples::arguments::up_to;
-use rewind_examples::{CellKind, RunArguments, Task};
-
-use crate::model::ReadOut;
+use rewind_examples::{CellKind, ReadOut, RunArguments, Task};
 
 /// An LSTM of this size has 134 million weights.
 pub(crate) const MAX_HIDDEN: u64 = 4096;

@@ -3,13 +3,9 @@
 use rewind_autograd::{OnTape, Tape, Tensor};
 use rewind_examples::Answers;
 use rewind_rnn::Shards;
-use rewind_rnn::batch::PaddedBatch;
 
 use crate::model::Classifier;
 use crate::words::Reader;
-
-/// Texts that are tested at once.
-const BATCH: usize = 64;
 
 /// The answers for texts as a network reads them, `[T, I]` each. `truth` are their classes.
 pub(crate) fn answer(
@@ -18,22 +14,10 @@ pub(crate) fn answer(
     truth: &[usize],
     shards: &Shards<f32>,
 ) -> rewind_rnn::Result<Answers> {
-    let mut order: Vec<_> = (0..texts.len()).collect();
-    order.sort_by_key(|&i| std::cmp::Reverse(texts[i].shape()[0]));
-    let batches: Vec<_> =
-        order.chunks(BATCH).map(|places| PaddedBatch::gather(texts, places)).collect::<Result<_, _>>()?;
-    let said = shards.run(batches.len(), |i, _| {
+    Answers::for_sequences(texts, truth, shards, |batch| {
         let quiet = Tape::quiet();
-        let logits = model.on(&quiet).logits(batches[i].data(), batches[i].lengths(), None);
-        logits.softmax(1).value().to_vec()
-    });
-    let classes = model.design.classes;
-    let mut probabilities = vec![0.0; texts.len() * classes];
-    let places = batches.iter().flat_map(PaddedBatch::indices);
-    for (row, &place) in said.concat().chunks_exact(classes).zip(places) {
-        probabilities[place * classes..][..classes].copy_from_slice(row);
-    }
-    Ok(Answers { probabilities: Tensor::from_vec(probabilities, &[texts.len(), classes]), truth: truth.to_vec() })
+        model.on(&quiet).logits(batch.data(), batch.lengths(), None).softmax(1).value()
+    })
 }
 
 /// The probabilities `[T][C]` of the classes, had the text ended after each of its words.

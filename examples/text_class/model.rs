@@ -1,20 +1,10 @@
 //! The classifier: a table of word vectors, a recurrent cell or one in each direction, and a linear layer.
 
-use clap::ValueEnum;
 use rand::Rng;
-use rewind_autograd::ops::layout::{concat, stack};
+use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{OnTape, Tensor, Var, parameters};
-use rewind_examples::{AnyCell, CellKind};
+use rewind_examples::{CellKind, ReadOut, Reading};
 use rewind_rnn::{Dropout, Linear, Noise, Unroll, init};
-
-/// The input of the readout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ReadOut {
-    /// The output after the last word, as in the lecture.
-    Last,
-    /// The mean of the outputs of all words.
-    Mean,
-}
 
 /// The design of a classifier: the shapes of its parameters, and how it reads a text.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,8 +36,7 @@ parameters! {
         pub(crate) words: P,
         /// A vector for each pair of neighbours, added to that of the second word: `[pairs, E]`.
         pub(crate) pairs: Option<P>,
-        pub(crate) forward: AnyCell<P>,
-        pub(crate) backward: Option<AnyCell<P>>,
+        pub(crate) cells: Reading<P>,
         pub(crate) readout: Linear<P>,
         #[setting]
         pub(crate) design: Design,
@@ -64,11 +53,9 @@ impl Classifier<Tensor<f32>> {
         let Design { kind, embedding, hidden, evidence, .. } = design;
         let mut table = |rows: usize| init::normal(&[rows, embedding], DEVIATION, rng);
         let (words, pairs) = (table(design.words), design.pairs.map(&mut table));
-        let mut cell = || AnyCell::new(kind, embedding + evidence, hidden, GAIN, rng);
-        let forward = cell();
-        let backward = design.both_ways.then(&mut cell);
-        let seen = hidden * if design.both_ways { 2 } else { 1 } + evidence;
-        Classifier { words, pairs, forward, backward, readout: Linear::new(seen, design.classes, rng), design }
+        let cells = Reading::new(kind, [embedding + evidence, hidden], GAIN, design.both_ways, rng);
+        let readout = Linear::new(cells.width() + evidence, design.classes, rng);
+        Classifier { words, pairs, cells, readout, design }
     }
 }
 
@@ -94,22 +81,10 @@ impl<'t> Classifier<Var<'t, f32>> {
         if let Some(known) = known {
             inputs = concat(&[inputs, known], 2);
         }
-        let read = |cell: &AnyCell<_>, how: Unroll<'_>| {
-            let unrolled = how.lengths(lengths).run(cell, inputs);
-            match self.design.read_out {
-                ReadOut::Last => unrolled.last_output(),
-                // Outputs after the end of a text are 0 and add nothing.
-                ReadOut::Mean => {
-                    let outputs: Vec<_> = (0..steps).map(|t| unrolled.output(t)).collect();
-                    let shares = Tensor::from_fn(&[batch, 1], |b| 1.0 / lengths[b] as f32);
-                    stack(&outputs, 0).sum_axis(0) * tape.constant(shares)
-                }
-            }
-        };
-        let mut seen = vec![read(&self.forward, Unroll::new())];
-        seen.extend(self.backward.as_ref().map(|cell| read(cell, Unroll::new().backward())));
-        let width = seen.iter().map(|y| y.shape()[1]).sum();
-        let dropped = drop(1, concat(&seen, 1).reshape(&[1, batch, width])).reshape(&[batch, width]);
+        let seen = self.cells.read(inputs, lengths, self.design.read_out);
+        let read = seen.shape()[1];
+        // To a layer, this is a sequence of one step.
+        let dropped = drop(1, seen.reshape(&[1, batch, read])).reshape(&[batch, read]);
         // The padding has no evidence.
         let seen = match known {
             Some(known) => concat(&[dropped, known.sum_axis(0)], 1),

@@ -3,8 +3,9 @@
 use rewind_rnn::optim::schedule::{cosine, warm_up};
 
 use crate::arguments::Arguments;
-use crate::model::{Design, ReadOut};
+use crate::model::Design;
 use crate::words::{Reader, Vocabulary, pairs};
+use rewind_examples::ReadOut;
 use rewind_examples::labelled::Labelled;
 
 /// Everything that training depends on but the texts and the seed.

@@ -8,12 +8,12 @@ use clap::ValueEnum;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_autograd::Tensor;
-use rewind_examples::CellKind;
 use rewind_examples::labelled::Source;
+use rewind_examples::{CellKind, ReadOut};
 use rewind_rnn::file::{self, Metadata};
 
 use crate::arguments::{MAX_EMBEDDING, MAX_HIDDEN};
-use crate::model::{Classifier, Design, ReadOut};
+use crate::model::{Classifier, Design};
 use crate::words::{Reader, Vocabulary};
 
 /// A classifier and how it is used.
@@ -31,14 +31,13 @@ impl Saved {
     /// The settings, as a file has them.
     pub(crate) fn metadata(&self) -> Metadata {
         let Design { kind, both_ways, embedding, hidden, read_out, dropout, .. } = self.model.design;
-        let read_out = read_out.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
         let mut metadata = self.source.metadata();
         let settings = [
             ("cell", kind.name().to_owned()),
             ("both_ways", both_ways.to_string()),
             ("embedding", embedding.to_string()),
             ("hidden", hidden.to_string()),
-            ("read_out", read_out),
+            ("read_out", read_out.name().to_owned()),
             ("dropout", dropout.to_string()),
             ("evidence", self.reader.has_evidence.to_string()),
             ("classes", serde_json::to_string(&self.classes).expect("a list of texts can be written")),
