@@ -8,8 +8,8 @@ use rewind_autograd::Tensor;
 /// The most values of a series.
 const MAX_VALUES: usize = 100_000;
 
-/// Reads the values of a line, which a tab separates; a series of none is no series. All must have as many values as `length`,
-/// which the first one sets.
+/// Reads the values of a line, which a tab separates; a series of none is no series. All must have as many values as
+/// `length`, which the first one sets.
 pub(crate) fn parse(text: &str, length: &Cell<Option<usize>>) -> Result<Option<Vec<f32>>, String> {
     if text.trim().is_empty() {
         return Ok(None);
@@ -22,7 +22,7 @@ pub(crate) fn parse(text: &str, length: &Cell<Option<usize>>) -> Result<Option<V
     let values: Vec<f32> = text.trim_end().split('\t').enumerate().map(number).collect::<Result<_, _>>()?;
     let expected = length.get().unwrap_or(values.len());
     if values.len() != expected {
-        return Err(format!("{} values; expected {expected}, as the first series has", values.len()));
+        return Err(format!("{} values; expected {expected}", values.len()));
     }
     if values.len() > MAX_VALUES {
         return Err(format!("{} values; expected {MAX_VALUES} at most", values.len()));
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(parse("1\t-2.5e0\t3 ", &length), Ok(Some(vec![1.0, -2.5, 3.0])));
         assert_eq!(parse(" ", &length), Ok(None));
         let wrong = |text: &str| parse(text, &length).unwrap_err();
-        assert_eq!(wrong("1\t2"), "2 values; expected 3, as the first series has");
+        assert_eq!(wrong("1\t2"), "2 values; expected 3");
         assert_eq!(wrong("1\tx\t3"), "value 2 is \"x\"; expected a number");
         assert_eq!(wrong("1\t\t3"), "value 2 is \"\"; expected a number");
         assert_eq!(wrong("1\t2\tNaN"), "value 3 is \"NaN\"; expected a number");
