@@ -93,7 +93,7 @@ impl<'t> Reading<Var<'t, f32>> {
 #[cfg(test)]
 mod tests {
     use rand::{RngExt, SeedableRng, rngs::StdRng};
-    use rewind_autograd::{OnTape, Tape};
+    use rewind_autograd::{OnTape, Parameters, Tape};
 
     use super::*;
 
@@ -103,9 +103,7 @@ mod tests {
         for kind in [CellKind::Tanh, CellKind::Lstm, CellKind::Gru] {
             let mut reading = Reading::new(kind, [3, 7], 2.0, true, &mut rng);
             // Biases that are not 0: padding that is read would show.
-            rewind_autograd::Parameters::visit_mut(&mut reading, &mut |_, p: &mut Tensor<f32>| {
-                *p = p.map(|w| w + 0.1);
-            });
+            reading.visit_mut(|_, p| *p = p.map(|w| w + 0.1));
             let x = Tensor::from_fn(&[5, 2, 3], |_| rng.random_range(-1.0..1.0_f32));
             for read_out in [ReadOut::Last, ReadOut::Mean] {
                 let tape = Tape::new();
