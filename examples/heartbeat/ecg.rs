@@ -115,12 +115,11 @@ fn strip(rhythm: Rhythm, rng: &mut impl Rng) -> Vec<f32> {
     let beats = beats(rhythm, count, rng.random_range(2..4), rng);
     let (height, phase) = (rng.random_range(0.8..1.2), rng.random_range(0.0..TAU));
     let mut angle = rng.random_range(-PI..PI);
-    let (mut beat, mut z, mut values) = (0, 0.0, Vec::with_capacity(VALUES));
+    let (mut beat, mut z, mut values) = (0, 0.0, vec![0.0; VALUES]);
     let dt = 1.0 / (RATE * STEPS as f64);
     for step in 0..VALUES * STEPS {
-        if step % STEPS == 0 {
-            values.push(z);
-        }
+        // A value is the mean over its time, so that no R wave is lost between two.
+        values[step / STEPS] += z / STEPS as f64;
         let baseline = 0.005 * (TAU * 0.25 * step as f64 * dt + phase).sin();
         // The midpoint method.
         let Beat { waves, rr } = beats[beat];

@@ -39,6 +39,8 @@ use saved::Saved;
 const CURVES: &str = "learning_curves.svg";
 const CONFUSION: &str = "confusion.svg";
 const OVER_TIME: &str = "over_time.svg";
+/// The most steps of a series that are drawn: the network reads its beginning once for each.
+const DRAWN: usize = 400;
 
 fn main() -> ExitCode {
     rewind_examples::run::main(|line, interrupt| run(line, interrupt, &mut io::stdout()))
@@ -76,7 +78,9 @@ fn learn(
 
     let recipe = Recipe::new(arguments, train.items[0].len(), train.classes.len());
     let model = Classifier::new(recipe.design, &mut ChaCha8Rng::seed_from_u64(source.seed));
-    say(format!("{name}: {} parameters", model.parameter_count()));
+    let (parameters, steps) = (model.parameter_count(), recipe.design.values.div_ceil(recipe.design.per_step));
+    model.cells.require_memory(name, parameters, [steps, recipe.batch])?;
+    say(format!("{name}: {parameters} parameters"));
     let mut saved = Saved { model, classes: train.classes.clone(), source };
     let metadata = saved.metadata().into_iter().chain(line.metadata(name)).collect();
     let mut run = Run::new(name, Metric::Accuracy, saved.source.seed, &file.path, metadata, interrupt.clone());
@@ -174,21 +178,23 @@ fn draw(
     Ok(())
 }
 
-/// Draws how the answer for the last test series changes from step to step.
+/// Draws how the answer for a test series changes from step to step: the last one of the class in the middle.
 fn draw_over_time(
     folder: &Path,
     saved: &Saved,
     test: &Labelled<Vec<f32>>,
     shards: &Shards<f32>,
 ) -> Result<(), Box<dyn Error>> {
-    let (Some(values), Some(&label)) = (test.items.last(), test.labels.last()) else { return Ok(()) };
-    let per_step = saved.model.design.per_step;
+    let middle = saved.classes.len() / 2;
+    let place = test.labels.iter().rposition(|&label| label == middle).unwrap_or(test.labels.len() - 1);
+    let (values, label, per_step) = (&test.items[place], test.labels[place], saved.model.design.per_step);
     let whole = series::steps(values, per_step);
-    let starts: Vec<_> = (1..=whole.shape()[0]).map(|steps| whole.slice(0, 0..steps)).collect();
+    let starts: Vec<_> = (1..=whole.shape()[0].min(DRAWN)).map(|steps| whole.slice(0, 0..steps)).collect();
     let rows = answers_for(&saved.model, &starts, &vec![label; starts.len()], shards)?.probabilities.to_vec();
     let moments: Vec<_> = rows.chunks_exact(saved.classes.len()).collect();
     let (name, class) = (saved.model.design.kind.name(), &saved.classes[label]);
     let note = format!("by {name}; the class is {class}; {per_step} values a step");
-    probabilities(&folder.join(OVER_TIME), "the last test series", &note, "steps", &saved.classes, &[moments])?;
+    let title = format!("series {} of the test part", place + 1);
+    probabilities(&folder.join(OVER_TIME), &title, &note, "steps", &saved.classes, &[moments])?;
     Ok(())
 }

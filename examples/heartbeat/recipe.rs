@@ -34,7 +34,7 @@ impl Recipe {
             let (read_out, both_ways) = (ReadOut::Last, false);
             let design = Design { kind, both_ways, per_step: 2, values, hidden: 32, classes, read_out, dropout: 0.0 };
             let changes = Changes { shift: 0, scale: 0.0, noise: 0.0 };
-            Recipe { design, changes, epochs: 30, batch: 32, rate: 1e-2, decay: 0.01 }
+            Recipe { design, changes, epochs: 20, batch: 32, rate: 1e-2, decay: 0.01 }
         };
         let (design, changes) = (recipe.design, recipe.changes);
         let design = Design {

@@ -82,7 +82,7 @@ pub fn read<X>(
     let at = path.display();
     let text = text::read(path)?;
     let (mut items, mut names, mut left_out) = (Vec::new(), Vec::new(), 0);
-    // Not `str::lines`' notion of a line alone: only \n ends one, other controls belong to the item.
+    // Only \n ends a line; other controls belong to the item.
     for (line, row) in (1..).zip(text.trim_end_matches('\n').split('\n')) {
         let wrong = |reason: String| format!("{at}, line {line}: {reason}");
         if row.trim().is_empty() {

@@ -6,6 +6,7 @@ use rewind_autograd::ops::layout::{concat, stack};
 use rewind_autograd::{Tensor, Var, parameters};
 use rewind_rnn::Unroll;
 
+use crate::memory::require;
 use crate::{AnyCell, CellKind};
 
 /// What of a sequence the readout gets.
@@ -67,6 +68,27 @@ impl<P> Reading<P> {
     }
 }
 
+/// Values that training keeps for each unit, sequence and time step, those of the gradients included: a little more than the
+/// LSTM was measured to need.
+const VALUES: usize = 18;
+/// Copies of the parameters at the peak of training: themselves, two moments, gradients of two shards, packed forms.
+const COPIES: usize = 12;
+
+impl<P> Reading<P> {
+    /// Checks that there is memory to train a model of so many `parameters` on batches of `[steps, batch, I]`.
+    ///
+    /// # Errors
+    ///
+    /// If there is not, with advice.
+    pub fn require_memory(&self, name: &str, parameters: usize, [steps, batch]: [usize; 2]) -> Result<(), String> {
+        let kept = [VALUES, self.width(), steps, batch].iter().fold(1, |product: usize, n| product.saturating_mul(*n));
+        let values = kept.saturating_add(COPIES.saturating_mul(parameters));
+        let bytes = (values as u64).saturating_mul(size_of::<f32>() as u64);
+        let what = format!("training {name} with {} units on {steps} time steps", self.hidden);
+        require(&what, bytes, "a smaller --hidden or --batch takes less")
+    }
+}
+
 impl<'t> Reading<Var<'t, f32>> {
     /// Reads a padded batch `[T, B, I]` with these lengths; `[B, R]`.
     pub fn read(&self, x: Var<'t, f32>, lengths: &[usize], read_out: ReadOut) -> Var<'t, f32> {
@@ -115,6 +137,19 @@ mod tests {
                     assert!((a - b).abs() < 1e-6, "{kind:?} {read_out:?}: {a} {b}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_no_machine_has_is_refused() {
+        let reading = Reading::new(CellKind::Gru, [1, 7], 1.0, true, &mut StdRng::seed_from_u64(5));
+        assert_eq!(reading.require_memory("gru", 100, [33, 2]), Ok(()));
+        if cfg!(target_os = "linux") {
+            let told = reading.require_memory("gru", 100, [usize::MAX / 3, 4096]).unwrap_err();
+            assert!(
+                told.starts_with("training gru with 7 units on ") && told.contains("--hidden or --batch"),
+                "{told}"
+            );
         }
     }
 

@@ -37,14 +37,11 @@ pub(crate) struct Arguments {
     /// The input of the readout; `mean` by default with --data, `last` without.
     #[arg(long, value_enum, conflicts_with = "load")]
     pub(crate) read_out: Option<ReadOut>,
-    /// Each pair of neighbours has a vector too.
-    #[arg(long, value_name = "BOOL", conflicts_with = "load")]
-    pub(crate) pairs: Option<bool>,
-    /// The network gets how often words (and pairs, with --pairs) are in texts of each class, counted in the other texts
-    /// of the training part: `true` by default with --data.
+    /// The network gets how often each word, and each pair of neighbours, is in texts of each class, counted in the other
+    /// texts of the training part: `true` by default with --data.
     #[arg(long, value_name = "BOOL", conflicts_with = "load")]
     pub(crate) evidence: Option<bool>,
-    /// Words that fewer texts have are read as unknown.
+    /// Words and pairs that fewer texts have are read as unknown.
     #[arg(long, value_name = "N", value_parser = up_to(1_000_000), conflicts_with = "load")]
     pub(crate) least: Option<usize>,
     /// The probability that dropout sets an input of the cell or of the readout to 0.

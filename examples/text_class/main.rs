@@ -80,6 +80,8 @@ fn learn(
     let reader = recipe.reader(&train);
     let design = recipe.design(arguments, &reader, train.classes.len());
     let model = Classifier::new(design, &mut ChaCha8Rng::seed_from_u64(source.seed));
+    let longest = train.items.iter().map(|text| text.len().min(words::MAX_WORDS)).max().unwrap_or(0);
+    model.cells.require_memory(name, model.parameter_count(), [longest, recipe.batch])?;
     say(format!("{name}: {} words, {} parameters", reader.words.len(), model.parameter_count()));
     let mut saved = Saved { model, reader, classes: train.classes.clone(), source };
     let metadata = saved.metadata().into_iter().chain(line.metadata(name)).collect();

@@ -14,9 +14,7 @@ pub(crate) struct Design {
     pub(crate) both_ways: bool,
     /// V, words.
     pub(crate) words: usize,
-    /// Pairs of neighbours, if they have vectors.
-    pub(crate) pairs: Option<usize>,
-    /// The values of evidence of a time step, 0 without it.
+    /// The values of evidence of a time step, C for the word and C for the pair; 0 without it.
     pub(crate) evidence: usize,
     /// E, the length of a vector.
     pub(crate) embedding: usize,
@@ -34,8 +32,6 @@ parameters! {
     pub(crate) struct Classifier<P> {
         /// `[V, E]`.
         pub(crate) words: P,
-        /// A vector for each pair of neighbours, added to that of the second word: `[pairs, E]`.
-        pub(crate) pairs: Option<P>,
         pub(crate) cells: Reading<P>,
         pub(crate) readout: Linear<P>,
         #[setting]
@@ -47,35 +43,37 @@ parameters! {
 const DEVIATION: f64 = 0.1;
 /// The factor of the initial input weights, since the vectors are short.
 const GAIN: f32 = 4.0;
+/// The initial weight of evidence. That of naive Bayes is 1, as if words came independently; they do not.
+const CONFIDENCE: f32 = 0.3;
 
 impl Classifier<Tensor<f32>> {
     pub(crate) fn new(design: Design, rng: &mut impl Rng) -> Self {
-        let Design { kind, embedding, hidden, evidence, .. } = design;
-        let mut table = |rows: usize| init::normal(&[rows, embedding], DEVIATION, rng);
-        let (words, pairs) = (table(design.words), design.pairs.map(&mut table));
+        let Design { kind, embedding, hidden, evidence, classes, .. } = design;
+        let words = init::normal(&[design.words, embedding], DEVIATION, rng);
         let cells = Reading::new(kind, [embedding + evidence, hidden], GAIN, design.both_ways, rng);
-        let readout = Linear::new(cells.width() + evidence, design.classes, rng);
-        Classifier { words, pairs, cells, readout, design }
+        let read = cells.width();
+        let mut readout = Linear::new(read + evidence, classes, rng);
+        // The evidence of class c begins to speak for class c: naive Bayes, at a part of its confidence.
+        let weight = readout.weight.to_vec();
+        readout.weight = Tensor::from_fn(&[read + evidence, classes], |i| match (i / classes).checked_sub(read) {
+            Some(value) if value % classes == i % classes => CONFIDENCE,
+            Some(_) => 0.0,
+            None => weight[i],
+        });
+        Classifier { words, cells, readout, design }
     }
 }
 
 impl<'t> Classifier<Var<'t, f32>> {
-    /// The logits `[B, C]` of a padded batch `[T, B, I]`: places of words and pairs, and evidence. Without noise there is no
-    /// dropout.
+    /// The logits `[B, C]` of a padded batch `[T, B, I]`: the places of words, and evidence. Without noise there is no dropout.
     pub(crate) fn logits(&self, x: &Tensor<f32>, lengths: &[usize], noise: Option<Noise>) -> Var<'t, f32> {
         let (tape, Design { evidence, dropout, .. }) = (self.words.tape(), self.design);
         let &[steps, batch, width] = x.shape() else { unreachable!("a batch has three axes") };
-        let vectors = |table: Var<'t, f32>, column: usize| {
-            let places: Vec<usize> = x.slice(2, column..column + 1).to_vec().into_iter().map(|p| p as usize).collect();
-            table.index_select(0, &places).reshape(&[steps, batch, self.design.embedding])
-        };
+        let places: Vec<usize> = x.slice(2, 0..1).to_vec().into_iter().map(|place| place as usize).collect();
         let how = |part| noise.map_or(Unroll::new(), |noise| Unroll::new().noise(noise.part(part)));
         let drop = |part, y| how(part).through(&Dropout::new(dropout).on(tape), y).outputs;
-        let mut inputs = vectors(self.words, 0);
-        if let Some(pairs) = self.pairs {
-            inputs = inputs + vectors(pairs, 1);
-        }
-        inputs = drop(0, inputs);
+        let vectors = self.words.index_select(0, &places).reshape(&[steps, batch, self.design.embedding]);
+        let mut inputs = drop(0, vectors);
         // Without evidence, the last columns are none.
         let known = (evidence > 0).then(|| tape.constant(x.slice(2, width - evidence..width)));
         if let Some(known) = known {

@@ -13,10 +13,9 @@ use rewind_examples::labelled::Labelled;
 pub(crate) struct Recipe {
     pub(crate) both_ways: bool,
     pub(crate) read_out: ReadOut,
-    /// Whether pairs of neighbours have vectors.
-    pub(crate) pairs: bool,
+    /// Whether the network gets evidence of words, and of pairs of neighbours.
     pub(crate) evidence: bool,
-    /// Words and pairs that fewer texts have are unknown.
+    /// Words that fewer texts have are unknown.
     pub(crate) least: usize,
     pub(crate) dropout: f64,
     pub(crate) epochs: usize,
@@ -35,7 +34,6 @@ impl Recipe {
             Recipe {
                 both_ways: true,
                 read_out: ReadOut::Mean,
-                pairs: true,
                 evidence: true,
                 least: 2,
                 dropout: 0.5,
@@ -48,11 +46,10 @@ impl Recipe {
             Recipe {
                 both_ways: false,
                 read_out: ReadOut::Last,
-                pairs: false,
                 evidence: false,
                 least: 1,
                 dropout: 0.0,
-                epochs: 20,
+                epochs: 15,
                 batch: 32,
                 rate: 1e-2,
                 decay: 0.01,
@@ -61,7 +58,6 @@ impl Recipe {
         Recipe {
             both_ways: arguments.both_ways.unwrap_or(recipe.both_ways),
             read_out: arguments.read_out.unwrap_or(recipe.read_out),
-            pairs: arguments.pairs.unwrap_or(recipe.pairs),
             evidence: arguments.evidence.unwrap_or(recipe.evidence),
             least: arguments.least.unwrap_or(recipe.least),
             dropout: arguments.dropout.unwrap_or(recipe.dropout),
@@ -72,24 +68,23 @@ impl Recipe {
         }
     }
 
-    /// What a network learns of the training part before it is trained: its words and pairs.
+    /// What is known of the training part before the network is trained: its words, and with evidence its pairs.
     pub(crate) fn reader(&self, train: &Labelled<Vec<String>>) -> Reader {
         let (classes, least) = (train.classes.len(), self.least as u32);
         let words = Vocabulary::new(&train.items, &train.labels, classes, least);
-        let pairs = self.pairs.then(|| {
+        let pairs = self.evidence.then(|| {
             let pairs: Vec<_> = train.items.iter().map(|text| pairs(text)).collect();
             Vocabulary::new(&pairs, &train.labels, classes, least)
         });
-        Reader { words, pairs, has_evidence: self.evidence }
+        Reader { words, pairs }
     }
 
     /// The design of a network for that reader.
     pub(crate) fn design(&self, arguments: &Arguments, reader: &Reader, classes: usize) -> Design {
         let Arguments { cell: kind, hidden, embedding, .. } = *arguments;
-        let (words, pairs) = (reader.words.len(), reader.pairs.as_ref().map(Vocabulary::len));
+        let (words, evidence) = (reader.words.len(), reader.evidence_width());
         let Recipe { both_ways, read_out, dropout, .. } = *self;
-        let evidence = reader.width() - 2;
-        Design { kind, both_ways, words, pairs, evidence, embedding, hidden, classes, read_out, dropout }
+        Design { kind, both_ways, words, evidence, embedding, hidden, classes, read_out, dropout }
     }
 
     /// The learning rate of step `step` of `steps`.

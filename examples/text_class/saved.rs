@@ -39,7 +39,6 @@ impl Saved {
             ("hidden", hidden.to_string()),
             ("read_out", read_out.name().to_owned()),
             ("dropout", dropout.to_string()),
-            ("evidence", self.reader.has_evidence.to_string()),
             ("classes", serde_json::to_string(&self.classes).expect("a list of texts can be written")),
             ("words", self.reader.words.text()),
         ];
@@ -67,14 +66,13 @@ impl Saved {
         }
         let vocabulary = |key: &str| Vocabulary::parse(text(key)?, count).ok_or_else(|| wrong(key));
         let pairs = metadata.contains_key("pairs").then(|| vocabulary("pairs")).transpose()?;
-        let reader = Reader { words: vocabulary("words")?, pairs, has_evidence: is("evidence")? };
+        let reader = Reader { words: vocabulary("words")?, pairs };
         let dropout = text("dropout")?.parse().ok().filter(|rate| (0.0..1.0).contains(rate));
         let design = Design {
             kind: CellKind::from_str(text("cell")?, false).map_err(|_| wrong("cell"))?,
             both_ways: is("both_ways")?,
             words: reader.words.len(),
-            pairs: reader.pairs.as_ref().map(Vocabulary::len),
-            evidence: reader.width() - 2,
+            evidence: reader.evidence_width(),
             embedding: size("embedding", MAX_EMBEDDING)?,
             hidden: size("hidden", MAX_HIDDEN)?,
             classes: count,

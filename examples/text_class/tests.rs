@@ -70,8 +70,7 @@ fn first_letters(count: usize, most: usize) -> String {
 
 const SMALL: [&str; 8] = ["--hidden", "9", "--embedding", "5", "--epochs", "3", "--batch", "16"];
 /// The recipe of written texts.
-const PLAIN: [&str; 10] =
-    ["--evidence", "false", "--pairs", "false", "--both-ways", "false", "--dropout", "0", "--read-out", "last"];
+const PLAIN: [&str; 8] = ["--evidence", "false", "--both-ways", "false", "--dropout", "0", "--read-out", "last"];
 
 #[test]
 fn it_learns_what_words_do_not_tell() {
@@ -159,7 +158,7 @@ fn a_saved_network_is_tested_and_answers() {
 
     // Settings that would take all memory before the parameters are looked at.
     let saved = Saved::load(Path::new(&net)).expect("it was saved");
-    assert_eq!(saved.model.names()[..3], ["words", "pairs", "cells.forward.weight_ih"]);
+    assert_eq!(saved.model.names()[..2], ["words", "cells.forward.weight_ih"]);
     for (key, value) in [
         ("hidden", "1000000000"),
         ("embedding", "0"),

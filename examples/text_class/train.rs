@@ -38,7 +38,7 @@ struct Shard {
 /// The training texts as the network reads them. Their evidence is counted in the texts of other parts, as that of a
 /// test text is: a word that one text alone has would tell its class.
 fn encode(reader: &Reader, train: &Labelled<Vec<String>>, at: &Position) -> Vec<Tensor<f32>> {
-    if !reader.has_evidence {
+    if reader.pairs.is_none() {
         return train.items.iter().map(|text| reader.read(text, None)).collect();
     }
     let mut fold: Vec<usize> = (0..train.items.len()).map(|i| i % FOLDS).collect();

@@ -135,10 +135,8 @@ impl Vocabulary {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reader {
     pub(crate) words: Vocabulary,
-    /// If pairs are read too.
+    /// With them, it gets the evidence of words and of pairs.
     pub(crate) pairs: Option<Vocabulary>,
-    /// Whether the network gets the evidence of words and pairs.
-    pub(crate) has_evidence: bool,
 }
 
 /// Counts of the words and pairs of some texts.
@@ -165,29 +163,26 @@ impl Reader {
         Part { words: counts(&self.words, texts), pairs }
     }
 
-    /// The values of a time step: the place of the word, that of the pair, and the evidence of both for each class.
-    pub(crate) fn width(&self) -> usize {
-        2 + if self.has_evidence { 2 * self.words.totals.len() } else { 0 }
+    /// The values of evidence of a time step: for each class that of the word, and that of the pair.
+    pub(crate) fn evidence_width(&self) -> usize {
+        if self.pairs.is_some() { 2 * self.words.totals.len() } else { 0 }
     }
 
-    /// A text as a network reads it, `[T, I]`, without the counts of `without`.
+    /// A text as a network reads it, `[T, 1 + evidence]`: the place of each word and its evidence, without the counts of
+    /// `without`.
     pub(crate) fn read(&self, text: &[String], without: Option<&Part>) -> Tensor<f32> {
         let text = &text[..text.len().min(MAX_WORDS)];
-        let mut values = Vec::with_capacity(text.len() * self.width());
+        let width = 1 + self.evidence_width();
+        let mut values = Vec::with_capacity(text.len() * width);
         for (word, pair) in text.iter().zip(pairs(text)) {
-            // Places are whole numbers below 2²⁴, which an f32 holds exactly.
-            values.extend(
-                [self.words.place(word), self.pairs.as_ref().map_or(UNKNOWN, |all| all.place(&pair))].map(|p| p as f32),
-            );
-            if self.has_evidence {
+            // A place is a whole number below 2²⁴, which an f32 holds exactly.
+            values.push(self.words.place(word) as f32);
+            if let Some(pairs) = &self.pairs {
                 values.extend(self.words.evidence(word, without.map(|part| &part.words)));
-                match &self.pairs {
-                    Some(all) => values.extend(all.evidence(&pair, without.and_then(|part| part.pairs.as_ref()))),
-                    None => values.extend(vec![0.0; self.words.totals.len()]),
-                }
+                values.extend(pairs.evidence(&pair, without.and_then(|part| part.pairs.as_ref())));
             }
         }
-        Tensor::from_vec(values, &[text.len(), self.width()])
+        Tensor::from_vec(values, &[text.len(), width])
     }
 }
 
@@ -222,7 +217,7 @@ mod tests {
         assert!((f64::from(found[1]) - half).abs() < 1e-6 && (found[0] + found[1]).abs() < 1e-6);
         assert_eq!(all.evidence("ugly", None), [0.0; 2]);
         // Without the last text: n(good) = [0, 1], of 2 and 1 in all.
-        let reader = Reader { words: all.clone(), pairs: None, has_evidence: true };
+        let reader = Reader { words: all.clone(), pairs: None };
         let part = reader.part(&texts(&["not good"]), &[1]);
         let found = all.evidence("good", Some(&part.words));
         assert!((f64::from(found[1]) - ((2.0 / 5.0) / (1.0 / 6.0_f64)).ln() / 2.0).abs() < 1e-6);
@@ -237,18 +232,19 @@ mod tests {
         let words = Vocabulary::new(&some, &[0, 1], 2, 1);
         let of_pairs: Vec<_> = some.iter().map(|text| pairs(text)).collect();
         let pairs = Some(Vocabulary::new(&of_pairs, &[0, 1], 2, 1));
-        let reader = Reader { words: words.clone(), pairs, has_evidence: true };
+        let reader = Reader { words: words.clone(), pairs };
         let x = reader.read(&of("not ugly good"), None);
-        assert_eq!(x.shape(), [3, 6]);
+        assert_eq!(x.shape(), [3, 5]);
         let (good, not) = (words.place("good") as f32, words.place("not") as f32);
-        let places: Vec<f32> = x.to_vec().chunks(6).flat_map(|row| [row[0], row[1]]).collect();
-        assert_eq!(places, [not, 1.0, 0.0, 0.0, good, 0.0]);
-        // "not good" alone is left out: what is left of "good" says nothing, the classes' sizes apart.
+        let rows = x.to_vec();
+        assert_eq!([rows[0], rows[5], rows[10]], [not, UNKNOWN as f32, good]);
+        // "good" speaks for class 0, and "ugly good" for none: the training part has no such pair.
+        assert!(rows[11] > 0.3 && rows[13..] == [0.0; 2] && rows[6..10] == [0.0; 4], "{rows:?}");
+        // Without the text that has it, "good" says nothing, the classes' sizes apart.
         let part = reader.part(&some[..1], &[0]);
-        let full = reader.read(&some[0], None);
         let less = reader.read(&some[0], Some(&part));
-        assert!(full.at(&[1, 2]) > 0.3 && less.at(&[1, 2]) < full.at(&[1, 2]));
-        let plain = Reader { words, pairs: None, has_evidence: false };
-        assert_eq!(plain.read(&vec!["not".to_owned(); 2000], None).shape(), [MAX_WORDS, 2]);
+        assert!(less.at(&[1, 1]) < reader.read(&some[0], None).at(&[1, 1]));
+        let plain = Reader { words, pairs: None };
+        assert_eq!(plain.read(&vec!["not".to_owned(); 2000], None).shape(), [MAX_WORDS, 1]);
     }
 }
