@@ -5,17 +5,18 @@
 //!   [`run::main`] gives the exit status.
 //! - [`History`]: losses and figures from epoch to epoch, written to `metrics.csv`; [`Progress`] tells them while a
 //!   model trains.
-//! - [`AnyCell`]: the cell that `--cell` names.
+//! - [`AnyCell`]: the cell that `--cell` names; [`Reading`]: one or two of them, for a classifier.
 //! - [`Answers`]: the answers of a classifier; [`Figure`]: a result on the test part, the lines that a task ends with.
 //! - [`plot`]: learning curves, confusion matrices, norms of gradients, probabilities over time.
 //! - [`folders`], [`division`]: one folder of files for each class; a training and a test part.
-//! - [`text`]: text files, with the line of what is wrong in one.
+//! - [`text`]: text files, with the line of what is wrong in one; [`labelled`]: lines `label<TAB>item`.
 //! - [`files`]: a file is replaced only by a complete one. [`memory`]: whether a run fits.
 //!
 //! The numbered examples stand alone and use none of this.
 
 mod answers;
 pub mod arguments;
+mod batched;
 mod cell;
 pub mod division;
 mod figures;
@@ -23,9 +24,11 @@ pub mod files;
 pub mod folders;
 mod history;
 mod interrupt;
+pub mod labelled;
 pub mod memory;
 pub mod plot;
 mod progress;
+mod reading;
 pub mod run;
 pub mod text;
 
@@ -36,6 +39,7 @@ pub use figures::{Figure, Metric, report, unwritable};
 pub use history::{History, TABLE, write_table};
 pub use interrupt::{Interrupt, Stopped};
 pub use progress::{Progress, say};
+pub use reading::{ReadOut, Reading};
 pub use run::Run;
 
 #[cfg(doctest)]
