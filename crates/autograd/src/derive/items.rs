@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::checkpoint::ByNode;
 use crate::gradients::HOW_TO_TRACK;
 use crate::inspect::NodeOp;
 use crate::naming::Names;
@@ -166,6 +167,21 @@ impl<T: Scalar> Itemised<T> {
     }
 }
 
+/// The cotangents of one sweep, copied to one buffer. Thousands of small ones that stay would lie between the buffers of the next sweep, and
+/// the memory of these would never be whole again: 5.6 GB instead of 0.1 for an LSTM over 200 steps.
+fn in_one_buffer<T: Scalar>(cotangents: ByNode<Tensor<T>>) -> Vec<(u32, Tensor<T>)> {
+    let mut all = Vec::with_capacity(cotangents.iter().map(|(_, cotangent)| cotangent.len()).sum());
+    cotangents.iter().for_each(|(_, cotangent)| all.extend(cotangent.to_vec()));
+    let (length, mut first) = (all.len(), 0);
+    let all = Tensor::from_vec(all, &[length]);
+    let part = |(node, cotangent): (u32, Tensor<T>)| {
+        let range = first..first + cotangent.len();
+        first = range.end;
+        (node, all.slice(0, range).reshape(cotangent.shape()))
+    };
+    cotangents.into_iter().map(part).collect()
+}
+
 /// Adds a term to the cotangent of a node.
 fn add<T: Scalar>(sums: &mut BTreeMap<usize, Tensor<T>>, node: usize, term: Tensor<T>) {
     match sums.get_mut(&node) {
@@ -234,7 +250,7 @@ impl<T: Scalar> Itemised<T> {
                 self.arriving[*s].push((place, seed.clone()));
             }
             let below: Vec<u32> = requested.iter().copied().take_while(|&node| node <= result.id()).collect();
-            for (node, cotangent) in sweep_values(*result, seed.clone(), Some(&below)) {
+            for (node, cotangent) in in_one_buffer(sweep_values(*result, seed.clone(), Some(&below))) {
                 match uses.get(&node) {
                     Some(&place) => self.arriving[*s].push((place, cotangent)),
                     None => of_checkpoints.entry(node).or_default().push((*s, cotangent)),
