@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     /// The cell.
     #[arg(long, value_enum, default_value_t = CellKind::Lstm, conflicts_with = "load")]
     pub(crate) cell: CellKind,
-    /// Units of the cell; 512 by default with --data, 128 without.
+    /// Units of the cell; 512 by default with --data, 96 without.
     #[arg(long, value_name = "N", value_parser = up_to(MAX_HIDDEN), conflicts_with = "load")]
     pub(crate) hidden: Option<usize>,
     /// The probability that dropout sets an input of the readout to 0; 0.3 by default with --data, 0 without.

@@ -27,7 +27,7 @@ impl Recipe {
         let recipe = if arguments.run.data.is_some() {
             Recipe { hidden: 512, dropout: 0.3, epochs: 13, streams: 64, window, rate: 4e-3 }
         } else {
-            Recipe { hidden: 128, dropout: 0.0, epochs: 16, streams: 32, window, rate: 1e-2 }
+            Recipe { hidden: 96, dropout: 0.0, epochs: 8, streams: 32, window, rate: 1e-2 }
         };
         Recipe {
             hidden: arguments.hidden.unwrap_or(recipe.hidden),
