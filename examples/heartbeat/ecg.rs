@@ -2,7 +2,7 @@
 //! ("A dynamical model for generating synthetic electrocardiogram signals", IEEE Trans. Biomed. Eng. 50, 2003).
 //!
 //! A point runs round the unit circle, once a beat. On the circle, the first two of the model's three equations are
-//! θ' = ω with ω = 2π / RR, where RR is the time from this beat to the next. The third is the signal, which the waves P, Q, R, S and
+//! θ' = ω with ω = 2π / RR, where RR is the time from the last R wave to the next. The third is the signal, which the waves P, Q, R, S and
 //! T attract and repel as the point passes their angles θ_i:
 //!
 //! z' = -Σ_i a_i Δθ_i exp(-Δθ_i² / (2 b_i²)) - (z - z_0), Δθ_i = θ - θ_i within (-π, π],
@@ -75,7 +75,7 @@ const RHYTHMS: [Rhythm; 5] = [Rhythm::Normal, Rhythm::Atrial, Rhythm::Ventricula
 /// The names of the classes.
 pub(crate) const CLASSES: [&str; 5] = ["normal", "atrial", "ventricular", "block", "fibrillation"];
 
-/// A beat: its waves, and the seconds to the next.
+/// A beat: its waves, and the seconds from its R wave to the next.
 #[derive(Clone, Copy, Debug)]
 struct Beat {
     waves: [Wave; 5],
@@ -122,8 +122,9 @@ fn strip(rhythm: Rhythm, rng: &mut impl Rng) -> Vec<f32> {
         values[step / STEPS] += z / STEPS as f64;
         let baseline = 0.005 * (TAU * 0.25 * step as f64 * dt + phase).sin();
         // The midpoint method.
-        let Beat { waves, rr } = beats[beat];
-        let omega = TAU / rr;
+        let waves = beats[beat].waves;
+        // From one R wave, at the angle 0, to the next.
+        let omega = TAU / beats[if angle < 0.0 { beat.saturating_sub(1) } else { beat }].rr;
         let slope = |z: f64, angle: f64| {
             let pull = |wave: &Wave| {
                 let away = (angle - wave.angle + PI).rem_euclid(TAU) - PI;
@@ -158,14 +159,15 @@ pub(crate) fn make(seed: u64) -> [Labelled<Vec<f32>>; 2] {
 mod tests {
     use super::*;
 
-    /// The places of the R waves: values above half of the highest that are higher than their neighbours.
+    /// The places of the R waves: they are the only ones that are over within 40 ms.
     fn peaks(values: &[f32]) -> Vec<usize> {
-        let highest = values.iter().copied().fold(f32::MIN, f32::max);
+        let sharp: Vec<f32> = values.windows(5).map(|five| five[2] - (five[0] + five[4]) / 2.0).collect();
+        let highest = sharp.iter().copied().fold(f32::MIN, f32::max);
         let is_peak = |&t: &usize| {
-            let around = &values[t.saturating_sub(6)..(t + 7).min(values.len())];
-            values[t] > highest / 2.0 && around.iter().all(|&z| z <= values[t])
+            let around = &sharp[t.saturating_sub(6)..(t + 7).min(sharp.len())];
+            sharp[t] > highest / 2.0 && around.iter().all(|&other| other <= sharp[t])
         };
-        (0..values.len()).filter(is_peak).collect()
+        (0..sharp.len()).filter(is_peak).collect()
     }
 
     fn gaps(rhythm: Rhythm, seed: u64) -> Vec<f64> {

@@ -25,12 +25,12 @@ pub(crate) struct Arguments {
     /// The cell.
     #[arg(long, value_enum, default_value_t = CellKind::Gru, conflicts_with = "load")]
     pub(crate) cell: CellKind,
-    /// Units of the cell.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = up_to(MAX_HIDDEN), conflicts_with = "load")]
-    pub(crate) hidden: usize,
-    /// The length of a word's vector.
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = up_to(MAX_EMBEDDING), conflicts_with = "load")]
-    pub(crate) embedding: usize,
+    /// Units of the cell; 32 by default with --data, 64 without.
+    #[arg(long, value_name = "N", value_parser = up_to(MAX_HIDDEN), conflicts_with = "load")]
+    pub(crate) hidden: Option<usize>,
+    /// The length of a word's vector; 8 by default with --data, 32 without.
+    #[arg(long, value_name = "N", value_parser = up_to(MAX_EMBEDDING), conflicts_with = "load")]
+    pub(crate) embedding: Option<usize>,
     /// A second cell reads the text from its end: `true` by default with --data.
     #[arg(long, value_name = "BOOL", conflicts_with = "load")]
     pub(crate) both_ways: Option<bool>,

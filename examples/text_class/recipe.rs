@@ -11,6 +11,10 @@ use rewind_examples::labelled::Labelled;
 /// Everything that training depends on but the texts and the seed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recipe {
+    /// H, units of a cell.
+    pub(crate) hidden: usize,
+    /// E, the length of a word's vector.
+    pub(crate) embedding: usize,
     pub(crate) both_ways: bool,
     pub(crate) read_out: ReadOut,
     /// Whether the network gets evidence of words, and of pairs of neighbours.
@@ -32,18 +36,22 @@ impl Recipe {
     pub(crate) fn new(arguments: &Arguments) -> Recipe {
         let recipe = if arguments.run.data.is_some() {
             Recipe {
+                hidden: 32,
+                embedding: 8,
                 both_ways: true,
                 read_out: ReadOut::Mean,
                 evidence: true,
-                least: 2,
+                least: 1,
                 dropout: 0.5,
-                epochs: 8,
+                epochs: 3,
                 batch: 32,
                 rate: 3e-3,
                 decay: 0.1,
             }
         } else {
             Recipe {
+                hidden: 64,
+                embedding: 32,
                 both_ways: false,
                 read_out: ReadOut::Last,
                 evidence: false,
@@ -56,6 +64,8 @@ impl Recipe {
             }
         };
         Recipe {
+            hidden: arguments.hidden.unwrap_or(recipe.hidden),
+            embedding: arguments.embedding.unwrap_or(recipe.embedding),
             both_ways: arguments.both_ways.unwrap_or(recipe.both_ways),
             read_out: arguments.read_out.unwrap_or(recipe.read_out),
             evidence: arguments.evidence.unwrap_or(recipe.evidence),
@@ -81,9 +91,8 @@ impl Recipe {
 
     /// The design of a network for that reader.
     pub(crate) fn design(&self, arguments: &Arguments, reader: &Reader, classes: usize) -> Design {
-        let Arguments { cell: kind, hidden, embedding, .. } = *arguments;
         let (words, evidence) = (reader.words.len(), reader.evidence_width());
-        let Recipe { both_ways, read_out, dropout, .. } = *self;
+        let (kind, Recipe { hidden, embedding, both_ways, read_out, dropout, .. }) = (arguments.cell, *self);
         Design { kind, both_ways, words, evidence, embedding, hidden, classes, read_out, dropout }
     }
 
