@@ -116,7 +116,8 @@ fn shown<C: RecurrentModule<f64>>(cell: &C) -> Network {
     let model = model(cell);
     let network = network(named, &model.cell, &model.readout, &sequence(), Around::default()).expect("it fits");
     assert_eq!((network.flow.parts.len(), network.flow.growth.len()), (network.parts.len(), STEPS));
-    assert!(network.flow.parts[0].iter().all(|norm| *norm > 0.0), "{:?}", network.flow.parts);
+    // The output of step 2, which has no loss, is read by nobody in a cell that carries its memory alone.
+    assert!([0, 1, 3].iter().all(|&t| network.flow.parts[0][t] > 0.0), "{:?}", network.flow.parts);
     assert_eq!((network.jacobians.len(), network.influence.len()), (STEPS - 1, STEPS));
     assert!(network.influence[3][0] > 0.0 && network.influence[0][3] == 0.0, "{:?}", network.influence);
     network
