@@ -28,8 +28,8 @@ impl Recipe {
         let recipe = if arguments.run.data.is_some() {
             let (read_out, both_ways) = (ReadOut::Mean, true);
             let design = Design { kind, both_ways, per_step: 4, values, hidden: 64, classes, read_out, dropout: 0.3 };
-            let changes = Changes { shift: 2, scale: 0.1, noise: 0.1 };
-            Recipe { design, changes, epochs: 40, batch: 16, rate: 3e-3, decay: 0.01 }
+            let changes = Changes { shift: 4, scale: 0.1, noise: 0.1 };
+            Recipe { design, changes, epochs: 60, batch: 32, rate: 3e-3, decay: 0.01 }
         } else {
             let (read_out, both_ways) = (ReadOut::Last, false);
             let design = Design { kind, both_ways, per_step: 2, values, hidden: 32, classes, read_out, dropout: 0.0 };
