@@ -7,8 +7,9 @@
 //!   model trains.
 //! - [`AnyCell`]: the cell that `--cell` names.
 //! - [`Answers`]: the answers of a classifier; [`Figure`]: a result on the test part, the lines that a task ends with.
-//! - [`plot`]: learning curves, confusion matrices, norms of gradients, probabilities over time.
+//! - [`plot`]: learning curves, confusion matrices, norms of gradients, probabilities over time, images.
 //! - [`folders`], [`division`]: one folder of files for each class; a training and a test part.
+//! - [`image`]: images, and PNG files of them.
 //! - [`text`]: text files, with the line of what is wrong in one.
 //! - [`files`]: a file is replaced only by a complete one. [`memory`]: whether a run fits.
 //!
@@ -22,6 +23,7 @@ mod figures;
 pub mod files;
 pub mod folders;
 mod history;
+pub mod image;
 mod interrupt;
 pub mod memory;
 pub mod plot;
