@@ -151,7 +151,8 @@ fn converted(raw: &[u8], colour: ColorType, channels: Channels) -> Vec<u8> {
         ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
     };
     let rgb = |pixel: &[u8]| {
-        let of = |k: usize| on_white(pixel[if is_grey { 0 } else { k }], if has_alpha { pixel[count - 1] } else { 255 });
+        let of =
+            |k: usize| on_white(pixel[if is_grey { 0 } else { k }], if has_alpha { pixel[count - 1] } else { 255 });
         [of(0), of(1), of(2)]
     };
     let pixels = raw.chunks_exact(count).map(rgb);

@@ -157,11 +157,12 @@ fn galleries_are_drawn() {
     let (folder, _kept) = folder();
     let grey = Image::from_fn(Size { width: 9, height: 7 }, Channels::Grey, |x, y| [(x * y) as f32 / 48.0]);
     let tall = Image::from_fn(Size { width: 1, height: 33 }, Channels::Rgb, |_, y| [1.0, y as f32 / 32.0, 0.0]);
-    let exhibit = |image, text: &str| Exhibit { image, lines: vec![text.to_owned(), "two".to_owned()], is_right: false };
+    let exhibit =
+        |image, text: &str| Exhibit { image, lines: vec![text.to_owned(), "two".to_owned()], is_right: false };
     let exhibits = [exhibit(&grey, "one"), exhibit(&tall, "<a> & \"b\""), exhibit(&grey, &"x".repeat(200))];
     let path = folder.join("gallery.svg");
     gallery(&path, "What lstm says", "of 3 images", 2, &exhibits).unwrap();
-    let cut = "x".repeat(60) + "…";
+    let cut = "x".repeat(61) + "…";
     assert_shows(&path, [1200, 480], &["What lstm says", "of 3 images", "one", "<a> & \"b\"", &cut, "two"]);
     gallery(&folder.join("gallery_none.svg"), "no image", "", 0, &[]).unwrap();
 }

@@ -1,0 +1,295 @@
+//! The whole program at a small size, and errors in its use.
+
+use std::fs;
+use std::path::Path;
+
+use clap::ValueEnum;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rewind_examples::image::{Channels, Image, Size};
+use rewind_examples::{CommandLine, Interrupt};
+
+use crate::arguments::{Arguments, ModelKind};
+use crate::dataset::Dataset;
+use crate::digits::draw;
+use crate::idx::tests::bytes;
+use crate::run;
+use crate::saved::Trained;
+
+/// A temporary folder, and paths in it as text.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Place {
+        Place(tempfile::tempdir().expect("a temporary folder can be made"))
+    }
+
+    fn at(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+
+    /// A file with these contents, in folders that are made.
+    fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().expect("it is in the folder")).expect("the folder can be written");
+        fs::write(path, contents).expect("the folder can be written");
+        self.at(name)
+    }
+
+    /// A folder with drawn digits, a folder a class.
+    fn digits(&self, name: &str, count: usize, seed: u64) -> String {
+        digits(count, seed).write(Path::new(&self.at(name))).expect("the folder can be written");
+        self.at(name)
+    }
+
+    /// The same digits in MNIST's format.
+    fn idx(&self, name: &str, count: usize, seed: u64) -> String {
+        let data = digits(count, seed);
+        let (pixels, labels): (Vec<_>, Vec<_>) =
+            data.items.iter().map(|(image, class)| (image.bytes.clone(), *class as u8)).unzip();
+        self.file(&format!("{name}-labels-idx1-ubyte"), bytes(&[count as u32], &labels));
+        self.file(&format!("{name}-images-idx3-ubyte"), bytes(&[count as u32, 24, 24], &pixels.concat()))
+    }
+}
+
+fn digits(count: usize, seed: u64) -> Dataset {
+    draw(count, &mut ChaCha8Rng::seed_from_u64(seed))
+}
+
+fn line(words: &[&str]) -> CommandLine<Arguments> {
+    let line = CommandLine::parse([&["image_class"], words].concat()).expect("the arguments are right");
+    line.resumed().expect("the file is of that run")
+}
+
+/// The standard output of the program, or its error.
+fn outcome(words: &[&str], interrupt: Interrupt) -> Result<String, String> {
+    let mut out = Vec::new();
+    run(&line(words), &interrupt, &mut out).map_err(|error| error.to_string())?;
+    Ok(String::from_utf8(out).expect("the results are text"))
+}
+
+fn output(words: &[&str]) -> String {
+    outcome(words, Interrupt::never()).expect("the program has what it needs")
+}
+
+fn error(words: &[&str]) -> String {
+    outcome(words, Interrupt::never()).expect_err("the program must refuse")
+}
+
+/// The value and the count of a line of results.
+fn figure<'a>(told: &'a str, name: &str) -> (f64, &'a str) {
+    let start = format!("{name} test accuracy ");
+    let line = told.lines().find_map(|line| line.strip_prefix(&start)).expect("there is such a line");
+    let (value, count) = line.split_once(' ').expect("a value and a count");
+    (value.parse().expect("a number"), count)
+}
+
+const SMALL: [&str; 6] = ["--hidden", "9", "--batch", "7", "--epochs", "3"];
+
+/// The files of a folder with their contents.
+fn contents(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(folder).expect("it was written").map(|entry| entry.expect("it can be listed").path());
+    let name = |path: &Path| path.file_name().expect("it has one").to_string_lossy().into_owned();
+    let mut files: Vec<_> = entries.map(|path| (name(&path), fs::read(&path).expect("it can be read"))).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_model_learns() {
+    let place = Place::new();
+    let (data, test, out) = (place.digits("train", 300, 1), place.digits("test", 100, 2), place.at("out"));
+    for kind in ModelKind::value_variants() {
+        let name = kind.name();
+        // The rows of a folder: `tanh` forgets the first ones soonest.
+        let told = output(&["--data", &data, "--test", &test, "--out", &out, "--model", name, "--hidden", "24"]);
+        let (baseline, n) = figure(&told, "baseline");
+        let (accuracy, m) = figure(&told, name);
+        assert_eq!([n, m], ["(n=100)"; 2]);
+        assert!(baseline > 0.15 && accuracy > 0.25, "{told}");
+        let table = fs::read_to_string(place.at("out/metrics.csv")).expect("it was written");
+        let lines: Vec<_> = table.lines().collect();
+        assert_eq!((lines.len(), lines[0]), (12, "model,epoch,train_loss,train_accuracy,test_loss,test_accuracy"));
+        let last = lines[11].rsplit(',').next().expect("it has columns");
+        assert_eq!((last.parse::<f64>().expect("a number") * 1000.0).round(), (accuracy * 1000.0).round());
+        for picture in [format!("confusion_{name}.svg"), format!("answers_{name}.svg"), "learning_curves.svg".into()] {
+            let picture = fs::read_to_string(Path::new(&out).join(picture)).expect("it was drawn");
+            assert!(picture.ends_with("</svg>\n"));
+        }
+    }
+}
+
+#[test]
+fn folders_and_files_of_the_same_images_give_the_same_figures() {
+    let place = Place::new();
+    let [folders, files] = [
+        [place.digits("train", 60, 1), place.digits("test", 30, 2)],
+        [place.idx("train", 60, 1), place.idx("test", 30, 2)],
+    ];
+    let [a, b] = [folders, files].map(|[data, test]| {
+        output(&[&SMALL[..], &["--data", &data, "--test", &test, "--out", &place.at("out")]].concat())
+    });
+    // The order of the images differs, so training differs; the baseline does not.
+    assert_eq!(figure(&a, "baseline"), figure(&b, "baseline"));
+    assert_eq!((figure(&a, "lstm").1, figure(&b, "lstm").1), ("(n=30)", "(n=30)"));
+}
+
+#[test]
+fn what_is_written_is_what_was_drawn() {
+    let place = Place::new();
+    let (folder, out) = (place.at("drawn"), place.at("out"));
+    let one = ["--model", "perceptron", "--epochs", "1", "--hidden", "5", "--out", &out];
+    let told = output(&[&one[..], &["--write", &folder]].concat());
+    let [train, test] = ["drawn/train", "drawn/test"].map(|name| place.at(name));
+    let again = output(&[&one[..], &["--data", &train, "--test", &test]].concat());
+    assert_eq!(figure(&told, "baseline"), figure(&again, "baseline"));
+    assert_eq!(figure(&told, "baseline").1, "(n=1000)");
+    assert!(error(&[&one[..], &["--write", &folder]].concat()).contains("it is not empty"));
+}
+
+#[test]
+fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
+    let place = Place::new();
+    let (data, whole) = (place.digits("digits", 50, 1), place.at("whole"));
+    let settings = [&SMALL[..], &["--data", &data]].concat();
+    let expected = output(&[&settings[..], &["--out", &whole]].concat());
+    // Six batches an epoch, three epochs, two models.
+    for looks in [1, 6, 8, 18, 19, 36] {
+        let out = place.at(&format!("stopped{looks}"));
+        let told = outcome(&[&settings[..], &["--out", &out]].concat(), Interrupt::after(looks));
+        let name = if looks <= 18 { "perceptron" } else { "lstm" };
+        let file = Path::new(&out).join(format!("{name}.safetensors")).display().to_string();
+        assert_eq!(told, Err(format!("stopped and saved to {file}; --resume {file} goes on")));
+        assert_eq!(output(&["--resume", &file, "--out", &out, "--threads", "1"]), expected, "stopped at {looks}");
+        assert!(contents(&out) == contents(&whole), "stopped at {looks}");
+    }
+}
+
+#[test]
+fn a_saved_model_is_tested_and_classifies() {
+    let place = Place::new();
+    let (data, out, net) = (place.digits("digits", 60, 1), place.at("out"), place.at("net"));
+    let one = ["--data", &data, "--out", &out, "--model", "gru", "--save", &net];
+    let told = output(&[&SMALL[..], &one].concat());
+    let trained = figure(&told, "gru");
+    assert_eq!(trained.1, "(n=12)");
+    assert_eq!(figure(&output(&["--load", &net, "--out", &out]), "gru"), trained);
+    let test = place.idx("other", 20, 5);
+    let loaded = output(&["--load", &net, "--test", &test, "--out", &out]);
+    assert_eq!((figure(&loaded, "gru").1, loaded.lines().count()), ("(n=20)", 1));
+
+    let (good, small) = (place.at("digits/3/00003.png"), place.at("small.png"));
+    Image::from_fn(Size { width: 7, height: 3 }, Channels::Grey, |_, _| [0.5])
+        .write(Path::new(&small))
+        .expect("the folder can be written");
+    let told = output(&["--load", &net, "--classify", &good, &good]);
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines.len() == 2 && lines[0] == lines[1] && lines[0].starts_with(&format!("{good}: ")), "{told}");
+    let told = error(&["--load", &net, "--classify", &good, &small, &place.file("text.png", "text")]);
+    assert_eq!(told, "2 of 3 files could not be classified");
+
+    // Settings that would take all memory before the parameters are looked at.
+    let trained = Trained::load(Path::new(&net)).expect("it was saved");
+    for (key, value) in [("hidden", "1000000000"), ("width", "0"), ("height", "513"), ("seed", "x"), ("kind", "cnn")] {
+        let mut metadata = trained.metadata();
+        metadata.insert(key.to_owned(), value.to_owned());
+        let path = place.at("changed");
+        rewind_rnn::file::save(&path, &trained.model, &metadata).expect("the folder can be written");
+        let told = error(&["--load", &path, "--out", &out]);
+        assert_eq!(told, format!("{path} was not saved by this program: its setting \"{key}\" is {value:?}"));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_left_out() {
+    let place = Place::new();
+    let (data, test, out) = (place.digits("train", 60, 1), place.digits("test", 20, 2), place.at("out"));
+    place.file("train/3/text.png", "no image");
+    place.file("train/3/empty.png", "");
+    place.file("train/readme.txt", "not tried");
+    fs::rename(place.at("test/7"), place.at("test/seven")).expect("it was written");
+    let odd = place.at("test/4/odd.png");
+    Image::from_fn(Size { width: 9, height: 9 }, Channels::Rgb, |_, _| [0.5; 3])
+        .write(Path::new(&odd))
+        .expect("the folder can be written");
+    let told = output(&[&SMALL[..], &["--data", &data, "--test", &test, "--out", &out]].concat());
+    // Two images of the class `seven`, and one of another size.
+    assert_eq!(figure(&told, "lstm").1, "(n=18)");
+
+    let source = crate::dataset::Source { data: Some(data.into()), test: Some(test.into()), seed: 1 };
+    let all = source.read_parts().expect("they can be read");
+    let told = source.read_test(&["x".to_owned(), "y".to_owned()], all[0].size()).expect_err("no class fits");
+    let told = told.to_string();
+    assert!(told.contains("has no image to use: ") && told.contains("2 of the class \"seven\""), "{told}");
+    let wide = Size { width: 25, height: 24 };
+    let told = source.read_test(&all[0].classes, wide).expect_err("no size fits").to_string();
+    assert!(told.contains("18 of 24x24 pixels instead of 25x24, 1 of 9x9 pixels instead of 25x24"), "{told}");
+}
+
+#[test]
+fn wrong_input_is_named() {
+    let place = Place::new();
+    let (good, out) = (place.digits("good", 20, 1), place.at("out"));
+    let told = |words: &[&str]| error(&[words, &["--out", &out]].concat()).replace(&place.at(""), "");
+    assert!(told(&["--data", &place.at("none")]).starts_with("cannot read none: "));
+    assert!(told(&["--test", &good]).starts_with("--test needs images to train on: --data PATH"));
+    assert!(told(&["--data", &good, "--test", &place.at("none")]).starts_with("cannot read none: "));
+    let text = place.file("text", "no images");
+    assert!(told(&["--data", &text]).starts_with("text is no IDX file of images"), "{}", told(&["--data", &text]));
+    fs::create_dir(place.at("empty")).expect("the folder can be written");
+    let empty = told(&["--data", &place.at("empty")]);
+    assert_eq!(empty, "empty holds no folders: expected one folder of PNG files for each class");
+    place.file("broken/a/1.png", "text");
+    let broken = told(&["--data", &place.at("broken")]);
+    assert!(broken.starts_with("broken/a has no readable image: 1 tried; broken/a/1.png is not a whole PNG file"));
+    place.file("one/a/1.png", fs::read(place.at("good/3/00003.png")).expect("it was written"));
+    let one = told(&["--data", &place.at("one")]);
+    assert_eq!(one, "one has one class alone, \"a\"; expected two at least, to tell apart");
+    let none = place.file("no-images", bytes(&[0, 3, 3], &[]));
+    place.file("no-labels", bytes(&[0], &[]));
+    assert_eq!(told(&["--data", &none]), "no-images holds no image");
+    place.file("two/a/1.png", fs::read(place.at("good/3/00003.png")).expect("it was written"));
+    place.file("two/b/1.png", fs::read(place.at("good/4/00004.png")).expect("it was written"));
+    assert_eq!(told(&["--data", &place.at("two")]), "two has no image to test on");
+    assert!(told(&["--load", &text]).contains("no whole safetensors file"));
+    let save = error(&["--save", "x", "--out", &out]);
+    assert_eq!(save, "--save has room for one model, not for perceptron, lstm: choose one by --model");
+    let folder = error(&["--data", &good, "--out", &place.at("text/out")]);
+    assert!(folder.starts_with("cannot write to the folder "), "{folder}");
+
+    let refused = |words: &[&str]| {
+        CommandLine::<Arguments>::parse([&["image_class"], words].concat()).expect_err("they are wrong").to_string()
+    };
+    assert!(refused(&["--rate", "0"]).contains("expected a number above 0"));
+    assert!(refused(&["--load", "x", "--hidden", "3"]).contains("cannot be used with"));
+    assert!(refused(&["--classify", "x.png"]).contains("--load"));
+    assert!(refused(&["--model", "cnn"]).contains("[possible values: perceptron, tanh, lstm, gru]"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_that_needs_more_memory_than_there_is_is_refused() {
+    let place = Place::new();
+    for (class, value) in [("a", 0.0), ("b", 1.0)] {
+        let folder = place.0.path().join("wide").join(class);
+        fs::create_dir_all(&folder).expect("the folder can be written");
+        for name in ["1.png", "2.png", "3.png"] {
+            let image = Image::from_fn(Size { width: 512, height: 512 }, Channels::Grey, |_, _| [value]);
+            image.write(&folder.join(name)).expect("the folder can be written");
+        }
+    }
+    let told = error(&[
+        "--data",
+        &place.at("wide"),
+        "--hidden",
+        "4096",
+        "--batch",
+        "4096",
+        "--model",
+        "lstm",
+        "--out",
+        &place.at("out"),
+    ]);
+    assert!(told.starts_with("training lstm with 4096 units takes about "), "{told}");
+    assert!(told.ends_with("a smaller --hidden or --batch takes less"), "{told}");
+}
