@@ -80,7 +80,8 @@ impl<'a> Pictures<'a> {
         let (image, class) = &self.test.items[place];
         let p = answers.probabilities.at(&[place, said]);
         let name = |class: usize| &self.test.classes[class];
-        let truth = if said == *class { String::new() } else { format!(", is {}", name(*class)) };
-        Exhibit { image, lines: vec![format!("{} ({p:.2}){truth}", name(said))], is_right: said == *class }
+        let is_right = said == *class;
+        let truth = if is_right { String::new() } else { format!("is {}", name(*class)) };
+        Exhibit { image, lines: vec![format!("{} ({p:.2})", name(said)), truth], is_right }
     }
 }

@@ -18,7 +18,7 @@ const GAP: i32 = 20;
 /// The height of a line of text.
 const LINE: i32 = 24;
 /// Shades of a channel. Noise takes up much of a file, and neighbours of one colour are drawn as one rectangle.
-const SHADES: u16 = 32;
+const SHADES: u16 = 16;
 /// The colour of an answer that is wrong.
 const WRONG: RGBColor = RGBColor(213, 94, 0);
 
@@ -74,7 +74,8 @@ fn draw(area: &Area<'_>, (left, top): (i32, i32), image: &Image) -> Drawn {
         let row: Vec<RGBColor> = (0..width).map(|x| shade(image.pixel(x, y))).collect();
         let mut x = 0;
         for run in row.chunk_by(|a, b| a == b) {
-            let corners = [(left + at(x), top + at(y)), (left + at(x + run.len()), top + at(y + 1))];
+            // One pixel more, which the next one covers: so no gap shows between two at any scale.
+            let corners = [(left + at(x), top + at(y)), (left + at(x + run.len()) + 1, top + at(y + 1) + 1)];
             area.draw(&Rectangle::new(corners, run[0].filled()))?;
             x += run.len();
         }
@@ -99,6 +100,6 @@ mod tests {
     #[test]
     fn shades_keep_black_and_white() {
         assert_eq!([shade(&[0]), shade(&[255])], [RGBColor(0, 0, 0), RGBColor(255, 255, 255)]);
-        assert_eq!(shade(&[255, 3, 130]), RGBColor(255, 0, 131));
+        assert_eq!(shade(&[255, 3, 130]), RGBColor(255, 0, 136));
     }
 }
