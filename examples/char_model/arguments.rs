@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     /// The cell.
     #[arg(long, value_enum, default_value_t = CellKind::Lstm, conflicts_with = "load")]
     pub(crate) cell: CellKind,
-    /// Units of the cell; 512 by default with --data, 96 without.
+    /// Units of the cell; 512 by default with --data, 128 without.
     #[arg(long, value_name = "N", value_parser = up_to(MAX_HIDDEN), conflicts_with = "load")]
     pub(crate) hidden: Option<usize>,
     /// The probability that dropout sets an input of the readout to 0; 0.3 by default with --data, 0 without.
@@ -32,10 +32,9 @@ pub(crate) struct Arguments {
     /// Streams that the training text is cut into, and read at the same time; 64 by default with --data, 32 without.
     #[arg(long, value_name = "N", value_parser = up_to(4096), conflicts_with = "load")]
     pub(crate) streams: Option<usize>,
-    /// Characters that the gradient is followed back through, and between two updates; 100 by default with --data, 50
-    /// without.
-    #[arg(long, value_name = "N", value_parser = up_to(65_536), conflicts_with = "load")]
-    pub(crate) window: Option<usize>,
+    /// Characters that the gradient is followed back through, and between two updates.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = up_to(65_536), conflicts_with = "load")]
+    pub(crate) window: usize,
     /// The highest learning rate.
     #[arg(long, value_name = "X", value_parser = positive, conflicts_with = "load")]
     pub(crate) rate: Option<f64>,
@@ -58,6 +57,8 @@ impl Arguments {
 }
 
 impl Task for Arguments {
+    const NO_SETTINGS: &'static [&'static str] = &["--sample", "--length", "--temperature"];
+
     fn run(&self) -> &RunArguments {
         &self.run
     }

@@ -23,17 +23,18 @@ pub(crate) struct Recipe {
 impl Recipe {
     /// The recipe, with the settings of the command line.
     pub(crate) fn new(arguments: &Arguments) -> Recipe {
+        let window = arguments.window;
         let recipe = if arguments.run.data.is_some() {
-            Recipe { hidden: 512, dropout: 0.3, epochs: 8, streams: 64, window: 100, rate: 4e-3 }
+            Recipe { hidden: 512, dropout: 0.3, epochs: 13, streams: 64, window, rate: 4e-3 }
         } else {
-            Recipe { hidden: 96, dropout: 0.0, epochs: 8, streams: 32, window: 50, rate: 1e-2 }
+            Recipe { hidden: 128, dropout: 0.0, epochs: 16, streams: 32, window, rate: 1e-2 }
         };
         Recipe {
             hidden: arguments.hidden.unwrap_or(recipe.hidden),
             dropout: arguments.dropout.unwrap_or(recipe.dropout),
             epochs: arguments.run.epochs.unwrap_or(recipe.epochs),
             streams: arguments.streams.unwrap_or(recipe.streams),
-            window: arguments.window.unwrap_or(recipe.window),
+            window,
             rate: arguments.rate.unwrap_or(recipe.rate),
         }
     }

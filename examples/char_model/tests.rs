@@ -132,6 +132,9 @@ fn a_saved_model_is_tested_and_writes() {
     assert!(told.trim_end().chars().all(|c| c == 'a' || c == 'b'));
     assert_eq!(told, output(&["--load", &net, "--sample", "abba", "--length", "50"]));
     assert_ne!(told, output(&["--load", &net, "--sample", "abba", "--length", "50", "--seed", "2"]));
+    // A run that has ended has nothing left to train, and writes.
+    let told = output(&["--resume", &net, "--sample", "abba", "--length", "50", "--out", &out]);
+    assert!(told.starts_with("abba") && told.contains("\nlstm test bits "), "{told}");
     let told = error(&["--load", &net, "--sample", "abc"]);
     assert_eq!(told, "a sample cannot begin with \"abc\": the training text has no 'c'");
 

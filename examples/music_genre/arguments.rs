@@ -61,6 +61,8 @@ impl Arguments {
 }
 
 impl Task for Arguments {
+    const NO_SETTINGS: &'static [&'static str] = &["--write-midi", "--classify"];
+
     fn run(&self) -> &RunArguments {
         &self.run
     }

@@ -92,6 +92,10 @@ impl RunArguments {
 
 /// The arguments of a task.
 pub trait Task: Parser {
+    /// The task's own arguments that do not decide the result of a run, such as `--sample`: a run that is resumed takes
+    /// them from its new command line.
+    const NO_SETTINGS: &'static [&'static str] = &[];
+
     /// Those that every task takes.
     fn run(&self) -> &RunArguments;
 }
@@ -113,8 +117,10 @@ type Given = BTreeMap<String, Vec<String>>;
 pub struct CommandLine<A> {
     /// The arguments.
     pub arguments: A,
-    /// All that was given and decides the result.
-    given: Given,
+    /// What was given and decides the result of a run.
+    settings: Given,
+    /// What else was given.
+    others: Given,
 }
 
 /// Arguments that decide where a run writes and how fast it is, but not its result.
@@ -131,10 +137,12 @@ impl<A: Task> CommandLine<A> {
     pub fn parse(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, clap::Error> {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
         let arguments = A::try_parse_from(&words)?;
-        Ok(CommandLine { arguments, given: given(&words) })
+        let is_setting = |name: &str| !NO_SETTINGS.contains(&name) && !A::NO_SETTINGS.contains(&name);
+        let (settings, others) = given(&words).into_iter().partition(|(name, _)| is_setting(name));
+        Ok(CommandLine { arguments, settings, others })
     }
 
-    /// With `--resume`, the command line that began the run, writing where this one says; otherwise this one.
+    /// With `--resume`, this command line with the settings of the one that began the run; otherwise this one.
     ///
     /// # Errors
     ///
@@ -142,7 +150,7 @@ impl<A: Task> CommandLine<A> {
     pub fn resumed(self) -> Result<Self, Box<dyn Error>> {
         let Some(path) = self.arguments.run().resume.as_deref() else { return Ok(self) };
         let began = command_of(path)?;
-        if let Some((name, values)) = self.given.iter().find(|(name, values)| began.get(*name) != Some(values)) {
+        if let Some((name, values)) = self.settings.iter().find(|(name, values)| began.get(*name) != Some(values)) {
             let of_run = if began.is_empty() { "the default settings".to_owned() } else { text(&began) };
             return Err(format!(
                 "{} holds a run with {of_run}; {} would be another run: --resume takes the settings from the file",
@@ -151,18 +159,14 @@ impl<A: Task> CommandLine<A> {
             )
             .into());
         }
-        let run = self.arguments.run();
-        let mut words: Vec<OsString> = vec!["task".into()];
-        for (name, values) in &began {
-            words.push(name.into());
-            words.extend(values.iter().map(Into::into));
-        }
-        words.extend(["--threads".into(), run.threads.to_string().into()]);
-        for (name, path) in [("--resume", &run.resume), ("--save", &run.save), ("--out", &run.out)] {
-            words.extend(path.iter().flat_map(|path| [name.into(), path.into()]));
-        }
+        let words = began.iter().chain(&self.others).flat_map(|(name, values)| match &values[..] {
+            // A value may begin with a dash.
+            [value] => vec![format!("{name}={value}")],
+            _ => [std::slice::from_ref(name), values].concat(),
+        });
+        let arguments = A::try_parse_from(["task".to_owned()].into_iter().chain(words));
         let damaged = |error| format!("{} was not saved by this program: {error}", path.display());
-        Ok(CommandLine { arguments: A::try_parse_from(&words).map_err(damaged)?, given: began })
+        Ok(CommandLine { arguments: arguments.map_err(damaged)?, settings: began, others: self.others.clone() })
     }
 
     /// The files of the trainings of `models`, in order: `--save`, or one in `out` for each. A resumed run has its files
@@ -199,12 +203,12 @@ impl<A: Task> CommandLine<A> {
 
     /// What every task saves of the training of `model`, beside the model's own settings.
     pub fn metadata(&self, model: &str) -> Metadata {
-        let command = serde_json::to_string(&self.given).expect("a map of texts can be written");
+        let command = serde_json::to_string(&self.settings).expect("a map of texts can be written");
         [(COMMAND, command), (MODEL, model.to_owned())].map(|(key, value)| (key.to_owned(), value)).into()
     }
 }
 
-/// The settings among the words of a command line: every argument has a long name, and no value begins with `--`.
+/// The arguments among the words of a command line: each has a long name, and a value that begins with `--` follows a `=`.
 fn given(words: &[OsString]) -> Given {
     let mut given: Vec<(String, Vec<String>)> = Vec::new();
     for word in words.iter().skip(1).map(|word| word.to_string_lossy()) {
@@ -217,7 +221,6 @@ fn given(words: &[OsString]) -> Given {
             (None, None) => {}
         }
     }
-    given.retain(|(name, _)| !NO_SETTINGS.contains(&name.as_str()));
     for (_, values) in given.iter_mut().filter(|(name, _)| PATHS.contains(&name.as_str())) {
         for value in values {
             *value = std::path::absolute(&*value).map_or(value.clone(), |path| path.to_string_lossy().into_owned());
@@ -256,9 +259,13 @@ mod tests {
         run: RunArguments,
         #[arg(long, default_value_t = 8)]
         hidden: usize,
+        #[arg(long)]
+        sample: Option<String>,
     }
 
     impl Task for Small {
+        const NO_SETTINGS: &'static [&'static str] = &["--sample"];
+
         fn run(&self) -> &RunArguments {
             &self.run
         }
@@ -276,11 +283,12 @@ mod tests {
 
     #[test]
     fn settings_are_what_decides_the_result() {
-        let line = line(&["--data=a=b", "--hidden", "7", "--threads", "3", "--out", "x", "--seed", "5"]);
+        let words = ["--data=a=b", "--hidden", "7", "--threads", "3", "--out", "x", "--seed", "5", "--sample=--x"];
+        let line = line(&words);
         let data = std::path::absolute("a=b").unwrap().display().to_string();
         let expected = [("--data", data.as_str()), ("--hidden", "7"), ("--seed", "5")];
         let expected: Given = expected.map(|(name, value)| (name.to_owned(), vec![value.to_owned()])).into();
-        assert_eq!(line.given, expected);
+        assert_eq!(line.settings, expected);
     }
 
     #[test]
@@ -288,13 +296,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
         let at = path.to_str().unwrap();
-        let began = line(&["--hidden", "7", "--epochs", "3"]);
+        let began = line(&["--hidden", "7", "--epochs", "3", "--sample", "begin"]);
         let save = |command: &str| save(&path, &[(COMMAND.to_owned(), command.to_owned())].into());
         save(&began.metadata("a")[COMMAND]);
-        for same in [&["--resume", at, "--threads", "1"][..], &["--resume", at, "--hidden=7", "--threads", "1"]] {
-            let resumed = line(same).resumed().unwrap();
-            assert_eq!(resumed.given, began.given);
-            let Small { run, hidden } = resumed.arguments;
+        let new = ["--resume", at, "--threads", "1", "--sample=--x"];
+        for same in [new.to_vec(), [&new[..], &["--hidden=7"]].concat()] {
+            let resumed = line(&same).resumed().unwrap();
+            assert_eq!(resumed.settings, began.settings);
+            let Small { run, hidden, sample } = resumed.arguments;
+            assert_eq!(sample.as_deref(), Some("--x"));
             assert_eq!((hidden, run.epochs, run.threads, run.seed()), (7, Some(3), 1, 1));
             assert_eq!(run.resume.as_deref(), Some(path.as_path()));
         }

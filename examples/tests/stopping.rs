@@ -6,7 +6,7 @@ use std::error::Error;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::{SeedableRng, rngs::StdRng};
 use rewind_autograd::{OnTape, Tape, Tensor};
@@ -60,9 +60,18 @@ fn start(path: &Path, epochs: u64) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it can be started")
 }
 
+/// Waits until the child has written its file.
+fn wait_for(child: &mut Child, path: &Path) {
+    while !path.exists() {
+        let ended = child.try_wait().expect("it can be asked");
+        assert!(ended.is_none(), "the child ended without a file: {ended:?}");
+        sleep(Duration::from_millis(1));
+    }
+}
+
 fn epoch_of(path: &Path) -> Option<u64> {
-    let values = rewind_rnn::file::TensorFile::open(path).ok()?;
-    let epoch = values.metadata().iter().find(|(key, _)| key.ends_with("position.value.epoch"));
+    let file = file::TensorFile::open(path).ok()?;
+    let epoch = file.metadata().iter().find(|(key, _)| key.ends_with("position.value.epoch"));
     epoch.and_then(|(_, epoch)| epoch.parse().ok())
 }
 
@@ -71,13 +80,14 @@ fn a_killed_process_leaves_a_whole_file_and_goes_on_to_the_same_bits() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let [path, whole] = ["run", "whole"].map(|name| folder.path().join(name));
     let expected = train(&whole, EPOCHS, Interrupt::never()).expect("nothing stops it");
-    for round in 0..12 {
+    for round in 0..6 {
         let mut child = start(&path, 1_000_000);
-        while !path.exists() {
-            sleep(Duration::from_millis(1));
+        wait_for(&mut child, &path);
+        // Killed at any of these moments, the process would leave the file as it is read here.
+        let until = Instant::now() + Duration::from_millis(200 + 7 * round);
+        while Instant::now() < until {
+            file::TensorFile::open(&path).expect("the file is whole");
         }
-        // Another moment each time: within a step, within a write.
-        sleep(Duration::from_millis(20 + 7 * round));
         child.kill().expect("it is running");
         child.wait().expect("it was killed");
         let mut cell = TanhRnn::<Tensor<f32>>::new(2, HIDDEN, &mut StdRng::seed_from_u64(0));
@@ -86,9 +96,7 @@ fn a_killed_process_leaves_a_whole_file_and_goes_on_to_the_same_bits() {
     std::fs::remove_file(&path).expect("it was written");
     // Killed while it trains, then gone on to the end by another process.
     let mut child = start(&path, EPOCHS);
-    while !path.exists() {
-        sleep(Duration::from_millis(1));
-    }
+    wait_for(&mut child, &path);
     child.kill().expect("it may have ended");
     child.wait().expect("it was killed");
     let ended = start(&path, EPOCHS).wait().expect("it ends");
@@ -102,10 +110,8 @@ fn a_killed_process_leaves_a_whole_file_and_goes_on_to_the_same_bits() {
 fn ctrl_c_finishes_the_step_saves_and_ends_with_130() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let path = folder.path().join("run");
-    let child = start(&path, 1_000_000);
-    while !path.exists() {
-        sleep(Duration::from_millis(1));
-    }
+    let mut child = start(&path, 1_000_000);
+    wait_for(&mut child, &path);
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("every Unix has kill");
     assert!(sent.success());
     let ended = child.wait_with_output().expect("it ends");

@@ -286,3 +286,14 @@ fn a_comparison_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
         assert_eq!(contents(Path::new(&out[1])), contents(Path::new(&out[0])), "stopped at {looks}");
     }
 }
+
+#[test]
+fn a_run_that_wrote_its_scores_goes_on() {
+    let place = Place::new();
+    let (midi, net, out) = (place.at("midi"), place.at("net"), place.at("out"));
+    let begin = line(&[&QUICK[..], &["--write-midi", &midi, "--save", &net, "--out", &out]].concat());
+    let stopped = run(&begin, &Interrupt::after(1), &mut Vec::new()).expect_err("it is stopped").to_string();
+    assert!(stopped.starts_with("stopped and saved to "), "{stopped}");
+    // The scores are not written a second time, which would be refused.
+    assert!(output(&["--resume", &net, "--out", &out]).contains("gru test accuracy"));
+}
