@@ -76,6 +76,8 @@ impl Arguments {
 }
 
 impl Task for Arguments {
+    const NO_SETTINGS: &'static [&'static str] = &["--write"];
+
     fn run(&self) -> &RunArguments {
         &self.run
     }

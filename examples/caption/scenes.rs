@@ -14,6 +14,9 @@ const SIDE: usize = 32;
 /// Scenes to train on and to test on.
 const DRAWN: [usize; 2] = [4000, 1000];
 
+/// Shapes lie near the centres of so many cells in each direction.
+const GRID: usize = 3;
+
 const COLOURS: [(&str, [f32; 3]); 4] =
     [("red", [0.9, 0.2, 0.2]), ("green", [0.2, 0.75, 0.3]), ("blue", [0.25, 0.4, 0.95]), ("yellow", [0.9, 0.85, 0.2])];
 const SHAPES: [&str; 4] = ["circle", "square", "triangle", "cross"];
@@ -35,7 +38,9 @@ pub(crate) fn draw_parts(seed: u64) -> [Vec<Item>; 2] {
     [0, 1].map(|part| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(part);
-        let mut items = draw(DRAWN[part as usize], &mut rng);
+        let n =
+            if part == 0 { std::env::var("TRAIN").map_or(DRAWN[0], |x| x.parse().expect("number")) } else { DRAWN[1] };
+        let mut items = draw(n, &mut rng);
         if part == 0 {
             for item in &mut items {
                 let kept = rng.random_range(0..item.captions.len());
@@ -52,16 +57,23 @@ pub(crate) fn draw(count: usize, rng: &mut ChaCha8Rng) -> Vec<Item> {
 }
 
 fn scene(rng: &mut ChaCha8Rng) -> Item {
-    let (count, is_column) = (rng.random_range(1..=3), rng.random_range(0..2));
-    let part = SIDE as f32 / count as f32;
-    let things: Vec<_> = (0..count)
+    let (count, is_column, line) = (rng.random_range(1..=3), rng.random_range(0..2), rng.random_range(0..GRID));
+    // Of three things no place is free, of two any, of one all but one.
+    let free = rng.random_range(0..GRID);
+    let start = rng.random_range(0..=GRID - 1);
+    let places: Vec<usize> = match count {
+        1 => vec![start],
+        2 => (0..GRID).filter(|&place| place != free).collect(),
+        _ => (0..GRID).collect(),
+    };
+    let j: f32 = std::env::var("JITTER").map_or(1.5, |x| x.parse().expect("number"));
+    let things: Vec<_> = places
+        .into_iter()
         .map(|place| {
-            let radius = rng.random_range(3.2..4.8_f32);
-            // Along the row or column anywhere in its part of the image, across it near the middle.
-            let spare = part / 2.0 - radius;
-            let along = part * (place as f32 + 0.5) + rng.random_range(-spare..=spare);
-            let across = SIDE as f32 / 2.0 + rng.random_range(-4.0..4.0);
+            let [along, across] = [place, line].map(|cell| (cell as f32 + 0.5) * SIDE as f32 / GRID as f32);
+            let [along, across] = [along, across].map(|at| at + rng.random_range(-j..j));
             let centre = if is_column == 1 { [across, along] } else { [along, across] };
+            let radius = rng.random_range(3.5..4.5);
             Thing { colour: rng.random_range(0..4), shape: rng.random_range(0..4), radius, centre }
         })
         .collect();
