@@ -39,7 +39,7 @@ impl ModelKind {
 
 /// Describes images: an image becomes the first state of a recurrent network, which writes words until its end mark.
 ///
-/// Without --data it draws scenes of coloured shapes, 4000 to train on and 1000 to test on. With --data it reads a folder of
+/// Without --data it draws scenes of coloured shapes, 8000 to train on and 1000 to test on. With --data it reads a folder of
 /// PNG files with a table captions.tsv: in each line the name of a file, a tab, and a caption; a file may have several.
 /// Without --test it tests on a fifth of the images. An answer counts as right if it is one of the captions of its image. A
 /// model that is loaded is tested on the test part of its own run, or on the images of --data, --test or --seed.

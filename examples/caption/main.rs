@@ -42,7 +42,7 @@ use train::Recipe;
 use words::Vocabulary;
 
 /// The epochs of a run that names none.
-const EPOCHS: usize = 20;
+const EPOCHS: usize = 10;
 
 fn main() -> ExitCode {
     rewind_examples::run::main(|line, interrupt| run(line, interrupt, &mut io::stdout()))

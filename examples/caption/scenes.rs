@@ -12,10 +12,11 @@ use crate::dataset::Item;
 /// The size of an image.
 const SIDE: usize = 32;
 /// Scenes to train on and to test on.
-const DRAWN: [usize; 2] = [4000, 1000];
-
+const DRAWN: [usize; 2] = [8000, 1000];
 /// Shapes lie near the centres of so many cells in each direction.
 const GRID: usize = 3;
+/// How far from it, in pixels.
+const JITTER: f32 = 1.5;
 
 const COLOURS: [(&str, [f32; 3]); 4] =
     [("red", [0.9, 0.2, 0.2]), ("green", [0.2, 0.75, 0.3]), ("blue", [0.25, 0.4, 0.95]), ("yellow", [0.9, 0.85, 0.2])];
@@ -38,9 +39,7 @@ pub(crate) fn draw_parts(seed: u64) -> [Vec<Item>; 2] {
     [0, 1].map(|part| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(part);
-        let n =
-            if part == 0 { std::env::var("TRAIN").map_or(DRAWN[0], |x| x.parse().expect("number")) } else { DRAWN[1] };
-        let mut items = draw(n, &mut rng);
+        let mut items = draw(DRAWN[part as usize], &mut rng);
         if part == 0 {
             for item in &mut items {
                 let kept = rng.random_range(0..item.captions.len());
@@ -58,20 +57,17 @@ pub(crate) fn draw(count: usize, rng: &mut ChaCha8Rng) -> Vec<Item> {
 
 fn scene(rng: &mut ChaCha8Rng) -> Item {
     let (count, is_column, line) = (rng.random_range(1..=3), rng.random_range(0..2), rng.random_range(0..GRID));
-    // Of three things no place is free, of two any, of one all but one.
-    let free = rng.random_range(0..GRID);
-    let start = rng.random_range(0..=GRID - 1);
+    let chosen = rng.random_range(0..GRID);
     let places: Vec<usize> = match count {
-        1 => vec![start],
-        2 => (0..GRID).filter(|&place| place != free).collect(),
+        1 => vec![chosen],
+        2 => (0..GRID).filter(|&place| place != chosen).collect(),
         _ => (0..GRID).collect(),
     };
-    let j: f32 = std::env::var("JITTER").map_or(1.5, |x| x.parse().expect("number"));
     let things: Vec<_> = places
         .into_iter()
         .map(|place| {
             let [along, across] = [place, line].map(|cell| (cell as f32 + 0.5) * SIDE as f32 / GRID as f32);
-            let [along, across] = [along, across].map(|at| at + rng.random_range(-j..j));
+            let [along, across] = [along, across].map(|at| at + rng.random_range(-JITTER..JITTER));
             let centre = if is_column == 1 { [across, along] } else { [along, across] };
             let radius = rng.random_range(3.5..4.5);
             Thing { colour: rng.random_range(0..4), shape: rng.random_range(0..4), radius, centre }
@@ -98,7 +94,7 @@ fn paint(things: &[Thing], paper: &[f32]) -> Image {
     const POINTS: usize = 3;
     Image::from_fn(Size { width: SIDE, height: SIDE }, Channels::Rgb, |x, y| {
         let mut pixel = [paper[y * SIDE + x]; 3];
-        for thing in things {
+        for thing in things.iter().filter(|thing| thing.is_near([x as f32 + 0.5, y as f32 + 0.5])) {
             let within = |k: usize| (k as f32 + 0.5) / POINTS as f32;
             let points = (0..POINTS * POINTS).map(|k| [x as f32 + within(k % POINTS), y as f32 + within(k / POINTS)]);
             let share = points.filter(|&at| thing.covers(at)).count() as f32 / (POINTS * POINTS) as f32;
@@ -111,6 +107,11 @@ fn paint(things: &[Thing], paper: &[f32]) -> Image {
 }
 
 impl Thing {
+    /// Whether a pixel with this centre may have a part of it.
+    fn is_near(&self, at: [f32; 2]) -> bool {
+        (0..2).all(|k| (at[k] - self.centre[k]).abs() < self.radius + 1.0)
+    }
+
     /// Whether a point belongs to it.
     fn covers(&self, at: [f32; 2]) -> bool {
         // The shape lies in the square from -1 to 1, whose y grows downward.
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn a_seed_decides_what_is_drawn() {
         let [train, test] = draw_parts(1);
-        assert_eq!((train.len(), test.len()), (4000, 1000));
+        assert_eq!((train.len(), test.len()), (8000, 1000));
         assert_eq!(draw_parts(1), [train.clone(), test.clone()]);
         assert_ne!(draw_parts(2)[0], train);
         assert!(train.iter().all(|item| item.captions.len() == 1));
