@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = up_to(4096), conflicts_with = "load")]
     pub(crate) batch: usize,
     /// The highest learning rate.
-    #[arg(long, value_name = "X", default_value_t = 5e-3, value_parser = rate, conflicts_with = "load")]
+    #[arg(long, value_name = "X", default_value_t = 4e-3, value_parser = rate, conflicts_with = "load")]
     pub(crate) rate: f64,
     /// Describe these PNG files with a saved model.
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "load", conflicts_with_all = ["data", "test", "seed", "write"])]

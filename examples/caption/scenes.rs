@@ -1,7 +1,7 @@
 //! The scenes that the program draws: one to three coloured shapes in a row or in a column, and what can be said of them.
 //!
-//! A scene of several shapes can be described from either end: `a red circle above a blue square` or `a blue square below
-//! a red circle`. So the first words do not follow from the image alone, and the later ones follow from the first.
+//! A scene of several shapes can be described from either end: `a red ring above a blue square` or `a blue square below
+//! a red ring`. So the first words do not follow from the image alone, and the later ones follow from the first.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -16,11 +16,11 @@ const DRAWN: [usize; 2] = [8000, 1000];
 /// Shapes lie near the centres of so many cells in each direction.
 const GRID: usize = 3;
 /// How far from it, in pixels.
-const JITTER: f32 = 1.5;
+const JITTER: f32 = 0.7;
 
 const COLOURS: [(&str, [f32; 3]); 4] =
     [("red", [0.9, 0.2, 0.2]), ("green", [0.2, 0.75, 0.3]), ("blue", [0.25, 0.4, 0.95]), ("yellow", [0.9, 0.85, 0.2])];
-const SHAPES: [&str; 4] = ["circle", "square", "triangle", "cross"];
+const SHAPES: [&str; 4] = ["ring", "square", "triangle", "cross"];
 /// How the next shape lies to the one before, in a row and in a column, from the first to the last and back.
 const RELATIONS: [[&str; 2]; 2] = [["left of", "right of"], ["above", "below"]];
 
@@ -69,7 +69,7 @@ fn scene(rng: &mut ChaCha8Rng) -> Item {
             let [along, across] = [place, line].map(|cell| (cell as f32 + 0.5) * SIDE as f32 / GRID as f32);
             let [along, across] = [along, across].map(|at| at + rng.random_range(-JITTER..JITTER));
             let centre = if is_column == 1 { [across, along] } else { [along, across] };
-            let radius = rng.random_range(3.5..4.5);
+            let radius = rng.random_range(3.8..4.6);
             Thing { colour: rng.random_range(0..4), shape: rng.random_range(0..4), radius, centre }
         })
         .collect();
@@ -117,7 +117,7 @@ impl Thing {
         // The shape lies in the square from -1 to 1, whose y grows downward.
         let [x, y] = [0, 1].map(|k| (at[k] - self.centre[k]) / self.radius);
         match SHAPES[self.shape] {
-            "circle" => x.hypot(y) <= 1.0,
+            "ring" => (0.55..=1.0).contains(&x.hypot(y)),
             "square" => x.abs().max(y.abs()) <= 0.9,
             "triangle" => y <= 0.9 && x.abs() <= (y + 1.0) / 1.9,
             "cross" => x.abs().max(y.abs()) <= 1.0 && x.abs().min(y.abs()) <= 0.33,
@@ -144,16 +144,13 @@ mod tests {
     fn a_scene_is_described_from_both_ends() {
         let thing = |colour, shape| Thing { colour, shape, radius: 3.0, centre: [0.0; 2] };
         let things = [thing(0, 0), thing(2, 1), thing(3, 3)];
-        assert_eq!(descriptions(&things[..1], 0), ["a red circle"]);
-        assert_eq!(
-            descriptions(&things[..2], 1),
-            ["a red circle above a blue square", "a blue square below a red circle"]
-        );
+        assert_eq!(descriptions(&things[..1], 0), ["a red ring"]);
+        assert_eq!(descriptions(&things[..2], 1), ["a red ring above a blue square", "a blue square below a red ring"]);
         assert_eq!(
             descriptions(&things, 0),
             [
-                "a red circle left of a blue square left of a yellow cross",
-                "a yellow cross right of a blue square right of a red circle"
+                "a red ring left of a blue square left of a yellow cross",
+                "a yellow cross right of a blue square right of a red ring"
             ]
         );
     }
