@@ -9,7 +9,7 @@ use rewind_examples::image::{Channels, Image, Size};
 use rewind_examples::{CommandLine, Interrupt};
 
 use crate::arguments::Arguments;
-use crate::dataset::{CAPTIONS, write};
+use crate::dataset::{CAPTIONS, Source, write, write_parts};
 use crate::run;
 use crate::saved::Trained;
 use crate::scenes::draw;
@@ -124,16 +124,17 @@ fn it_learns_what_no_independent_words_can_say() {
 #[test]
 fn what_is_written_is_what_was_drawn() {
     let place = Place::new();
-    let (folder, out) = (place.at("drawn"), place.at("out"));
-    let one = ["--model", "gru", "--epochs", "1", "--hidden", "5", "--out", &out];
-    let told = output(&[&one[..], &["--write", &folder]].concat());
-    let [train, test] = ["drawn/train", "drawn/test"].map(|name| place.at(name));
-    let table = fs::read(place.at("out/captions_gru.tsv")).expect("it was written");
-    let again = output(&[&one[..], &["--data", &train, "--test", &test]].concat());
-    assert_eq!(told, again);
-    assert!(table == fs::read(place.at("out/captions_gru.tsv")).expect("it was written"));
-    assert_eq!(figure(&told, "gru").1, "(n=1000)");
-    assert!(error(&[&one[..], &["--write", &folder]].concat()).contains("it is not empty"));
+    let parts = [(12, 1), (7, 2)].map(|(count, seed)| draw(count, &mut ChaCha8Rng::seed_from_u64(seed)));
+    let folder = place.at("drawn");
+    write_parts(Path::new(&folder), &parts).expect("the folder can be written");
+    let [data, test] = ["drawn/train", "drawn/test"].map(|name| Some(place.at(name).into()));
+    let read = Source { data, test, seed: 1 }.read_parts().expect("it was written");
+    assert_eq!(read, parts);
+    let told = error(&["--write", &folder, "--out", &place.at("out")]);
+    assert_eq!(
+        told,
+        format!("cannot write to the folder {folder}: it is not empty; expected a new or an empty folder")
+    );
 }
 
 #[test]
@@ -144,7 +145,7 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
     let expected = output(&[&settings[..], &["--out", &whole]].concat());
     let steps = {
         let table = fs::read_to_string(Path::new(&data).join(CAPTIONS)).expect("it was written");
-        let parts = crate::dataset::Source { data: Some(data.clone().into()), test: None, seed: 1 }.read_parts();
+        let parts = Source { data: Some(data.clone().into()), test: None, seed: 1 }.read_parts();
         let train: usize = parts.expect("it can be read")[0].iter().map(|item| item.captions.len()).sum();
         assert!(train < table.lines().count());
         train.div_ceil(7) as u64
