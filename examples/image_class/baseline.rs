@@ -1,58 +1,59 @@
-//! The baseline: which class has a mean image most like this one? It learns no features.
+//! The baseline: the nearest mean. Each class is one picture, the mean of its training images.
 
-use rewind_autograd::{Tape, Tensor};
+use rewind_autograd::Tensor;
 use rewind_examples::Answers;
 
-use crate::images::Images;
+use crate::dataset::Dataset;
 
-/// Nearest mean: the class whose mean training image has the least squared distance. The probabilities are
-/// softmax(-distance²·P / (2·s)), where s is the mean squared distance of a training image to its own mean and P the
-/// number of pixels: those of Gaussians of one variance.
-pub(crate) fn nearest_mean(train: &Images, test: &Images) -> Answers {
-    let (classes, size) = (train.classes.len(), train.rows * train.columns);
-    let mut means = vec![vec![0.0_f64; size]; classes];
-    let mut counts = vec![0.0_f64; classes];
-    for (image, &label) in train.pixels.iter().zip(&train.labels) {
-        counts[label] += 1.0;
-        means[label].iter_mut().zip(image).for_each(|(sum, &x)| *sum += f64::from(x));
+/// p(c | x) ∝ exp(-|x - m_c|² / 2s²), where m_c is the mean of class c and s² the mean squared distance of a training image
+/// to the mean of its class, by the number of pixels: images as points with equal noise on each pixel.
+pub(crate) fn baseline(train: &Dataset, test: &Dataset) -> Answers {
+    let (classes, pixels) = (train.classes.len(), train.items[0].0.bytes.len());
+    let counts = train.class_counts();
+    let mut means = vec![vec![0.0; pixels]; classes];
+    for (image, class) in &train.items {
+        let share = 1.0 / counts[*class] as f64;
+        means[*class].iter_mut().zip(&image.bytes).for_each(|(mean, &v)| *mean += share * f64::from(v));
     }
-    for (mean, &count) in means.iter_mut().zip(&counts) {
-        mean.iter_mut().for_each(|sum| *sum /= count.max(1.0));
-    }
-    let distance =
-        |image: &[f32], mean: &[f64]| -> f64 { image.iter().zip(mean).map(|(&x, m)| (f64::from(x) - m).powi(2)).sum() };
-    let own = train.pixels.iter().zip(&train.labels).map(|(image, &label)| distance(image, &means[label]));
-    let spread = (own.sum::<f64>() / train.labels.len() as f64).max(1e-12);
-    // A class without a training image has no mean to be near to.
-    let of = |image: &[f32], class: usize| match counts[class] {
-        0.0 => f32::NEG_INFINITY,
-        _ => (-distance(image, &means[class]) * size as f64 / (2.0 * spread)) as f32,
+    let distance = |bytes: &[u8], class: usize| -> f64 {
+        bytes.iter().zip(&means[class]).map(|(&v, mean)| (f64::from(v) - mean).powi(2)).sum()
     };
-    let logits = test.pixels.iter().flat_map(|image| (0..classes).map(|class| of(image, class))).collect();
-    let quiet = Tape::quiet();
-    let logits = quiet.constant(Tensor::from_vec(logits, &[test.labels.len(), classes]));
-    Answers { probabilities: logits.softmax(1).value(), truth: test.labels.clone() }
+    let spread: f64 = train.items.iter().map(|(image, class)| distance(&image.bytes, *class)).sum();
+    let variance = (spread / (train.items.len() * pixels) as f64).max(1e-9);
+    let row = |bytes: &[u8]| {
+        let scores: Vec<f64> = (0..classes).map(|class| -distance(bytes, class) / (2.0 * variance)).collect();
+        let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = scores.iter().map(|score| (score - highest).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        weights.into_iter().map(move |weight| (weight / total) as f32)
+    };
+    let rows = test.items.iter().flat_map(|(image, _)| row(&image.bytes)).collect();
+    Answers { probabilities: Tensor::from_vec(rows, &[test.items.len(), classes]), truth: test.labels() }
 }
 
 #[cfg(test)]
 mod tests {
+    use rewind_examples::image::{Channels, Image, Size};
+
     use super::*;
 
     #[test]
-    fn the_nearest_mean_is_the_answer() {
-        let images = |pixels: &[[f32; 2]], labels: &[usize]| Images {
-            classes: ["a", "b", "none"].map(str::to_owned).to_vec(),
-            rows: 1,
-            columns: 2,
-            pixels: pixels.iter().map(|row| row.to_vec()).collect(),
-            labels: labels.to_vec(),
+    fn the_nearest_mean_answers() {
+        let image = |bytes: &[u8]| Image {
+            size: Size { width: 2, height: 1 },
+            channels: Channels::Grey,
+            bytes: bytes.to_vec(),
         };
-        let train = images(&[[0.0, 0.0], [0.0, 1.0], [1.0, 0.5]], &[0, 0, 1]);
-        let answers = nearest_mean(&train, &images(&[[0.4, 0.5], [0.6, 0.5]], &[0, 0]));
-        assert_eq!((answers.classes(), answers.accuracy()), (vec![0, 1], 0.5));
-        assert_eq!(answers.probabilities.at(&[0, 2]), 0.0);
-        // Distances² 0.16 and 0.36; 2 pixels; s = (0.25 + 0.25 + 0)/3.
-        let odds = answers.probabilities.at(&[0, 0]) / answers.probabilities.at(&[0, 1]);
-        assert!((odds.ln() - 0.2 * 2.0 / (2.0 / 6.0)).abs() < 1e-5, "{odds}");
+        let data = |items: &[(&[u8], usize)]| Dataset {
+            classes: vec!["a".into(), "b".into()],
+            items: items.iter().map(|(bytes, class)| (image(bytes), *class)).collect(),
+        };
+        // Means (1, 0) and (10, 0); the squared distances are 1, 1 and 0, over 6 pixels: s² = 1/3.
+        let train = data(&[(&[0, 0], 0), (&[2, 0], 0), (&[10, 0], 1)]);
+        let answers = baseline(&train, &data(&[(&[1, 0], 0), (&[9, 3], 0), (&[6, 0], 1)]));
+        assert_eq!(answers.classes(), [0, 1, 1]);
+        // Of the last: distances 25 and 16, so ln p(b) / p(a) = 9 / (2/3).
+        let odds = f64::from(answers.probabilities.at(&[2, 1]) / answers.probabilities.at(&[2, 0])).ln();
+        assert!((odds - 13.5).abs() < 1e-4, "{odds}");
     }
 }

@@ -1,4 +1,4 @@
-//! A trained classifier in a file: its parameters and settings.
+//! A trained model in a file: its parameters and settings.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -7,18 +7,17 @@ use clap::ValueEnum;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_autograd::Tensor;
+use rewind_examples::image::{MAX_SIDE, Size};
 use rewind_rnn::file::{self, Metadata};
 
-use crate::arguments::MAX_HIDDEN;
-use crate::images::Images;
-use crate::model::{Classifier, Design, ModelKind};
-use crate::source::Source;
+use crate::arguments::{MAX_HIDDEN, ModelKind};
+use crate::dataset::Source;
+use crate::model::{Classifier, Design};
 
-/// A classifier and how it is used.
-#[derive(Debug)]
+/// A model and how it is used.
+#[derive(Clone, Debug)]
 pub(crate) struct Trained {
     pub(crate) model: Classifier<Tensor<f32>>,
-    pub(crate) design: Design,
     /// The names of the C classes.
     pub(crate) classes: Vec<String>,
     /// The images that it was trained and tested on.
@@ -28,12 +27,13 @@ pub(crate) struct Trained {
 impl Trained {
     /// The settings, as a file has them.
     pub(crate) fn metadata(&self) -> Metadata {
-        let Design { kind, hidden, rows, columns, .. } = self.design;
+        let Design { kind, hidden, size, .. } = self.model.design;
         let mut metadata: Metadata = [
             ("kind", kind.name().to_owned()),
             ("hidden", hidden.to_string()),
-            ("rows", rows.to_string()),
-            ("columns", columns.to_string()),
+            ("width", size.width.to_string()),
+            ("height", size.height.to_string()),
+            // No name of a class has a comma.
             ("classes", self.classes.join(",")),
             ("seed", self.source.seed.to_string()),
         ]
@@ -46,7 +46,7 @@ impl Trained {
         metadata
     }
 
-    /// Reads a classifier.
+    /// Reads a model.
     pub(crate) fn load(path: &Path) -> Result<Trained, Box<dyn Error>> {
         let metadata = file::metadata(path)?;
         let wrong = |key: &str| {
@@ -54,30 +54,21 @@ impl Trained {
             format!("{} was not saved by this program: its setting \"{key}\" is {found}", path.display())
         };
         let text = |key: &str| metadata.get(key).ok_or_else(|| wrong(key));
-        let number = |key: &str| {
-            let number = text(key)?.parse().ok().filter(|&n| 0 < n && n as u64 <= MAX_HIDDEN);
-            number.ok_or_else(|| wrong(key))
+        let number = |key: &str, most: usize| {
+            text(key)?.parse().ok().filter(|n| (1..=most).contains(n)).ok_or_else(|| wrong(key))
         };
         let classes: Vec<_> = text("classes")?.split(',').map(str::to_owned).collect();
         let design = Design {
             kind: ModelKind::from_str(text("kind")?, false).map_err(|_| wrong("kind"))?,
-            hidden: number("hidden")?,
-            rows: number("rows")?,
-            columns: number("columns")?,
+            hidden: number("hidden", MAX_HIDDEN as usize)?,
             classes: classes.len(),
+            size: Size { width: number("width", MAX_SIDE)?, height: number("height", MAX_SIDE)? },
         };
         let [data, test] = ["data", "test"].map(|key| metadata.get(key).map(PathBuf::from));
         let source = Source { data, test, seed: text("seed")?.parse().map_err(|_| wrong("seed"))? };
-        design.require_memory(2)?;
         // Every parameter is replaced below: the seed does not matter.
-        let mut model = design.classifier(&mut ChaCha8Rng::seed_from_u64(0));
+        let mut model = Classifier::new(design, &mut ChaCha8Rng::seed_from_u64(0));
         file::load(path, &mut model)?;
-        Ok(Trained { model, design, classes, source })
-    }
-
-    /// The size and the classes of the images that it reads.
-    pub(crate) fn reads(&self) -> Images {
-        let Design { rows, columns, .. } = self.design;
-        Images { classes: self.classes.clone(), rows, columns, ..Images::default() }
+        Ok(Trained { model, classes, source })
     }
 }

@@ -7,9 +7,10 @@
 //!   model trains.
 //! - [`AnyCell`]: the cell that `--cell` names; [`Reading`]: one or two of them, for a classifier.
 //! - [`Answers`]: the answers of a classifier; [`Figure`]: a result on the test part, the lines that a task ends with.
-//! - [`plot`]: learning curves, confusion matrices, norms of gradients, probabilities over time.
+//! - [`plot`]: learning curves, confusion matrices, norms of gradients, probabilities over time, images.
 //! - [`folders`], [`division`]: one folder of files for each class; a training and a test part.
 //! - [`text`]: text files, with the line of what is wrong in one; [`labelled`]: lines `label<TAB>item`.
+//! - [`image`]: images, and PNG files of them.
 //! - [`files`]: a file is replaced only by a complete one. [`memory`]: whether a run fits.
 //!
 //! The numbered examples stand alone and use none of this.
@@ -23,6 +24,7 @@ mod figures;
 pub mod files;
 pub mod folders;
 mod history;
+pub mod image;
 mod interrupt;
 pub mod labelled;
 pub mod memory;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::image::{Channels, Image, Size};
 use crate::{History, Metric};
 
 /// A folder to draw into, kept if the variable `PICTURES` names one.
@@ -149,6 +150,21 @@ fn names_of_files_and_classes_leave_a_picture_whole() {
     let excerpts = [vec![&rows[0][..], &rows[1]], vec![&rows[2]]];
     probabilities(&path, "x</svg>", "", "notes", &classes, &excerpts).unwrap();
     assert_shows(&path, [1200, 520], &["What x</svg> is, had it ended at this step", "<a> & \"b\"", "bell  and tab"]);
+}
+
+#[test]
+fn galleries_are_drawn() {
+    let (folder, _kept) = folder();
+    let grey = Image::from_fn(Size { width: 9, height: 7 }, Channels::Grey, |x, y| [(x * y) as f32 / 48.0]);
+    let tall = Image::from_fn(Size { width: 1, height: 33 }, Channels::Rgb, |_, y| [1.0, y as f32 / 32.0, 0.0]);
+    let exhibit =
+        |image, text: &str| Exhibit { image, lines: vec![text.to_owned(), "two".to_owned()], is_right: false };
+    let exhibits = [exhibit(&grey, "one"), exhibit(&tall, "<a> & \"b\""), exhibit(&grey, &"x".repeat(200))];
+    let path = folder.join("gallery.svg");
+    gallery(&path, "What lstm says", "of 3 images", 2, &exhibits).unwrap();
+    let cut = "x".repeat(61) + "…";
+    assert_shows(&path, [1200, 480], &["What lstm says", "of 3 images", "one", "<a> & \"b\"", &cut, "two"]);
+    gallery(&folder.join("gallery_none.svg"), "no image", "", 0, &[]).unwrap();
 }
 
 #[test]
