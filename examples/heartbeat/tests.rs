@@ -62,7 +62,7 @@ fn figure<'a>(told: &'a str, name: &str) -> (f64, &'a str) {
 fn bumps(count: usize, from: usize) -> String {
     let one = |i: usize| {
         let (a, b) = (1 + (7 * i) % 13, 17 + (5 * i) % 14);
-        let (up, is_same) = (i / 2 % 2 == 0, i % 2 == 0);
+        let (up, is_same) = ((i / 2).is_multiple_of(2), i.is_multiple_of(2));
         let sign = |up: bool| if up { "1.5" } else { "-1.5" };
         let value = |t| match t {
             _ if t == a => sign(up),
