@@ -79,8 +79,7 @@ struct Arguments {
 }
 
 fn cells(mistake: bool) -> Cells {
-    let cells =
-        Cells::built_in().with("own", "JANET", EQUATIONS, |inputs, hidden, rng| Janet::new(inputs, hidden, rng));
+    let cells = Cells::built_in().with("own", "JANET", EQUATIONS, Janet::new);
     if !mistake {
         return cells;
     }
