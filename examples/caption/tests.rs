@@ -107,11 +107,75 @@ fn it_learns_what_no_independent_words_can_say() {
     assert_eq!((exact, n, figure(&told, "baseline").1), (1.0, "(n=20)", "(n=20)"));
     let table = fs::read_to_string(place.at("out/metrics.csv")).expect("it was written");
     let lines: Vec<_> = table.lines().collect();
-    assert_eq!((lines.len(), lines[0]), (41, "model,epoch,train_loss,train_exact,test_loss,test_exact"));
+    assert_eq!((lines.len(), lines[0]), (81, "model,epoch,train_loss,train_exact,test_loss,test_exact"));
     // The first word is one of two, and of the rest the baseline knows no more than that: 2 ln 2 for three words, and the
     // network half as much.
     let loss = |line: &str| line.split(',').nth(4).expect("it has columns").parse::<f64>().expect("a number");
-    let (baseline, lstm) = (loss(lines[20]), loss(lines[40]));
+    let (baseline, lstm) = (loss(lines[40]), loss(lines[80]));
+    assert!((baseline - 2.0 * 2.0_f64.ln() / 3.0).abs() < 0.03, "{table}");
+    assert!((lstm - 2.0_f64.ln() / 3.0).abs() < 0.03, "{table}");
+    let said = fs::read_to_string(place.at("out/captions_lstm.tsv")).expect("it was written");
+    assert!(said.lines().count() == 20 && said.lines().all(|line| line.starts_with("right\t")), "{said}");
+    for picture in ["captions_lstm.svg", "captions_baseline.svg", "learning_curves.svg"] {
+        assert!(fs::read_to_string(Path::new(&out).join(picture)).expect("it was drawn").ends_with("</svg>\n"));
+    }
+}
+
+#[test]
+fn what_is_written_is_what_was_drawn() {
+    let place = Place::new();
+    let parts = [(12, 1), (7, 2)].map(|(count, seed)| draw(count, &mut ChaCha8Rng::seed_from_u64(seed)));
+    let folder = place.at("drawn");
+    write_parts(Path::new(&folder), &parts).expect("the folder can be written");
+    let [data, test] = ["drawn/train", "drawn/test"].map(|name| Some(place.at(name).into()));
+    let read = Source { data, test, seed: 1 }.read_parts().expect("it was written");
+    assert_eq!(read, parts);
+    let told = error(&["--write", &folder, "--out", &place.at("out")]);
+    assert_eq!(
+        told,
+        format!("cannot write to the folder {folder}: it is not empty; expected a new or an empty folder")
+    );
+}
+
+#[test]
+fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
+    let place = Place::new();
+    let (data, whole) = (place.scenes("scenes", 25, 1), place.at("whole"));
+    let settings = [&SMALL[..], &["--data", &data]].concat();
+    let expected = output(&[&settings[..], &["--out", &whole]].concat());
+    let steps = {
+        let table = fs::read_to_string(Path::new(&data).join(CAPTIONS)).expect("it was written");
+        let parts = Source { data: Some(data.clone().into()), test: None, seed: 1 }.read_parts();
+        let train: usize = parts.expect("it can be read")[0].iter().map(|item| item.captions.len()).sum();
+        assert!(train < table.lines().count());
+        train.div_ceil(7) as u64
+    };
+    for looks in [1, steps, steps + 2, 3 * steps, 3 * steps + 1, 6 * steps] {
+        let out = place.at(&format!("stopped{looks}"));
+        let told = outcome(&[&settings[..], &["--out", &out]].concat(), Interrupt::after(looks));
+        let name = if looks <= 3 * steps { "baseline" } else { "lstm" };
+        let file = Path::new(&out).join(format!("{name}.safetensors")).display().to_string();
+        assert_eq!(told, Err(format!("stopped and saved to {file}; --resume {file} goes on")));
+        assert_eq!(output(&["--resume", &file, "--out", &out, "--threads", "1"]), expected, "stopped at {looks}");
+        assert!(contents(&out) == contents(&whole), "stopped at {looks}");
+    }
+}
+
+#[test]
+fn a_saved_model_is_tested_and_describes() {
+    let place = Place::new();
+    let (data, out, net) = (place.scenes("scenes", 25, 1), place.at("out"), place.at("net"));
+    let recipe = ["--hidden", "16", "--batch", "16", "--epochs", "40", "--rate", "0.01"];
+    let told = output(&[&["--data", &data, "--test", &test, "--out", &out][..], &recipe].concat());
+    let (exact, n) = figure(&told, "lstm");
+    assert_eq!((exact, n, figure(&told, "baseline").1), (1.0, "(n=20)", "(n=20)"));
+    let table = fs::read_to_string(place.at("out/metrics.csv")).expect("it was written");
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (81, "model,epoch,train_loss,train_exact,test_loss,test_exact"));
+    // The first word is one of two, and of the rest the baseline knows no more than that: 2 ln 2 for three words, and the
+    // network half as much.
+    let loss = |line: &str| line.split(',').nth(4).expect("it has columns").parse::<f64>().expect("a number");
+    let (baseline, lstm) = (loss(lines[40]), loss(lines[80]));
     assert!((baseline - 2.0 * 2.0_f64.ln() / 3.0).abs() < 0.03, "{table}");
     assert!((lstm - 2.0_f64.ln() / 3.0).abs() < 0.03, "{table}");
     let said = fs::read_to_string(place.at("out/captions_lstm.tsv")).expect("it was written");
