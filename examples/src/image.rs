@@ -189,7 +189,9 @@ mod tests {
     #[test]
     fn every_kind_of_png_is_read() {
         let folder = tempfile::tempdir().unwrap();
-        let cases: [(ColorType, BitDepth, &[u8], [u8; 2], [u8; 6]); 6] = [
+        /// Colour type and depth, the bytes of the file, and what is read in grey and in colour.
+        type Case = (ColorType, BitDepth, &'static [u8], [u8; 2], [u8; 6]);
+        let cases: [Case; 6] = [
             (ColorType::Grayscale, BitDepth::Eight, &[7, 255], [7, 255], [7, 7, 7, 255, 255, 255]),
             (ColorType::Grayscale, BitDepth::One, &[0b0100_0000], [0, 255], [0, 0, 0, 255, 255, 255]),
             (ColorType::Grayscale, BitDepth::Sixteen, &[9, 1, 8, 255], [9, 8], [9, 9, 9, 8, 8, 8]),
