@@ -1,5 +1,6 @@
 //! The error of the crate.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 /// let error = Sequence::new(Tensor::zeros(&[4, 2]), Tensor::zeros(&[3, 1])).unwrap_err();
 /// assert_eq!(error.to_string(), "targets have shape [3, 1]; expected [4, O], a target for each of 4 steps");
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A sequence, its targets or the steps of its losses do not fit.
@@ -41,6 +42,13 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// The message, so that a `main` that returns the error shows it.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// The result of what can fail.

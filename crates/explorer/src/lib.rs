@@ -91,6 +91,7 @@ impl Page {
         let hidden = record::width(cell).map_err(failed)?;
         let readout = cells::readout(hidden, sequence.outputs(), 1);
         let named = cells::named("cell", title, &[]);
+        record::fits(cell, &readout, sequence).map_err(failed)?; // the check would panic first
         let report = check::checked(cell, sequence.features());
         let around = network::Around { docs: ops, report: Some(&report) };
         let network = network::network(named, cell, &readout, sequence, around).map_err(failed)?;

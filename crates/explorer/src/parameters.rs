@@ -62,7 +62,7 @@ pub(crate) fn parameters(recorded: &Recorded<'_>, nodes: &[NodeInfo<f64>], detai
     let items = derive::itemised(&recorded.losses, &variables, "t");
     let total = recorded.losses.iter().copied().reduce(|sum, loss| sum + loss).expect("a sequence has a loss");
     let gradients = total.backward();
-    let letters = Letters::new(recorded, nodes);
+    let letters = letters(recorded, nodes);
     let parameter = |(k, (name, v)): (usize, &(String, Var<'_, f64>))| {
         let gradient = gradients.get(*v);
         let steps = items.steps(k);
@@ -75,7 +75,7 @@ pub(crate) fn parameters(recorded: &Recorded<'_>, nodes: &[NodeInfo<f64>], detai
         let rows = (0..items.results()).map(|loss| steps.iter().map(|&step| item(loss, step)).collect()).collect();
         Parameter {
             name: name.clone(),
-            letter: letters.of(name, v.position()),
+            letter: letters[k],
             node: v.position(),
             shape: gradient.shape().to_vec(),
             gates: items.gates(k).to_vec(),
@@ -86,6 +86,19 @@ pub(crate) fn parameters(recorded: &Recorded<'_>, nodes: &[NodeInfo<f64>], detai
         }
     };
     recorded.parameters.iter().enumerate().map(parameter).collect()
+}
+
+/// The letter of each parameter; none where two would have the same, except for the built-in cells, whose names say which is which.
+fn letters(recorded: &Recorded<'_>, nodes: &[NodeInfo<f64>]) -> Vec<&'static str> {
+    let letters = Letters::new(recorded, nodes);
+    let found: Vec<_> = recorded.parameters.iter().map(|(name, v)| letters.of(name, v.position())).collect();
+    let built_in = |name: &str| name.rsplit('.').next().is_some_and(|field| field.starts_with("weight_"));
+    let is_clear = |k: usize| {
+        let same = (0..found.len()).filter(|&other| found[other] == found[k]);
+        same.clone().count() == 1 || same.into_iter().all(|other| built_in(&recorded.parameters[other].0))
+    };
+    let clear = |k: usize| !matches!(found[k], "W" | "U") || is_clear(k);
+    (0..found.len()).map(|k| if clear(k) { found[k] } else { "" }).collect()
 }
 
 /// The largest difference, relative to the largest entry of the gradient.

@@ -96,6 +96,19 @@ where
     Ok(recorded)
 }
 
+/// Whether a cell and its readout fit a sequence.
+///
+/// # Errors
+/// What does not.
+pub(crate) fn fits<C: RecurrentModule<f64>>(
+    cell: &C,
+    readout: &Linear<Tensor<f64>>,
+    sequence: &Sequence,
+) -> Result<(), String> {
+    let model = Model { cell: cell.clone(), readout: readout.clone() };
+    record(&Tape::quiet(), &model, sequence).map(drop)
+}
+
 /// The width of the output of a cell: H.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use super::table::{columns, shown};
 /// spectral radius of the recurrent weights, and mean and saturation of the gates.
 ///
 /// `losses` is as for [`itemised`](super::itemised()). What is carried is found by structure ([`derive::carried`]), in both directions of
-/// time. Costs one sweep.
+/// time, and named by it: `h` is what is read outside of the layer, `c` what is not, whatever the cell calls them. Costs one sweep.
 ///
 /// ```
 /// use rand::{SeedableRng, rngs::StdRng};
@@ -138,7 +138,7 @@ fn within(layer: &str, name: &str) -> String {
     if layer.is_empty() { name.to_owned() } else { format!("{layer}/{name}") }
 }
 
-/// A name for each part: `h` for an output, `c` for what stays within a layer.
+/// A name for each part by structure, whatever the cell calls it: `h` for an output, `c` for what stays within a layer.
 pub(super) fn state_names<T: Scalar>(parts: &[CarriedPart<'_, T>]) -> Vec<String> {
     // The first step may not know its layer yet: what it reads is a constant.
     let layer = |part: &CarriedPart<'_, T>| place(&part.reader.scope()).0;
