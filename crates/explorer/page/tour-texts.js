@@ -22,7 +22,7 @@ const TourTexts = (() => {
             ...lecture,
             slide: 21,
             at: "start",
-            mark: ["E:0", "E:1", "E:2", "e:loss:0", "e:loss:1", "e:loss:2"],
+            mark: ["E:0", "E:1", "E:2", "e:y:E:0:0", "e:y:E:0:1", "e:y:E:0:2"],
             title: ["A target at every step", "Une cible à chaque pas"],
             text: [
                 "Each output y_t is compared with its target and gives a loss E_t. What we want is the derivative of their sum with respect to U, which every step has used.",
