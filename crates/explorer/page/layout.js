@@ -34,7 +34,8 @@ const Layout = (() => {
             radius,
             steps,
             rolled,
-            width: left + pitch * steps + (roomy ? 40 : 24),
+            // A number of four digits and a power of ten fits beside the last column.
+            width: left + pitch * (steps - (roomy ? 0.1 : 0)) + (roomy ? 112 : 24),
             height,
             x: (t) => (rolled ? (ASPECT * height) / 2 : left + pitch * (t + (roomy ? 0.9 : 1))),
             E: rows.E,

@@ -71,7 +71,7 @@ const Store = (() => {
     function preferred(net) {
         const recurrent = Model.of(net).edges.filter(({ from, lag, labels }) => from.startsWith("s:") && lag > 0 && labels.size);
         const edge = recurrent.find(({ from }) => from.startsWith("s:0:")) ?? recurrent[0];
-        return net.parameters.find((parameter) => edge?.labels.has(Model.tagOf(parameter))) ?? net.parameters[0];
+        return net.parameters.find((own) => edge?.labels.has(Model.tagOf(own))) ?? net.parameters[0];
     }
 
     /** "2,0" if it names a loss and a step of the network. */
