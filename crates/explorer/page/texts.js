@@ -134,8 +134,8 @@ const Texts = (() => {
         ],
         "flow.influence": ["What remains of an input", "Ce qui reste d’une entrée"],
         "flow.influence.note": [
-            "|∂h_s/∂x_t|: row s, column t; with the power of ten",
-            "|∂h_s/∂x_t| : ligne s, colonne t ; avec la puissance de dix",
+            "|∂h_s/∂x_t|: row s, column t; in small squares the power of ten",
+            "|∂h_s/∂x_t| : ligne s, colonne t ; dans les petites cases la puissance de dix",
         ],
         "flow.step": ["time step t", "pas de temps t"],
         "flow.nothing": ["not computed for this scene", "non calculé pour cette scène"],
