@@ -87,8 +87,10 @@ const Colour = (() => {
 
     const power = (decade) => `10${String(decade).replace(/./g, (digit) => SUPERSCRIPTS[digit])}`;
 
-    /** A number in `digits` significant digits: 0.0123, 4.56·10⁻⁷. */
-    function format(value, digits = 3) {
+    /** A number in `digits` significant digits: 0.0123, 4.56·10⁻⁷; in French 0,0123. */
+    const format = (value, digits) => (Texts.lang() === "fr" ? plain(value, digits).replace(".", ",") : plain(value, digits));
+
+    function plain(value, digits = 3) {
         if (value === undefined) return "–";
         if (value === null || !Number.isFinite(value)) return "∞/NaN";
         if (value === 0) return "0";

@@ -201,7 +201,11 @@ const Theme = (() => {
     function start() {
         apply();
         system.addEventListener("change", () => apply());
-        addEventListener("beforeprint", () => apply(false));
+        addEventListener("beforeprint", () => {
+            apply(false);
+            const date = new Date().toLocaleDateString(Texts.lang());
+            Dom.setText(Dom.byId("printed"), `${document.title} · ${date} · ${location.href}`);
+        });
         addEventListener("afterprint", () => apply());
     }
 

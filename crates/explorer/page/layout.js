@@ -34,7 +34,8 @@ const Layout = (() => {
             radius,
             steps,
             rolled,
-            width: left + pitch * steps + (roomy ? 40 : 24),
+            // A number of four digits and a power of ten fits beside the last column.
+            width: left + pitch * (steps - (roomy ? 0.1 : 0)) + (roomy ? 112 : 24),
             height,
             x: (t) => (rolled ? (ASPECT * height) / 2 : left + pitch * (t + (roomy ? 0.9 : 1))),
             E: rows.E,
@@ -73,33 +74,13 @@ const Layout = (() => {
         return [layout.x(t) + offset, (memory + layout.input) / 2 + (layout.roomy ? -2 : 4)];
     }
 
-    /** The ends of every arrow: { key, from, to, weight: the letter at it }, in the direction of the data. */
-    function edges(model, layout) {
-        const { network } = model;
-        const memory = network.parts.length - 1;
-        const found = [];
-        for (let t = 0; t < layout.steps; t++) {
-            found.push({ key: `e:input:${t}`, from: `x:${t}`, to: `s:${memory}:${t}`, weight: "W", t });
-            network.parts.forEach((_, part) => {
-                // The output of the step before enters the memory through the gates; the memory stays in its own row.
-                found.push({
-                    key: `e:recur:${part}:${t}`,
-                    from: `s:${part}:${layout.rolled ? t : t - 1}`,
-                    to: `s:${part === 0 ? memory : part}:${t}`,
-                    loop: layout.rolled,
-                    weight: part === 0 ? "U" : null,
-                    t,
-                });
-                if (part > 0) found.push({ key: `e:inner:${part}:${t}`, from: `s:${part}:${t}`, to: `s:${part - 1}:${t}`, t });
-            });
-            if (network.ys[t] === null) continue;
-            found.push({ key: `e:read:${t}`, from: `s:0:${t}`, to: `y:${t}`, weight: "V", t });
-            if (network.losses.some(({ step }) => step === t)) {
-                found.push({ key: `e:loss:${t}`, from: `y:${t}`, to: `E:${t}`, t });
-            }
-        }
-        return found;
-    }
+    /** The arrows of the network; those that come from another step lead back into the one column of a rolled network. */
+    const edges = (model, layout) =>
+        model.edges.map((edge) => {
+            const [kind, part] = edge.from.split(":");
+            const from = layout.rolled ? (kind === "s" ? `s:${part}:${edge.t}` : `${kind}:${edge.t}`) : edge.from;
+            return { ...edge, from, loop: layout.rolled && edge.lag !== 0 };
+        });
 
     return { of, place, gatePlace, edges, MOST_STEPS };
 })();

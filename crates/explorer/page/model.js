@@ -4,7 +4,7 @@
 //
 // A place is { kind, t, part }: "cell" for the ops of a time step, "loss" for those between h_t and E_t, "first" for the
 // state before step 0. A key names an element of the picture: "s:p:t" a part of a state, "y:t", "E:t", "g:name:t" a gate,
-// "e:…" an arrow, "w:letter:t" the use of a weight.
+// "e:from:to:lag:t" an arrow into step t from `lag` steps before ("e:s0:s1:1:2" is h_1 → c_2), "w:letter:t" the use of a weight.
 const Model = (() => {
     const known = new WeakMap();
 
@@ -19,6 +19,7 @@ const Model = (() => {
         const parameters = new Map(network.parameters.map((parameter, index) => [parameter.node, index]));
         const model = { network, elements, places, parameters, sweeps: network.sweeps.map((sweep) => sweep.events) };
         model.gates = gatesOf(network);
+        Object.assign(model, Wiring.of(model));
         model.lights = cached((k) => lightsOf(model, k));
         model.items = cached((k) => itemsOf(model, k));
         model.group = cached((place) => places.flatMap((own, id) => (own && keyOf(own) === place ? [id] : [])));
@@ -35,21 +36,28 @@ const Model = (() => {
 
     const keyOf = (place) => (place ? `${place.kind}:${place.t}` : null);
 
-    /** What opens and shuts, then the candidates; a candidate that is the state itself is drawn as such. */
+    /** What opens and shuts, then the candidates; one that has the name of a part is the state itself, and drawn as such. */
     function gatesOf(network) {
         const gates = (network.flow?.gates ?? []).map((gate) => ({ ...gate, switches: gate.kind === "switch" }));
-        const drawn = gates.filter(({ name, switches }) => switches || !network.parts.includes(name));
-        return drawn.sort((a, b) => b.switches - a.switches);
+        const shown = gates.filter(({ name }) => !network.parts.includes(name));
+        return shown.sort((a, b) => b.switches - a.switches);
     }
 
-    /** The key of each node that the picture draws as an element of its own. */
+    /** The elements of the picture with their nodes, as [key, node]: what comes first in time comes first. */
+    function drawn(network) {
+        const found = network.first.map((id, p) => [`s:${p}:-1`, id]);
+        network.xs.forEach((id, t) => {
+            found.push([`x:${t}`, id]);
+            network.states.forEach((part, p) => found.push([`s:${p}:${t}`, part[t]]));
+            if (network.ys[t] !== null) found.push([`y:${t}`, network.ys[t]]);
+        });
+        return [...found, ...network.losses.map((loss) => [`E:${loss.step}`, loss.node])];
+    }
+
+    /** The key of each node that the picture draws as an element of its own; the first, where a value is passed on unchanged. */
     function elementsOf(network) {
         const elements = new Map();
-        network.states.forEach((part, p) => part.forEach((id, t) => elements.set(id, `s:${p}:${t}`)));
-        network.first.forEach((id, p) => elements.set(id, `s:${p}:-1`));
-        network.xs.forEach((id, t) => elements.set(id, `x:${t}`));
-        network.ys.forEach((id, t) => id !== null && elements.set(id, `y:${t}`));
-        network.losses.forEach((loss) => elements.set(loss.node, `E:${loss.step}`));
+        for (const [key, id] of drawn(network)) if (!elements.has(id)) elements.set(id, key);
         return elements;
     }
 
@@ -96,20 +104,9 @@ const Model = (() => {
         return { key: `s:${place.part}:${place.t}`, inside: true };
     }
 
-    /** The arrow along which a term leaves a place for a state, an output or an input. */
-    function edgeTo(place, target) {
-        const [kind, first, second] = target.split(":");
-        if (kind === "x") return `e:input:${first}`;
-        if (kind === "y") return `e:loss:${first}`;
-        if (kind !== "s") return null;
-        const [part, t] = [first, Number(second)];
-        if (place.kind === "loss") return `e:read:${t}`;
-        return place.t === t ? `e:inner:${part}:${t}` : `e:recur:${part}:${t + 1}`;
-    }
-
     /** For each element that sweep k reaches: the event that completes its gradient, and the norm of that. */
     function lightsOf(model, k) {
-        const { network, elements, places } = model;
+        const { network, elements } = model;
         if (!model.sweeps.length) return wholeFlow(network);
         const parts = new Map();
         const lights = new Map();
@@ -126,8 +123,7 @@ const Model = (() => {
             }
             for (const { to, tensor } of event.leaves) {
                 const target = elements.get(to);
-                const edge = target && places[event.node] ? edgeTo(places[event.node], target) : null;
-                if (edge) add(edge, at, tensor);
+                for (const edge of target ? model.along(event.node, target) : []) add(edge, at, tensor);
                 if (target && !network.nodes[to].inputs.length) add(target, at, tensor);
             }
         });
@@ -135,13 +131,16 @@ const Model = (() => {
             if (!lights.has(key)) lights.set(key, { at, ...normOfSum(tensors) });
         }
         for (const item of model.items(k)) {
-            const letter = network.parameters[item.parameter].letter;
-            if (!letter || item.step === null) continue;
-            const key = `w:${letter}:${item.step}`;
+            if (item.step === null) continue;
+            const key = `w:${tagOf(network.parameters[item.parameter])}:${item.step}`;
             const before = lights.get(key);
             if (!before || !(before.norm > item.tensor.norm)) {
                 lights.set(key, { at: item.at, norm: item.tensor.norm, exact: true });
             }
+        }
+        for (const { key, edge, same } of model.passed) {
+            const light = lights.get(same);
+            if (light) lights.set(key, light).set(edge, light);
         }
         return lights;
     }
@@ -202,6 +201,8 @@ const Model = (() => {
     }
 
     const shortName = (name) => name.split(".").at(-1);
+    /** What names the use of a parameter in keys: parameters of one letter share it. */
+    const tagOf = (parameter) => parameter.letter || parameter.name;
     const letterOf = (parameter) => (parameter.letter === "h0" ? "h_{-1}" : parameter.letter || shortName(parameter.name));
 
     /** Every norm that the picture, the table and the charts of a scene may show. */
@@ -217,5 +218,130 @@ const Model = (() => {
 
     const memory = (network) => network.parts.length - 1;
 
-    return { of, keyOf, whereIs, label, letterOf, partLetter, shortName, normOfSum, sum, norms, memory };
+    return { of, drawn, keyOf, whereIs, label, tagOf, letterOf, partLetter, shortName, normOfSum, sum, norms, memory };
+})();
+
+// The arrows of the picture, from the graph: there is one from a to b where b is computed from a without another element between.
+//
+// A gate that is drawn counts as such an element, with the state that its ops belong to: in an LSTM whose gates are one product,
+// x and h_(t-1) lead to c, and the output gate has no arrow of its own to h.
+const Wiring = (() => {
+    /**
+     * The arrows of a network, { edges: [{ key, from, to, lag, t, labels }] }, the arrows that a term passes from a node to an
+     * element, `along(node, element)`, the uses of its parameters, [{ parameter, to }], and the elements that are `passed` on unchanged.
+     */
+    function of(model) {
+        const edges = new Map();
+        const uses = [];
+        const targets = new Map();
+        const passed = [];
+        for (const [key, root] of Model.drawn(model.network)) {
+            const same = model.elements.get(root);
+            if (same !== key) {
+                passed.push({ key, same, edge: add(edges, same, key).key });
+                continue;
+            }
+            for (const id of opsOf(model, key, root)) {
+                if (!targets.has(id)) targets.set(id, []);
+                targets.get(id).push(key);
+                visit(model, id, key, edges, uses);
+            }
+        }
+        const along = (id, from) => (targets.get(id) ?? []).map((to) => edges.get(keyOf(sourceOf(model, from, to), to)).key);
+        return { edges: [...edges.values()], along, uses, passed };
+    }
+
+    /** The ops from which an element is computed, up to the next elements. */
+    function opsOf(model, key, root) {
+        const { nodes } = model.network;
+        const gates = new Set(model.gates.map(({ name }) => name));
+        const owns = (id) => {
+            const place = model.places[id];
+            return place?.kind === "cell" && `s:${place.part}:${place.t}` === key;
+        };
+        const found = new Map();
+        const open = [[root, false]];
+        while (open.length) {
+            const [id, gated] = open.pop();
+            if (found.has(id) && (gated || !found.get(id))) continue;
+            if (model.parameters.has(id) || (id !== root && model.elements.has(id)) || (gated && !owns(id))) continue;
+            found.set(id, gated);
+            const inside = gated || (id !== root && gates.has(nodes[id].gate));
+            open.push(...nodes[id].inputs.map((input) => [input, inside]));
+        }
+        return found.keys();
+    }
+
+    /** Notes the elements and the parameters that one op takes. The arrow of x in x·W + h·U + b has the label W. */
+    function visit(model, id, to, edges, uses) {
+        const { op, inputs } = model.network.nodes[id];
+        const behind = inputs.map((input) => parameterBehind(model, input));
+        for (const parameter of behind) if (parameter !== null) uses.push({ parameter, to });
+        inputs.forEach((input, k) => {
+            const from = model.elements.get(input);
+            if (from === undefined) return;
+            const edge = add(edges, sourceOf(model, from, to), to);
+            const factor = behind[k + 1] ?? (inputs.length === 2 ? behind[1 - k] : null);
+            if (factor !== null && op !== "add") edge.labels.add(Model.tagOf(model.network.parameters[factor]));
+        });
+    }
+
+    /** The parameter that a node is, or is a view of. */
+    function parameterBehind(model, id) {
+        const { inputs } = model.network.nodes[id];
+        if (model.parameters.has(id)) return model.parameters.get(id);
+        return inputs.length === 1 && !model.elements.has(id) ? parameterBehind(model, inputs[0]) : null;
+    }
+
+    /** A loss of the output of a network without a read-out takes y, though the node is that of h. */
+    function sourceOf({ network, elements }, from, to) {
+        const [kind, t] = to.split(":");
+        return kind === "E" && network.ys[t] !== null && elements.get(network.ys[t]) === from ? `y:${t}` : from;
+    }
+
+    const split = (key) => {
+        const parts = key.split(":");
+        return [parts.slice(0, -1).join(""), Number(parts.at(-1))];
+    };
+
+    function keyOf(from, to) {
+        const [[start, before], [end, t]] = [split(from), split(to)];
+        return `e:${start}:${end}:${t - before}:${t}`;
+    }
+
+    function add(edges, from, to) {
+        const key = keyOf(from, to);
+        if (!edges.has(key)) {
+            edges.set(key, { key, from, to, lag: split(to)[1] - split(from)[1], t: split(to)[1], labels: new Set() });
+        }
+        return edges.get(key);
+    }
+
+    /** The keys of the elements and arrows on the way from where a parameter is used at step t to the loss of step s. */
+    function path(model, parameter, s, t) {
+        const starts = model.uses.filter((use) => use.parameter === parameter && split(use.to)[1] === t).map(({ to }) => to);
+        const ahead = reach(starts, model.edges, "from", "to");
+        const behind = reach([`E:${s}`], model.edges, "to", "from");
+        const keys = new Set([...ahead].filter((key) => behind.has(key)));
+        for (const { key, from, to } of model.edges) if (keys.has(from) && keys.has(to)) keys.add(key);
+        const tag = Model.tagOf(model.network.parameters[parameter]);
+        for (const { key, to, labels } of model.edges) if (starts.includes(to) && keys.has(to) && labels.has(tag)) keys.add(key);
+        return keys.add(`w:${tag}:${t}`);
+    }
+
+    function reach(starts, edges, near, far) {
+        const next = new Map();
+        for (const edge of edges) next.set(edge[near], [...(next.get(edge[near]) ?? []), edge[far]]);
+        const found = new Set();
+        const open = [...starts];
+        while (open.length) {
+            const key = open.pop();
+            if (found.has(key)) continue;
+            found.add(key);
+            open.push(...(next.get(key) ?? []));
+        }
+        return found;
+    }
+
+    return { of, path };
 })();

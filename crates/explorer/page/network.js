@@ -30,13 +30,17 @@ const Network = (() => {
             layer.append(element);
         };
         for (let t = 0; t < layout.steps; t++) put(bands, `band:${t}`, band(layout, t));
-        for (const edge of Layout.edges(model, layout)) {
+        const keys = nodeKeys(model, layout);
+        const places = keys.map((key) => Layout.place(layout, key));
+        for (const plain of Layout.edges(model, layout)) {
+            const edge = { ...plain, bow: plain.loop ? null : bow(layout, plain, places) };
             put(arrows, edge.key, arrow(layout, edge));
-            if (edge.weight && hasLetter(network, edge.weight)) {
-                put(weights, `w:${edge.weight}:${edge.t}`, weight(layout, edge));
-            }
+            [...edge.labels].forEach((tag, k) => {
+                const key = `w:${tag}:${edge.t}`;
+                if (!elements.has(key)) put(weights, key, weight(model, layout, edge, tag, k));
+            });
         }
-        for (const key of nodeKeys(model, layout)) put(nodes, key, node(model, layout, key, first));
+        for (const key of keys) put(nodes, key, node(model, layout, key, first));
         for (const gate of model.gates) {
             for (let t = 0; t < layout.steps; t++) put(gates, `g:${gate.name}:${t}`, gateSign(model, layout, gate, t, first));
         }
@@ -44,8 +48,6 @@ const Network = (() => {
         const norms = new Map([...elements].map(([key, element]) => [key, element.querySelector(".norm")]));
         return { svg: root, elements, norms, layout };
     }
-
-    const hasLetter = (network, letter) => network.parameters.some((parameter) => parameter.letter === letter);
 
     function nodeKeys(model, layout) {
         const { network } = model;
@@ -122,11 +124,29 @@ const Network = (() => {
         );
     }
 
+    /** The point that an arrow bends towards so as to pass the elements that are on the straight way; null if there are none. */
+    function bow(layout, edge, places) {
+        const [from, to] = [Layout.place(layout, edge.from), Layout.place(layout, edge.to)];
+        const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
+        const length = Math.hypot(dx, dy);
+        const blocks = places.some(([x, y]) => {
+            const along = ((x - from[0]) * dx + (y - from[1]) * dy) / length;
+            const beside = Math.abs((x - from[0]) * dy - (y - from[1]) * dx) / length;
+            return along > 1 && along < length - 1 && beside < layout.radius;
+        });
+        const reach = 3.4 * layout.radius;
+        return blocks ? [(from[0] + to[0]) / 2 + (reach * dy) / length, (from[1] + to[1]) / 2 - (reach * dx) / length] : null;
+    }
+
     /** Start and end of an arrow, the points that it leaves for and comes from, and the command between them. */
     function route(layout, edge) {
         const [from, to] = [Layout.place(layout, edge.from), Layout.place(layout, edge.to)];
         const gap = layout.radius + (layout.roomy ? 4 : 2.5);
         const further = gap + (layout.roomy ? 3 : 1);
+        if (edge.bow) {
+            const [start, end] = [towards(from, edge.bow, gap), towards(to, edge.bow, further)];
+            return { start, end, leaving: edge.bow, entering: edge.bow, curve: `Q${edge.bow.map(round)} ` };
+        }
         if (!edge.loop) {
             const [start, end] = [towards(from, to, gap), towards(to, from, further)];
             return { start, end, leaving: end, entering: start, curve: "L" };
@@ -156,13 +176,17 @@ const Network = (() => {
         return `M${[tip[0], tip[1], baseX + dx, baseY + dy, baseX - dx, baseY - dy].map(round).join(" ")}Z`;
     }
 
-    /** The letter of a weight at its arrow: filled once its term of this step is made. */
-    function weight(layout, edge) {
-        const [x, y] = weightPlace(layout, edge);
-        const group = svg("g", { class: "weight", "data-key": `w:${edge.weight}:${edge.t}` });
+    /** The letter of a weight at its arrow, or its name: filled once its term of this step is made. */
+    function weight(model, layout, edge, tag, k) {
+        const group = svg("g", { class: "weight", "data-key": `w:${tag}:${edge.t}` });
         if (!layout.roomy) return group;
-        group.append(svg("circle", { class: "shape", cx: x, cy: y, r: 11 }));
-        group.append(svg("text", { x, y: y + 4.5, class: "var" }, edge.weight));
+        const parameter = model.network.parameters.find((own) => Model.tagOf(own) === tag);
+        const [letter, name] = [parameter.letter, Model.letterOf(parameter)];
+        const width = letter || name.length === 1 ? 22 : 10 + 7.2 * name.length;
+        const [centre, y] = weightPlace(layout, edge);
+        const x = centre + k * (width + 3);
+        group.append(svg("rect", { class: "shape", x: x - width / 2, y: y - 11, width, height: 22, rx: 11 }));
+        group.append(svg("text", { x, y: y + 4.5, class: "var" }, letter || name));
         return group;
     }
 
@@ -170,8 +194,10 @@ const Network = (() => {
         const [from, to] = [Layout.place(layout, edge.from), Layout.place(layout, edge.to)];
         const level = from[1] === to[1];
         if (edge.loop) return [from[0] + LOOP * (level ? -0.78 : 0.66), (from[1] + to[1]) / 2];
-        const share = { W: 0.5, U: level ? layout.weightAt : 0.36, V: 0.5 }[edge.weight];
-        const side = edge.weight === "U" ? [0, level ? 19 : 0] : edge.weight === "W" ? layout.besideInput : [17, 0];
+        if (edge.bow) return [0, 1].map((axis) => (from[axis] + to[axis]) / 4 + edge.bow[axis] / 2);
+        const upright = from[0] === to[0];
+        const share = upright ? 0.5 : level ? layout.weightAt : 0.36;
+        const side = upright ? (edge.from.startsWith("x") ? layout.besideInput : [17, 0]) : [0, level ? 19 : 0];
         return [0, 1].map((axis) => from[axis] + (to[axis] - from[axis]) * share + side[axis]);
     }
 

@@ -36,6 +36,9 @@ const Rolled = (() => {
         const t = chosen;
         const single = {
             ...model,
+            edges: model.edges
+                .filter((edge) => edge.t === t)
+                .map((edge) => ({ ...edge, key: Light.shifted(edge.key, -t), to: Light.shifted(edge.to, -t), t: 0 })),
             network: {
                 ...network,
                 ys: [network.ys[t]],

@@ -100,7 +100,7 @@ const Settings = (() => {
     function change(key, value, partner) {
         if (values[key] === value) return;
         values[key] = value;
-        if (partner) partner.value = value;
+        if (partner) partner.value = value.replace(",", ".");
         clearTimeout(waiting);
         waiting = setTimeout(compute, PAUSE);
     }
@@ -109,7 +109,7 @@ const Settings = (() => {
     function request() {
         const number = (key, text = values[key]) => {
             const value = Number(text.trim().replace(",", "."));
-            if (text.trim() === "" || Number.isNaN(value)) {
+            if (text.trim() === "" || !Number.isFinite(value)) {
                 throw new Error(Texts.t("settings.number", { field: Texts.t(`settings.${key}`), value: text }));
             }
             return value;

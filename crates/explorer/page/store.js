@@ -49,7 +49,7 @@ const Store = (() => {
         const own = data.scenes.find(({ id }) => id === wanted.scene) ?? data.scenes[0];
         const net = own.networks.find(({ id }) => id === wanted.net) ?? own.networks[0];
         const loss = net.losses.some(({ step }) => String(step) === String(wanted.loss)) ? String(wanted.loss) : "all";
-        const chosen = net.parameters.find(({ name }) => name === wanted.parameter) ?? preferred(net.parameters);
+        const chosen = net.parameters.find(({ name }) => name === wanted.parameter) ?? preferred(net);
         const last = Sweep.length(net, loss) - 1;
         const event = Math.min(last, Math.max(-1, Number.isInteger(wanted.event) ? wanted.event : -1));
         const view = wanted.view === "flow" || (wanted.view === "cliff" && data.cliff) ? wanted.view : "sweep";
@@ -67,7 +67,12 @@ const Store = (() => {
         };
     }
 
-    const preferred = (parameters) => parameters.find(({ letter }) => letter === "U") ?? parameters[0];
+    /** The recurrent weight: the first parameter that meets the state of the step before, of h rather than of the memory. */
+    function preferred(net) {
+        const recurrent = Model.of(net).edges.filter(({ from, lag, labels }) => from.startsWith("s:") && lag > 0 && labels.size);
+        const edge = recurrent.find(({ from }) => from.startsWith("s:0:")) ?? recurrent[0];
+        return net.parameters.find((own) => edge?.labels.has(Model.tagOf(own))) ?? net.parameters[0];
+    }
 
     /** "2,0" if it names a loss and a step of the network. */
     function termOf(net, term) {

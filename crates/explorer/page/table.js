@@ -79,7 +79,7 @@ const Table = (() => {
         const header = html(
             "tr",
             null,
-            html("td", { class: "corner" }),
+            html("td", { class: "corner", title: Texts.t("table.norms") }, roomy ? "‖·‖" : "10ⁿ"),
             parameter.steps.map((step, column) =>
                 html(
                     "th",
@@ -248,8 +248,9 @@ const Table = (() => {
         const { parameter } = made;
         const all = parameter.items.flat().filter(Boolean).length;
         const gradient = Texts.t("table.gradient", { g: Colour.format(parameter.gradient.norm) });
-        if (items.length < all) return gradient;
-        return `${gradient} ${Texts.t("table.complete", { r: Colour.format(parameter.residual, 2) })}`;
+        const cells = [Texts.t("table.norms"), parameter.steps.length > ROOMY ? Texts.t("table.powers") : ""].join(" ").trim();
+        if (items.length < all) return `${gradient} ${cells}`;
+        return `${gradient} ${cells} ${Texts.t("table.complete", { r: Colour.format(parameter.residual, 2) })}`;
     }
 
     return { build, show };

@@ -13,23 +13,6 @@ const Terms = (() => {
         show(Store.state());
     }
 
-    /** The keys of the elements on the path E_s → h_s → … → h_t → parameter. */
-    function pathOf(network, letter, s, t) {
-        const keys = new Set([`E:${s}`, `e:loss:${s}`, `y:${s}`]);
-        if (letter === "V" || letter === "c") return letter === "V" ? keys.add(`w:V:${s}`) : keys;
-        keys.add(`e:read:${s}`);
-        for (let step = s; step >= t; step--) {
-            network.parts.forEach((_, part) => {
-                keys.add(`s:${part}:${step}`);
-                if (part > 0) keys.add(`e:inner:${part}:${step}`);
-                if (step > t) keys.add(`e:recur:${part}:${step}`);
-            });
-        }
-        if (letter === "W") keys.add(`e:input:${t}`);
-        if (letter === "U") keys.add(`e:recur:0:${t}`);
-        return keys.add(`w:${letter}:${t}`);
-    }
-
     function build(listener) {
         onPath = listener;
         view = TensorView.create(16);
@@ -43,7 +26,7 @@ const Terms = (() => {
         const parameter = network.parameters[Store.parameter()];
         const term = hovered ?? state.term;
         const [s, t] = (term ?? "").split(",").map(Number);
-        onPath(term ? pathOf(network, parameter.letter, s, t) : new Set());
+        onPath(term ? Wiring.path(Model.of(network), Store.parameter(), s, t) : new Set());
         const key = `${parameter.name}/${term}`;
         if (key === drawn) return;
         drawn = key;
@@ -58,24 +41,30 @@ const Terms = (() => {
         box.replaceChildren(
             html("p", { class: "formula", id: "term-formula" }, math(formula(network, parameter, s, t))),
             item ? view.root : html("p", null, "–"),
-            factors(network, s, t, parameter.letter),
+            factors(network, s, t),
         );
     }
+
+    /** Whether the chosen parameter makes y of h, and so has no part in the state. */
+    const isReadOut = (network) => {
+        const uses = Model.of(network).uses.filter(({ parameter }) => parameter === Store.parameter());
+        return uses.length > 0 && uses.every(({ to }) => !to.startsWith("s:"));
+    };
 
     /** ∂E_2/∂U at t = 0 as the product along its path. */
     function formula(network, parameter, s, t) {
         const letter = Model.letterOf(parameter);
         const out = Model.partLetter(network, 0);
-        if (letter === "V" || letter === "c") return `∂E_${s}/∂y_${s} · ∂y_${s}/∂${letter}`;
+        if (isReadOut(network)) return `∂E_${s}/∂y_${s} · ∂y_${s}/∂${letter}`;
         const steps = [];
         for (let step = s; step > t; step--) steps.push(`∂${out}_${step}/∂${out}_{${step - 1}}`);
         const shown = steps.length > 4 ? [steps[0], steps[1], "…", steps.at(-1)] : steps;
         return [`∂E_${s}/∂${out}_${s}`, ...shown, `∂${out}_${t}/∂${letter}`].join(" · ");
     }
 
-    function factors(network, s, t, letter) {
+    function factors(network, s, t) {
         const own = (network.jacobians ?? []).filter(({ step }) => step > t && step <= s).sort((a, b) => b.step - a.step);
-        if (letter === "V" || letter === "c" || s === t) return html("p", { class: "note" }, Texts.t("term.none"));
+        if (isReadOut(network) || s === t) return html("p", { class: "note" }, Texts.t("term.none"));
         if (!own.length) return html("p", { class: "note" }, Texts.t("flow.nothing"));
         const out = network.parts.length > 1 ? "s" : Model.partLetter(network, 0);
         const most = 6;

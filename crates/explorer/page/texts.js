@@ -91,6 +91,11 @@ const Texts = (() => {
         "table.pending": ["not made yet", "pas encore formé"],
         "table.sofar": ["Sum of the terms so far", "Somme des termes jusqu’ici"],
         "table.gradient": ["Gradient on the tape: {g}.", "Gradient sur la bande : {g}."],
+        "table.norms": [
+            "Cells show norms ‖·‖; norms of matrices do not add.",
+            "Les cases montrent des normes ‖·‖ ; les normes de matrices ne s’ajoutent pas.",
+        ],
+        "table.powers": ["A number n in a cell stands for the norm’s power of ten, 10ⁿ.", "Un nombre n dans une case est la puissance de dix de la norme, 10ⁿ."],
         "table.residual": ["residual {r}", "résidu {r}"],
         "table.complete": [
             "All terms are made: |sum − gradient| is {r} of the largest entry.",
@@ -129,8 +134,8 @@ const Texts = (() => {
         ],
         "flow.influence": ["What remains of an input", "Ce qui reste d’une entrée"],
         "flow.influence.note": [
-            "|∂h_s/∂x_t|: row s, column t; with the power of ten",
-            "|∂h_s/∂x_t| : ligne s, colonne t ; avec la puissance de dix",
+            "|∂h_s/∂x_t|: row s, column t; in small squares the power of ten",
+            "|∂h_s/∂x_t| : ligne s, colonne t ; dans les petites cases la puissance de dix",
         ],
         "flow.step": ["time step t", "pas de temps t"],
         "flow.nothing": ["not computed for this scene", "non calculé pour cette scène"],

@@ -22,7 +22,7 @@ const TourTexts = (() => {
             ...lecture,
             slide: 21,
             at: "start",
-            mark: ["E:0", "E:1", "E:2", "e:loss:0", "e:loss:1", "e:loss:2"],
+            mark: ["E:0", "E:1", "E:2", "e:y:E:0:0", "e:y:E:0:1", "e:y:E:0:2"],
             title: ["A target at every step", "Une cible à chaque pas"],
             text: [
                 "Each output y_t is compared with its target and gives a loss E_t. What we want is the derivative of their sum with respect to U, which every step has used.",
@@ -287,8 +287,8 @@ const TourTexts = (() => {
             at: "s:1:1",
             title: ["A step back along the memory", "Un pas en arrière par la mémoire"],
             text: [
-                "The gradient is now complete at c₁: along the row of c it was multiplied by f alone. Compare it with h₁, which it reached through U and the slopes of the gates.",
-                "Le gradient est maintenant complet en c₁ : le long de la ligne des c, il n’a été multiplié que par f. Comparez-le à h₁, atteint par U et les pentes des portes.",
+                "The gradient is now complete at c₁: along the row of c it was multiplied by f alone; the rest came through h₁, which it reached through U and the slopes of the gates.",
+                "Le gradient est maintenant complet en c₁ : le long de la ligne des c, il n’a été multiplié que par f ; le reste est venu par h₁, atteint par U et les pentes des portes.",
             ],
         },
         {

@@ -28,6 +28,7 @@ test("the network and the table are saved as SVG with their styles", async () =>
         assert.match(String(bytes), /^<svg[^>]*xmlns="http:\/\/www.w3.org\/2000\/svg"/);
         assert.doesNotMatch(String(bytes), /var\(--/);
         assert.match(String(bytes), /fill:\s?rgb/);
+        if (what === "network") assert.match(String(bytes), /paint-order:\s?stroke/, "the halo is behind the numbers");
         const drawn = await page.evaluate(sizeOf, String(bytes));
         assert.ok(drawn[0] > 200 && drawn[1] > 100, `drawn alone it is ${drawn}`);
     }

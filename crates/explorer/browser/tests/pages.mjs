@@ -1,7 +1,7 @@
 // The pages under test, made by the example `explorer`, and the browser that opens them.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before } from "node:test";
@@ -9,6 +9,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 
 const program = process.env.EXPLORER ?? fileURLToPath(new URL("../../../../target/debug/examples/explorer", import.meta.url));
+const DATA = /<script type="application\/json" id="data">(.*?)<\/script>/s;
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const args = [
     "--headless",
@@ -38,6 +39,14 @@ export function setUp() {
             execFileSync(program, ["--out", path, ...options], { stdio: ["ignore", "ignore", "inherit"] });
             return { url: pathToFileURL(path).href, data: dataOf(readFileSync(path, "utf8")) };
         },
+        /** Writes a page with other data than the program's own; returns its address. */
+        writeData(name, data) {
+            const path = join(made.folder, name);
+            execFileSync(program, ["--out", path], { stdio: ["ignore", "ignore", "inherit"] });
+            const json = JSON.stringify(data).replace(/</g, "\\u003c");
+            writeFileSync(path, readFileSync(path, "utf8").replace(DATA, () => `<script type="application/json" id="data">${json}</script>`));
+            return pathToFileURL(path).href;
+        },
         /** Opens an address; `page.problems` lists errors, `page.requests` what else than the page was asked for. */
         async open(url, options = {}) {
             const page = await made.browser.newPage({ viewport: { width: 1280, height: 720 }, locale: "en-GB", ...options });
@@ -60,7 +69,7 @@ export function setUp() {
 }
 
 function dataOf(html) {
-    const found = html.match(/<script type="application\/json" id="data">(.*?)<\/script>/s);
+    const found = html.match(DATA);
     assert.ok(found, "the page has its data");
     return JSON.parse(found[1]);
 }

@@ -89,6 +89,16 @@ test("a text that is no number is refused without a request", async () => {
     assert.equal(page.requests.length, asked);
 });
 
+test("a number may have a comma, and one that is too large is refused", async () => {
+    const page = await opened();
+    const response = await set(page, "scale", "1,5");
+    assert.equal(response.request().postDataJSON().scale, 1.5);
+    assert.equal(await page.inputValue('.setting:has(#setting-scale) [type="range"]'), "1.5");
+    await page.fill("#setting-scale", "1e400");
+    await page.waitForFunction(() => document.querySelector("#error").textContent);
+    assert.match(await text(page, "#error"), /1e400.* is not a number/);
+});
+
 test("the answer to an older question is dropped", async () => {
     const page = await opened();
     let held;
