@@ -287,8 +287,8 @@ const TourTexts = (() => {
             at: "s:1:1",
             title: ["A step back along the memory", "Un pas en arrière par la mémoire"],
             text: [
-                "The gradient is now complete at c₁: along the row of c it was multiplied by f alone; the rest came through h₁, which it reached through U and the slopes of the gates.",
-                "Le gradient est maintenant complet en c₁ : le long de la ligne des c, il n’a été multiplié que par f ; le reste est venu par h₁, atteint par U et les pentes des portes.",
+                "The gradient is now complete at c₁: along the row of c it was multiplied by f alone. The rest came through h₁, which it reached through U and the slopes of the gates.",
+                "Le gradient est maintenant complet en c₁ : le long de la ligne des c, il n’a été multiplié que par f. Le reste est venu par h₁, atteint par U et les pentes des portes.",
             ],
         },
         {
