@@ -34,6 +34,13 @@ const Settings = (() => {
 
     const rowsText = (rows) => (rows ?? []).map((row) => row.join(" ")).join("; ");
 
+    /** The title of a cell, as its networks on the page have it. */
+    function titleOf(cell) {
+        const networks = Store.data().scenes.flatMap((scene) => scene.networks);
+        const network = networks.find(({ id }) => id === cell);
+        return network ? Texts.of(network.title) : cell;
+    }
+
     function form(bounds) {
         const cells = (bounds.cells ?? []).map((cell) => {
             const box = html("input", {
@@ -43,7 +50,7 @@ const Settings = (() => {
                 checked: values.cells.split(",").includes(cell),
                 onchange: chooseCells,
             });
-            return html("label", { class: "check" }, box, cell);
+            return html("label", { class: "check" }, box, titleOf(cell));
         });
         const rows = NUMBERS.filter(([key]) => bounds[key]).map(([key, step]) => slider(key, bounds[key], step));
         return html(
