@@ -67,7 +67,7 @@ fn written(path: &Path, text: &str) -> io::Result<()> {
     // The permissions of a regular new file; by default a temporary file is private.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
+    let mut file = builder.tempfile_in(folder).map_err(kind)?;
     if let Ok(old) = fs::metadata(path) {
         file.as_file().set_permissions(old.permissions())?;
     }
@@ -75,4 +75,9 @@ fn written(path: &Path, text: &str) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
+}
+
+/// What kind of error it is, without the name of the temporary file, which the caller does not know.
+fn kind(error: io::Error) -> io::Error {
+    error.kind().into()
 }

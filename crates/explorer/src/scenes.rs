@@ -21,25 +21,22 @@ pub(crate) fn lecture(cells: &Cells) -> Result<Scene> {
     scene("lecture", Text::both("Three steps", "Trois pas"), cells, &setup, &Sequence::new(x, targets)?)
 }
 
-/// One linear unit whose recurrent weight is 10, and one with 0.1: going back a step multiplies the gradient by it. The target is one below
-/// the output, so that ∂E/∂y is 1.
+/// One linear unit whose recurrent weight is 10, and one with 0.1: going back a step multiplies the gradient by it. The bias of the readout
+/// makes y 1 and the target is 0, so that ∂E/∂y is 1.
 pub(crate) fn chain() -> Result<Scene> {
     const LAST: usize = 5;
     let x = Tensor::from_fn(&[LAST + 1, 1], |t| if t == 0 { 1.0 } else { 0.0 });
-    let sequence = |factor: f64| {
-        let target = factor.powi(LAST as i32) - 1.0;
-        Sequence::with_losses(x.clone(), Tensor::full(&[1, 1], target), &[LAST])
-    };
+    let sequence = Sequence::with_losses(x, Tensor::zeros(&[1, 1]), &[LAST])?;
     let unit = |id: &str, factor: f64| {
-        let [one, zero] = [1.0, 0.0].map(|number| Tensor::full(&[1], number));
-        let readout = Linear { weight: one.reshape(&[1, 1]), bias: Some(zero) };
+        let bias = Tensor::full(&[1], 1.0 - factor.powi(LAST as i32));
+        let readout = Linear { weight: Tensor::full(&[1, 1], 1.0), bias: Some(bias) };
         let cell = Unit { w: Tensor::full(&[1, 1], 1.0), u: Tensor::full(&[1, 1], factor) };
         let named = named(id, &format!("U = {factor}"), &["h_t = x_t·W + h_(t-1)·U"]);
         let failed = |message| Error::Network { network: id.to_owned(), message };
-        network(named, &cell, &readout, &sequence(factor)?, Around::default()).map_err(failed)
+        network(named, &cell, &readout, &sequence, Around::default()).map_err(failed)
     };
     let networks = vec![unit("times-10", 10.0)?, unit("times-0.1", 0.1)?];
-    Ok(of("chain", Text::both("A chain of factors", "Une chaîne de facteurs"), &sequence(10.0)?, networks))
+    Ok(of("chain", Text::both("A chain of factors", "Une chaîne de facteurs"), &sequence, networks))
 }
 
 parameters! {
