@@ -6,6 +6,7 @@ use crate::checkpoint::ByNode;
 use crate::gradients::HOW_TO_TRACK;
 use crate::inspect::NodeOp;
 use crate::naming::Names;
+use crate::op::Op;
 use crate::sweep::sweep_values;
 use crate::tape::Tape;
 use crate::{Scalar, Tensor, Var};
@@ -114,13 +115,21 @@ impl<T: Scalar> Itemised<T> {
 
     /// The part of an [`item`](Itemised::item) that flows through row `row` of the uses: through one sequence of a batch,
     /// where the first axis of every use is the batch.
+    ///
+    /// # Panics
+    /// If a use has no such row, or is of the variable alone, as a transpose or an exponential within a time step is.
+    #[track_caller]
     pub fn item_of_row(&self, variable: usize, result: usize, step: Option<usize>, row: usize) -> Option<Tensor<T>> {
-        self.item_of(variable, result, step, |_, cotangent| {
-            (row < *cotangent.shape().first()?).then(|| {
-                let mut only = Tensor::zeros(cotangent.shape());
-                only.add_slice(0, row, &cotangent.slice(0, row..row + 1));
-                only
-            })
+        self.item_of(variable, result, step, |node, cotangent| {
+            let (node, rows) = (&self.nodes[node], cotangent.shape().first().copied().unwrap_or(0));
+            if node.op.is_some() && node.from.iter().all(Option::is_some) {
+                let name = node.op.as_ref().map_or("", |op| op.name());
+                panic!("item_of_row: variable {variable} is used by {name} alone, without rows of a batch; expected a use beside them");
+            }
+            assert!(row < rows, "item_of_row: there is no row {row}; a use of variable {variable} has {rows} rows");
+            let mut only = Tensor::zeros(cotangent.shape());
+            only.add_slice(0, row, &cotangent.slice(0, row..row + 1));
+            Some(only)
         })
     }
 

@@ -300,7 +300,10 @@ fn state<'t, T: Scalar>(carried: &Carried<'t, T>, step: usize) -> Vec<Var<'t, T>
 impl<T: Scalar> Path<T> {
     /// Whether the factors give the item up to rounding, or are not finite.
     fn is_product(&self) -> bool {
-        let (product, smallest) = (self.product(), f64::MIN_POSITIVE.max(T::from_f64(1e-37).to_f64()));
+        // Below it, numbers of this type lose their digits.
+        let is_single = T::from_f64(f64::MIN_POSITIVE) == T::ZERO;
+        let smallest = if is_single { f32::MIN_POSITIVE.into() } else { f64::MIN_POSITIVE };
+        let product = self.product();
         if !product.all_finite() || !self.term.all_finite() {
             return product.all_finite() == self.term.all_finite();
         }

@@ -4,7 +4,8 @@ use nalgebra::DMatrix;
 use rewind_autograd::{Scalar, Tensor};
 
 /// The spectral radius ρ of a square matrix `[n, n]`: the largest |λ| of its eigenvalues. A linear recurrence h' = h·U neither
-/// grows nor fades in the long run if ρ(U) = 1. NaN if an element is NaN or infinite, 0 if there is none.
+/// grows nor fades in the long run if ρ(U) = 1. NaN if an element is NaN or infinite, or if the powers of a matrix that is not triangular
+/// underflow; 0 without elements.
 ///
 /// By Gelfand's formula, ρ = lim |Uᵏ|^(1/k), at k = 2⁶⁰ by repeated squaring: it always ends, as iterations for all eigenvalues
 /// may not.
@@ -33,12 +34,16 @@ pub fn spectral_radius<T: Scalar>(matrix: &Tensor<T>) -> f64 {
     if !matrix.all_finite() {
         return f64::NAN;
     }
-    let (mut power, mut log) = (matrix.map_to_f64(), 0.0);
+    let matrix = matrix.map_to_f64();
+    if matrix.clone().upper_triangle() == matrix || matrix.clone().lower_triangle() == matrix {
+        return matrix.diagonal().iter().fold(0.0, |radius, x| x.abs().max(radius)); // these are the eigenvalues
+    }
+    let (mut power, mut log) = (matrix, 0.0);
     for k in 0..=SQUARINGS {
         // The power is kept at norm 1; its logarithm is summed.
         let largest = power.amax();
         if largest == 0.0 {
-            return 0.0;
+            return f64::NAN; // nilpotent, or underflown: no number rather than a wrong one
         }
         power /= largest;
         let norm = power.norm();
@@ -62,7 +67,9 @@ pub fn spectral_radius<T: Scalar>(matrix: &Tensor<T>) -> f64 {
 ///
 /// # Panics
 /// If it has not two axes.
+#[track_caller]
 pub fn stretch<T: Scalar>(matrix: &Tensor<T>) -> (f64, f64) {
+    assert!(matrix.rank() == 2, "stretch: shape {:?}; expected a matrix [m, n]", matrix.shape());
     if matrix.is_empty() {
         return (0.0, 0.0);
     }

@@ -97,8 +97,10 @@ impl<T: Scalar> Itemised<T> {
         let compare = |(lag, sum): (usize, Option<Tensor<T>>)| {
             sum.iter().for_each(|sum| truncated.add_assign(sum));
             let (length, whole) = (truncated.norm().to_f64(), full.norm().to_f64());
-            let dot: f64 = truncated.to_vec().iter().zip(full.to_vec()).map(|(a, b)| a.to_f64() * b.to_f64()).sum();
-            let cosine = if length * whole == 0.0 { 0.0 } else { dot / length / whole };
+            // Of the unit vectors, since products of very large or small entries have no finite value.
+            let pairs = truncated.to_vec().into_iter().zip(full.to_vec());
+            let dot: f64 = pairs.map(|(a, b)| a.to_f64() / length * (b.to_f64() / whole)).sum();
+            let cosine = if length == 0.0 || whole == 0.0 { 0.0 } else { dot };
             Truncated { steps: lag + 1, cosine, length: if whole == 0.0 { 0.0 } else { length / whole } }
         };
         Truncation { parameter: parameter.to_owned(), by_steps: by_lag.into_iter().enumerate().map(compare).collect() }

@@ -162,3 +162,21 @@ fn influence_is_the_norm_of_the_jacobian() {
     assert_eq!(shades, [1, 2, 3, 4], "{printed}"); // a triangle
     assert!(printed.contains('@'));
 }
+
+/// Matrices far from normal, whose powers grow long before they fade, and rows and columns of unlike magnitude.
+#[test]
+fn the_spectral_radius_of_matrices_far_from_normal() {
+    for (diagonal, beside) in [(0.5, 1.0), (0.01, 1.0), (0.9, 0.1), (0.9, 1e200)] {
+        for n in [1, 2, 12, 33, 100] {
+            let element = |i: usize| match (i / n, i % n) {
+                (row, column) if row == column => diagonal,
+                (row, column) if row + 1 == column => beside,
+                _ => 0.0,
+            };
+            let radius = lens::spectral_radius(&Tensor::<f64>::from_fn(&[n, n], element));
+            assert!((radius - diagonal).abs() < 1e-12, "{diagonal}·I + {beside}·shift, n = {n}: {radius}");
+        }
+    }
+    let unlike = Tensor::from_vec(vec![0.0, 1e200, 1e-200, 0.0], &[2, 2]);
+    assert!(lens::spectral_radius(&unlike).is_nan(), "no number rather than a wrong one");
+}
