@@ -63,6 +63,9 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
 
 fn written(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if fs::symlink_metadata(path).is_ok_and(|old| !old.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is something that is no regular file"));
+    }
     let mut builder = tempfile::Builder::new();
     // The permissions of a regular new file; by default a temporary file is private.
     #[cfg(unix)]

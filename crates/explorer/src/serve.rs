@@ -57,7 +57,7 @@ struct Shared {
     page: String,
     /// The host name that was bound.
     host: String,
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 impl Server {
@@ -73,7 +73,7 @@ impl Server {
         let mut data = Page::lecture(&cells)?.data;
         (data.served, data.bounds) = (true, Some(request::bounds(&cells)));
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host).to_owned();
-        let shared = Shared { page: page::html(&data), cells, host, places: Semaphore::new(AT_ONCE) };
+        let shared = Shared { page: page::html(&data), cells, host, places: Arc::new(Semaphore::new(AT_ONCE)) };
         Ok(Server { listener, address: own, shared: Arc::new(shared) })
     }
 
@@ -159,11 +159,12 @@ async fn compute(State(shared): State<Arc<Shared>>, request: HttpRequest) -> Res
 
 /// The scene of a request, computed on a thread of its own when there is a place.
 async fn computed(shared: Arc<Shared>, request: Request) -> Response {
-    let place = shared.clone();
-    let Ok(_place) = place.places.acquire().await else {
+    let Ok(place) = shared.places.clone().acquire_owned().await else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "the server is closed");
     };
     let scene = move || {
+        // Until it is computed, also if the client has left.
+        let _place = place;
         let scene = request.compute(&shared.cells)?;
         Computed::Ok(serde_json::to_string(&scene).expect("numbers, texts and lists can always be written"))
     };

@@ -353,6 +353,13 @@ fn a_page_is_written_whole_or_not_at_all() {
     let taken = folder.path().join("taken");
     fs::create_dir(&taken).expect("a folder");
     assert!(matches!(write(&taken, "a cell", &cell, &x, &targets), Err(Error::Write { .. })));
+    #[cfg(unix)]
+    {
+        let link = folder.path().join("taken").join("link");
+        std::os::unix::fs::symlink(&path, &link).expect("a link");
+        let error = write(&link, "a cell", &cell, &x, &targets).expect_err("a link is not replaced").to_string();
+        assert!(error.ends_with("no regular file"), "{error}");
+    }
     assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 2, "temporary files are left");
 }
 
