@@ -132,7 +132,8 @@ impl Page {
 }
 
 /// Writes a page of one cell on one sequence, x `[T, I]` with a target at each step, `[T, O]`. The gradients of the cell are
-/// [checked](rewind_rnn::check::cell), and what is wrong stands at the node at fault.
+/// [checked](rewind_rnn::check::cell), and what is wrong stands at the node at fault. For a cell with ops of your own, [`Page::new`] shows
+/// their docs too.
 ///
 /// ```
 /// use rand::{SeedableRng, rngs::StdRng};

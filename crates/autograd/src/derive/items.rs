@@ -64,7 +64,7 @@ pub fn itemised<'t, T: Scalar>(results: &[Var<'t, T>], wrt: &[Var<'t, T>], step:
     }
     let seeds = results.iter().enumerate().map(|(s, &y)| (s, y, Tensor::full(&y.shape(), T::ONE))).collect::<Vec<_>>();
     let roots = wrt.iter().enumerate().map(|(k, v)| (v.id(), k)).collect();
-    items.explore(first.tape(), roots, &seeds, step);
+    items.explore(first.tape(), roots, &seeds, (step, None));
     items.arriving.iter_mut().for_each(|list| list.sort_by_key(|&(node, _)| node));
     items
 }
@@ -226,8 +226,16 @@ type Seeded<'t, T> = (usize, Var<'t, T>, Tensor<T>);
 
 impl<T: Scalar> Itemised<T> {
     /// Adds the nodes between `known` ones, by position on `tape`, and their uses, and the cotangents that arrive there
-    /// from the results.
-    fn explore<'t>(&mut self, tape: &'t Tape<T>, known: HashMap<u32, usize>, results: &[Seeded<'t, T>], step: &str) {
+    /// from the results. `step` is the name of steps, and the number of the one around, which the function of a checkpoint
+    /// belongs to where it enters none of its own.
+    fn explore<'t>(
+        &mut self,
+        tape: &'t Tape<T>,
+        known: HashMap<u32, usize>,
+        results: &[Seeded<'t, T>],
+        step: (&str, Option<usize>),
+    ) {
+        let (name, around) = step;
         // Nodes through which a variable is used without a step, with those themselves; and the uses in a step.
         let (mut outside, mut uses, mut checkpoints) = (known, BTreeMap::new(), Vec::new());
         let lowest = outside.keys().copied().min().unwrap_or(0);
@@ -237,13 +245,14 @@ impl<T: Scalar> Itemised<T> {
                 continue;
             }
             let Some(op) = tape.op(node as usize) else { continue };
+            let (number, gates) = Names::with(tape, |names| (names.step_of(node, name), names.gates_behind(node)));
+            let number = number.or(around);
             if op.is_checkpoint() {
-                checkpoints.push((node, op, inputs));
+                checkpoints.push((node, op, inputs, number));
                 continue;
             }
             let from = inputs.iter().map(|input| outside.get(input).copied()).collect();
             let values = inputs.iter().map(|&input| Var::new(tape, input).value()).collect();
-            let (number, gates) = Names::with(tape, |names| (names.step_of(node, step), names.gates_behind(node)));
             if number.is_some() {
                 uses.insert(node, self.nodes.len());
             } else {
@@ -266,7 +275,7 @@ impl<T: Scalar> Itemised<T> {
                 }
             }
         }
-        for (node, op, inputs) in checkpoints {
+        for (node, op, inputs, number) in checkpoints {
             let cotangents = of_checkpoints.remove(&node).unwrap_or_default();
             let inner = Tape::new();
             let vars: Vec<_> = inputs.iter().map(|&input| inner.leaf(Var::new(tape, input).value())).collect();
@@ -274,7 +283,7 @@ impl<T: Scalar> Itemised<T> {
                 inputs.iter().zip(&vars).filter_map(|(input, v)| Some((v.id(), *outside.get(input)?))).collect();
             let Some(y) = op.rerun(&inner, &vars) else { continue };
             let seeds: Vec<_> = cotangents.into_iter().map(|(s, cotangent)| (s, y, cotangent)).collect();
-            self.explore(&inner, known, &seeds, step);
+            self.explore(&inner, known, &seeds, (name, number));
         }
     }
 }

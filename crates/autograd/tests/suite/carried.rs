@@ -1,6 +1,6 @@
 //! The state of an unrolled network by its structure, and partial derivatives between variables of a tape.
 
-use rewind_autograd::{Tape, Tensor, Var, derive};
+use rewind_autograd::{Tape, Tensor, Var, checkpoint, derive};
 
 fn filled(shape: &[usize], from: f64) -> Tensor<f64> {
     Tensor::from_fn(shape, |k| from + 0.3 * (k as f64).sin())
@@ -135,4 +135,54 @@ fn a_variable_with_respect_to_itself_and_to_one_behind_it() {
 fn partial_derivatives_on_two_tapes() {
     let (one, other) = (Tape::<f64>::new(), Tape::new());
     derive::partial(&[one.leaf(Tensor::scalar(1.0))], &[other.leaf(Tensor::scalar(1.0))]);
+}
+
+/// What a checkpoint records within a time step belongs to that step.
+#[test]
+fn items_of_a_checkpoint_within_a_step() {
+    let items = |checkpointed: bool| {
+        let tape = Tape::new();
+        let u = tape.leaf(filled(&[3, 3], 0.2));
+        let mut h = tape.constant(filled(&[2, 3], 0.6));
+        let mut losses = Vec::new();
+        for t in 0..4 {
+            let _step = tape.numbered_scope("t", t);
+            h = if checkpointed { checkpoint(&[h, u], |_, v| v[0].matmul(v[1]).tanh()) } else { h.matmul(u).tanh() };
+            losses.push(h.square().sum());
+        }
+        derive::itemised(&losses, &[u], "t")
+    };
+    let (plain, checkpointed) = (items(false), items(true));
+    assert_eq!(checkpointed.steps(0), [Some(0), Some(1), Some(2), Some(3)]);
+    for loss in 0..4 {
+        for step in 0..=loss {
+            let [a, b] =
+                [&plain, &checkpointed].map(|items| items.item(0, loss, Some(step)).expect("it flows").to_vec());
+            assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-15), "({loss}, {step}): {a:?} {b:?}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "is used by transpose alone")]
+fn a_use_without_rows_of_the_batch_has_no_item_of_a_row() {
+    let tape = Tape::new();
+    let u = tape.leaf(filled(&[3, 3], 0.2));
+    let loss = {
+        let _step = tape.numbered_scope("t", 0);
+        tape.constant(filled(&[2, 3], 0.6)).matmul(u.transpose()).sum()
+    };
+    derive::itemised(&[loss], &[u], "t").item_of_row(0, 0, Some(0), 1);
+}
+
+#[test]
+#[should_panic(expected = "there is no row 2; a use of variable 0 has 2 rows")]
+fn an_item_of_a_row_that_is_not_there() {
+    let tape = Tape::new();
+    let u = tape.leaf(filled(&[3, 3], 0.2));
+    let loss = {
+        let _step = tape.numbered_scope("t", 0);
+        tape.constant(filled(&[2, 3], 0.6)).matmul(u).sum()
+    };
+    derive::itemised(&[loss], &[u], "t").item_of_row(0, 0, Some(0), 2);
 }

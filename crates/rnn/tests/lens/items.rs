@@ -260,3 +260,32 @@ fn a_truncation_with_too_many_steps() {
     let rnn = TanhRnn::<Tensor<f64>>::new(3, 4, &mut rng());
     lens::itemised(&rnn, |_, rnn| vec![rnn.weight_hh.sum()]).truncation("weight_hh", &[0, 1]);
 }
+
+/// A cosine does not depend on the magnitude, also where products of two entries overflow or vanish.
+#[test]
+fn truncation_of_very_small_and_very_large_gradients() {
+    let rnn = TanhRnn::<Tensor<f64>>::new(1, 4, &mut rng());
+    let truncation = |scale: f64| {
+        let items = lens::itemised(&rnn, |tape, rnn| {
+            vec![unroll(rnn, tape.constant(random(&[6, 1, 1], 3))).last_output().square().sum() * scale]
+        });
+        items.truncation("weight_hh", &[5]).by_steps
+    };
+    let expected = truncation(1.0);
+    for scale in [1e-250, 1e-170, 1e160, 1e250] {
+        for (found, expected) in truncation(scale).iter().zip(&expected) {
+            let same = (found.cosine - expected.cosine).abs() < 1e-12 && (found.length - expected.length).abs() < 1e-12;
+            assert!(same, "×{scale:e}: {found:?}; expected {expected:?}");
+        }
+    }
+}
+
+/// An exponential of the rates alone has no rows of the batch: no number rather than a wrong one.
+#[test]
+#[should_panic(expected = "without rows of a batch")]
+fn a_use_of_the_parameter_alone_has_no_part_of_a_sequence() {
+    let lru = Lru::<Tensor<f64>>::new(2, 3, &mut rng());
+    let items =
+        lens::itemised(&lru, |tape, lru| step_losses(unroll(lru, tape.constant(random(&[4, 3, 2], 3))).outputs()));
+    items.term_of_sequence("log_rate", 3, 1, 0);
+}

@@ -268,3 +268,14 @@ fn f32_and_extremes() {
     let path = of(&saturated);
     assert_eq!((path.factors[0].largest, path.term.norm()), (0.0, 0.0));
 }
+
+/// However small the item: a loss that reads two steps has no path, and a difference is measured against the item.
+#[test]
+#[should_panic(expected = "E_0 reads the states of steps [2, 5]")]
+fn a_tiny_item_is_no_chain_either() {
+    let rnn = TanhRnn::<Tensor<f64>>::new(1, 4, &mut rng());
+    lens::path(&rnn, "weight_hh", 0, 1, |tape, rnn| {
+        let run = unroll(rnn, tape.constant(random(&[6, 1, 1], 3)));
+        vec![(run.output(2).sum() + run.output(5).sum()) * 1e-200]
+    });
+}
