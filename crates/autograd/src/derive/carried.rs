@@ -31,7 +31,7 @@ use crate::{Scalar, Var};
 ///
 /// # Panics
 /// If a variable is a constant or lives on another tape than the first; if a step reads what a step further away than the
-/// next one has recorded.
+/// next one has recorded, or if steps read the parts of their state in unlike orders.
 #[track_caller]
 pub fn carried<'t, T: Scalar>(wrt: &[Var<'t, T>], step: &str) -> Carried<'t, T> {
     let Some(first) = wrt.first() else { return Carried { parts: Vec::new() } };
@@ -44,8 +44,12 @@ pub fn carried<'t, T: Scalar>(wrt: &[Var<'t, T>], step: &str) -> Carried<'t, T> 
         }
     }
     let recordings = Recordings::of(first.tape(), wrt, step);
-    match recordings.reads() {
-        Ok(reads) => Carried { parts: recordings.parts(&reads) },
+    let parts = recordings.reads().map(|reads| recordings.parts(&reads)).and_then(|parts| {
+        recordings.expect_alike(&parts)?;
+        Ok(parts)
+    });
+    match parts {
+        Ok(parts) => Carried { parts },
         Err(reason) => panic!("{reason}"),
     }
 }
@@ -222,17 +226,43 @@ impl<'t, T: Scalar> Recordings<'t, T> {
         parts
     }
 
+    /// Parts are told apart by the order in which steps read them, so that all steps must compute a part by the same op.
+    ///
+    /// # Errors
+    /// If the ops of a part differ.
+    fn expect_alike(&self, parts: &[CarriedPart<'t, T>]) -> Result<(), String> {
+        let op = |v: Var<'t, T>| {
+            let node = v.id();
+            self.name(if self.is_choice(node) { self.inputs(node)[1] } else { node })
+        };
+        for part in parts {
+            for pair in part.nodes.windows(2) {
+                let [(before, own), (after, other)] = [pair[0], pair[1]].map(|(step, v)| (step, op(v)));
+                if own != other {
+                    let step = &self.step;
+                    return Err(format!(
+                        "carried: one part of the state was computed by {own} in step {step}={before} and by {other} in step {step}={after}; \
+                         expected that all steps read the parts of the state in one order"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The node of a recording that stands in the place of `node` in its own, which is that of the step before. Where sequences have
     /// ended, a mask chooses between the new state and the old one: the place is that of the new state, the node what was chosen.
     fn corresponding(&self, node: u32, scope: u32) -> Option<u32> {
         let before = self.scope_of[&node];
         let [own, other] = [before, scope].map(|scope| self.computing(&self.by_scope[&scope].nodes));
         let names = |nodes: &[u32]| nodes.iter().map(|&node| self.name(node)).collect::<Vec<_>>();
-        if names(&own) != names(&other) {
+        let computed = if self.is_choice(node) { self.inputs(node)[1] } else { node };
+        let place = own.iter().position(|&node| node == computed)?;
+        // What a step records after its state, such as its loss, may differ.
+        if names(own.get(..=place)?) != names(other.get(..=place)?) {
             return None;
         }
-        let computed = if self.is_choice(node) { self.inputs(node)[1] } else { node };
-        let found = other[own.iter().position(|&node| node == computed)?];
+        let found = other[place];
         let chosen = |&&later: &&u32| {
             let inputs = self.inputs(later);
             self.is_choice(later) && inputs[1] == found && inputs[2] == node

@@ -186,3 +186,41 @@ fn an_item_of_a_row_that_is_not_there() {
     };
     derive::itemised(&[loss], &[u], "t").item_of_row(0, 0, Some(0), 2);
 }
+
+#[test]
+#[should_panic(expected = "one part of the state was computed by mul in step t=0 and by tanh in step t=1")]
+fn a_state_that_is_read_in_another_order_in_every_other_step() {
+    let tape = Tape::new();
+    let w = tape.leaf(filled(&[2], 0.7));
+    let (mut h, mut c) = (w, w);
+    for t in 0..5 {
+        let _step = tape.numbered_scope("t", t);
+        let (from_h, from_c);
+        if t % 2 == 0 {
+            (from_h, from_c) = (h * w, c.sigmoid());
+        } else {
+            (from_c, from_h) = (c.sigmoid(), h * w);
+        }
+        (h, c) = ((from_h + from_c).tanh(), from_h * from_c);
+    }
+    derive::carried(&[w], "t");
+}
+
+/// The loss may be computed within the last step: its state is still that of the last step.
+#[test]
+fn a_last_step_that_computes_more() {
+    let tape = Tape::new();
+    let w = tape.leaf(filled(&[2], 0.7));
+    let mut h = tape.constant(filled(&[2], 0.1));
+    for t in 0..6 {
+        let _step = tape.numbered_scope("t", t);
+        h = (h * w).tanh();
+        if t == 5 {
+            h.square().sum();
+        }
+    }
+    let state = derive::carried(&[w], "t");
+    assert_eq!(state.parts.len(), 1);
+    assert_eq!(state.parts[0].steps().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(state.parts[0].nodes[5].1.position(), h.position());
+}
