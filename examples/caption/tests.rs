@@ -6,6 +6,7 @@ use std::path::Path;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_examples::image::{Channels, Image, Size};
+use rewind_examples::testing::{Place, Program, contents, figure};
 use rewind_examples::{CommandLine, Interrupt};
 
 use crate::arguments::Arguments;
@@ -14,24 +15,14 @@ use crate::run;
 use crate::saved::Trained;
 use crate::scenes::draw;
 
-/// A temporary folder, and paths in it as text.
-struct Place(tempfile::TempDir);
+const PROGRAM: Program<Arguments> = Program { name: "caption", run };
 
-impl Place {
-    fn new() -> Place {
-        Place(tempfile::tempdir().expect("a temporary folder can be made"))
-    }
+/// Folders with data of the program.
+trait Drawn {
+    fn scenes(&self, name: &str, count: usize, seed: u64) -> String;
+}
 
-    fn at(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
-    /// A file with these contents.
-    fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
-        fs::write(self.0.path().join(name), contents).expect("the folder can be written");
-        self.at(name)
-    }
-
+impl Drawn for Place {
     /// A folder with drawn scenes.
     fn scenes(&self, name: &str, count: usize, seed: u64) -> String {
         let items = draw(count, &mut ChaCha8Rng::seed_from_u64(seed));
@@ -40,44 +31,7 @@ impl Place {
     }
 }
 
-fn line(words: &[&str]) -> CommandLine<Arguments> {
-    let line = CommandLine::parse([&["caption"], words].concat()).expect("the arguments are right");
-    line.resumed().expect("the file is of that run")
-}
-
-/// The standard output of the program, or its error.
-fn outcome(words: &[&str], interrupt: Interrupt) -> Result<String, String> {
-    let mut out = Vec::new();
-    run(&line(words), &interrupt, &mut out).map_err(|error| error.to_string())?;
-    Ok(String::from_utf8(out).expect("the results are text"))
-}
-
-fn output(words: &[&str]) -> String {
-    outcome(words, Interrupt::never()).expect("the program has what it needs")
-}
-
-fn error(words: &[&str]) -> String {
-    outcome(words, Interrupt::never()).expect_err("the program must refuse")
-}
-
-/// The value and the count of a line of results.
-fn figure<'a>(told: &'a str, name: &str) -> (f64, &'a str) {
-    let start = format!("{name} test exact ");
-    let line = told.lines().find_map(|line| line.strip_prefix(&start)).expect("there is such a line");
-    let (value, count) = line.split_once(' ').expect("a value and a count");
-    (value.parse().expect("a number"), count)
-}
-
 const SMALL: [&str; 6] = ["--hidden", "9", "--batch", "7", "--epochs", "3"];
-
-/// The files of a folder with their contents.
-fn contents(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let entries = fs::read_dir(folder).expect("it was written").map(|entry| entry.expect("it can be listed").path());
-    let name = |path: &Path| path.file_name().expect("it has one").to_string_lossy().into_owned();
-    let mut files: Vec<_> = entries.map(|path| (name(&path), fs::read(&path).expect("it can be read"))).collect();
-    files.sort();
-    files
-}
 
 /// A folder of two kinds of image, dark and light, each with two captions that begin with another word.
 fn two_kinds(place: &Place, name: &str, count: usize) -> String {
@@ -102,9 +56,9 @@ fn it_learns_what_no_independent_words_can_say() {
     let place = Place::new();
     let (data, test, out) = (two_kinds(&place, "train", 80), two_kinds(&place, "test", 20), place.at("out"));
     let recipe = ["--hidden", "16", "--batch", "16", "--epochs", "40", "--rate", "0.01"];
-    let told = output(&[&["--data", &data, "--test", &test, "--out", &out][..], &recipe].concat());
-    let (exact, n) = figure(&told, "lstm");
-    assert_eq!((exact, n, figure(&told, "baseline").1), (1.0, "(n=20)", "(n=20)"));
+    let told = PROGRAM.output(&[&["--data", &data, "--test", &test, "--out", &out][..], &recipe].concat());
+    let (exact, n) = figure(&told, "lstm", "exact");
+    assert_eq!((exact, n, figure(&told, "baseline", "exact").1), (1.0, "(n=20)", "(n=20)"));
     let table = fs::read_to_string(place.at("out/metrics.csv")).expect("it was written");
     let lines: Vec<_> = table.lines().collect();
     assert_eq!((lines.len(), lines[0]), (81, "model,epoch,train_loss,train_exact,test_loss,test_exact"));
@@ -130,7 +84,7 @@ fn what_is_written_is_what_was_drawn() {
     let [data, test] = ["drawn/train", "drawn/test"].map(|name| Some(place.at(name).into()));
     let read = Source { data, test, seed: 1 }.read_parts().expect("it was written");
     assert_eq!(read, parts);
-    let told = error(&["--write", &folder, "--out", &place.at("out")]);
+    let told = PROGRAM.error(&["--write", &folder, "--out", &place.at("out")]);
     assert_eq!(
         told,
         format!("cannot write to the folder {folder}: it is not empty; expected a new or an empty folder")
@@ -142,7 +96,7 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
     let place = Place::new();
     let (data, whole) = (place.scenes("scenes", 25, 1), place.at("whole"));
     let settings = [&SMALL[..], &["--data", &data]].concat();
-    let expected = output(&[&settings[..], &["--out", &whole]].concat());
+    let expected = PROGRAM.output(&[&settings[..], &["--out", &whole]].concat());
     let steps = {
         let table = fs::read_to_string(Path::new(&data).join(CAPTIONS)).expect("it was written");
         let parts = Source { data: Some(data.clone().into()), test: None, seed: 1 }.read_parts();
@@ -152,11 +106,15 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
     };
     for looks in [1, steps, steps + 2, 3 * steps, 3 * steps + 1, 6 * steps] {
         let out = place.at(&format!("stopped{looks}"));
-        let told = outcome(&[&settings[..], &["--out", &out]].concat(), Interrupt::after(looks));
+        let told = PROGRAM.outcome(&[&settings[..], &["--out", &out]].concat(), Interrupt::after(looks));
         let name = if looks <= 3 * steps { "baseline" } else { "lstm" };
         let file = Path::new(&out).join(format!("{name}.safetensors")).display().to_string();
         assert_eq!(told, Err(format!("stopped and saved to {file}; --resume {file} goes on")));
-        assert_eq!(output(&["--resume", &file, "--out", &out, "--threads", "1"]), expected, "stopped at {looks}");
+        assert_eq!(
+            PROGRAM.output(&["--resume", &file, "--out", &out, "--threads", "1"]),
+            expected,
+            "stopped at {looks}"
+        );
         assert!(contents(&out) == contents(&whole), "stopped at {looks}");
     }
 }
@@ -165,20 +123,21 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
 fn a_saved_model_is_tested_and_describes() {
     let place = Place::new();
     let (data, out, net) = (place.scenes("scenes", 25, 1), place.at("out"), place.at("net"));
-    let told = output(&[&SMALL[..], &["--data", &data, "--out", &out, "--model", "tanh", "--save", &net]].concat());
-    assert_eq!(figure(&told, "tanh").1, "(n=5)");
-    assert_eq!(output(&["--load", &net, "--out", &out]), told);
+    let told =
+        PROGRAM.output(&[&SMALL[..], &["--data", &data, "--out", &out, "--model", "tanh", "--save", &net]].concat());
+    assert_eq!(figure(&told, "tanh", "exact").1, "(n=5)");
+    assert_eq!(PROGRAM.output(&["--load", &net, "--out", &out]), told);
     let other = place.scenes("other", 8, 2);
-    assert_eq!(figure(&output(&["--load", &net, "--test", &other, "--out", &out]), "tanh").1, "(n=8)");
+    assert_eq!(figure(&PROGRAM.output(&["--load", &net, "--test", &other, "--out", &out]), "tanh", "exact").1, "(n=8)");
 
     let (good, small) = (place.at("scenes/00003.png"), place.at("small.png"));
     Image::from_fn(Size { width: 7, height: 3 }, Channels::Grey, |_, _| [0.5])
         .write(Path::new(&small))
         .expect("the folder can be written");
-    let told = output(&["--load", &net, "--describe", &good, &good]);
+    let told = PROGRAM.output(&["--load", &net, "--describe", &good, &good]);
     let lines: Vec<_> = told.lines().collect();
     assert!(lines.len() == 2 && lines[0] == lines[1] && lines[0].starts_with(&format!("{good}: ")), "{told}");
-    let told = error(&["--load", &net, "--describe", &good, &small, &place.file("text.png", "text")]);
+    let told = PROGRAM.error(&["--load", &net, "--describe", &good, &small, &place.file("text.png", "text")]);
     assert_eq!(told, "2 of 3 files could not be described");
 
     // Settings that would take all memory before the parameters are looked at.
@@ -188,7 +147,7 @@ fn a_saved_model_is_tested_and_describes() {
         metadata.insert(key.to_owned(), value.to_owned());
         let path = place.at("changed");
         rewind_rnn::file::save(&path, &trained.model, &metadata).expect("the folder can be written");
-        let told = error(&["--load", &path, "--out", &out]);
+        let told = PROGRAM.error(&["--load", &path, "--out", &out]);
         assert_eq!(told, format!("{path} was not saved by this program: its setting \"{key}\" is {value:?}"));
     }
 }
@@ -206,16 +165,16 @@ fn what_does_not_fit_is_left_out() {
     let table = fs::read_to_string(place.at("test/captions.tsv")).expect("it was written");
     let long = format!("z.png\t{}\nz.png\t{}\nnone.png\ta red cross\n", "x".repeat(100_000), "a ".repeat(41));
     place.file("test/captions.tsv", format!("\u{feff}{table}{long}").replace('\n', "\r\n"));
-    let told = output(&[&SMALL[..], &["--data", &data, "--test", &test, "--out", &out]].concat());
+    let told = PROGRAM.output(&[&SMALL[..], &["--data", &data, "--test", &test, "--out", &out]].concat());
     // Of 14 images, one is none, one has another size, and one is not there; nothing is like the caption of z.png.
-    assert_eq!(figure(&told, "lstm").1, "(n=11)");
+    assert_eq!(figure(&told, "lstm", "exact").1, "(n=11)");
 }
 
 #[test]
 fn wrong_input_is_named() {
     let place = Place::new();
     let (good, out) = (place.scenes("good", 6, 1), place.at("out"));
-    let told = |words: &[&str]| error(&[words, &["--out", &out]].concat()).replace(&place.at(""), "");
+    let told = |words: &[&str]| PROGRAM.error(&[words, &["--out", &out]].concat()).replace(&place.at(""), "");
     assert!(told(&["--data", &place.at("none")]).starts_with("cannot read none/captions.tsv: "));
     assert!(told(&["--test", &good]).starts_with("--test needs images to train on: --data DIR"));
 
@@ -254,9 +213,9 @@ fn wrong_input_is_named() {
     let unknown = told(&["--data", &one, "--test", &two]);
     assert_eq!(unknown, "1 of 1 test captions have words that the training part lacks, such as \"ein\"");
     assert!(told(&["--load", &place.at("one/captions.tsv")]).contains("no whole safetensors file"));
-    let save = error(&["--save", "x", "--out", &out]);
+    let save = PROGRAM.error(&["--save", "x", "--out", &out]);
     assert_eq!(save, "--save has room for one model, not for baseline, lstm: choose one by --model");
-    let folder = error(&["--data", &one, "--out", &place.at("one/captions.tsv/out")]);
+    let folder = PROGRAM.error(&["--data", &one, "--out", &place.at("one/captions.tsv/out")]);
     assert!(folder.starts_with("cannot write to the folder "), "{folder}");
 
     let refused = |words: &[&str]| {

@@ -3,58 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use rewind_examples::testing::{Place, Program, figure};
 use rewind_examples::{CommandLine, Interrupt};
 
 use crate::arguments::Arguments;
 use crate::run;
 use crate::saved::Trained;
 
-/// A temporary folder, and paths in it as text.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Place {
-        Place(tempfile::tempdir().expect("a temporary folder can be made"))
-    }
-
-    fn at(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
-    /// A file with these contents.
-    fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
-        fs::write(self.0.path().join(name), contents).expect("the folder can be written");
-        self.at(name)
-    }
-}
-
-fn line(words: &[&str]) -> CommandLine<Arguments> {
-    let line = CommandLine::parse([&["char_model"], words].concat()).expect("the arguments are right");
-    line.resumed().expect("the file is of that run")
-}
-
-/// The standard output of the program, or its error.
-fn outcome(words: &[&str], interrupt: Interrupt) -> Result<String, String> {
-    let mut out = Vec::new();
-    run(&line(words), &interrupt, &mut out).map_err(|error| error.to_string())?;
-    Ok(String::from_utf8(out).expect("the results are text"))
-}
-
-fn output(words: &[&str]) -> String {
-    outcome(words, Interrupt::never()).expect("the program has what it needs")
-}
-
-fn error(words: &[&str]) -> String {
-    outcome(words, Interrupt::never()).expect_err("the program must refuse")
-}
-
-/// The value and the count of a line of results.
-fn figure<'a>(told: &'a str, name: &str) -> (f64, &'a str) {
-    let start = format!("{name} test bits ");
-    let line = told.lines().find_map(|line| line.strip_prefix(&start)).expect("there is such a line");
-    let (value, count) = line.split_once(' ').expect("a value and a count");
-    (value.parse().expect("a number"), count)
-}
+const PROGRAM: Program<Arguments> = Program { name: "char_model", run };
 
 const SMALL: [&str; 8] = ["--hidden", "9", "--streams", "5", "--window", "20", "--epochs", "3"];
 
@@ -67,7 +23,7 @@ fn pairs(length: usize) -> String {
 fn it_learns_what_one_character_does_not_tell() {
     let place = Place::new();
     let (data, out) = (place.file("a.txt", pairs(4000)), place.at("out"));
-    let told = output(&[
+    let told = PROGRAM.output(&[
         "--data",
         &data,
         "--out",
@@ -83,7 +39,7 @@ fn it_learns_what_one_character_does_not_tell() {
         "--rate",
         "0.02",
     ]);
-    let ((baseline, n), (bits, m)) = (figure(&told, "baseline"), figure(&told, "lstm"));
+    let ((baseline, n), (bits, m)) = (figure(&told, "baseline", "bits"), figure(&told, "lstm", "bits"));
     assert_eq!([n, m], ["(n=399)"; 2]);
     assert!((0.99..1.01).contains(&baseline) && bits < 0.1, "{told}");
     let table = fs::read_to_string(place.at("out/metrics.csv")).expect("it was written");
@@ -101,14 +57,18 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
     let place = Place::new();
     let (data, whole) = (place.file("a.txt", pairs(1500)), place.at("whole"));
     let dropout = ["--data", &data, "--dropout", "0.2", "--cell", "gru"];
-    let expected = output(&[&SMALL[..], &dropout, &["--out", &whole]].concat());
+    let expected = PROGRAM.output(&[&SMALL[..], &dropout, &["--out", &whole]].concat());
     // 14 windows an epoch.
     for looks in [1, 13, 14, 20, 42] {
         let out = place.at(&format!("stopped{looks}"));
-        let told = outcome(&[&SMALL[..], &dropout, &["--out", &out]].concat(), Interrupt::after(looks));
+        let told = PROGRAM.outcome(&[&SMALL[..], &dropout, &["--out", &out]].concat(), Interrupt::after(looks));
         let file = Path::new(&out).join("gru.safetensors").display().to_string();
         assert_eq!(told, Err(format!("stopped and saved to {file}; --resume {file} goes on")));
-        assert_eq!(output(&["--resume", &file, "--out", &out, "--threads", "1"]), expected, "stopped at {looks}");
+        assert_eq!(
+            PROGRAM.output(&["--resume", &file, "--out", &out, "--threads", "1"]),
+            expected,
+            "stopped at {looks}"
+        );
         for name in ["gru.safetensors", "metrics.csv", "learning_curves.svg"] {
             let [a, b] = [&out, &whole].map(|folder| fs::read(Path::new(folder).join(name)).expect("it was written"));
             assert!(a == b, "{name}, stopped at {looks}");
@@ -120,22 +80,22 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
 fn a_saved_model_is_tested_and_writes() {
     let place = Place::new();
     let (data, out, net) = (place.file("a.txt", pairs(1500)), place.at("out"), place.at("net"));
-    let told = output(&[&SMALL[..], &["--data", &data, "--out", &out, "--save", &net]].concat());
-    let (bits, _) = figure(&told, "lstm");
-    assert_eq!(figure(&output(&["--load", &net, "--out", &out]), "lstm"), (bits, "(n=149)"));
+    let told = PROGRAM.output(&[&SMALL[..], &["--data", &data, "--out", &out, "--save", &net]].concat());
+    let (bits, _) = figure(&told, "lstm", "bits");
+    assert_eq!(figure(&PROGRAM.output(&["--load", &net, "--out", &out]), "lstm", "bits"), (bits, "(n=149)"));
     let test = place.file("test.txt", pairs(33));
-    let told = output(&["--load", &net, "--test", &test, "--out", &out]);
-    assert_eq!(figure(&told, "lstm").1, "(n=32)");
+    let told = PROGRAM.output(&["--load", &net, "--test", &test, "--out", &out]);
+    assert_eq!(figure(&told, "lstm", "bits").1, "(n=32)");
 
-    let told = output(&["--load", &net, "--sample", "abba", "--length", "50"]);
+    let told = PROGRAM.output(&["--load", &net, "--sample", "abba", "--length", "50"]);
     assert!(told.starts_with("abba") && told.ends_with('\n') && told.len() == 55, "{told}");
     assert!(told.trim_end().chars().all(|c| c == 'a' || c == 'b'));
-    assert_eq!(told, output(&["--load", &net, "--sample", "abba", "--length", "50"]));
-    assert_ne!(told, output(&["--load", &net, "--sample", "abba", "--length", "50", "--seed", "2"]));
+    assert_eq!(told, PROGRAM.output(&["--load", &net, "--sample", "abba", "--length", "50"]));
+    assert_ne!(told, PROGRAM.output(&["--load", &net, "--sample", "abba", "--length", "50", "--seed", "2"]));
     // A run that has ended has nothing left to train, and writes.
-    let told = output(&["--resume", &net, "--sample", "abba", "--length", "50", "--out", &out]);
+    let told = PROGRAM.output(&["--resume", &net, "--sample", "abba", "--length", "50", "--out", &out]);
     assert!(told.starts_with("abba") && told.contains("\nlstm test bits "), "{told}");
-    let told = error(&["--load", &net, "--sample", "abc"]);
+    let told = PROGRAM.error(&["--load", &net, "--sample", "abc"]);
     assert_eq!(told, "a sample cannot begin with \"abc\": the training text has no 'c'");
 
     // Settings that would take all memory before the parameters are looked at.
@@ -147,7 +107,7 @@ fn a_saved_model_is_tested_and_writes() {
         metadata.insert(key.to_owned(), value.to_owned());
         let path = place.at("changed");
         rewind_rnn::file::save(&path, &trained.model, &metadata).expect("the folder can be written");
-        let told = error(&["--load", &path, "--out", &out]);
+        let told = PROGRAM.error(&["--load", &path, "--out", &out]);
         assert_eq!(told, format!("{path} was not saved by this program: its setting \"{key}\" is {value:?}"));
     }
 }
@@ -162,13 +122,13 @@ fn any_text_will_do() {
         [("long", &long, "(n=9999)"), ("windows", &windows, "(n=23)"), ("least", &pairs(112), "(n=10)")]
     {
         let data = place.file(name, text);
-        let told = output(&["--data", &data, "--hidden", "3", "--epochs", "1", "--out", &out]);
-        assert_eq!((figure(&told, "lstm").1, figure(&told, "baseline").1), (n, n), "{name}");
+        let told = PROGRAM.output(&["--data", &data, "--hidden", "3", "--epochs", "1", "--out", &out]);
+        assert_eq!((figure(&told, "lstm", "bits").1, figure(&told, "baseline", "bits").1), (n, n), "{name}");
     }
     // What the training text does not have is left out of the test part.
     let (data, test) = (place.file("data", pairs(500)), place.file("test", "abXa\nYb"));
-    let told = output(&[&SMALL[..], &["--data", &data, "--test", &test, "--out", &out]].concat());
-    assert_eq!(figure(&told, "lstm").1, "(n=3)");
+    let told = PROGRAM.output(&[&SMALL[..], &["--data", &data, "--test", &test, "--out", &out]].concat());
+    assert_eq!(figure(&told, "lstm", "bits").1, "(n=3)");
 }
 
 #[test]
@@ -177,7 +137,7 @@ fn wrong_input_is_named() {
     let out = place.at("out");
     let data = |contents: &[u8]| {
         let path = place.file("data", contents);
-        error(&["--data", &path, "--out", &out]).replace(&path, "DATA")
+        PROGRAM.error(&["--data", &path, "--out", &out]).replace(&path, "DATA")
     };
     assert_eq!(data(b""), "DATA is empty; expected text");
     assert_eq!(data(b"short"), "DATA has 5 characters to train on; expected 100 at least");
@@ -188,16 +148,16 @@ fn wrong_input_is_named() {
     let good = place.file("good", pairs(500));
     let test = |contents: &[u8]| {
         let path = place.file("test", contents);
-        error(&["--data", &good, "--test", &path, "--out", &out]).replace(&path, "TEST")
+        PROGRAM.error(&["--data", &good, "--test", &path, "--out", &out]).replace(&path, "TEST")
     };
     assert_eq!(test(b"a"), "TEST has 1 characters to test on; expected 2 at least");
     assert_eq!(test(b"xyz"), "TEST has 0 characters of the training text; expected two at least");
-    assert!(error(&["--data", &place.at("none"), "--out", &out]).starts_with("cannot read "));
-    assert!(error(&["--test", &good, "--out", &out]).starts_with("--test needs a text to train on"));
-    let told = error(&["--data", &good, "--out", &out, "--sample", "abX", "--epochs", "1000000"]);
+    assert!(PROGRAM.error(&["--data", &place.at("none"), "--out", &out]).starts_with("cannot read "));
+    assert!(PROGRAM.error(&["--test", &good, "--out", &out]).starts_with("--test needs a text to train on"));
+    let told = PROGRAM.error(&["--data", &good, "--out", &out, "--sample", "abX", "--epochs", "1000000"]);
     assert_eq!(told, "a sample cannot begin with \"abX\": the training text has no 'X'");
-    assert!(error(&["--load", &good, "--out", &out]).contains("no whole safetensors file"));
-    let told = error(&["--data", &good, "--out", &place.at("good/out")]);
+    assert!(PROGRAM.error(&["--load", &good, "--out", &out]).contains("no whole safetensors file"));
+    let told = PROGRAM.error(&["--data", &good, "--out", &place.at("good/out")]);
     assert!(told.starts_with("cannot write to the folder "), "{told}");
 
     let refused = |words: &[&str]| {

@@ -27,8 +27,9 @@ use rand::rngs::ChaCha8Rng;
 use rewind_autograd::{OnTape, Tape, Tensor};
 use rewind_examples::files::prepare_file;
 use rewind_examples::labelled::{Labelled, Source};
-use rewind_examples::plot::{Confusion, confusion_matrix, learning_curves, probabilities};
-use rewind_examples::{Answers, CommandLine, History, Interrupt, Metric, Run, TABLE, report, say, write_table};
+use rewind_examples::plot::probabilities;
+use rewind_examples::tested::{CONFUSION, CURVES, draw};
+use rewind_examples::{Answers, CommandLine, Interrupt, Metric, Run, TABLE, report, say};
 use rewind_rnn::Shards;
 
 use arguments::Arguments;
@@ -36,8 +37,6 @@ use model::Classifier;
 use recipe::Recipe;
 use saved::Saved;
 
-const CURVES: &str = "learning_curves.svg";
-const CONFUSION: &str = "confusion.svg";
 const OVER_TIME: &str = "over_time.svg";
 /// The most steps of a series that are drawn: the network reads its beginning once for each.
 const DRAWN: usize = 400;
@@ -86,7 +85,7 @@ fn learn(
     let mut run = Run::new(name, Metric::Accuracy, saved.source.seed, &file.path, metadata, interrupt.clone());
     let answers = train::train(&mut saved.model, [&train, &test], &recipe, &mut run, file.from.as_deref(), shards)?;
     say(format!("saved to {}", file.path.display()));
-    draw(&folder, &test, Some(&run.history), &baselines, (name, &answers))?;
+    draw(&folder, "series", &test, Some(&run.history), &baselines, (name, &answers))?;
     draw_over_time(&folder, &saved, &test, shards)?;
     let mut figures: Vec<_> = baselines.iter().map(|(name, answers)| answers.figure(name)).collect();
     figures.push(answers.figure(name));
@@ -115,7 +114,7 @@ fn test_loaded(
     say(format!("test: {}", test.summary()));
     let name = saved.model.design.kind.name();
     let answers = answer(&saved.model, &test, shards)?;
-    draw(&arguments.out(), &test, None, &[], (name, &answers))?;
+    draw(&arguments.out(), "series", &test, None, &[], (name, &answers))?;
     draw_over_time(&arguments.out(), &saved, &test, shards)?;
     report(&[answers.figure(name)], out)
 }
@@ -152,30 +151,6 @@ fn answers_for(
         let x = quiet.constant(batch.data().clone());
         model.on(&quiet).logits(x, batch.lengths(), None).softmax(1).value()
     })
-}
-
-fn draw(
-    folder: &Path,
-    test: &Labelled<Vec<f32>>,
-    history: Option<&History>,
-    baselines: &[(&str, Answers)],
-    (name, answers): (&str, &Answers),
-) -> Result<(), Box<dyn Error>> {
-    let figures = |answers: &Answers| [answers.loss(), answers.accuracy()];
-    let mut tested: Vec<_> = baselines.iter().map(|(name, answers)| (*name, figures(answers))).collect();
-    match history {
-        Some(history) => {
-            let known: Vec<_> = baselines.iter().map(|(name, a)| format!("{name} {:.3}", a.accuracy())).collect();
-            let note = format!("{} series in the test part; {}", test.items.len(), known.join(", "));
-            learning_curves(&folder.join(CURVES), &note, std::slice::from_ref(history))?;
-        }
-        None => tested.push((name, figures(answers))),
-    }
-    let matrix = Confusion::new(test.classes.clone(), &answers.truth, &answers.classes());
-    confusion_matrix(&folder.join(CONFUSION), name, "series of the test part", &matrix)?;
-    write_table(folder, &tested, history.map_or(&[], std::slice::from_ref))?;
-    say(format!("pictures and table in {}", folder.display()));
-    Ok(())
 }
 
 /// Draws how the answer for a test series changes from step to step: the last one of the class in the middle.

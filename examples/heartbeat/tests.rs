@@ -5,58 +5,14 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use rewind_autograd::Parameters;
+use rewind_examples::testing::{Place, Program, figure};
 use rewind_examples::{CommandLine, Interrupt};
 
 use crate::arguments::Arguments;
 use crate::run;
 use crate::saved::Saved;
 
-/// A temporary folder, and paths in it as text.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Place {
-        Place(tempfile::tempdir().expect("a temporary folder can be made"))
-    }
-
-    fn at(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
-    /// A file with these contents.
-    fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
-        fs::write(self.0.path().join(name), contents).expect("the folder can be written");
-        self.at(name)
-    }
-}
-
-fn line(words: &[&str]) -> CommandLine<Arguments> {
-    let line = CommandLine::parse([&["heartbeat"], words].concat()).expect("the arguments are right");
-    line.resumed().expect("the file is of that run")
-}
-
-/// The standard output of the program, or its error.
-fn outcome(words: &[&str], interrupt: Interrupt) -> Result<String, String> {
-    let mut out = Vec::new();
-    run(&line(words), &interrupt, &mut out).map_err(|error| error.to_string())?;
-    Ok(String::from_utf8(out).expect("the results are text"))
-}
-
-fn output(words: &[&str]) -> String {
-    outcome(words, Interrupt::never()).expect("the program has what it needs")
-}
-
-fn error(words: &[&str]) -> String {
-    outcome(words, Interrupt::never()).expect_err("the program must refuse")
-}
-
-/// The value and the count of a line of results.
-fn figure<'a>(told: &'a str, name: &str) -> (f64, &'a str) {
-    let start = format!("{name} test accuracy ");
-    let line = told.lines().find_map(|line| line.strip_prefix(&start)).expect("there is such a line");
-    let (value, count) = line.split_once(' ').expect("a value and a count");
-    (value.parse().expect("a number"), count)
-}
+const PROGRAM: Program<Arguments> = Program { name: "heartbeat", run };
 
 /// Series of 33 values with two bumps anywhere: of class `same` if both point the same way. No single value tells it.
 fn bumps(count: usize, from: usize) -> String {
@@ -85,9 +41,9 @@ fn it_learns_what_single_values_do_not_tell() {
     let plain = ["--shift", "0", "--noise", "0.05", "--scale", "0", "--dropout", "0", "--both-ways", "false"];
     let given = ["--data", &data, "--test", &test, "--out", &out, "--epochs", "20", "--hidden", "16", "--rate", "0.02"];
     let last = ["--read-out", "last", "--per-step", "3"];
-    let told = output(&[&given[..], &plain, &last].concat());
-    let ((linear, n), (gru, m)) = (figure(&told, "baseline"), figure(&told, "gru"));
-    assert_eq!([n, m, figure(&told, "nearest").1], ["(n=100)"; 3]);
+    let told = PROGRAM.output(&[&given[..], &plain, &last].concat());
+    let ((linear, n), (gru, m)) = (figure(&told, "baseline", "accuracy"), figure(&told, "gru", "accuracy"));
+    assert_eq!([n, m, figure(&told, "nearest", "accuracy").1], ["(n=100)"; 3]);
     assert!(linear < 0.75 && gru > 0.95, "{told}");
     let table = fs::read_to_string(place.at("out/metrics.csv")).expect("it was written");
     let lines: Vec<_> = table.lines().collect();
@@ -106,14 +62,18 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
     let place = Place::new();
     let (data, whole) = (place.file("a.tsv", bumps(125, 0)), place.at("whole"));
     let given = ["--data", &data, "--cell", "lstm"];
-    let expected = output(&[&SMALL[..], &given, &["--out", &whole]].concat());
+    let expected = PROGRAM.output(&[&SMALL[..], &given, &["--out", &whole]].concat());
     // 7 batches an epoch.
     for looks in [1, 6, 7, 10, 21] {
         let out = place.at(&format!("stopped{looks}"));
-        let told = outcome(&[&SMALL[..], &given, &["--out", &out]].concat(), Interrupt::after(looks));
+        let told = PROGRAM.outcome(&[&SMALL[..], &given, &["--out", &out]].concat(), Interrupt::after(looks));
         let file = Path::new(&out).join("lstm.safetensors").display().to_string();
         assert_eq!(told, Err(format!("stopped and saved to {file}; --resume {file} goes on")));
-        assert_eq!(output(&["--resume", &file, "--out", &out, "--threads", "1"]), expected, "stopped at {looks}");
+        assert_eq!(
+            PROGRAM.output(&["--resume", &file, "--out", &out, "--threads", "1"]),
+            expected,
+            "stopped at {looks}"
+        );
         for name in ["lstm.safetensors", "metrics.csv", "learning_curves.svg", "confusion.svg", "over_time.svg"] {
             let [a, b] = [&out, &whole].map(|folder| fs::read(Path::new(folder).join(name)).expect("it was written"));
             assert!(a == b, "{name}, stopped at {looks}");
@@ -125,13 +85,19 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
 fn a_saved_network_is_tested() {
     let place = Place::new();
     let (data, out, net) = (place.file("a.tsv", bumps(125, 0)), place.at("out"), place.at("net"));
-    let told = output(&[&SMALL[..], &["--data", &data, "--out", &out, "--save", &net]].concat());
-    assert_eq!(figure(&told, "gru").1, "(n=25)");
-    assert_eq!(figure(&output(&["--load", &net, "--out", &out]), "gru"), figure(&told, "gru"));
+    let told = PROGRAM.output(&[&SMALL[..], &["--data", &data, "--out", &out, "--save", &net]].concat());
+    assert_eq!(figure(&told, "gru", "accuracy").1, "(n=25)");
+    assert_eq!(
+        figure(&PROGRAM.output(&["--load", &net, "--out", &out]), "gru", "accuracy"),
+        figure(&told, "gru", "accuracy")
+    );
     let test = place.file("test.tsv", bumps(7, 3));
-    assert_eq!(figure(&output(&["--load", &net, "--test", &test, "--out", &out]), "gru").1, "(n=7)");
+    assert_eq!(
+        figure(&PROGRAM.output(&["--load", &net, "--test", &test, "--out", &out]), "gru", "accuracy").1,
+        "(n=7)"
+    );
     let short = place.file("short.tsv", "same\t1\t2\t3\n");
-    let told = error(&["--load", &net, "--test", &short, "--out", &out]);
+    let told = PROGRAM.error(&["--load", &net, "--test", &short, "--out", &out]);
     assert_eq!(told, format!("{short}, line 1: 3 values; expected 33"));
 
     // Settings that would take all memory before the parameters are looked at.
@@ -151,7 +117,7 @@ fn a_saved_network_is_tested() {
         metadata.insert(key.to_owned(), value.to_owned());
         let path = place.at("changed");
         rewind_rnn::file::save(&path, &saved.model, &metadata).expect("the folder can be written");
-        let told = error(&["--load", &path, "--out", &out]);
+        let told = PROGRAM.error(&["--load", &path, "--out", &out]);
         assert_eq!(told, format!("{path} was not saved by this program: its setting \"{key}\" is {value:?}"));
     }
 }
@@ -165,8 +131,13 @@ fn any_series_will_do() {
     let single = "a\t1\nb\t2\n".repeat(5);
     for (name, text) in [("long", &long), ("windows", &windows), ("single", &single)] {
         let data = place.file(name, text);
-        let told = output(&["--data", &data, "--hidden", "3", "--per-step", "100", "--epochs", "1", "--out", &out]);
-        assert_eq!((figure(&told, "gru").1, figure(&told, "baseline").1), ("(n=2)", "(n=2)"), "{name}");
+        let told =
+            PROGRAM.output(&["--data", &data, "--hidden", "3", "--per-step", "100", "--epochs", "1", "--out", &out]);
+        assert_eq!(
+            (figure(&told, "gru", "accuracy").1, figure(&told, "baseline", "accuracy").1),
+            ("(n=2)", "(n=2)"),
+            "{name}"
+        );
     }
 }
 
@@ -176,7 +147,7 @@ fn wrong_input_is_named() {
     let out = place.at("out");
     let data = |contents: &[u8]| {
         let path = place.file("data", contents);
-        error(&["--data", &path, "--out", &out]).replace(&path, "DATA")
+        PROGRAM.error(&["--data", &path, "--out", &out]).replace(&path, "DATA")
     };
     assert_eq!(data(b""), "DATA is empty; expected text");
     assert_eq!(data(b"a\n"), "DATA, line 1: \"a\" has no tab; expected label, tab, item");
@@ -189,12 +160,12 @@ fn wrong_input_is_named() {
 
     let good = place.file("good", bumps(20, 0));
     let other = place.file("other", "same\t1\t2\n");
-    let told = error(&["--data", &good, "--test", &other, "--out", &out]);
+    let told = PROGRAM.error(&["--data", &good, "--test", &other, "--out", &out]);
     assert_eq!(told, format!("{other}, line 1: 2 values; expected 33"));
-    assert!(error(&["--data", &place.at("none"), "--out", &out]).starts_with("cannot read "));
-    assert!(error(&["--test", &good, "--out", &out]).starts_with("--test needs a file to train on"));
-    assert!(error(&["--load", &good, "--out", &out]).contains("no whole safetensors file"));
-    let told = error(&["--data", &good, "--out", &place.at("good/out")]);
+    assert!(PROGRAM.error(&["--data", &place.at("none"), "--out", &out]).starts_with("cannot read "));
+    assert!(PROGRAM.error(&["--test", &good, "--out", &out]).starts_with("--test needs a file to train on"));
+    assert!(PROGRAM.error(&["--load", &good, "--out", &out]).contains("no whole safetensors file"));
+    let told = PROGRAM.error(&["--data", &good, "--out", &place.at("good/out")]);
     assert!(told.starts_with("cannot write to the folder "), "{told}");
 
     let refused = |words: &[&str]| {

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_examples::image::{Channels, Image, Size};
+use rewind_examples::testing::{Place, Program, contents, figure};
 use rewind_examples::{CommandLine, Interrupt};
 
 use crate::arguments::{Arguments, ModelKind};
@@ -16,26 +17,15 @@ use crate::idx::tests::bytes;
 use crate::run;
 use crate::saved::Trained;
 
-/// A temporary folder, and paths in it as text.
-struct Place(tempfile::TempDir);
+const PROGRAM: Program<Arguments> = Program { name: "image_class", run };
 
-impl Place {
-    fn new() -> Place {
-        Place(tempfile::tempdir().expect("a temporary folder can be made"))
-    }
+/// Folders with data of the program.
+trait Drawn {
+    fn digits(&self, name: &str, count: usize, seed: u64) -> String;
+    fn idx(&self, name: &str, count: usize, seed: u64) -> String;
+}
 
-    fn at(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
-    /// A file with these contents, in folders that are made.
-    fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
-        let path = self.0.path().join(name);
-        fs::create_dir_all(path.parent().expect("it is in the folder")).expect("the folder can be written");
-        fs::write(path, contents).expect("the folder can be written");
-        self.at(name)
-    }
-
+impl Drawn for Place {
     /// A folder with drawn digits, a folder a class.
     fn digits(&self, name: &str, count: usize, seed: u64) -> String {
         digits(count, seed).write(Path::new(&self.at(name))).expect("the folder can be written");
@@ -56,44 +46,7 @@ fn digits(count: usize, seed: u64) -> Dataset {
     draw(count, &mut ChaCha8Rng::seed_from_u64(seed))
 }
 
-fn line(words: &[&str]) -> CommandLine<Arguments> {
-    let line = CommandLine::parse([&["image_class"], words].concat()).expect("the arguments are right");
-    line.resumed().expect("the file is of that run")
-}
-
-/// The standard output of the program, or its error.
-fn outcome(words: &[&str], interrupt: Interrupt) -> Result<String, String> {
-    let mut out = Vec::new();
-    run(&line(words), &interrupt, &mut out).map_err(|error| error.to_string())?;
-    Ok(String::from_utf8(out).expect("the results are text"))
-}
-
-fn output(words: &[&str]) -> String {
-    outcome(words, Interrupt::never()).expect("the program has what it needs")
-}
-
-fn error(words: &[&str]) -> String {
-    outcome(words, Interrupt::never()).expect_err("the program must refuse")
-}
-
-/// The value and the count of a line of results.
-fn figure<'a>(told: &'a str, name: &str) -> (f64, &'a str) {
-    let start = format!("{name} test accuracy ");
-    let line = told.lines().find_map(|line| line.strip_prefix(&start)).expect("there is such a line");
-    let (value, count) = line.split_once(' ').expect("a value and a count");
-    (value.parse().expect("a number"), count)
-}
-
 const SMALL: [&str; 6] = ["--hidden", "9", "--batch", "7", "--epochs", "3"];
-
-/// The files of a folder with their contents.
-fn contents(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let entries = fs::read_dir(folder).expect("it was written").map(|entry| entry.expect("it can be listed").path());
-    let name = |path: &Path| path.file_name().expect("it has one").to_string_lossy().into_owned();
-    let mut files: Vec<_> = entries.map(|path| (name(&path), fs::read(&path).expect("it can be read"))).collect();
-    files.sort();
-    files
-}
 
 #[test]
 fn every_model_learns() {
@@ -105,9 +58,10 @@ fn every_model_learns() {
     for (kind, least) in least {
         let name = kind.name();
         let recipe = ["--hidden", "24", "--batch", "10", "--epochs", "20"];
-        let told = output(&[&["--data", &data, "--test", &test, "--out", &out, "--model", name][..], &recipe].concat());
-        let (accuracy, n) = figure(&told, name);
-        assert_eq!([n, figure(&told, "baseline").1], ["(n=100)"; 2]);
+        let told = PROGRAM
+            .output(&[&["--data", &data, "--test", &test, "--out", &out, "--model", name][..], &recipe].concat());
+        let (accuracy, n) = figure(&told, name, "accuracy");
+        assert_eq!([n, figure(&told, "baseline", "accuracy").1], ["(n=100)"; 2]);
         let table = fs::read_to_string(place.at("out/metrics.csv")).expect("it was written");
         let lines: Vec<_> = table.lines().collect();
         assert_eq!((lines.len(), lines[0]), (22, "model,epoch,train_loss,train_accuracy,test_loss,test_accuracy"));
@@ -130,11 +84,11 @@ fn folders_and_files_of_the_same_images_give_the_same_figures() {
         [place.idx("train", 60, 1), place.idx("test", 30, 2)],
     ];
     let [a, b] = [folders, files].map(|[data, test]| {
-        output(&[&SMALL[..], &["--data", &data, "--test", &test, "--out", &place.at("out")]].concat())
+        PROGRAM.output(&[&SMALL[..], &["--data", &data, "--test", &test, "--out", &place.at("out")]].concat())
     });
     // The order of the images differs, so training differs; the baseline does not.
-    assert_eq!(figure(&a, "baseline"), figure(&b, "baseline"));
-    assert_eq!((figure(&a, "lstm").1, figure(&b, "lstm").1), ("(n=30)", "(n=30)"));
+    assert_eq!(figure(&a, "baseline", "accuracy"), figure(&b, "baseline", "accuracy"));
+    assert_eq!((figure(&a, "lstm", "accuracy").1, figure(&b, "lstm", "accuracy").1), ("(n=30)", "(n=30)"));
 }
 
 #[test]
@@ -142,12 +96,12 @@ fn what_is_written_is_what_was_drawn() {
     let place = Place::new();
     let (folder, out) = (place.at("drawn"), place.at("out"));
     let one = ["--model", "perceptron", "--epochs", "1", "--hidden", "5", "--out", &out];
-    let told = output(&[&one[..], &["--write", &folder]].concat());
+    let told = PROGRAM.output(&[&one[..], &["--write", &folder]].concat());
     let [train, test] = ["drawn/train", "drawn/test"].map(|name| place.at(name));
-    let again = output(&[&one[..], &["--data", &train, "--test", &test]].concat());
-    assert_eq!(figure(&told, "baseline"), figure(&again, "baseline"));
-    assert_eq!(figure(&told, "baseline").1, "(n=1000)");
-    assert!(error(&[&one[..], &["--write", &folder]].concat()).contains("it is not empty"));
+    let again = PROGRAM.output(&[&one[..], &["--data", &train, "--test", &test]].concat());
+    assert_eq!(figure(&told, "baseline", "accuracy"), figure(&again, "baseline", "accuracy"));
+    assert_eq!(figure(&told, "baseline", "accuracy").1, "(n=1000)");
+    assert!(PROGRAM.error(&[&one[..], &["--write", &folder]].concat()).contains("it is not empty"));
 }
 
 #[test]
@@ -155,15 +109,19 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
     let place = Place::new();
     let (data, whole) = (place.digits("digits", 50, 1), place.at("whole"));
     let settings = [&SMALL[..], &["--data", &data]].concat();
-    let expected = output(&[&settings[..], &["--out", &whole]].concat());
+    let expected = PROGRAM.output(&[&settings[..], &["--out", &whole]].concat());
     // Six batches an epoch, three epochs, two models.
     for looks in [1, 6, 8, 18, 19, 36] {
         let out = place.at(&format!("stopped{looks}"));
-        let told = outcome(&[&settings[..], &["--out", &out]].concat(), Interrupt::after(looks));
+        let told = PROGRAM.outcome(&[&settings[..], &["--out", &out]].concat(), Interrupt::after(looks));
         let name = if looks <= 18 { "perceptron" } else { "lstm" };
         let file = Path::new(&out).join(format!("{name}.safetensors")).display().to_string();
         assert_eq!(told, Err(format!("stopped and saved to {file}; --resume {file} goes on")));
-        assert_eq!(output(&["--resume", &file, "--out", &out, "--threads", "1"]), expected, "stopped at {looks}");
+        assert_eq!(
+            PROGRAM.output(&["--resume", &file, "--out", &out, "--threads", "1"]),
+            expected,
+            "stopped at {looks}"
+        );
         assert!(contents(&out) == contents(&whole), "stopped at {looks}");
     }
 }
@@ -173,22 +131,22 @@ fn a_saved_model_is_tested_and_classifies() {
     let place = Place::new();
     let (data, out, net) = (place.digits("digits", 60, 1), place.at("out"), place.at("net"));
     let one = ["--data", &data, "--out", &out, "--model", "gru", "--save", &net];
-    let told = output(&[&SMALL[..], &one].concat());
-    let trained = figure(&told, "gru");
+    let told = PROGRAM.output(&[&SMALL[..], &one].concat());
+    let trained = figure(&told, "gru", "accuracy");
     assert_eq!(trained.1, "(n=12)");
-    assert_eq!(figure(&output(&["--load", &net, "--out", &out]), "gru"), trained);
+    assert_eq!(figure(&PROGRAM.output(&["--load", &net, "--out", &out]), "gru", "accuracy"), trained);
     let test = place.idx("other", 20, 5);
-    let loaded = output(&["--load", &net, "--test", &test, "--out", &out]);
-    assert_eq!((figure(&loaded, "gru").1, loaded.lines().count()), ("(n=20)", 1));
+    let loaded = PROGRAM.output(&["--load", &net, "--test", &test, "--out", &out]);
+    assert_eq!((figure(&loaded, "gru", "accuracy").1, loaded.lines().count()), ("(n=20)", 1));
 
     let (good, small) = (place.at("digits/3/00003.png"), place.at("small.png"));
     Image::from_fn(Size { width: 7, height: 3 }, Channels::Grey, |_, _| [0.5])
         .write(Path::new(&small))
         .expect("the folder can be written");
-    let told = output(&["--load", &net, "--classify", &good, &good]);
+    let told = PROGRAM.output(&["--load", &net, "--classify", &good, &good]);
     let lines: Vec<_> = told.lines().collect();
     assert!(lines.len() == 2 && lines[0] == lines[1] && lines[0].starts_with(&format!("{good}: ")), "{told}");
-    let told = error(&["--load", &net, "--classify", &good, &small, &place.file("text.png", "text")]);
+    let told = PROGRAM.error(&["--load", &net, "--classify", &good, &small, &place.file("text.png", "text")]);
     assert_eq!(told, "2 of 3 files could not be classified");
 
     // Settings that would take all memory before the parameters are looked at.
@@ -198,7 +156,7 @@ fn a_saved_model_is_tested_and_classifies() {
         metadata.insert(key.to_owned(), value.to_owned());
         let path = place.at("changed");
         rewind_rnn::file::save(&path, &trained.model, &metadata).expect("the folder can be written");
-        let told = error(&["--load", &path, "--out", &out]);
+        let told = PROGRAM.error(&["--load", &path, "--out", &out]);
         assert_eq!(told, format!("{path} was not saved by this program: its setting \"{key}\" is {value:?}"));
     }
 }
@@ -215,9 +173,9 @@ fn what_does_not_fit_is_left_out() {
     Image::from_fn(Size { width: 9, height: 9 }, Channels::Rgb, |_, _| [0.5; 3])
         .write(Path::new(&odd))
         .expect("the folder can be written");
-    let told = output(&[&SMALL[..], &["--data", &data, "--test", &test, "--out", &out]].concat());
+    let told = PROGRAM.output(&[&SMALL[..], &["--data", &data, "--test", &test, "--out", &out]].concat());
     // Two images of the class `seven`, and one of another size.
-    assert_eq!(figure(&told, "lstm").1, "(n=18)");
+    assert_eq!(figure(&told, "lstm", "accuracy").1, "(n=18)");
 
     let source = crate::dataset::Source { data: Some(data.into()), test: Some(test.into()), seed: 1 };
     let all = source.read_parts().expect("they can be read");
@@ -233,7 +191,7 @@ fn what_does_not_fit_is_left_out() {
 fn wrong_input_is_named() {
     let place = Place::new();
     let (good, out) = (place.digits("good", 20, 1), place.at("out"));
-    let told = |words: &[&str]| error(&[words, &["--out", &out]].concat()).replace(&place.at(""), "");
+    let told = |words: &[&str]| PROGRAM.error(&[words, &["--out", &out]].concat()).replace(&place.at(""), "");
     assert!(told(&["--data", &place.at("none")]).starts_with("cannot read none: "));
     assert!(told(&["--test", &good]).starts_with("--test needs images to train on: --data PATH"));
     assert!(told(&["--data", &good, "--test", &place.at("none")]).starts_with("cannot read none: "));
@@ -255,9 +213,9 @@ fn wrong_input_is_named() {
     place.file("two/b/1.png", fs::read(place.at("good/4/00004.png")).expect("it was written"));
     assert_eq!(told(&["--data", &place.at("two")]), "two has no image to test on");
     assert!(told(&["--load", &text]).contains("no whole safetensors file"));
-    let save = error(&["--save", "x", "--out", &out]);
+    let save = PROGRAM.error(&["--save", "x", "--out", &out]);
     assert_eq!(save, "--save has room for one model, not for perceptron, lstm: choose one by --model");
-    let folder = error(&["--data", &good, "--out", &place.at("text/out")]);
+    let folder = PROGRAM.error(&["--data", &good, "--out", &place.at("text/out")]);
     assert!(folder.starts_with("cannot write to the folder "), "{folder}");
 
     let refused = |words: &[&str]| {
@@ -274,14 +232,14 @@ fn wrong_input_is_named() {
 fn a_run_that_needs_more_memory_than_there_is_is_refused() {
     let place = Place::new();
     for (class, value) in [("a", 0.0), ("b", 1.0)] {
-        let folder = place.0.path().join("wide").join(class);
+        let folder = Path::new(&place.at("wide")).join(class);
         fs::create_dir_all(&folder).expect("the folder can be written");
         for name in ["1.png", "2.png", "3.png"] {
             let image = Image::from_fn(Size { width: 512, height: 512 }, Channels::Grey, |_, _| [value]);
             image.write(&folder.join(name)).expect("the folder can be written");
         }
     }
-    let told = error(&[
+    let told = PROGRAM.error(&[
         "--data",
         &place.at("wide"),
         "--hidden",

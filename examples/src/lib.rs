@@ -7,6 +7,7 @@
 //!   model trains.
 //! - [`AnyCell`]: the cell that `--cell` names; [`Reading`]: one or two of them, for a classifier.
 //! - [`Answers`]: the answers of a classifier; [`Figure`]: a result on the test part, the lines that a task ends with.
+//! - [`tested`]: what a classifier leaves in its folder after the test.
 //! - [`plot`]: learning curves, confusion matrices, norms of gradients, probabilities over time, images.
 //! - [`folders`], [`division`]: one folder of files for each class; a training and a test part.
 //! - [`text`]: text files, with the line of what is wrong in one; [`labelled`]: lines `label<TAB>item`.
@@ -32,6 +33,9 @@ pub mod plot;
 mod progress;
 mod reading;
 pub mod run;
+pub mod tested;
+#[doc(hidden)]
+pub mod testing;
 pub mod text;
 
 pub use answers::{Answers, best_classes};

@@ -27,19 +27,14 @@ use rand::rngs::ChaCha8Rng;
 use rewind_autograd::OnTape;
 use rewind_examples::files::prepare_file;
 use rewind_examples::labelled::{Labelled, Source};
-use rewind_examples::plot::{Confusion, confusion_matrix, learning_curves};
-use rewind_examples::{
-    Answers, CommandLine, History, Interrupt, Metric, Run, TABLE, report, say, unwritable, write_table,
-};
+use rewind_examples::tested::{CONFUSION, CURVES, draw};
+use rewind_examples::{CommandLine, Interrupt, Metric, Run, TABLE, report, say, unwritable};
 use rewind_rnn::Shards;
 
 use arguments::Arguments;
 use model::Classifier;
 use recipe::Recipe;
 use saved::Saved;
-
-const CURVES: &str = "learning_curves.svg";
-const CONFUSION: &str = "confusion.svg";
 
 fn main() -> ExitCode {
     rewind_examples::run::main(|line, interrupt| run(line, interrupt, &mut io::stdout()))
@@ -89,7 +84,7 @@ fn learn(
     let texts = (&saved.reader, [&train, &test]);
     let answers = train::train(&mut saved.model, texts, &recipe, &mut run, file.from.as_deref(), shards)?;
     say(format!("saved to {}", file.path.display()));
-    draw(&folder, &test, Some(&run.history), &baselines, (name, &answers))?;
+    draw(&folder, "texts", &test, Some(&run.history), &baselines, (name, &answers))?;
     let mut figures: Vec<_> = baselines.iter().map(|(name, answers)| answers.figure(name)).collect();
     figures.push(answers.figure(name));
     report(&figures, out)
@@ -118,7 +113,7 @@ fn test_loaded(
     let name = saved.model.design.kind.name();
     let texts: Vec<_> = test.items.iter().map(|text| saved.reader.read(text, None)).collect();
     let answers = evaluate::answer(&saved.model, &texts, &test.labels, shards)?;
-    draw(&folder, &test, None, &[], (name, &answers))?;
+    draw(&folder, "texts", &test, None, &[], (name, &answers))?;
     report(&[answers.figure(name)], out)
 }
 
@@ -140,30 +135,6 @@ fn describe(parts: &[(&str, &Labelled<Vec<String>>)]) {
             ));
         }
     }
-}
-
-fn draw(
-    folder: &Path,
-    test: &Labelled<Vec<String>>,
-    history: Option<&History>,
-    baselines: &[(&str, Answers)],
-    (name, answers): (&str, &Answers),
-) -> Result<(), Box<dyn Error>> {
-    let figures = |answers: &Answers| [answers.loss(), answers.accuracy()];
-    let mut tested: Vec<_> = baselines.iter().map(|(name, answers)| (*name, figures(answers))).collect();
-    match history {
-        Some(history) => {
-            let known: Vec<_> = baselines.iter().map(|(name, a)| format!("{name} {:.3}", a.accuracy())).collect();
-            let note = format!("{} texts in the test part; {}", test.items.len(), known.join(", "));
-            learning_curves(&folder.join(CURVES), &note, std::slice::from_ref(history))?;
-        }
-        None => tested.push((name, figures(answers))),
-    }
-    let matrix = Confusion::new(test.classes.clone(), &answers.truth, &answers.classes());
-    confusion_matrix(&folder.join(CONFUSION), name, "texts of the test part", &matrix)?;
-    write_table(folder, &tested, history.map_or(&[], std::slice::from_ref))?;
-    say(format!("pictures and table in {}", folder.display()));
-    Ok(())
 }
 
 /// Writes a line for every word of a text, the probabilities of the classes had it ended there.

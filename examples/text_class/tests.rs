@@ -5,58 +5,14 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use rewind_autograd::Parameters;
+use rewind_examples::testing::{Place, Program, figure};
 use rewind_examples::{CommandLine, Interrupt};
 
 use crate::arguments::Arguments;
 use crate::run;
 use crate::saved::Saved;
 
-/// A temporary folder, and paths in it as text.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Place {
-        Place(tempfile::tempdir().expect("a temporary folder can be made"))
-    }
-
-    fn at(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
-    /// A file with these contents.
-    fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
-        fs::write(self.0.path().join(name), contents).expect("the folder can be written");
-        self.at(name)
-    }
-}
-
-fn line(words: &[&str]) -> CommandLine<Arguments> {
-    let line = CommandLine::parse([&["text_class"], words].concat()).expect("the arguments are right");
-    line.resumed().expect("the file is of that run")
-}
-
-/// The standard output of the program, or its error.
-fn outcome(words: &[&str], interrupt: Interrupt) -> Result<String, String> {
-    let mut out = Vec::new();
-    run(&line(words), &interrupt, &mut out).map_err(|error| error.to_string())?;
-    Ok(String::from_utf8(out).expect("the results are text"))
-}
-
-fn output(words: &[&str]) -> String {
-    outcome(words, Interrupt::never()).expect("the program has what it needs")
-}
-
-fn error(words: &[&str]) -> String {
-    outcome(words, Interrupt::never()).expect_err("the program must refuse")
-}
-
-/// The value and the count of a line of results.
-fn figure<'a>(told: &'a str, name: &str) -> (f64, &'a str) {
-    let start = format!("{name} test accuracy ");
-    let line = told.lines().find_map(|line| line.strip_prefix(&start)).expect("there is such a line");
-    let (value, count) = line.split_once(' ').expect("a value and a count");
-    (value.parse().expect("a number"), count)
-}
+const PROGRAM: Program<Arguments> = Program { name: "text_class", run };
 
 /// Lines of letters whose class is the first one: what lies between is as long as `most`, and the same in both classes.
 fn first_letters(count: usize, most: usize) -> String {
@@ -78,9 +34,9 @@ fn it_learns_what_words_do_not_tell() {
     let (data, test) = (place.file("a.tsv", first_letters(400, 7)), place.file("b.tsv", first_letters(60, 7)));
     let out = place.at("out");
     let given = ["--data", &data, "--test", &test, "--out", &out, "--epochs", "12", "--hidden", "16", "--rate", "0.02"];
-    let told = output(&[&given[..], &PLAIN].concat());
-    let ((words, n), (gru, m)) = (figure(&told, "baseline"), figure(&told, "gru"));
-    assert_eq!([n, m, figure(&told, "pairs").1], ["(n=60)"; 3]);
+    let told = PROGRAM.output(&[&given[..], &PLAIN].concat());
+    let ((words, n), (gru, m)) = (figure(&told, "baseline", "accuracy"), figure(&told, "gru", "accuracy"));
+    assert_eq!([n, m, figure(&told, "pairs", "accuracy").1], ["(n=60)"; 3]);
     assert!(words < 0.9 && gru > 0.97, "{told}");
     let table = fs::read_to_string(place.at("out/metrics.csv")).expect("it was written");
     let lines: Vec<_> = table.lines().collect();
@@ -104,7 +60,7 @@ fn evidence_of_a_training_text_is_counted_in_others() {
     };
     let (data, test) = (place.file("a.tsv", lines(0, 100)), place.file("b.tsv", lines(100, 40)));
     let given = ["--data", &data, "--test", &test, "--out", &place.at("out"), "--least", "1", "--dropout", "0.9"];
-    output(&[&given[..], &["--epochs", "3", "--embedding", "1", "--hidden", "1"]].concat());
+    PROGRAM.output(&[&given[..], &["--epochs", "3", "--embedding", "1", "--hidden", "1"]].concat());
     let table = fs::read_to_string(place.at("out/metrics.csv")).expect("it was written");
     let last: Vec<f64> =
         table.lines().last().expect("it has rows").split(',').skip(2).map(|x| x.parse().expect("a number")).collect();
@@ -116,14 +72,18 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
     let place = Place::new();
     let (data, whole) = (place.file("a.tsv", first_letters(125, 5)), place.at("whole"));
     let given = ["--data", &data, "--cell", "lstm"];
-    let expected = output(&[&SMALL[..], &given, &["--out", &whole]].concat());
+    let expected = PROGRAM.output(&[&SMALL[..], &given, &["--out", &whole]].concat());
     // 7 batches an epoch.
     for looks in [1, 6, 7, 10, 21] {
         let out = place.at(&format!("stopped{looks}"));
-        let told = outcome(&[&SMALL[..], &given, &["--out", &out]].concat(), Interrupt::after(looks));
+        let told = PROGRAM.outcome(&[&SMALL[..], &given, &["--out", &out]].concat(), Interrupt::after(looks));
         let file = Path::new(&out).join("lstm.safetensors").display().to_string();
         assert_eq!(told, Err(format!("stopped and saved to {file}; --resume {file} goes on")));
-        assert_eq!(output(&["--resume", &file, "--out", &out, "--threads", "1"]), expected, "stopped at {looks}");
+        assert_eq!(
+            PROGRAM.output(&["--resume", &file, "--out", &out, "--threads", "1"]),
+            expected,
+            "stopped at {looks}"
+        );
         for name in ["lstm.safetensors", "metrics.csv", "learning_curves.svg", "confusion.svg"] {
             let [a, b] = [&out, &whole].map(|folder| fs::read(Path::new(folder).join(name)).expect("it was written"));
             assert!(a == b, "{name}, stopped at {looks}");
@@ -135,25 +95,36 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
 fn a_saved_network_is_tested_and_answers() {
     let place = Place::new();
     let (data, out, net) = (place.file("a.tsv", first_letters(125, 5)), place.at("out"), place.at("net"));
-    let told = output(&[&SMALL[..], &["--data", &data, "--out", &out, "--save", &net]].concat());
-    assert_eq!(figure(&told, "gru").1, "(n=25)");
-    let again = output(&["--load", &net, "--out", &out]);
-    assert_eq!(figure(&again, "gru"), figure(&told, "gru"));
+    let told = PROGRAM.output(&[&SMALL[..], &["--data", &data, "--out", &out, "--save", &net]].concat());
+    assert_eq!(figure(&told, "gru", "accuracy").1, "(n=25)");
+    let again = PROGRAM.output(&["--load", &net, "--out", &out]);
+    assert_eq!(figure(&again, "gru", "accuracy"), figure(&told, "gru", "accuracy"));
     let test = place.file("test.tsv", "up\tu x\ndown\td x d\nup\tu\n");
-    assert_eq!(figure(&output(&["--load", &net, "--test", &test, "--out", &out]), "gru").1, "(n=3)");
+    assert_eq!(
+        figure(&PROGRAM.output(&["--load", &net, "--test", &test, "--out", &out]), "gru", "accuracy").1,
+        "(n=3)"
+    );
 
-    let told = output(&["--load", &net, "--classify", "U x zebra"]);
+    let told = PROGRAM.output(&["--load", &net, "--classify", "U x zebra"]);
     let lines: Vec<_> = told.lines().collect();
     assert_eq!(lines.len(), 3, "{told}");
     assert!(lines[0].starts_with("u      down 0.") && lines[2].ends_with("  (unknown)"), "{told}");
     // A text that ends there has that answer.
-    let short = output(&["--load", &net, "--classify", "U x"]);
+    let short = PROGRAM.output(&["--load", &net, "--classify", "U x"]);
     assert_eq!(short.lines().last().map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>()), {
         Some(lines[1].split_whitespace().skip(1).collect())
     });
-    assert_eq!(error(&["--load", &net, "--classify", " \t"]), "\" \\t\" has no words to classify");
-    let told =
-        error(&["--load", &net, "--seed", "2", "--test", &place.file("odd.tsv", "sideways\tu\n"), "--out", &out]);
+    assert_eq!(PROGRAM.error(&["--load", &net, "--classify", " \t"]), "\" \\t\" has no words to classify");
+    let told = PROGRAM.error(&[
+        "--load",
+        &net,
+        "--seed",
+        "2",
+        "--test",
+        &place.file("odd.tsv", "sideways\tu\n"),
+        "--out",
+        &out,
+    ]);
     assert!(told.ends_with("odd.tsv, line 1: the label \"sideways\" is none of the classes: down, up"), "{told}");
 
     // Settings that would take all memory before the parameters are looked at.
@@ -173,7 +144,7 @@ fn a_saved_network_is_tested_and_answers() {
         metadata.insert(key.to_owned(), value.to_owned());
         let path = place.at("changed");
         rewind_rnn::file::save(&path, &saved.model, &metadata).expect("the folder can be written");
-        let told = error(&["--load", &path, "--out", &out]);
+        let told = PROGRAM.error(&["--load", &path, "--out", &out]);
         assert_eq!(told, format!("{path} was not saved by this program: its setting \"{key}\" is {value:?}"));
     }
 }
@@ -187,8 +158,9 @@ fn any_labelled_text_will_do() {
     let many: String = (0..33).map(|i| format!("class {}\ttext\n", i % 11)).collect();
     for (name, text, n) in [("long", &long, "(n=2)"), ("windows", &windows, "(n=2)"), ("many", &many, "(n=6)")] {
         let data = place.file(name, text);
-        let told = output(&["--data", &data, "--hidden", "3", "--embedding", "2", "--epochs", "1", "--out", &out]);
-        assert_eq!((figure(&told, "gru").1, figure(&told, "baseline").1), (n, n), "{name}");
+        let told =
+            PROGRAM.output(&["--data", &data, "--hidden", "3", "--embedding", "2", "--epochs", "1", "--out", &out]);
+        assert_eq!((figure(&told, "gru", "accuracy").1, figure(&told, "baseline", "accuracy").1), (n, n), "{name}");
     }
 }
 
@@ -198,7 +170,7 @@ fn wrong_input_is_named() {
     let out = place.at("out");
     let data = |contents: &[u8]| {
         let path = place.file("data", contents);
-        error(&["--data", &path, "--out", &out]).replace(&path, "DATA")
+        PROGRAM.error(&["--data", &path, "--out", &out]).replace(&path, "DATA")
     };
     assert_eq!(data(b""), "DATA is empty; expected text");
     assert_eq!(data(b"\n\n"), "DATA has no line with a label and something to classify");
@@ -210,12 +182,12 @@ fn wrong_input_is_named() {
 
     let good = place.file("good", first_letters(20, 3));
     let unknown = place.file("unknown", "up\tu\nleft\td\n");
-    let told = error(&["--data", &good, "--test", &unknown, "--out", &out]);
+    let told = PROGRAM.error(&["--data", &good, "--test", &unknown, "--out", &out]);
     assert_eq!(told, format!("{unknown}, line 2: the label \"left\" is none of the classes: down, up"));
-    assert!(error(&["--data", &place.at("none"), "--out", &out]).starts_with("cannot read "));
-    assert!(error(&["--test", &good, "--out", &out]).starts_with("--test needs a file to train on"));
-    assert!(error(&["--load", &good, "--out", &out]).contains("no whole safetensors file"));
-    let told = error(&["--data", &good, "--out", &place.at("good/out")]);
+    assert!(PROGRAM.error(&["--data", &place.at("none"), "--out", &out]).starts_with("cannot read "));
+    assert!(PROGRAM.error(&["--test", &good, "--out", &out]).starts_with("--test needs a file to train on"));
+    assert!(PROGRAM.error(&["--load", &good, "--out", &out]).contains("no whole safetensors file"));
+    let told = PROGRAM.error(&["--data", &good, "--out", &place.at("good/out")]);
     assert!(told.starts_with("cannot write to the folder "), "{told}");
 
     let refused = |words: &[&str]| {

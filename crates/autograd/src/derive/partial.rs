@@ -84,7 +84,7 @@ impl<T: Scalar> Partial<T> {
         }
     }
 
-    /// The Jacobian `[m, n]`: m elements of all of `to`, n of all of `from`, each variable flattened, one behind the other. One
+    /// The Jacobian `[m, n]`: m elements of all of `to`, n of all of `from`, each variable flattened and concatenated. One
     /// sweep for each row.
     pub fn jacobian(&self) -> Tensor<T> {
         let columns: usize = self.vars(&self.from).map(Var::element_count).sum();
