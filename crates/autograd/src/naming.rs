@@ -61,6 +61,11 @@ impl<T: Scalar> Names<'_, T> {
         self.scopes.numbered(self.scope_id(node), name)
     }
 
+    /// The number of the scope `name=number` around such a scope.
+    pub(crate) fn step_around(self, scope: u32, name: &str) -> Option<usize> {
+        Some(self.scopes.numbered(self.scopes.parent(scope), name)?.1)
+    }
+
     /// The dotted names of the parameters among the inputs of a node.
     pub(crate) fn parameters_of(self, node: u32) -> Vec<String> {
         let parameters = self.graph.inputs(node).iter().filter(|&&input| self.is_parameter(input));

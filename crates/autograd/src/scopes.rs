@@ -91,6 +91,11 @@ impl Scopes {
         Some(self.entries[(scope as usize).checked_sub(1)?])
     }
 
+    /// The scope around another; that of the tape is its own.
+    pub(crate) fn parent(&self, scope: u32) -> u32 {
+        self.entry(scope).map_or(0, |entry| entry.parent)
+    }
+
     /// The scope, without the level for the parts of a split.
     pub(crate) fn without_parts(&self, scope: u32) -> u32 {
         match self.entry(scope) {

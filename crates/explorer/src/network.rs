@@ -96,7 +96,7 @@ pub(crate) fn network<C: RecurrentModule<f64>>(
 /// Whether each step reads no other than the one before it: a state may hold what older steps have recorded.
 fn is_chain(nodes: &[NodeInfo<f64>], steps: &[Option<usize>]) -> bool {
     let near = |node: &NodeInfo<f64>, input: usize| match (steps[node.index], steps[input]) {
-        (Some(step), Some(read)) => step - read < 2,
+        (Some(step), Some(read)) => step.abs_diff(read) < 2,
         _ => true,
     };
     nodes.iter().all(|node| node.inputs.iter().all(|&input| near(node, input)))

@@ -38,13 +38,15 @@ pub(crate) struct Recorded<'t> {
 /// Unrolls a model on `tape`, in the scopes `t=0`, `t=1`, …
 ///
 /// # Errors
-/// What does not fit: the features of the cell, or a shape of its state.
+/// What does not fit: the features of the cell, a shape of its state, or scopes that are called as time steps are.
 pub(crate) fn record<'t, C: RecurrentModule<f64>>(
     tape: &'t Tape<f64>,
     model: &Model<Tensor<f64>, C>,
     sequence: &Sequence,
 ) -> Result<Recorded<'t>, String> {
-    unrolled(tape, &model.on(tape), sequence, |t| tape.constant(sequence.x().slice(0, t..t + 1)))
+    let recorded = unrolled(tape, &model.on(tape), sequence, |t| tape.constant(sequence.x().slice(0, t..t + 1)))?;
+    check_scopes(tape)?;
+    Ok(recorded)
 }
 
 /// Unrolls a model that is on `tape`, where `x` gives the input `[1, I]` of a step.
@@ -130,6 +132,20 @@ fn parts<'t, S: State<'t, f64>>(state: &S) -> Vec<Var<'t, f64>> {
         part
     });
     parts
+}
+
+/// A cell may have a loop of its own; the page places its nodes by their time step.
+fn check_scopes(tape: &Tape<f64>) -> Result<(), String> {
+    let of_step = |level: &&str| level.starts_with("t=");
+    for at in 0..tape.len() {
+        let scope = tape.node(at).scope;
+        if scope.split('/').filter(of_step).count() > 1 {
+            return Err(format!(
+                "it enters a scope called `t` within a time step ({scope}); expected another name for a loop of its own"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn check_features(taken: Option<usize>, sequence: &Sequence) -> Result<(), String> {

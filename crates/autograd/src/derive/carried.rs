@@ -11,8 +11,11 @@ use crate::{Scalar, Var};
 /// are the innermost [scopes](Tape::numbered_scope) called `step`, such as `"t"`. Only what depends on `wrt` counts, so inputs
 /// and parameters are no state, nor are layers below that of a given parameter.
 ///
-/// Whatever the cell is: a tanh-RNN carries one variable, an LSTM two, a stack those of each layer. In the last step, which
-/// nobody reads, the state is what stands in the same place of its recording as in the step before.
+/// Whatever the cell is: a tanh-RNN carries one variable, an LSTM two, a stack those of each layer. From step to step, a part of
+/// the state is what stands in the same place of the recording, which also gives that of the last step, which nobody reads.
+///
+/// The steps of one network have one number each. A decoder that goes on where an encoder of T steps has ended begins at step T, and
+/// a loop within a step needs scopes of another name.
 ///
 /// ```
 /// use rewind_autograd::{Tape, Tensor, derive};
@@ -31,7 +34,8 @@ use crate::{Scalar, Var};
 ///
 /// # Panics
 /// If a variable is a constant or lives on another tape than the first; if a step reads what a step further away than the
-/// next one has recorded, or if steps read the parts of their state in unlike orders.
+/// next one has recorded, lies within another step, or has the number of an earlier step of its chain; if the parts of the state
+/// cannot be told apart; or if the steps are hidden in a [checkpoint](crate::checkpoint).
 #[track_caller]
 pub fn carried<'t, T: Scalar>(wrt: &[Var<'t, T>], step: &str) -> Carried<'t, T> {
     let Some(first) = wrt.first() else { return Carried { parts: Vec::new() } };
@@ -43,8 +47,8 @@ pub fn carried<'t, T: Scalar>(wrt: &[Var<'t, T>], step: &str) -> Carried<'t, T> 
             panic!("carried: variable {k}, {v:?}, is a constant. {HOW_TO_TRACK}");
         }
     }
-    let recordings = Recordings::of(first.tape(), wrt, step);
-    let parts = recordings.reads().map(|reads| recordings.parts(&reads)).and_then(|parts| {
+    let parts = Recordings::of(first.tape(), wrt, step).and_then(|recordings| {
+        let parts = recordings.parts(&recordings.reads()?)?;
         recordings.expect_alike(&parts)?;
         Ok(parts)
     });
@@ -108,10 +112,12 @@ struct Recordings<'t, T: Scalar> {
 type Reads = BTreeMap<u32, Vec<(u32, u32)>>;
 
 impl<'t, T: Scalar> Recordings<'t, T> {
-    fn of(tape: &'t Tape<T>, wrt: &[Var<'t, T>], step: &str) -> Self {
+    /// # Errors
+    /// If a step lies within another one, or in a checkpoint.
+    fn of(tape: &'t Tape<T>, wrt: &[Var<'t, T>], step: &str) -> Result<Self, String> {
         let mut dependent: BTreeSet<u32> = wrt.iter().map(|v| v.id()).collect();
         let (mut by_scope, mut scope_of) = (BTreeMap::<u32, Recording>::new(), BTreeMap::new());
-        let lowest = dependent.first().copied().unwrap_or(0);
+        let (lowest, mut outside) = (dependent.first().copied().unwrap_or(0), Vec::new());
         Names::with(tape, |names| {
             let graph = tape.graph.borrow();
             for node in lowest..graph.len() as u32 {
@@ -119,17 +125,31 @@ impl<'t, T: Scalar> Recordings<'t, T> {
                     continue;
                 }
                 dependent.insert(node);
-                if let Some((scope, number)) = names.recording_of(node, step) {
-                    let recording = by_scope.entry(scope).or_default();
-                    recording.number = number;
-                    recording.nodes.push(node);
-                    scope_of.insert(node, scope);
+                let Some((scope, number)) = names.recording_of(node, step) else {
+                    outside.push(node);
+                    continue;
+                };
+                if let Some(around) = names.step_around(scope, step) {
+                    return Err(format!(
+                        "carried: step {step}={number} lies within step {step}={around}; \
+                         expected scopes of another name for a loop within a step"
+                    ));
                 }
+                let recording = by_scope.entry(scope).or_default();
+                recording.number = number;
+                recording.nodes.push(node);
+                scope_of.insert(node, scope);
             }
-        });
+            Ok(())
+        })?;
+        if outside.into_iter().any(|node| tape.op(node as usize).is_some_and(|op| op.is_checkpoint())) {
+            return Err("carried: what depends on the variables is hidden in a checkpoint; \
+                 expected a tape that has recorded all steps, such as that of an unrolling without segments"
+                .to_owned());
+        }
         let mut recordings = Recordings { tape, step: step.to_owned(), by_scope, scope_of, outputs: BTreeSet::new() };
         recordings.outputs = recordings.read_outside(&dependent);
-        recordings
+        Ok(recordings)
     }
 
     fn read_outside(&self, nodes: &BTreeSet<u32>) -> BTreeSet<u32> {
@@ -169,7 +189,8 @@ impl<'t, T: Scalar> Recordings<'t, T> {
                         let (step, own) = (&self.step, recording.number);
                         return Err(format!(
                             "carried: {} in step {step}={own} reads {} of step {step}={number}; \
-                             expected that a step reads the step beside it, as a chain of states does",
+                             expected that a step reads the step beside it, as a chain of states does, and that a network which goes \
+                             on where another has ended numbers its steps on",
                             self.name(node),
                             self.name(input)
                         ));
@@ -184,33 +205,38 @@ impl<'t, T: Scalar> Recordings<'t, T> {
         Ok(reads)
     }
 
-    /// Links what a recording reads to what the recording before it has read in the same place.
-    fn parts(&self, reads: &Reads) -> Vec<CarriedPart<'t, T>> {
+    /// Links what a recording reads to what the recording before it has read: to what stands in the same place as what it reads
+    /// itself, or, where the two have recorded different ops, as the first step may, to what is read in the same order.
+    fn parts(&self, reads: &Reads) -> Result<Vec<CarriedPart<'t, T>>, String> {
         let mut parts: Vec<CarriedPart<'t, T>> = Vec::new();
-        // The parts that each recording reads, in order; and the recordings whose state is read.
+        // The parts that each recording reads; and the recordings whose state is read.
         let (mut of_recording, mut sources) = (BTreeMap::<u32, Vec<usize>>::new(), BTreeSet::new());
         for (&scope, list) in reads {
+            sources.extend(list.iter().map(|(node, _)| self.scope_of[node]));
             let before =
                 list.iter().map(|(node, _)| self.scope_of[node]).find(|source| of_recording.contains_key(source));
-            sources.extend(list.iter().map(|(node, _)| self.scope_of[node]));
             let known = before.map(|before| of_recording[&before].clone()).unwrap_or_default();
-            let own = list.iter().enumerate().map(|(slot, &(node, reader))| {
+            let mut links = self.links(list, &known, &parts);
+            for (link, &(node, reader)) in links.iter_mut().zip(list) {
                 let (v, number) = (Var::new(self.tape, node), self.by_scope[&self.scope_of[&node]].number);
-                match known.get(slot) {
-                    Some(&part) if parts[part].nodes[0].1.has_shape(&v.shape()) => {
+                let backward = self.by_scope[&scope].number < number;
+                match *link {
+                    Some(part) => {
+                        let (last, _) = *parts[part].nodes.last().expect("a part has a node");
+                        let next = if parts[part].backward { last.checked_sub(1) } else { Some(last + 1) };
+                        if next != Some(number) || parts[part].backward != backward {
+                            return Err(self.numbered_anew(last, number, self.by_scope[&scope].number));
+                        }
                         parts[part].nodes.push((number, v));
-                        part
                     }
-                    _ => {
-                        let backward = self.by_scope[&scope].number < number;
+                    None => {
                         let reader = Var::new(self.tape, reader);
                         parts.push(CarriedPart { nodes: vec![(number, v)], backward, is_output: false, reader });
-                        parts.len() - 1
+                        *link = Some(parts.len() - 1);
                     }
                 }
-            });
-            let own = own.collect();
-            of_recording.insert(scope, own);
+            }
+            of_recording.insert(scope, links.into_iter().flatten().collect());
         }
         for (&scope, own) in of_recording.iter().filter(|(scope, _)| !sources.contains(scope)) {
             for &part in own {
@@ -223,21 +249,48 @@ impl<'t, T: Scalar> Recordings<'t, T> {
         for part in &mut parts {
             part.is_output = part.nodes.iter().any(|(_, v)| self.outputs.contains(&v.id()));
         }
-        parts
+        Ok(parts)
     }
 
-    /// Parts are told apart by the order in which steps read them, so that all steps must compute a part by the same op.
+    /// For each node that a recording reads, its part among the `known` ones: those that the recording before has read.
+    fn links(&self, list: &[(u32, u32)], known: &[usize], parts: &[CarriedPart<'t, T>]) -> Vec<Option<usize>> {
+        let mut links = vec![None; list.len()];
+        let mut in_order = Vec::new();
+        for &part in known {
+            let (_, before) = *parts[part].nodes.last().expect("a part has a node");
+            let places: Vec<_> =
+                list.iter().map(|&(node, _)| self.corresponding(before.id(), self.scope_of[&node])).collect();
+            match (0..list.len()).find(|&k| places[k] == Some(list[k].0)) {
+                Some(k) => links[k] = Some(part),
+                None if places.iter().all(Option::is_none) => in_order.push((part, before)),
+                None => {} // the part ends here
+            }
+        }
+        let mut in_order = in_order.into_iter().peekable();
+        for (link, &(node, _)) in links.iter_mut().zip(list).filter(|(link, _)| link.is_none()) {
+            let fits = |(_, before): &(usize, Var<'t, T>)| before.has_shape(&Var::new(self.tape, node).shape());
+            *link = in_order.next_if(fits).map(|(part, _)| part);
+        }
+        links
+    }
+
+    fn numbered_anew(&self, last: usize, number: usize, reader: usize) -> String {
+        let step = &self.step;
+        format!(
+            "carried: a chain of states goes from step {step}={last} to {step}={number}, which step {step}={reader} reads; \
+             expected that a network which goes on where another has ended numbers its steps on"
+        )
+    }
+
+    /// All steps must compute a part by the same op.
     ///
     /// # Errors
     /// If the ops of a part differ.
     fn expect_alike(&self, parts: &[CarriedPart<'t, T>]) -> Result<(), String> {
-        let op = |v: Var<'t, T>| {
-            let node = v.id();
-            self.name(if self.is_choice(node) { self.inputs(node)[1] } else { node })
-        };
         for part in parts {
             for pair in part.nodes.windows(2) {
-                let [(before, own), (after, other)] = [pair[0], pair[1]].map(|(step, v)| (step, op(v)));
+                let [(before, own), (after, other)] =
+                    [pair[0], pair[1]].map(|(step, v)| (step, self.name(self.computed(v.id()))));
                 if own != other {
                     let step = &self.step;
                     return Err(format!(
@@ -250,25 +303,36 @@ impl<'t, T: Scalar> Recordings<'t, T> {
         Ok(())
     }
 
-    /// The node of a recording that stands in the place of `node` in its own, which is that of the step before. Where sequences have
-    /// ended, a mask chooses between the new state and the old one: the place is that of the new state, the node what was chosen.
+    /// The node of a recording that stands in the place of `node` in its own, which is that of the step before.
     fn corresponding(&self, node: u32, scope: u32) -> Option<u32> {
         let before = self.scope_of[&node];
         let [own, other] = [before, scope].map(|scope| self.computing(&self.by_scope[&scope].nodes));
         let names = |nodes: &[u32]| nodes.iter().map(|&node| self.name(node)).collect::<Vec<_>>();
-        let computed = if self.is_choice(node) { self.inputs(node)[1] } else { node };
-        let place = own.iter().position(|&node| node == computed)?;
+        let place = own.iter().position(|&own| own == self.computed(node))?;
         // What a step records after its state, such as its loss, may differ.
         if names(own.get(..=place)?) != names(other.get(..=place)?) {
             return None;
         }
         let found = other[place];
-        let chosen = |&&later: &&u32| {
-            let inputs = self.inputs(later);
-            self.is_choice(later) && inputs[1] == found && inputs[2] == node
+        // The last choice between it and the state before.
+        let chosen = |later: u32| {
+            self.is_choice(later) && self.inputs(later)[1..].contains(&node) && self.computed(later) == found
         };
-        let found = self.by_scope[&scope].nodes.iter().find(chosen).copied().unwrap_or(found);
+        let found = self.by_scope[&scope].nodes.iter().rev().copied().find(|&later| chosen(later)).unwrap_or(found);
         Var::new(self.tape, found).has_shape(&Var::new(self.tape, node).shape()).then_some(found)
+    }
+
+    /// What a step has computed for a state. Where sequences have ended, and in zoneout, a mask chooses between it and the state
+    /// before, which is of no other step or of the one before.
+    fn computed(&self, mut node: u32) -> u32 {
+        while self.is_choice(node) {
+            let scope = self.scope_of.get(&node);
+            let own: Vec<u32> =
+                self.inputs(node)[1..].iter().copied().filter(|input| self.scope_of.get(input) == scope).collect();
+            let &[computed] = &own[..] else { break };
+            node = computed;
+        }
+        node
     }
 
     /// Whether a node chooses between two by a mask.

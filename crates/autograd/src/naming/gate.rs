@@ -43,18 +43,23 @@ impl Gate {
 /// Elementwise ops of several inputs. Others, such as matrix products, start a new value.
 const ELEMENTWISE: [&str; 6] = ["add", "sub", "mul", "div", "maximum", "where"];
 
+/// Ops that leave every column in its place.
+const SAME_COLUMNS: [&str; 3] = ["add", "sigmoid", "tanh"];
+
 /// The most nodes visited on the way to a name; a step of a cell has a few dozen.
 const MOST_NODES: usize = 256;
 
 impl<T: Scalar> Names<'_, T> {
-    /// The gates that the value of a node is split into, directly or as a term of a sum; in order, none if it is not split.
+    /// The gates that the value of a node is split into, directly, as a term of a sum or activated; in order, none if it is not split.
     pub(crate) fn gates_behind(self, node: u32) -> Vec<String> {
         let (mut sums, mut gates) = (vec![node], Vec::new());
         for later in (node + 1..self.graph.len() as u32).take(MOST_NODES) {
             if self.graph.inputs(later).iter().any(|input| sums.contains(input)) {
                 match self.scopes.part(self.scope_id(later), later) {
                     Some(gate) => gates.push(gate),
-                    None if self.graph.op(later).is_some_and(|op| op.name() == "add") => sums.push(later),
+                    None if self.graph.op(later).is_some_and(|op| SAME_COLUMNS.contains(&op.name())) => {
+                        sums.push(later)
+                    }
                     None => {}
                 }
             }

@@ -224,3 +224,93 @@ fn a_last_step_that_computes_more() {
     assert_eq!(state.parts[0].steps().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
     assert_eq!(state.parts[0].nodes[5].1.position(), h.position());
 }
+
+/// A decoder that counts its steps from 0 again would mix its norms with those of the encoder.
+#[test]
+#[should_panic(
+    expected = "carried: a chain of states goes from step t=0 to t=1, which step t=0 reads; expected that a network which goes on \
+                where another has ended numbers its steps on"
+)]
+fn steps_that_are_numbered_anew() {
+    two_loops([0, 1], [0, 1]);
+}
+
+#[test]
+fn steps_that_are_numbered_on() {
+    assert_eq!(two_loops([0, 1], [2, 3]), [0, 1, 2, 3]);
+}
+
+fn two_loops(first: [usize; 2], second: [usize; 2]) -> Vec<usize> {
+    let tape = Tape::new();
+    let w = tape.leaf(Tensor::scalar(0.5));
+    let mut h = w;
+    for t in first.into_iter().chain(second) {
+        let _step = tape.numbered_scope("t", t);
+        h = (h * w).tanh();
+    }
+    let carried = derive::carried(&[w], "t");
+    let [part] = &carried.parts[..] else { panic!("{} parts", carried.parts.len()) };
+    part.steps().collect()
+}
+
+#[test]
+#[should_panic(
+    expected = "carried: step t=0 lies within step t=1; expected scopes of another name for a loop within a step"
+)]
+fn a_loop_within_a_step() {
+    let tape = Tape::new();
+    let w = tape.leaf(Tensor::scalar(0.5));
+    let mut h = tape.constant(Tensor::scalar(0.1));
+    for t in 1..3 {
+        let _step = tape.numbered_scope("t", t);
+        for k in 0..2 {
+            let _inner = tape.numbered_scope("t", k);
+            h = (h * w).tanh();
+        }
+    }
+    derive::carried(&[w], "t");
+}
+
+#[test]
+#[should_panic(expected = "carried: what depends on the variables is hidden in a checkpoint")]
+fn steps_in_a_checkpoint() {
+    let tape = Tape::new();
+    let w = tape.leaf(Tensor::scalar(0.5));
+    let _ = checkpoint(&[w], |tape, v| {
+        let _step = tape.numbered_scope("t", 0);
+        v[0].tanh()
+    });
+    derive::carried(&[w], "t");
+}
+
+/// From step 2 on there is a second variable, which is computed by the same op and read first.
+#[test]
+fn a_state_that_begins_later() {
+    let tape = Tape::new();
+    let w = tape.leaf(filled(&[2], 0.7));
+    let mut h = tape.constant(filled(&[2], 0.1));
+    let mut memory = None;
+    let (mut hs, mut memories) = (Vec::new(), Vec::new());
+    for t in 0..6 {
+        let _step = tape.numbered_scope("t", t);
+        let from_memory = memory.map(|memory| memory * w);
+        let mut z = h * w;
+        if let Some(from_memory) = from_memory {
+            z = z + from_memory;
+        }
+        h = z.tanh();
+        hs.push(h.position());
+        if t >= 2 {
+            let next = (h * h).tanh();
+            memories.push(next.position());
+            memory = Some(next);
+        }
+    }
+    let carried = derive::carried(&[w], "t");
+    let found: Vec<(Vec<usize>, Vec<usize>)> = carried
+        .parts
+        .iter()
+        .map(|part| (part.steps().collect(), part.nodes.iter().map(|(_, v)| v.position()).collect()))
+        .collect();
+    assert_eq!(found, [((0..6).collect(), hs), ((2..6).collect(), memories)]);
+}

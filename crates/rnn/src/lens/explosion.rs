@@ -68,14 +68,14 @@ impl fmt::Display for Chain {
 /// ```
 ///
 /// # Panics
-/// If a range is not ascending and finite, the grid has fewer than two points along an axis, or the threshold is negative or NaN.
+/// If a range is not ascending or its width is not finite, the grid has fewer than two points along an axis, or the threshold is negative or NaN.
 #[track_caller]
 pub fn cliff(settings: &Cliff) -> Surface {
     let Cliff { w, b, grid, .. } = settings;
     for (name, [low, high], points) in [("w", w, grid[0]), ("b", b, grid[1])] {
-        if !(low < high && low.is_finite() && high.is_finite()) || points < 2 {
+        if !(low < high && (high - low).is_finite()) || points < 2 {
             panic!(
-                "cliff: {points} points of {name} from {low} to {high}; expected two at least, of an ascending range"
+                "cliff: {points} points of {name} from {low:?} to {high:?}; expected two at least, of an ascending range of finite width"
             );
         }
     }

@@ -104,7 +104,9 @@ impl<T: Scalar> Itemised<T> {
         self.items.steps(self.number(parameter))
     }
 
-    /// The names of the gates that a parameter's columns belong to, in order: `["i", "f", "g", "o"]`; none without gates.
+    /// The names of the gates that a parameter's columns belong to, in order: `["i", "f", "g", "o"]`. None without gates, and none where the
+    /// columns do not stand in the order of one [split](rewind_autograd::Var::split_named), such as those of the `weight_ih` of a GRU, of
+    /// which r and z are split after the sum with h·U, and n is not.
     #[track_caller]
     pub fn gates(&self, parameter: &str) -> &[String] {
         self.items.gates(self.number(parameter))

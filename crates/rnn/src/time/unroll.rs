@@ -66,6 +66,12 @@ impl<'a> Unroll<'a> {
         Unroll { backward: true, ..self }
     }
 
+    /// Numbers the time steps from `step` on, in scopes and for the masks of dropout: a decoder that goes on where an encoder of T
+    /// steps has ended begins at T. The [lens](crate::lens) needs it to see one chain of states.
+    pub fn from_step(self, step: usize) -> Self {
+        Unroll { first_step: step, ..self }
+    }
+
     /// In the other direction of time.
     pub(crate) fn reversed(self) -> Self {
         Unroll { backward: !self.backward, ..self }

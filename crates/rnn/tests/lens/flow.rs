@@ -1,7 +1,7 @@
 //! The gradient with respect to the states, gates, spectral radii, and the influence of inputs.
 
 use rewind_autograd::{OnTape, Tape, Tensor};
-use rewind_rnn::{Bidirectional, Gru, Linear, Lstm, Recurrent, TanhRnn, Unroll, lens, unroll};
+use rewind_rnn::{Bidirectional, Gru, Linear, Lstm, Noise, Recurrent, TanhRnn, Unroll, Zoneout, lens, unroll};
 
 use super::{random, randomised, rng, step_losses};
 
@@ -179,4 +179,74 @@ fn the_spectral_radius_of_matrices_far_from_normal() {
     }
     let unlike = Tensor::from_vec(vec![0.0, 1e200, 1e-200, 0.0], &[2, 2]);
     assert!(lens::spectral_radius(&unlike).is_nan(), "no number rather than a wrong one");
+}
+
+/// In zoneout a mask chooses between the new state and the old one, in padding another does: the state is what was chosen.
+#[test]
+fn the_states_of_zoneout() {
+    let cell = Zoneout::new(Lstm::<Tensor<f64>>::new(3, 4, &mut rng()), &[0.4, 0.0]);
+    let cell = randomised(&cell, 5);
+    let (x, noise) = (random(&[STEPS, 3, 3], 9), Noise::draw(&mut rng()));
+    for how in [Unroll::new(), Unroll::new().noise(noise), Unroll::new().noise(noise).lengths(&[7, 2, 5])] {
+        let flow = lens::flow(&cell, |tape, cell| step_losses(how.run(cell, tape.constant(x.clone())).outputs()));
+        let tape = Tape::new();
+        let on_tape = cell.on(&tape);
+        let run = how.run(&on_tape, tape.constant(x.clone()));
+        let total = step_losses(run.outputs()).into_iter().reduce(|a, b| a + b).expect("a loss");
+        let states: Vec<_> = run.states.iter().flat_map(|state| [state.hidden, state.cell]).collect();
+        let gradients = total.backward_to(&states);
+        assert_eq!(flow.states.iter().map(|state| state.name.as_str()).collect::<Vec<_>>(), ["cell/h", "cell/c"]);
+        for (k, state) in flow.states.iter().enumerate() {
+            assert_eq!(state.steps, (0..STEPS).collect::<Vec<_>>());
+            for t in 0..STEPS {
+                let norm = gradients.get(states[2 * t + k]).norm();
+                assert!((state.norms[t] - norm).abs() < 1e-14, "{} {t}: {} {norm}", state.name, state.norms[t]);
+            }
+        }
+    }
+}
+
+/// One chain of states, through both networks.
+#[test]
+fn a_decoder_that_goes_on_where_an_encoder_has_ended() {
+    let rng = &mut rng();
+    let pair = randomised(&(Gru::<Tensor<f64>>::new(3, 4, rng), Gru::<Tensor<f64>>::new(2, 4, rng)), 5);
+    let (source, target) = (random(&[3, 2, 3], 9), random(&[4, 2, 2], 8));
+    let read = |step: usize| {
+        let (source, target) = (source.clone(), target.clone());
+        lens::flow(&pair, move |tape, (encoder, decoder)| {
+            let last = unroll(encoder, tape.constant(source)).last;
+            let decoded = Unroll::new().from_step(step).run_from(decoder, tape.constant(target), last);
+            step_losses(decoded.outputs())
+        })
+    };
+    let flow = read(3);
+    let [state] = &flow.states[..] else { panic!("{} states", flow.states.len()) };
+    assert_eq!(state.steps, (0..7).collect::<Vec<_>>());
+    let tape = Tape::new();
+    let (encoder, decoder) = pair.on(&tape);
+    let encoded = unroll(&encoder, tape.constant(source.clone()));
+    let decoded = Unroll::new().run_from(&decoder, tape.constant(target.clone()), encoded.last);
+    let total = step_losses(decoded.outputs()).into_iter().reduce(|a, b| a + b).expect("a loss");
+    let states: Vec<_> = encoded.states.iter().chain(&decoded.states).copied().collect();
+    let gradients = total.backward_to(&states);
+    for (norm, state) in state.norms.iter().zip(states) {
+        assert!((norm - gradients.get(state).norm()).abs() < 1e-14);
+    }
+    let anew = std::panic::catch_unwind(|| read(0)).expect_err("both networks count from 0");
+    let told = anew.downcast_ref::<String>().expect("a message");
+    assert!(told.contains("numbers its steps on"), "{told}");
+}
+
+#[test]
+#[should_panic(
+    expected = "hidden in a checkpoint; expected a tape that has recorded all steps, such as that of an unrolling without segments"
+)]
+fn states_in_segments() {
+    let rnn = Recurrent(randomised(&TanhRnn::<Tensor<f64>>::new(3, 4, &mut rng()), 5));
+    let x = random(&[STEPS, 2, 3], 9);
+    lens::flow(&rnn, |tape, on_tape| {
+        let x = tape.constant(x.clone());
+        vec![Unroll::new().through_in_segments(3, &rnn, on_tape, x, |_, _, outputs| outputs.square().sum()).loss()]
+    });
 }

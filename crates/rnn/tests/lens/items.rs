@@ -202,6 +202,40 @@ fn items_of_sequences_and_of_gates() {
     assert!((squares.sqrt() - whole.norm()).abs() < 1e-14);
 }
 
+/// Two gates of a GRU are columns of one weight; its input weight has three, which are split apart.
+#[test]
+fn the_gates_of_a_gru() {
+    let gru: Gru<Tensor<f64>> = randomised(&Gru::new(3, 4, &mut rng()), 5);
+    let x: Tensor<f64> = random(&[STEPS, 2, 3], 9);
+    let items = lens::itemised(&gru, |tape, gru| vec![unroll(gru, tape.constant(x.clone())).last_output().sum()]);
+    assert_eq!(items.gates("weight_hh"), ["r", "z"]);
+    for name in ["weight_ih", "weight_hn", "bias"] {
+        assert!(items.gates(name).is_empty(), "{name}: {:?}", items.gates(name));
+    }
+    let [whole, z] = [items.term("weight_hh", 0, Some(2)), items.term_of_gate("weight_hh", 0, Some(2), "z")];
+    assert_eq!(z, whole.slice(1, 4..8));
+}
+
+/// Squares of such gradients have no finite value other than 0.
+#[test]
+fn truncation_of_gradients_of_any_magnitude() {
+    let rnn: TanhRnn<Tensor<f64>> = randomised(&TanhRnn::new(3, 4, &mut rng()), 5);
+    let x: Tensor<f64> = random(&[STEPS, 2, 3], 9);
+    let of = |scale: f64| {
+        let items =
+            lens::itemised(&rnn, |tape, rnn| vec![unroll(rnn, tape.constant(x.clone())).last_output().sum() * scale]);
+        items.truncation("weight_hh", &[STEPS - 1]).by_steps
+    };
+    let expected = of(1.0);
+    assert!(expected.iter().any(|kept| kept.cosine < 0.999));
+    for scale in [1e-160, 1e160] {
+        for (kept, expected) in of(scale).into_iter().zip(&expected) {
+            assert!((kept.cosine - expected.cosine).abs() < 1e-12, "{scale:e}: {kept:?} {expected:?}");
+            assert!((kept.length - expected.length).abs() < 1e-12, "{scale:e}: {kept:?} {expected:?}");
+        }
+    }
+}
+
 #[test]
 #[should_panic(expected = "there is no parameter `weight_hx`; there are [\"weight_ih\", \"weight_hh\", \"bias\"]")]
 fn an_unknown_parameter() {

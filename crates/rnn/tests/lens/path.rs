@@ -279,3 +279,21 @@ fn a_tiny_item_is_no_chain_either() {
         vec![(run.output(2).sum() + run.output(5).sum()) * 1e-200]
     });
 }
+
+/// Items of f32 that are not normal numbers lose digits, not their path.
+#[test]
+fn an_item_below_the_smallest_normal_number() {
+    let rnn: TanhRnn<Tensor<f32>> = randomised(&TanhRnn::new(3, 5, &mut rng()), 5);
+    let x = random::<f32>(&[STEPS, 2, 3], 9);
+    let path = lens::path(&rnn, "weight_hh", 0, 1, |tape, rnn| {
+        vec![unroll(rnn, tape.constant(x.clone())).last_output().sum() * 1e-38]
+    });
+    assert!(path.term.norm() > 0.0 && path.term.norm() < 1e-37, "{:e}", path.term.norm());
+    assert_eq!(path.factors.len(), STEPS - 2);
+}
+
+#[test]
+#[should_panic(expected = "stretch: shape [3]; expected a matrix [m, n]")]
+fn the_stretch_of_a_vector() {
+    lens::stretch(&Tensor::<f64>::zeros(&[3]));
+}

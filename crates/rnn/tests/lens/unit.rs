@@ -68,13 +68,21 @@ fn without_clipping_the_descent_is_thrown_off_at_the_wall() {
 }
 
 #[test]
-#[should_panic(expected = "cliff: 1 points of w from 2 to 6; expected two at least, of an ascending range")]
+#[should_panic(expected = "cliff: 1 points of w from 2.0 to 6.0; expected two at least, of an ascending range")]
 fn a_surface_of_one_point() {
     lens::cliff(&Cliff { grid: [1, 5], ..Cliff::default() });
 }
 
 #[test]
-#[should_panic(expected = "cliff: 81 points of b from 0 to -8; expected two at least, of an ascending range")]
+#[should_panic(expected = "cliff: 81 points of b from 0.0 to -8.0; expected two at least, of an ascending range")]
 fn a_range_that_descends() {
     lens::cliff(&Cliff { b: [0.0, -8.0], ..Cliff::default() });
+}
+
+#[test]
+#[should_panic(
+    expected = "41 points of w from -1e308 to 1e308; expected two at least, of an ascending range of finite width"
+)]
+fn a_range_of_infinite_width() {
+    lens::cliff(&Cliff { w: [-1e308, 1e308], ..Cliff::default() });
 }
