@@ -15,6 +15,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -26,7 +29,7 @@ use crate::{Page, page};
 
 /// The longest body of a request, in bytes: 200 steps of 8 features take a third of it.
 const LONGEST_BODY: usize = 128 * 1024;
-/// How long a client may take to send a request.
+/// How long a client may take to send the head of a request, and how long for its body. An idle connection is closed after it too.
 const LONGEST_ARRIVAL: Duration = Duration::from_secs(5);
 /// How long a request may wait and compute. By the bounds of its fields it computes for a second or two; the rest is for others before it.
 const LONGEST_ANSWER: Duration = Duration::from_secs(30);
@@ -99,15 +102,33 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let served = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(self.listener)?;
-            let service = axum::serve(listener, router(self.shared));
             tokio::select! {
-                served = service => served,
-                () = stop => Ok(()),
+                () = accept(listener, router(self.shared)) => {}
+                () = stop => {}
             }
+            Ok(())
         });
         // Open connections end here; what is being computed ends by itself.
         runtime.shutdown_background();
         served
+    }
+}
+
+/// Serves every connection, each on a task of its own. `axum::serve` would wait for the head of a request forever.
+async fn accept(listener: tokio::net::TcpListener, router: Router) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Too many files are open, or a client has left: others may be served later.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let service = TowerToHyperService::new(router.clone());
+        tokio::spawn(async move {
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(LONGEST_ARRIVAL);
+            // An error is that of the client, who knows.
+            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+        });
     }
 }
 

@@ -300,6 +300,33 @@ fn a_cell_that_does_not_fit_is_refused() {
     );
 }
 
+parameters! {
+    /// h' = tanh(x·W + h·U), twice, in scopes that are called as the steps of the page are.
+    struct Loop<P> { w: P, u: P }
+}
+
+impl<'t> Cell<'t, f64> for Loop<Var<'t, f64>> {
+    type State = Var<'t, f64>;
+    fn step(&self, x: Var<'t, f64>, h: Var<'t, f64>) -> Var<'t, f64> {
+        (0..2).fold(h, |h, k| {
+            let _inner = x.tape().numbered_scope("t", k);
+            (x.matmul(self.w) + h.matmul(self.u)).tanh()
+        })
+    }
+    fn initial(&self, batch: usize) -> Var<'t, f64> {
+        self.u.tape().zeros(&[batch, self.u.shape()[0]])
+    }
+}
+
+#[test]
+fn a_cell_with_steps_of_its_own_is_refused() {
+    let cell = Loop { w: random(&[2, 3], 5), u: random(&[3, 3], 6) };
+    assert_eq!(
+        Page::new("mine", &cell, &sequence(3, 2), &[]).map(|_| ()).expect_err("it does not fit").to_string(),
+        "network `mine`: it enters a scope called `t` within a time step (t=0/t=0); expected another name for a loop of its own"
+    );
+}
+
 #[test]
 fn sequences_that_do_not_fit_are_refused() {
     let refused = |x: &[usize], targets: &[usize], losses: &[usize]| {

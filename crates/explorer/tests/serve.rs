@@ -278,3 +278,16 @@ fn the_largest_request_is_answered() {
     assert_eq!(answer.status, 200, "{}", &answer.body[..answer.body.len().min(300)]);
     assert!(answer.json()["networks"][2]["sweeps_left_out"].is_string());
 }
+
+/// Connections that send nothing, or a head that never ends, must not pile up.
+#[test]
+fn a_head_that_does_not_arrive_is_not_waited_for() {
+    for start in ["", "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "] {
+        let mut stream = TcpStream::connect(address()).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+        stream.write_all(start.as_bytes()).expect("it is open");
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("the server closes the connection");
+        assert!(!String::from_utf8_lossy(&bytes).contains("200 OK"));
+    }
+}
