@@ -28,8 +28,14 @@ const Flow = (() => {
     const SIZE = [460, 205];
 
     function norms(scene) {
+        // The parts of a state that stay within the cell, such as c of an LSTM, are dashed.
         const lines = scene.networks.flatMap((network, series) =>
-            network.flow?.parts?.[0] ? [{ name: name(network), series, points: network.flow.parts[0] }] : [],
+            (network.flow?.parts ?? []).map((points, part) => ({
+                name: part ? `${name(network)} ${Model.partLetter(network, part)}` : name(network),
+                series,
+                points,
+                dashed: part > 0,
+            })),
         );
         const label = Texts.t("flow.norms");
         return card(

@@ -3,7 +3,7 @@
 // The ops of one time step as a graph: inputs below, results above, as in the network.
 const Graph = (() => {
     const { svg, svgMath, setAttribute } = Dom;
-    const BOX = { width: 70, narrow: 42, height: 22, gapX: 8, gapY: 15 };
+    const BOX = { width: 70, narrow: 42, height: 22, gapX: 8, gapY: 15, letter: 6.6 };
 
     /** Draws the ops of a group of nodes; returns { svg, show(k, at, current) }. */
     function draw(model, group) {
@@ -52,7 +52,11 @@ const Graph = (() => {
                 1 + Math.max(0, ...nodes[id].inputs.filter((input) => inside.has(input)).map((input) => row.get(input))),
             );
         }
-        const boxes = own.map((id) => ({ id, row: row.get(id), width: BOX.width }));
+        const wide = (text, least, more) => Math.max(least, text.length * BOX.letter + more);
+        const boxes = own.map((id) => {
+            const { op, gate } = nodes[id];
+            return { id, row: row.get(id), width: wide(op, BOX.width, gate ? 26 : 12) };
+        });
         const seen = new Set();
         for (const id of own) {
             for (const input of nodes[id].inputs) {
@@ -118,7 +122,7 @@ const Graph = (() => {
         );
         const gated = node.gate && !outside;
         const text = svg("text", { x: box.x + (gated ? 6 : 0), y: box.y + 4.5 });
-        text.append(...(outside ? svgMath(label === "constant" ? "const" : shorten(label, 6)) : [shorten(node.op, 9)]));
+        text.append(...(outside ? svgMath(label === "constant" ? "const" : shorten(label, 6)) : [node.op]));
         group.append(text);
         if (gated) group.append(svg("text", { class: "gate-name var", x: box.x - box.width / 2 + 9, y: box.y + 4 }, node.gate));
         if (named && !outside) {

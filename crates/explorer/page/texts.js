@@ -121,7 +121,7 @@ const Texts = (() => {
         ],
         "term.bound": ["product of the largest: {p}", "produit des plus grandes : {p}"],
         "flow.norms": ["Gradient that reaches each state", "Gradient reçu par chaque état"],
-        "flow.norms.axis": ["|∂E/∂h_t|", "|∂E/∂h_t|"],
+        "flow.norms.axis": ["|∂E/∂h_t|; dashed: |∂E/∂c_t|", "|∂E/∂h_t| ; en tirets : |∂E/∂c_t|"],
         "flow.growth": ["Growth per step back", "Croissance par pas en arrière"],
         "flow.growth.note": [
             "lines: |∂E/∂h_(t-1)| / |∂E/∂h_t|; dashes: spectral radius of U",

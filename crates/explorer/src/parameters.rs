@@ -6,6 +6,7 @@ use rewind_autograd::{NodeInfo, Tensor, Var, derive};
 
 use crate::data::Parameter;
 use crate::numbers::Detail;
+use crate::place::place;
 use crate::record::Recorded;
 
 /// Which nodes are parameters, and the time step that each node belongs to.
@@ -88,11 +89,14 @@ pub(crate) fn parameters(recorded: &Recorded<'_>, nodes: &[NodeInfo<f64>], detai
     recorded.parameters.iter().enumerate().map(parameter).collect()
 }
 
-/// The letter of each parameter; none where two would have the same, except for the built-in cells, whose names say which is which.
+/// The weights of the built-in cells that share a letter: their names say which is which.
+const SHARED: [&str; 3] = ["weight_ih", "weight_hh", "weight_hn"];
+
+/// The letter of each parameter; none where two would have the same.
 fn letters(recorded: &Recorded<'_>, nodes: &[NodeInfo<f64>]) -> Vec<&'static str> {
     let letters = Letters::new(recorded, nodes);
     let found: Vec<_> = recorded.parameters.iter().map(|(name, v)| letters.of(name, v.position())).collect();
-    let built_in = |name: &str| name.rsplit('.').next().is_some_and(|field| field.starts_with("weight_"));
+    let built_in = |name: &str| name.rsplit('.').next().is_some_and(|field| SHARED.contains(&field));
     let is_clear = |k: usize| {
         let same = (0..found.len()).filter(|&other| found[other] == found[k]);
         same.clone().count() == 1 || same.into_iter().all(|other| built_in(&recorded.parameters[other].0))
@@ -108,13 +112,26 @@ fn residual(sum: &Tensor<f64>, gradient: &Tensor<f64>) -> f64 {
     if difference.to_vec().iter().all(|&d| d == 0.0) { 0.0 } else { largest(&difference) / largest(gradient) }
 }
 
-/// The letters of parameters, by what they are multiplied with: W with what depends on x alone, U with the state.
+/// The letters of parameters, by what they are multiplied with: W with what depends on x alone, U with the state before the step, or
+/// with a product of it and a gate.
 pub(crate) struct Letters<'a> {
     nodes: &'a [NodeInfo<f64>],
-    /// Whether a node depends on a state before its own step.
-    from_state: Vec<bool>,
+    /// How each node depends on the states.
+    from_state: Vec<FromState>,
+    /// The step before which each state stands, 0 for the first.
+    since: HashMap<usize, usize>,
     first: Vec<usize>,
-    states: Vec<usize>,
+}
+
+/// How a node depends on the states before its step.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum FromState {
+    /// Not at all.
+    Not,
+    /// In some way, such as a gate does.
+    Somehow,
+    /// It is one, a part of one, or one multiplied elementwise.
+    Directly,
 }
 
 /// Ops behind which a parameter is still the same one.
@@ -123,14 +140,28 @@ const VIEWS: [&str; 7] = ["broadcast_to", "reshape", "transpose", "permute", "un
 impl<'a> Letters<'a> {
     pub(crate) fn new(recorded: &Recorded<'_>, nodes: &'a [NodeInfo<f64>]) -> Self {
         let first: Vec<usize> = recorded.first.iter().map(|v| v.position()).collect();
-        let states: Vec<usize> =
-            recorded.states.iter().flatten().map(|v| v.position()).chain(first.iter().copied()).collect();
-        let mut from_state = vec![false; nodes.len()];
-        states.iter().for_each(|&state| from_state[state] = true);
-        for (node, info) in nodes.iter().enumerate() {
-            from_state[node] |= info.inputs.iter().any(|&input| from_state[input]);
+        let mut since: HashMap<usize, usize> = first.iter().map(|&state| (state, 0)).collect();
+        for (t, states) in recorded.states.iter().enumerate() {
+            // A part that does not change is still that before the first step.
+            for v in states {
+                since.entry(v.position()).or_insert(t + 1);
+            }
         }
-        Letters { nodes, from_state, first, states }
+        let mut letters = Letters { nodes, from_state: Vec::with_capacity(nodes.len()), since, first };
+        for info in nodes {
+            let most = info.inputs.iter().map(|&input| letters.read(info, input)).max().unwrap_or(FromState::Not);
+            let keeps = VIEWS.contains(&info.name) || ["mul", "where"].contains(&info.name);
+            letters.from_state.push(if keeps { most } else { most.min(FromState::Somehow) });
+        }
+        letters
+    }
+
+    /// How an input of a node depends on the states before the node's step.
+    fn read(&self, node: &NodeInfo<f64>, input: usize) -> FromState {
+        match (self.since.get(&input), place(&node.scope).0) {
+            (Some(&since), Some(step)) if since <= step => FromState::Directly,
+            _ => self.from_state[input],
+        }
     }
 
     pub(crate) fn of(&self, name: &str, leaf: usize) -> &'static str {
@@ -144,13 +175,17 @@ impl<'a> Letters<'a> {
     fn by_use(&self, leaf: usize) -> &'static str {
         let mut same = vec![leaf];
         for (node, info) in self.nodes.iter().enumerate().skip(leaf + 1) {
-            let Some(place) = info.inputs.iter().position(|input| same.contains(input)) else { continue };
-            let weight = |partner: usize| if self.from_state[info.inputs[partner]] { "U" } else { "W" };
+            let Some(at) = info.inputs.iter().position(|input| same.contains(input)) else { continue };
+            let weight = |partner: usize| match self.read(info, info.inputs[partner]) {
+                FromState::Not => "W",
+                FromState::Somehow => "",
+                FromState::Directly => "U",
+            };
             match info.name {
-                "affine" if info.inputs.len() % 2 == 1 && place + 1 == info.inputs.len() => return "b",
-                "affine" if place % 2 == 1 => return weight(place - 1),
-                "matmul" | "matmul_transposed" if place == 1 => return weight(0),
-                "mul" if self.states.contains(&info.inputs[1 - place]) => return "U",
+                "affine" if info.inputs.len() % 2 == 1 && at + 1 == info.inputs.len() => return "b",
+                "affine" if at % 2 == 1 => return weight(at - 1),
+                "matmul" | "matmul_transposed" if at == 1 => return weight(0),
+                "mul" if self.read(info, info.inputs[1 - at]) == FromState::Directly => return "U",
                 "add" if self.nodes[leaf].value.rank() <= 1 => return "b",
                 view if VIEWS.contains(&view) => {
                     if self.first.contains(&node) {

@@ -301,6 +301,36 @@ fn a_cell_that_does_not_fit_is_refused() {
 }
 
 parameters! {
+    /// h' = tanh(m·P) with m = tanh(x·W + h·A + h·B).
+    struct TwoRecurrent<P> { w: P, weight_a: P, weight_b: P, p: P }
+}
+
+impl<'t> Cell<'t, f64> for TwoRecurrent<Var<'t, f64>> {
+    type State = Var<'t, f64>;
+    fn step(&self, x: Var<'t, f64>, h: Var<'t, f64>) -> Var<'t, f64> {
+        let m = (x.matmul(self.w) + h.matmul(self.weight_a) + h.matmul(self.weight_b)).tanh();
+        m.matmul(self.p).tanh()
+    }
+    fn initial(&self, batch: usize) -> Var<'t, f64> {
+        self.p.tape().zeros(&[batch, self.p.shape()[0]])
+    }
+}
+
+/// U is the lecture's weight from state to state: one of two has no letter, nor has a weight behind it.
+#[test]
+fn letters_are_unique() {
+    let square = |seed| random(&[3, 3], seed);
+    let letters = |data: Value| -> Vec<String> {
+        let parameters = data["parameters"].as_array().expect("some").clone();
+        parameters.iter().map(|p| p["letter"].as_str().expect("a letter").to_owned()).collect()
+    };
+    let two = TwoRecurrent { w: random(&[2, 3], 5), weight_a: square(6), weight_b: square(7), p: square(8) };
+    assert_eq!(letters(of(&two, &sequence(3, 2))), ["W", "", "", "", "V", "c"]);
+    let gru = Gru::new(2, 3, &mut rng());
+    assert_eq!(letters(of(&gru, &sequence(3, 2))), ["W", "U", "U", "b", "b", "V", "c"]);
+}
+
+parameters! {
     /// h' = tanh(x·W + h·U), twice, in scopes that are called as the steps of the page are.
     struct Loop<P> { w: P, u: P }
 }
