@@ -22,6 +22,11 @@
 //! | [`chain`], [`cliff`] | why gradients explode and vanish, and what clipping does, with a single unit |
 //! | [`dot`] | the graph, unrolled and rolled, for Graphviz |
 //!
+//! Time steps are the scopes `t=0`, `t=1`, … that unrolling enters, or a loop of your own by
+//! [`numbered_scope`](rewind_autograd::Tape::numbered_scope)`("t", t)`. The steps of one network have one number each: where a decoder goes on from an encoder of T
+//! steps, [`Unroll::from_step`](crate::Unroll::from_step)`(T)` numbers them on. [`path`], [`flow`] and [`dot`] refuse other networks; the items of
+//! [`itemised`] are then those of all uses in steps of that number.
+//!
 //! The page `docs/gradient_in_time.md` of the repository leads through them with pictures. With the feature `serde`, what they return can be serialised; a tensor is its shape and its values.
 
 mod dot;
