@@ -37,6 +37,9 @@ pub(super) const GRID: RGBColor = RGBColor(226, 226, 226);
 const COLOURS: [RGBColor; 5] =
     [RGBColor(213, 94, 0), RGBColor(0, 114, 178), RGBColor(0, 158, 115), RGBColor(204, 121, 167), RGBColor(90, 90, 90)];
 
+/// The darkest shade.
+const DARK: RGBColor = RGBColor(0, 90, 156);
+
 /// The colour of the `index`-th model or class.
 pub(super) fn colour(index: usize) -> RGBColor {
     COLOURS[index % COLOURS.len()]
@@ -122,6 +125,41 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// White for 0, dark for 1.
+pub(super) fn shade(share: f64) -> RGBColor {
+    let mix = |dark: u8| (255.0 + share * (f64::from(dark) - 255.0)).round() as u8;
+    RGBColor(mix(DARK.0), mix(DARK.1), mix(DARK.2))
+}
+
+/// What is read on a [`shade`].
+pub(super) fn ink_on(share: f64) -> RGBColor {
+    if share > 0.5 { WHITE } else { INK }
+}
+
+/// Draws what the shades mean: a bar from `x`, with three shares as `write` writes them, and `name` above.
+pub(super) fn scale(
+    area: &Area<'_>,
+    x: i32,
+    (top, bottom): (i32, i32),
+    name: &str,
+    write: impl Fn(f64) -> String,
+) -> Drawn {
+    const BANDS: i32 = 100;
+    let height = |band: i32| bottom - (bottom - top) * band / BANDS;
+    // Each band reaches to the bottom, so that no gap shows between two at any scale.
+    for band in (0..BANDS).rev() {
+        let share = (f64::from(band) + 0.5) / f64::from(BANDS);
+        area.draw(&Rectangle::new([(x, height(band + 1)), (x + 22, bottom)], shade(share).filled()))?;
+    }
+    area.draw(&Rectangle::new([(x, top), (x + 22, bottom)], GRID.stroke_width(1)))?;
+    for band in [0, BANDS / 2, BANDS] {
+        let text = write(f64::from(band) / f64::from(BANDS));
+        area.draw_text(&text, &style(TICK, INK, HPos::Left, VPos::Center), (x + 32, height(band)))?;
+    }
+    area.draw_text(name, &style(TICK, INK, HPos::Left, VPos::Center), (x, top - 24))?;
+    Ok(())
 }
 
 /// An axis with its ticks and how they are written.

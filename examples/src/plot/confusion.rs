@@ -5,7 +5,9 @@ use std::path::Path;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::canvas::{Area, Drawn, GRID, INK, LABEL, PALE_INK, TICK, WIDTH, picture, shortened, style, title};
+use super::canvas::{
+    Area, Drawn, GRID, INK, LABEL, PALE_INK, TICK, WIDTH, ink_on, picture, scale, shade, shortened, style, title,
+};
 use crate::files::WriteError;
 
 /// Room for the class names on the left, and for title and names above the matrix.
@@ -15,8 +17,6 @@ const TOP: i32 = 190;
 const RIGHT: i32 = 190;
 const BOTTOM: i32 = 36;
 
-/// The darkest colour: all of a class.
-const DARK: RGBColor = RGBColor(0, 90, 156);
 /// The letters of a count in a large cell.
 const COUNT: i32 = 34;
 
@@ -86,7 +86,8 @@ pub fn confusion_matrix(path: &Path, model: &str, note: &str, confusion: &Confus
             }
         }
         axes(area, confusion, cell_width, cell_height)?;
-        scale(area, (TOP, TOP + cell_height * size as i32))
+        let percent = |share| format!("{:.0} %", 100.0 * share);
+        scale(area, WIDTH as i32 - RIGHT + 40, (TOP, TOP + cell_height * size as i32), "of the row", percent)
     })
 }
 
@@ -110,37 +111,13 @@ fn cell(area: &Area<'_>, (x, y): (i32, i32), (width, height): (i32, i32), count:
     let corners = [(x, y), (x + width, y + height)];
     area.draw(&Rectangle::new(corners, shade(share).filled()))?;
     area.draw(&Rectangle::new(corners, GRID.stroke_width(1)))?;
-    let ink = if share > 0.5 { WHITE } else { INK };
+    let ink = ink_on(share);
     let (middle_x, middle_y) = (x + width / 2, y + height / 2);
     let apart = if height < 70 { 11 } else { 17 };
     let count_style = style(if height < 70 { LABEL } else { COUNT }, ink, HPos::Center, VPos::Center);
     area.draw_text(&count.to_string(), &count_style, (middle_x, middle_y - apart))?;
     let percent = if of_class == 0 { "–".to_owned() } else { format!("{:.0} %", 100.0 * share) };
     area.draw_text(&percent, &style(TICK, ink, HPos::Center, VPos::Center), (middle_x, middle_y + apart))?;
-    Ok(())
-}
-
-/// White for 0, dark for 1.
-fn shade(share: f64) -> RGBColor {
-    let mix = |dark: u8| (255.0 + share * (f64::from(dark) - 255.0)).round() as u8;
-    RGBColor(mix(DARK.0), mix(DARK.1), mix(DARK.2))
-}
-
-/// What the colours mean.
-fn scale(area: &Area<'_>, (top, bottom): (i32, i32)) -> Drawn {
-    const BANDS: i32 = 100;
-    let x = WIDTH as i32 - RIGHT + 40;
-    let height = |band: i32| bottom - (bottom - top) * band / BANDS;
-    // Each band reaches to the bottom, so that no gap shows between two at any scale.
-    for band in (0..BANDS).rev() {
-        let share = (f64::from(band) + 0.5) / f64::from(BANDS);
-        area.draw(&Rectangle::new([(x, height(band + 1)), (x + 22, bottom)], shade(share).filled()))?;
-    }
-    area.draw(&Rectangle::new([(x, top), (x + 22, bottom)], GRID.stroke_width(1)))?;
-    for share in [0, 50, 100] {
-        area.draw_text(&format!("{share} %"), &style(TICK, INK, HPos::Left, VPos::Center), (x + 32, height(share)))?;
-    }
-    area.draw_text("of the row", &style(TICK, INK, HPos::Left, VPos::Center), (x, top - 24))?;
     Ok(())
 }
 

@@ -1,10 +1,11 @@
 //! The pictures of a task, as SVG files: [`learning_curves`], [`gradient_norms`], [`probabilities()`],
-//! [`confusion_matrix`] and [`gallery()`].
+//! [`confusion_matrix`], [`attention()`] and [`gallery()`].
 //!
 //! An SVG file holds text as text, so no font is needed to draw one. The colours are those of Okabe and Ito (2008),
 //! which people with any colour vision can tell apart. The order of the models gives the colours, so a model has the
 //! same one in every picture.
 
+mod attention;
 mod canvas;
 mod charts;
 mod confusion;
@@ -12,6 +13,7 @@ mod gallery;
 #[cfg(test)]
 mod tests;
 
+pub use attention::{Attention, attention};
 pub use charts::{GradientNorms, gradient_norms, learning_curves, probabilities};
 pub use confusion::{Confusion, confusion_matrix};
 pub use gallery::{Exhibit, gallery};

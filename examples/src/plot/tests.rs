@@ -141,6 +141,81 @@ fn confusion_matrices_are_drawn() {
     confusion_matrix(&folder.join("confusion_none.svg"), "gru", "", &Confusion::default()).unwrap();
 }
 
+/// Words and weights near the diagonal, `[targets][sources]`; each row sums to 1.
+fn aligned(source: &str, target: &str) -> (Vec<String>, Vec<String>, Vec<Vec<f32>>) {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let (source, target) = (words(source), words(target));
+    let apart = |t: usize, s: usize| t as f32 / target.len() as f32 - s as f32 / source.len() as f32;
+    let rows = (0..target.len()).map(|t| {
+        let row: Vec<_> = (0..source.len()).map(|s| (-90.0 * apart(t, s).powi(2)).exp()).collect();
+        let sum: f32 = row.iter().sum();
+        row.iter().map(|weight| weight / sum).collect()
+    });
+    let weights = rows.collect();
+    (source, target, weights)
+}
+
+#[test]
+fn attention_is_drawn() {
+    let (folder, _kept) = folder();
+    let sentences = [
+        aligned("Two dogs play in the snow .", "Deux chiens jouent dans la neige ."),
+        aligned("A man on a bicycle waits .", "Un homme à vélo attend au feu rouge <end>"),
+        aligned("Children dance", "Les enfants dansent"),
+    ];
+    let panels = sentences.each_ref().map(|(source, target, weights)| Attention { source, target, weights });
+    let path = folder.join("attention.svg");
+    attention(&path, "Where lstm looks", "three sentences of the test part", &panels).unwrap();
+    let expected = ["Where lstm looks", "source", "target", "chiens", "bicycle", "<end>", "weight", "0", "0.5", "1"];
+    assert_shows(&path, [1200, 984], &expected);
+
+    let path = folder.join("attention_one.svg");
+    attention(&path, "Where gru looks", "one sentence", &panels[..1]).unwrap();
+    assert_shows(&path, [1200, 530], &["snow", "neige", "0.76"]);
+}
+
+#[test]
+fn attention_copes_with_long_sentences_odd_weights_and_nothing() {
+    let (folder, _kept) = folder();
+    let thirty = |word: &str| vec![word; 15].join(" the ") + " incomprehensibilities";
+    let (source, target, weights) = aligned(&thirty("Wednesday"), &thirty("malheureusement"));
+    let long = Attention { source: &source, target: &target, weights: &weights };
+    let path = folder.join("attention_thirty.svg");
+    attention(&path, "Thirty words", "", &[long, long]).unwrap();
+    assert_shows(&path, [1200, 2128], &["incomprehensibi…", "malheureusement", "the"]);
+
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (source, target) = (names(&["<a> & \"b\"", "", "bell \u{7}"]), names(&["one", "two"]));
+    let weights = [vec![f32::NAN, f32::INFINITY, -1.0], vec![0.0, 1.0, 1.004]];
+    let odd = Attention { source: &source, target: &target, weights: &weights };
+    let path = folder.join("attention_odd.svg");
+    attention(&path, "Odd", "", &[odd]).unwrap();
+    assert_shows(&path, [1200, 360], &["<a> & \"b\"", "bell", "NaN", "inf", "-1.00", "1.00"]);
+
+    let nothing = Attention { source: &[], target: &target, weights: &[vec![], vec![]] };
+    attention(&folder.join("attention_nothing.svg"), "no source", "", &[nothing, odd]).unwrap();
+    attention(&folder.join("attention_none.svg"), "no sentence", "", &[]).unwrap();
+    let words = vec!["w".to_owned(); 700];
+    let many = Attention { source: &words, target: &words[..1], weights: &[vec![0.5; 700]] };
+    attention(&folder.join("attention_many.svg"), "700 words", "", &[many]).unwrap();
+}
+
+#[test]
+#[should_panic(expected = "attention: panel 1 has 1 rows of weights for 2 target words")]
+fn attention_refuses_a_missing_row() {
+    let words = ["a".to_owned(), "b".to_owned()];
+    let right = Attention { source: &words, target: &words[..1], weights: &[vec![0.5; 2]] };
+    let _ = attention(Path::new("unwritten.svg"), "", "", &[right, Attention { target: &words, ..right }]);
+}
+
+#[test]
+#[should_panic(expected = "attention: panel 0, row 1 has 1 weights for 2 source words")]
+fn attention_refuses_a_missing_weight() {
+    let words = ["a".to_owned(), "b".to_owned()];
+    let wrong = Attention { source: &words, target: &words, weights: &[vec![0.5; 2], vec![1.0]] };
+    let _ = attention(Path::new("unwritten.svg"), "", "", &[wrong]);
+}
+
 #[test]
 fn names_of_files_and_classes_leave_a_picture_whole() {
     let (folder, _kept) = folder();
