@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use rewind_examples::arguments::up_to;
+use rewind_examples::arguments::{positive, up_to};
 use rewind_examples::{CellKind, RunArguments, Task};
 
 /// The most units.
@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = up_to(4096), conflicts_with = "load")]
     pub(crate) batch: usize,
     /// The highest learning rate.
-    #[arg(long, value_name = "X", default_value_t = 4e-3, value_parser = rate, conflicts_with = "load")]
+    #[arg(long, value_name = "X", default_value_t = 4e-3, value_parser = positive, conflicts_with = "load")]
     pub(crate) rate: f64,
     /// Describe these PNG files with a saved model.
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "load", conflicts_with_all = ["data", "test", "seed", "write"])]
@@ -81,9 +81,4 @@ impl Task for Arguments {
     fn run(&self) -> &RunArguments {
         &self.run
     }
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|x: &f64| *x > 0.0 && x.is_finite());
-    number.ok_or_else(|| "expected a number above 0".to_owned())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use rewind_examples::arguments::up_to;
+use rewind_examples::arguments::{positive, probability, up_to};
 use rewind_examples::{CellKind, RunArguments, Task};
 
 /// An LSTM of this size has 134 million weights.
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", value_parser = up_to(MAX_HIDDEN), conflicts_with = "load")]
     pub(crate) hidden: Option<usize>,
     /// The probability that dropout sets an input of the readout to 0; 0.3 by default with --data, 0 without.
-    #[arg(long, value_name = "P", value_parser = dropout, conflicts_with = "load")]
+    #[arg(long, value_name = "P", value_parser = probability, conflicts_with = "load")]
     pub(crate) dropout: Option<f64>,
     /// Streams that the training text is cut into, and read at the same time; 64 by default with --data, 32 without.
     #[arg(long, value_name = "N", value_parser = up_to(4096), conflicts_with = "load")]
@@ -62,14 +62,4 @@ impl Task for Arguments {
     fn run(&self) -> &RunArguments {
         &self.run
     }
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|x: &f64| *x > 0.0 && x.is_finite());
-    number.ok_or_else(|| "expected a number above 0".to_owned())
-}
-
-fn dropout(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|p| (0.0..1.0).contains(p));
-    number.ok_or_else(|| "expected a number from 0 to less than 1".to_owned())
 }

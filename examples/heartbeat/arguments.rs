@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use rewind_examples::arguments::up_to;
+use rewind_examples::arguments::{positive, probability, up_to};
 use rewind_examples::{CellKind, ReadOut, RunArguments, Task};
 
 /// An LSTM of this size has 67 million weights.
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, conflicts_with = "load")]
     pub(crate) read_out: Option<ReadOut>,
     /// The probability that dropout sets an input of the readout to 0.
-    #[arg(long, value_name = "P", value_parser = dropout, conflicts_with = "load")]
+    #[arg(long, value_name = "P", value_parser = probability, conflicts_with = "load")]
     pub(crate) dropout: Option<f64>,
     /// In training, move a series by up to so many values to either side.
     #[arg(long, value_name = "N", conflicts_with = "load")]
@@ -70,17 +70,7 @@ impl Task for Arguments {
     }
 }
 
-fn positive(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|x: &f64| *x > 0.0 && x.is_finite());
-    number.ok_or_else(|| "expected a number above 0".to_owned())
-}
-
 fn deviation(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|x: &f64| *x >= 0.0 && x.is_finite());
     number.ok_or_else(|| "expected a number of 0 or more".to_owned())
-}
-
-fn dropout(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|p| (0.0..1.0).contains(p));
-    number.ok_or_else(|| "expected a number from 0 to less than 1".to_owned())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use rewind_examples::arguments::up_to;
+use rewind_examples::arguments::{positive, up_to};
 use rewind_examples::{CellKind, RunArguments, Task};
 
 /// The most units: a perceptron of this size for images of 28 by 28 pixels has 3 million weights.
@@ -61,7 +61,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", value_parser = up_to(4096), conflicts_with = "load")]
     pub(crate) batch: Option<usize>,
     /// The highest learning rate.
-    #[arg(long, value_name = "X", value_parser = rate, conflicts_with = "load")]
+    #[arg(long, value_name = "X", value_parser = positive, conflicts_with = "load")]
     pub(crate) rate: Option<f64>,
     /// Classify these PNG files with a saved model: print the most probable class of each.
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "load", conflicts_with_all = ["data", "test", "seed", "write"])]
@@ -85,9 +85,4 @@ impl Task for Arguments {
     fn run(&self) -> &RunArguments {
         &self.run
     }
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|x: &f64| *x > 0.0 && x.is_finite());
-    number.ok_or_else(|| "expected a number above 0".to_owned())
 }

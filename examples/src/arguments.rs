@@ -78,6 +78,26 @@ pub fn up_to(most: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=most)
 }
 
+/// A number above 0: a value parser.
+///
+/// # Errors
+///
+/// If it is none, or is not finite.
+pub fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|x: &f64| *x > 0.0 && x.is_finite());
+    number.ok_or_else(|| "expected a number above 0".to_owned())
+}
+
+/// A probability below 1, as that of dropout is: a value parser.
+///
+/// # Errors
+///
+/// If it is none.
+pub fn probability(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|p| (0.0..1.0).contains(p));
+    number.ok_or_else(|| "expected a number from 0 to less than 1".to_owned())
+}
+
 impl RunArguments {
     /// The seed, [`DEFAULT_SEED`] if none was given.
     pub fn seed(&self) -> u64 {

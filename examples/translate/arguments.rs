@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use rewind_examples::arguments::up_to;
+use rewind_examples::arguments::{positive, probability, up_to};
 use rewind_examples::{RunArguments, Task};
 
 use crate::words::Unit;
@@ -94,14 +94,4 @@ impl Task for Arguments {
     fn run(&self) -> &RunArguments {
         &self.run
     }
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|x: &f64| *x > 0.0 && x.is_finite());
-    number.ok_or_else(|| "expected a number above 0".to_owned())
-}
-
-fn probability(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|p| (0.0..1.0).contains(p));
-    number.ok_or_else(|| "expected a number from 0 to less than 1".to_owned())
 }

@@ -1,5 +1,6 @@
 //! The pictures of a run and its tables.
 
+use std::cmp::Reverse;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
@@ -63,18 +64,47 @@ pub(crate) fn draw(
     Ok(())
 }
 
-/// The longest right translations that fit.
+/// Of the right translations that fit, those whose attention goes back most often, and the longest.
 fn shown(tested: &Tested) -> Vec<&Alignment> {
     let size = |alignment: &Alignment| alignment.source.len().max(alignment.target.len());
     let right = tested.answers.iter().zip(&tested.is_right).filter(|(_, right)| **right);
-    let mut fitting: Vec<_> =
-        right.filter_map(|(answer, _)| answer.alignment.as_ref()).filter(|own| size(own) <= WIDEST).collect();
-    // Stable: of equally long ones, the first in the file.
-    fitting.sort_by_key(|alignment| std::cmp::Reverse(size(alignment)));
-    fitting.truncate(SHOWN);
+    let fitting = right.filter_map(|(answer, _)| answer.alignment.as_ref()).filter(|own| size(own) <= WIDEST);
+    let mut fitting: Vec<_> = fitting.collect();
+    // Stable: of equals, the first in the file.
+    fitting.sort_by_key(|alignment| Reverse((returns(alignment), size(alignment))));
+    let longest = fitting.split_off(fitting.len().min(SHOWN / 2));
+    let mut longest: Vec<_> = longest.into_iter().rev().collect();
+    longest.sort_by_key(|alignment| Reverse(size(alignment)));
+    fitting.extend(longest.into_iter().take(SHOWN / 2));
     fitting
+}
+
+/// How often the position that the decoder looks at most lies before that of the word before.
+fn returns(alignment: &Alignment) -> usize {
+    let most = |weights: &Vec<f32>| (0..weights.len()).reduce(|a, b| if weights[b] > weights[a] { b } else { a });
+    let places: Vec<_> = alignment.weights.iter().map(most).collect();
+    places.windows(2).filter(|pair| pair[1] < pair[0]).count()
 }
 
 fn panel(alignment: &Alignment) -> Attention<'_> {
     Attention { source: &alignment.source, target: &alignment.target, weights: &alignment.weights }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_attention_that_goes_back_is_counted() {
+        let of = |places: &[usize]| {
+            let row = |&place: &usize| (0..4).map(|s| if s == place { 0.7 } else { 0.1 }).collect();
+            let words = |count: usize| vec![String::new(); count];
+            returns(&Alignment {
+                source: words(4),
+                target: words(places.len()),
+                weights: places.iter().map(row).collect(),
+            })
+        };
+        assert_eq!([of(&[0, 1, 1, 3]), of(&[3, 0, 2, 1]), of(&[])], [0, 2, 0]);
+    }
 }

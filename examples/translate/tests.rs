@@ -133,7 +133,7 @@ fn wrong_input_is_named() {
     assert_eq!(told(&["--data", &short]), "short.tsv has 2 sentences; expected 5 at least, or --test FILE");
     assert_eq!(
         told(&["--data", &short, "--test", &good]),
-        "0 distinct words are in 2 sentences or more; expected 1 to 50000"
+        "0 distinct words are in 2 sentences or more; expected 1 to 50000 (--least)"
     );
     let untabbed = place.file("untabbed.tsv", "a\tb\nc d\n");
     assert_eq!(

@@ -194,7 +194,9 @@ impl Language {
         let words: Vec<String> = counts.into_iter().filter(|&(_, n)| n >= least).map(|(word, _)| word).collect();
         if !(1..=MAX_WORDS).contains(&words.len()) {
             let found = words.len();
-            return Err(format!("{found} distinct words are in {least} sentences or more; expected 1 to {MAX_WORDS}"));
+            return Err(format!(
+                "{found} distinct words are in {least} sentences or more; expected 1 to {MAX_WORDS} (--least)"
+            ));
         }
         Ok(Language::new(unit, capitals, words))
     }
@@ -297,7 +299,7 @@ mod tests {
         assert_eq!((places, language.len()), (vec![2, 3, UNKNOWN, UNKNOWN], 4));
         assert_eq!((language.word(3), language.word(UNKNOWN), language.word(MARK)), (Some("b"), None, None));
         let told = Language::of(["a"].into_iter(), Unit::Words, 2).unwrap_err();
-        assert_eq!(told, "0 distinct words are in 2 sentences or more; expected 1 to 50000");
+        assert_eq!(told, "0 distinct words are in 2 sentences or more; expected 1 to 50000 (--least)");
     }
 
     #[test]
