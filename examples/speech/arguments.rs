@@ -26,28 +26,31 @@ pub(crate) struct Arguments {
     /// Write forty utterances that the program makes to this new folder, with a manifest, and do nothing else.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["load", "resume", "data", "test"])]
     pub(crate) write_wav: Option<PathBuf>,
-    /// Layers, each of two LSTMs, one in each direction.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = up_to(MAX_LAYERS), conflicts_with = "load")]
-    pub(crate) layers: usize,
+    /// Layers, each of two LSTMs, one in each direction; 3 by default.
+    #[arg(long, value_name = "N", value_parser = up_to(MAX_LAYERS), conflicts_with = "load")]
+    pub(crate) layers: Option<usize>,
     /// Units of each LSTM; 96 by default with --data, 64 without.
     #[arg(long, value_name = "N", value_parser = up_to(MAX_HIDDEN), conflicts_with = "load")]
     pub(crate) hidden: Option<usize>,
-    /// The probability that dropout sets an output of a layer to 0.
-    #[arg(long, value_name = "P", default_value_t = 0.2, value_parser = dropout, conflicts_with = "load")]
-    pub(crate) dropout: f64,
+    /// The probability that dropout sets an output of a layer to 0; 0.4 by default with --data, 0.1
+    /// without.
+    #[arg(long, value_name = "P", value_parser = dropout, conflicts_with = "load")]
+    pub(crate) dropout: Option<f64>,
     /// How much recordings are changed at random in training (their speed, their bands, parts of them, noise), 0 for
-    /// nothing; 1 by default with --data, 0 without.
+    /// nothing; 1.5 by default with --data, 0 without.
     #[arg(long, value_name = "X", value_parser = deviation, conflicts_with = "load")]
     pub(crate) changes: Option<f64>,
-    /// The deviation of the normal noise on the weights, drawn for every batch.
-    #[arg(long, value_name = "X", default_value_t = 0.01, value_parser = deviation, conflicts_with = "load")]
-    pub(crate) weight_noise: f64,
-    /// Stop after so many epochs without a lower loss on a sixteenth of the training part, which is held out.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = up_to(1000), conflicts_with = "load")]
-    pub(crate) patience: usize,
-    /// Recordings in a batch.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = up_to(4096), conflicts_with = "load")]
-    pub(crate) batch: usize,
+    /// The deviation of the normal noise on the weights, drawn for every batch; 0.02 by default with --data,
+    /// 0.01 without.
+    #[arg(long, value_name = "X", value_parser = deviation, conflicts_with = "load")]
+    pub(crate) weight_noise: Option<f64>,
+    /// Stop after so many epochs without a lower loss on a sixteenth of the training part, which is held out;
+    /// by default 12 with --data, 8 without.
+    #[arg(long, value_name = "N", value_parser = up_to(1000), conflicts_with = "load")]
+    pub(crate) patience: Option<usize>,
+    /// Recordings in a batch; 16 by default.
+    #[arg(long, value_name = "N", value_parser = up_to(4096), conflicts_with = "load")]
+    pub(crate) batch: Option<usize>,
     /// The highest learning rate.
     #[arg(long, value_name = "X", value_parser = positive, conflicts_with = "load")]
     pub(crate) rate: Option<f64>,

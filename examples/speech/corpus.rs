@@ -118,7 +118,7 @@ fn clips<'r>(rows: impl Iterator<Item = &'r Row>, train: bool) -> Result<Vec<Cli
             None => return Err(wrong(format!("{}: it is shorter than 25 ms", row.file.display())).into()),
             Some(features) if train && features.shape()[0] < least_steps(&row.phones) => short.push(row),
             Some(features) => {
-                clips.push(Clip { name: row.file.display().to_string(), features, phones: row.phones.clone() });
+                clips.push(Clip { name: row.name.clone(), features, phones: row.phones.clone() });
             }
         }
     }

@@ -18,6 +18,8 @@ const LEXICON: &str = "_phones.tsv";
 pub(crate) struct Row {
     /// The manifest and the line, as messages begin.
     pub(crate) at: String,
+    /// The file as the manifest names it, and where it is.
+    pub(crate) name: String,
     pub(crate) file: PathBuf,
     pub(crate) phones: Vec<usize>,
     /// `train` and others; empty if the manifest has no such column.
@@ -123,7 +125,14 @@ pub(crate) fn read(folder: &Path, other: Option<&Path>) -> Result<Vec<Row>, Box<
         let at = table.at(*line);
         let cell = |column: Option<usize>| column.map_or_else(String::new, |column| row[column].clone());
         let phones = phones_of(row).map_err(|reason| format!("{at}: {reason}"))?;
-        rows.push(Row { file: folder.join(&row[file]), phones, split: cell(split), speaker: cell(speaker), at });
+        rows.push(Row {
+            name: row[file].clone(),
+            file: folder.join(&row[file]),
+            phones,
+            split: cell(split),
+            speaker: cell(speaker),
+            at,
+        });
     }
     Ok(rows)
 }

@@ -1,4 +1,4 @@
-//! How a network is trained.
+//! How a network is trained: one recipe for speech that the program makes and one for recordings.
 
 use rewind_rnn::optim::schedule::{cosine, warm_up};
 
@@ -25,18 +25,34 @@ pub(crate) struct Recipe {
 
 impl Recipe {
     pub(crate) fn new(arguments: &Arguments) -> Recipe {
-        let (hidden, changes, epochs, rate) =
-            if arguments.run.data.is_some() { (96, 1.0, 24, 4e-3) } else { (64, 0.0, 20, 1e-2) };
-        let design =
-            Design { layers: arguments.layers, hidden: arguments.hidden.unwrap_or(hidden), dropout: arguments.dropout };
+        let recipe = if arguments.run.data.is_some() {
+            let design = Design { layers: 3, hidden: 96, dropout: 0.4 };
+            Recipe {
+                design,
+                changes: Changes(1.5),
+                weight_noise: 0.02,
+                epochs: 36,
+                patience: 12,
+                batch: 16,
+                rate: 5e-3,
+            }
+        } else {
+            let design = Design { layers: 3, hidden: 64, dropout: 0.1 };
+            Recipe { design, changes: Changes(0.0), weight_noise: 0.01, epochs: 36, patience: 8, batch: 16, rate: 1e-2 }
+        };
+        let design = Design {
+            layers: arguments.layers.unwrap_or(recipe.design.layers),
+            hidden: arguments.hidden.unwrap_or(recipe.design.hidden),
+            dropout: arguments.dropout.unwrap_or(recipe.design.dropout),
+        };
         Recipe {
             design,
-            changes: Changes(arguments.changes.unwrap_or(changes)),
-            weight_noise: arguments.weight_noise,
-            epochs: arguments.run.epochs.unwrap_or(epochs),
-            patience: arguments.patience,
-            batch: arguments.batch,
-            rate: arguments.rate.unwrap_or(rate),
+            changes: arguments.changes.map_or(recipe.changes, Changes),
+            weight_noise: arguments.weight_noise.unwrap_or(recipe.weight_noise),
+            epochs: arguments.run.epochs.unwrap_or(recipe.epochs),
+            patience: arguments.patience.unwrap_or(recipe.patience),
+            batch: arguments.batch.unwrap_or(recipe.batch),
+            rate: arguments.rate.unwrap_or(recipe.rate),
         }
     }
 

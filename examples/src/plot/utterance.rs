@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::canvas::{
-    Area, Axis, Drawn, INK, LABEL, PALE_INK, Sample, axes, colour, picture, series, shortened, style, title,
+    Area, Axis, Drawn, LABEL, PALE_INK, Sample, axes, colour, picture, series, shortened, style, title,
 };
 use crate::files::WriteError;
 
@@ -16,6 +16,8 @@ const SPECTROGRAM: u32 = 300;
 const CURVES: u32 = 360;
 /// Shades of the spectrogram: neighbours of one shade are drawn as one rectangle.
 const SHADES: f64 = 24.0;
+/// The top of the axis of probabilities: above 1 there is room for names.
+const TOP: f64 = 1.5;
 /// A label that is never more probable than this has no name in the picture.
 const HEARD: f64 = 0.3;
 
@@ -68,29 +70,30 @@ fn spectrogram(area: &Area<'_>, of: &Utterance, end: f64) -> Drawn {
 }
 
 fn curves(area: &Area<'_>, of: &Utterance, end: f64) -> Drawn {
-    // Room above 1 for names.
-    let (x, y) = (Axis::whole(0.0, end, 10), Axis::fractions(0.0, 1.15, 6));
-    let mut chart = axes(area, (&format!("time step ({})", of.unit), x), ("probability", y))?;
-    let mut drawn = 0;
+    let blank = of.labels.first().map_or(String::new(), |(name, _)| format!("; dashed: {name}"));
+    let x_name = format!("time step ({}){blank}", of.unit);
+    let (x, y) = (Axis::whole(0.0, end, 10), Axis::fractions(0.0, TOP, 6));
+    let mut chart = axes(area, (&x_name, x), ("probability", y))?;
+    let mut names = Vec::new();
     for (number, (name, values)) in of.labels.iter().enumerate() {
         let most = values.iter().copied().fold(0.0, f64::max);
         if number == 0 {
             series(&mut chart, values, 0, PALE_INK.stroke_width(1), Sample::Dashed)?;
         } else if most > HEARD {
-            let colour = colour(drawn);
-            drawn += 1;
+            let colour = colour(number - 1);
             series(&mut chart, values, 0, colour.stroke_width(3), Sample::Solid)?;
-            // Its name stands above each of its peaks.
-            for (t, p) in peaks(values) {
-                let text = style(LABEL, colour, HPos::Center, VPos::Bottom);
-                chart.draw_series([Text::new(name.clone(), (t as f64 + 0.5, p + 0.02), text)])?;
-            }
+            names.extend(peaks(values).into_iter().map(|(t, p)| (t, p, name, colour)));
         }
     }
-    if let Some((name, values)) = of.labels.first() {
-        let text = style(LABEL, INK, HPos::Left, VPos::Bottom);
-        let first = values.first().copied().unwrap_or(0.0);
-        chart.draw_series([Text::new(format!("{name} dashed"), (0.0, first.max(1.02)), text)])?;
+    // A name stands above its peak, and above the name of a peak just before.
+    names.sort_by_key(|name| name.0);
+    let (mut before, mut level) = (None, 0);
+    for (t, p, name, colour) in names {
+        let is_near = before.is_some_and(|before| ((t - before) as f64) < 0.05 * end);
+        level = if is_near { (level + 1) % 4 } else { 0 };
+        before = Some(t);
+        let text = style(LABEL, colour, HPos::Left, VPos::Bottom);
+        chart.draw_series([Text::new(name.clone(), (t as f64, p + 0.02 + 0.1 * f64::from(level)), text)])?;
     }
     Ok(())
 }
