@@ -1,0 +1,85 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use rewind_examples::arguments::up_to;
+use rewind_examples::{RunArguments, Task};
+
+/// Six such LSTMs have 200 million weights.
+pub(crate) const MAX_HIDDEN: u64 = 2048;
+pub(crate) const MAX_LAYERS: u64 = 16;
+
+/// Hears phones: LSTMs in both directions read recordings and are trained by CTC, beside a baseline without memory.
+///
+/// Without --data it makes speech of its own. With --data it reads a folder of WAV files and a table manifest.tsv, and
+/// without --test it tests on the rows whose split is not "train". A network that is loaded is tested on the test part of
+/// its own run, or on what --data, --test or --seed name.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+    /// Do not train on this speaker of the manifest, and test on all recordings of them.
+    #[arg(long, value_name = "SPEAKER", requires = "data")]
+    pub(crate) leave_out: Option<String>,
+    /// Write forty utterances that the program makes to this new folder, with a manifest, and do nothing else.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["load", "resume", "data", "test"])]
+    pub(crate) write_wav: Option<PathBuf>,
+    /// Layers, each of two LSTMs, one in each direction; 3 by default.
+    #[arg(long, value_name = "N", value_parser = up_to(MAX_LAYERS), conflicts_with = "load")]
+    pub(crate) layers: Option<usize>,
+    /// Units of each LSTM; 96 by default with --data, 64 without.
+    #[arg(long, value_name = "N", value_parser = up_to(MAX_HIDDEN), conflicts_with = "load")]
+    pub(crate) hidden: Option<usize>,
+    /// The probability that dropout sets an output of a layer to 0; 0.4 by default with --data, 0.1
+    /// without.
+    #[arg(long, value_name = "P", value_parser = dropout, conflicts_with = "load")]
+    pub(crate) dropout: Option<f64>,
+    /// How much recordings are changed at random in training (their speed, their bands, parts of them, noise), 0 for
+    /// nothing; 1.5 by default with --data, 0 without.
+    #[arg(long, value_name = "X", value_parser = deviation, conflicts_with = "load")]
+    pub(crate) changes: Option<f64>,
+    /// The deviation of the normal noise on the weights, drawn for every batch; 0.02 by default with --data,
+    /// 0.01 without.
+    #[arg(long, value_name = "X", value_parser = deviation, conflicts_with = "load")]
+    pub(crate) weight_noise: Option<f64>,
+    /// Stop after so many epochs without a lower loss on a sixteenth of the training part, which is held out;
+    /// by default 12 with --data, 8 without.
+    #[arg(long, value_name = "N", value_parser = up_to(1000), conflicts_with = "load")]
+    pub(crate) patience: Option<usize>,
+    /// Recordings in a batch; 16 by default.
+    #[arg(long, value_name = "N", value_parser = up_to(4096), conflicts_with = "load")]
+    pub(crate) batch: Option<usize>,
+    /// The highest learning rate.
+    #[arg(long, value_name = "X", value_parser = positive, conflicts_with = "load")]
+    pub(crate) rate: Option<f64>,
+}
+
+impl Arguments {
+    /// The folder for pictures and tables.
+    pub(crate) fn out(&self) -> PathBuf {
+        self.run.out("speech")
+    }
+}
+
+impl Task for Arguments {
+    fn run(&self) -> &RunArguments {
+        &self.run
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|x: &f64| *x > 0.0 && x.is_finite());
+    number.ok_or_else(|| "expected a number above 0".to_owned())
+}
+
+fn deviation(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|x: &f64| *x >= 0.0 && x.is_finite());
+    number.ok_or_else(|| "expected a number of 0 or more".to_owned())
+}
+
+fn dropout(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|p| (0.0..1.0).contains(p));
+    number.ok_or_else(|| "expected a number from 0 to less than 1".to_owned())
+}

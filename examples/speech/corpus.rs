@@ -1,0 +1,179 @@
+//! What the network learns and is judged on: recordings of a folder, or speech of the program's own.
+
+use std::error::Error;
+use std::path::Path;
+
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
+use rewind_autograd::Tensor;
+use rewind_examples::labelled::Source;
+use rewind_examples::say;
+
+use crate::audio;
+use crate::features::FrontEnd;
+use crate::manifest::{MANIFEST, Row, read};
+use crate::phones::least_steps;
+use crate::synth::{Speaker, speak, words};
+
+/// Utterances that the program makes, for training and for testing.
+const MADE: [usize; 2] = [1600, 200];
+/// Of the training part, one clip in so many is held out: it decides when training stops.
+const HELD_OUT: usize = 16;
+/// The split of the rows that are trained on.
+const TRAIN: &str = "train";
+
+/// A recording as the network reads it.
+#[derive(Clone, Debug)]
+pub(crate) struct Clip {
+    pub(crate) name: String,
+    /// `[L, FEATURES]`.
+    pub(crate) features: Tensor<f32>,
+    pub(crate) phones: Vec<usize>,
+}
+
+/// The three parts of a corpus.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Corpus {
+    pub(crate) train: Vec<Clip>,
+    /// Held out of the training part.
+    pub(crate) held_out: Vec<Clip>,
+    pub(crate) test: Vec<Clip>,
+}
+
+impl Corpus {
+    /// The corpus of a source. `leave_out` is a speaker who is only tested. A network that is only tested does not `train`.
+    ///
+    /// # Errors
+    /// As [`read`]; if a recording cannot be used; or if a part is empty.
+    pub(crate) fn read(source: &Source, leave_out: Option<&str>, train: bool) -> Result<Corpus, Box<dyn Error>> {
+        let [learned, test] = match (&source.data, &source.test) {
+            (None, None) => made(source.seed, train),
+            (None, Some(_)) if train => {
+                return Err("--test needs a folder to train on, --data DIR, or a saved network, --load".into());
+            }
+            (data, test) => {
+                let rows = match data {
+                    Some(data) if train || test.is_none() => read(data, None)?,
+                    _ => Vec::new(),
+                };
+                let own = rows.iter().filter(|row| is_trained_on(row, leave_out)).filter(|_| train);
+                let learned = clips(own, true)?;
+                let others = match test {
+                    Some(test) => read(test, data.as_deref())?,
+                    // A row without a split was trained on.
+                    None => rows.iter().filter(|row| leave_out.is_some() || !row.split.is_empty()).cloned().collect(),
+                };
+                [learned, clips(judged(&others, leave_out), false)?]
+            }
+        };
+        if test.is_empty() {
+            return Err(nothing_to_test(leave_out).into());
+        }
+        if !train {
+            return Ok(Corpus { test, ..Corpus::default() });
+        }
+        if learned.len() < 2 {
+            let found = learned.len();
+            return Err(format!(
+                "there are {found} recordings to train on; expected 2 at least, of the split \"{TRAIN}\""
+            )
+            .into());
+        }
+        let mut train = learned;
+        train.shuffle(&mut ChaCha8Rng::seed_from_u64(source.seed));
+        let held_out = train.split_off(train.len() - train.len().div_ceil(HELD_OUT));
+        Ok(Corpus { train, held_out, test })
+    }
+}
+
+fn nothing_to_test(leave_out: Option<&str>) -> String {
+    let expected = match leave_out {
+        Some(speaker) => format!("of the speaker {speaker:?} in {MANIFEST}"),
+        None => format!("in {MANIFEST} whose split is not \"{TRAIN}\""),
+    };
+    format!("there is nothing to test on: expected rows {expected}")
+}
+
+fn is_trained_on(row: &Row, leave_out: Option<&str>) -> bool {
+    (row.split == TRAIN || row.split.is_empty()) && leave_out != Some(&row.speaker)
+}
+
+/// The rows to be judged on: all of the speaker that is left out, or those whose split is not that of training.
+fn judged<'r>(rows: &'r [Row], leave_out: Option<&'r str>) -> impl Iterator<Item = &'r Row> {
+    rows.iter().filter(move |row| match leave_out {
+        Some(speaker) => row.speaker == speaker,
+        None => row.split != TRAIN,
+    })
+}
+
+/// The clips of rows. Those to be trained on must be long enough for their phones; shorter ones are left out and counted.
+fn clips<'r>(rows: impl Iterator<Item = &'r Row>, train: bool) -> Result<Vec<Clip>, Box<dyn Error>> {
+    let front_end = FrontEnd::new();
+    let (mut clips, mut short) = (Vec::new(), Vec::new());
+    for row in rows {
+        let wrong = |reason: String| format!("{}: {reason}", row.at);
+        let samples = audio::read(&row.file).map_err(wrong)?;
+        match front_end.features(&samples) {
+            None => return Err(wrong(format!("{}: it is shorter than 25 ms", row.file.display())).into()),
+            Some(features) if train && features.shape()[0] < least_steps(&row.phones) => short.push(row),
+            Some(features) => {
+                clips.push(Clip { name: row.name.clone(), features, phones: row.phones.clone() });
+            }
+        }
+    }
+    if let Some(first) = short.first() {
+        let (count, at) = (short.len(), &first.at);
+        say(format!(
+            "left out: {count} recordings too short for their phones, one step of 10 ms each; the first: {at}"
+        ));
+    }
+    Ok(clips)
+}
+
+/// Utterances of the program's own, before the front end.
+pub(crate) struct Spoken {
+    pub(crate) samples: Vec<f32>,
+    pub(crate) phones: Vec<usize>,
+}
+
+/// Utterance `number` of a seed: no other depends on it.
+pub(crate) fn utterance(seed: u64, number: usize) -> Spoken {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(number as u64 + 1);
+    let speaker = Speaker::draw(&mut rng);
+    let phones = words(&mut rng);
+    Spoken { samples: speak(&phones, speaker, &mut rng), phones }
+}
+
+/// The training part and the test part of what a seed makes.
+fn made(seed: u64, train: bool) -> [Vec<Clip>; 2] {
+    let front_end = FrontEnd::new();
+    let [first, second] = MADE;
+    let clip = |number: usize| {
+        let Spoken { samples, phones } = utterance(seed, number);
+        let features = front_end.features(&samples).expect("there is silence of more than a window");
+        Clip { name: format!("utterance {}", number + 1), features, phones }
+    };
+    let learned = if train { (0..first).map(clip).collect() } else { Vec::new() };
+    [learned, (first..first + second).map(clip).collect()]
+}
+
+/// Writes the first `count` utterances of a seed into a folder, with a manifest: the folder can be given to `--data`.
+///
+/// # Errors
+/// If a file cannot be written.
+pub(crate) fn write(folder: &Path, seed: u64, count: usize) -> Result<(), Box<dyn Error>> {
+    use rewind_examples::files::write_whole;
+    let mut manifest = "file\tsplit\tphones\n".to_owned();
+    for number in 0..count {
+        let Spoken { samples, phones } = utterance(seed, number);
+        let name = format!("{:03}.wav", number + 1);
+        write_whole(&folder.join(&name), &audio::wav(&samples)?)?;
+        let split = if number % 4 == 3 { "valid" } else { TRAIN };
+        let phones: Vec<_> = phones.iter().map(|&class| crate::phones::PHONES[class - 1]).collect();
+        manifest += &format!("{name}\t{split}\t{}\n", phones.join(" "));
+    }
+    write_whole(&folder.join(MANIFEST), manifest.as_bytes())?;
+    Ok(())
+}

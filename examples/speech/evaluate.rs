@@ -1,0 +1,108 @@
+//! What a network hears, and how wrong it is.
+
+use rewind_autograd::{OnTape, Tape, Tensor};
+use rewind_examples::{Figure, Metric};
+use rewind_rnn::Shards;
+use rewind_rnn::batch::PaddedBatch;
+use rewind_rnn::decode::{BeamSearch, ErrorRate, best_path, error_rate};
+use rewind_rnn::loss::{Ctc, Reduction, ctc};
+
+use crate::corpus::Clip;
+use crate::model::Network;
+use crate::phones::{BLANK, CLASSES, slashed};
+
+/// Recordings that are heard at once.
+const TOGETHER: usize = 32;
+/// The prefixes that the beam search retains.
+const BEAM: usize = 16;
+
+/// What was heard in some clips, in their order.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    /// -ln p(phones) of all clips, divided by the number of phones. A clip too short for its phones adds nothing.
+    pub(crate) loss: f64,
+    /// The phones of the best path.
+    pub(crate) best: Vec<Vec<usize>>,
+    /// ln p of the classes, `[L, C]`.
+    pub(crate) log_p: Vec<Tensor<f32>>,
+    truth: Vec<Vec<usize>>,
+}
+
+impl Heard {
+    /// Hears `clips`.
+    ///
+    /// # Errors
+    /// If the network gives values that are not finite.
+    pub(crate) fn of(
+        network: &Network<Tensor<f32>>,
+        clips: &[Clip],
+        shards: &Shards<f32>,
+    ) -> rewind_rnn::Result<Heard> {
+        let features: Vec<_> = clips.iter().map(|clip| clip.features.clone()).collect();
+        let truth: Vec<_> = clips.iter().map(|clip| clip.phones.clone()).collect();
+        let phones = truth.iter().map(Vec::len).sum::<usize>();
+        let mut order: Vec<_> = (0..clips.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(features[i].shape()[0]));
+        let batches: Vec<_> =
+            order.chunks(TOGETHER).map(|places| PaddedBatch::gather(&features, places)).collect::<Result<_, _>>()?;
+        let results = shards.run(batches.len(), |i, _| {
+            let (batch, quiet) = (&batches[i], Tape::quiet());
+            let logits = network.on(&quiet).logits(quiet.constant(batch.data().clone()), batch.lengths(), None);
+            let settings = Ctc { reduction: Reduction::Sum, zero_infinity: true, ..Ctc::default() };
+            let loss = ctc(logits, &batch.in_order(&truth)?, batch.lengths(), settings)?.total.value().item();
+            let log_p = logits.log_softmax(2).value();
+            let best = best_path(&log_p, batch.lengths(), BLANK)?;
+            rewind_rnn::Result::Ok((f64::from(loss), log_p, best))
+        });
+        let mut heard = Heard {
+            loss: 0.0,
+            best: vec![Vec::new(); clips.len()],
+            log_p: vec![Tensor::zeros(&[1, CLASSES]); clips.len()],
+            truth: truth.clone(),
+        };
+        for (batch, result) in batches.iter().zip(results) {
+            let (loss, log_p, best) = result?;
+            heard.loss += loss / phones as f64;
+            for (b, (decoded, &place)) in best.into_iter().zip(batch.indices()).enumerate() {
+                heard.best[place] = decoded.labels;
+                heard.log_p[place] = log_p.index(1, b).slice(0, 0..batch.lengths()[b]);
+            }
+        }
+        Ok(heard)
+    }
+
+    /// The phone error rate of the best paths.
+    pub(crate) fn error_rate(&self) -> ErrorRate {
+        rate(&self.truth, &self.best)
+    }
+
+    /// The phone error rate of prefix beam search.
+    ///
+    /// # Errors
+    /// As [`BeamSearch::run`].
+    pub(crate) fn beam_error_rate(&self) -> rewind_rnn::Result<ErrorRate> {
+        let one = |log_p: &Tensor<f32>| {
+            let [steps, classes] = log_p.shape()[..] else { unreachable!("it is [L, C]") };
+            let found = BeamSearch::new(BEAM).run(&log_p.reshape(&[steps, 1, classes]), &[steps])?;
+            Ok(found[0].first().map_or(Vec::new(), |decoded| decoded.labels.clone()))
+        };
+        let found: Vec<_> = self.log_p.iter().map(one).collect::<rewind_rnn::Result<_>>()?;
+        Ok(rate(&self.truth, &found))
+    }
+
+    /// The class of each step of a clip, as `/s/ /s/ /-/ /ih/`.
+    pub(crate) fn frames(&self, clip: usize) -> String {
+        let values = self.log_p[clip].to_vec();
+        let best = |row: &[f32]| (1..CLASSES).fold(0, |best, class| if row[class] > row[best] { class } else { best });
+        values.chunks_exact(CLASSES).map(|row| slashed(best(row))).collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn rate(truth: &[Vec<usize>], found: &[Vec<usize>]) -> ErrorRate {
+    error_rate(truth.iter().map(Vec::as_slice).zip(found.iter().map(Vec::as_slice)))
+}
+
+/// The line of an error rate: n are the phones of the truth.
+pub(crate) fn figure(name: &str, rate: ErrorRate) -> Figure {
+    Figure { name: name.to_owned(), metric: Metric::Per, value: rate.rate(), count: rate.reference_labels }
+}

@@ -1,0 +1,197 @@
+//! Speech in, phones out (Graves, Mohamed and Hinton 2013): what was said, and in which order, without being told when.
+//!
+//! Layers of LSTMs in both directions read 123 numbers every 10 ms. CTC trains them from the phones alone; best path and
+//! prefix beam search decode. The baseline sees one time step at a time.
+//!
+//! `cargo run --release --example speech` makes its own speech; `--data DIR` reads recordings.
+
+mod arguments;
+mod audio;
+mod changes;
+mod corpus;
+mod evaluate;
+mod features;
+mod manifest;
+mod model;
+mod phones;
+mod recipe;
+mod saved;
+mod synth;
+#[cfg(test)]
+mod tests;
+mod train;
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::slice;
+
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rewind_autograd::{OnTape, Tensor};
+use rewind_examples::files::{expect_empty, prepare_file, prepare_folder};
+use rewind_examples::labelled::Source;
+use rewind_examples::memory::require;
+use rewind_examples::plot::{Utterance, learning_curves, utterance};
+use rewind_examples::tested::CURVES;
+use rewind_examples::{CommandLine, Interrupt, Metric, Run, TABLE, report, say, unwritable, write_table};
+use rewind_rnn::Shards;
+
+use arguments::Arguments;
+use corpus::{Clip, Corpus};
+use evaluate::{Heard, figure};
+use features::{BANDS, FEATURES};
+use model::Network;
+use phones::{BLANK, CLASSES, slashed};
+use recipe::Recipe;
+use saved::Saved;
+
+/// The names of the network and of its beam search in results.
+const NAME: &str = "lstm";
+const BEAM: &str = "lstm_beam";
+/// The picture of the first clip of the test part.
+const PICTURE: &str = "utterance.svg";
+/// Utterances that `--write-wav` writes.
+const WRITTEN: usize = 40;
+
+fn main() -> ExitCode {
+    rewind_examples::run::main(|line, interrupt| run(line, interrupt, &mut io::stdout()))
+}
+
+/// Does what the command line asks for; results go to `out`.
+fn run(line: &CommandLine<Arguments>, interrupt: &Interrupt, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
+    let run = &line.arguments.run;
+    if let Some(folder) = &line.arguments.write_wav {
+        expect_empty(folder)?;
+        prepare_folder(folder)?;
+        corpus::write(folder, run.seed(), WRITTEN)?;
+        say(format!("{WRITTEN} utterances are in {}", folder.display()));
+        return Ok(());
+    }
+    for name in [CURVES, PICTURE, TABLE] {
+        prepare_file(&line.arguments.out().join(name))?;
+    }
+    let threads = run.threads;
+    let shards = Shards::new(threads).map_err(|error| format!("cannot start {threads} threads: {error}"))?;
+    match &run.load {
+        None => learn(line, interrupt, &shards, out),
+        Some(path) => test_loaded(path, &line.arguments, &shards, out),
+    }
+}
+
+/// Trains and tests a network, beside the baseline.
+fn learn(
+    line: &CommandLine<Arguments>,
+    interrupt: &Interrupt,
+    shards: &Shards<f32>,
+    out: &mut dyn Write,
+) -> Result<(), Box<dyn Error>> {
+    let (arguments, folder) = (&line.arguments, line.arguments.out());
+    let file = line.run_files(&[NAME], &folder, "there is one")?.remove(0);
+    prepare_file(&file.path)?;
+    let source = Source::named(&arguments.run);
+    let corpus = Corpus::read(&source, arguments.leave_out.as_deref(), true)?;
+    for (name, part) in [("train", &corpus.train), ("held out", &corpus.held_out), ("test", &corpus.test)] {
+        say(format!("{name}: {}", summary(part)));
+    }
+    let recipe = Recipe::new(arguments);
+    let network = Network::new(recipe.design, &mut ChaCha8Rng::seed_from_u64(source.seed));
+    let parameters = network.parameter_count();
+    require_memory(&corpus, &recipe, parameters)?;
+    say(format!("{NAME}: {parameters} parameters"));
+    let baseline = train::baseline(&corpus, &recipe.baseline(), source.seed, shards)?;
+    let baseline = Heard::of(&baseline, &corpus.test, shards)?;
+
+    let leave_out = arguments.leave_out.clone();
+    let mut saved = Saved { network, design: recipe.design, source, leave_out };
+    let metadata = saved.metadata().into_iter().chain(line.metadata(NAME)).collect();
+    let mut run = Run::new(NAME, Metric::Per, saved.source.seed, &file.path, metadata, interrupt.clone());
+    train::train(&mut saved.network, &corpus, &recipe, &mut run, file.from.as_deref(), shards)?;
+    say(format!("saved to {}", file.path.display()));
+
+    let heard = Heard::of(&saved.network, &corpus.test, shards)?;
+    let note = format!("loss in nats a phone; baseline {:.3}", baseline.error_rate().rate());
+    learning_curves(&folder.join(CURVES), &note, slice::from_ref(&run.history))?;
+    let told = [baseline.loss, baseline.error_rate().rate()];
+    write_table(&folder, &[("baseline", told)], slice::from_ref(&run.history))?;
+    draw(&folder, &corpus.test[0], &heard)?;
+    say(format!("pictures and table in {}", folder.display()));
+    tell(&corpus.test, &heard, Some(&baseline), out)
+}
+
+/// Tests a network that was saved.
+fn test_loaded(
+    path: &Path,
+    arguments: &Arguments,
+    shards: &Shards<f32>,
+    out: &mut dyn Write,
+) -> Result<(), Box<dyn Error>> {
+    let saved = Saved::load(path)?;
+    let source = saved.source.for_loaded(&arguments.run);
+    // Whoever names other recordings says who is left out of them.
+    let is_named = arguments.run.data.is_some() || arguments.run.test.is_some();
+    let leave_out = if is_named { &arguments.leave_out } else { &saved.leave_out };
+    let corpus = Corpus::read(&source, leave_out.as_deref(), false)?;
+    say(format!("test: {}", summary(&corpus.test)));
+    let heard = Heard::of(&saved.network, &corpus.test, shards)?;
+    write_table(&arguments.out(), &[(NAME, [heard.loss, heard.error_rate().rate()])], &[])?;
+    draw(&arguments.out(), &corpus.test[0], &heard)?;
+    tell(&corpus.test, &heard, None, out)
+}
+
+fn summary(clips: &[Clip]) -> String {
+    let steps: usize = clips.iter().map(|clip| clip.features.shape()[0]).sum();
+    let phones: usize = clips.iter().map(|clip| clip.phones.len()).sum();
+    format!("{} recordings, {} s, {phones} phones", clips.len(), steps / 100)
+}
+
+/// The phones, each between slashes.
+fn slashes(phones: &[usize]) -> String {
+    phones.iter().map(|&class| slashed(class)).collect::<Vec<_>>().join(" ")
+}
+
+/// Draws the first clip: its bands, and the probability of each phone that was said or heard.
+fn draw(folder: &Path, clip: &Clip, heard: &Heard) -> Result<(), Box<dyn Error>> {
+    let rows = |values: &Tensor<f32>, width: usize| -> Vec<Vec<f32>> {
+        values.to_vec().chunks_exact(width).map(<[f32]>::to_vec).collect()
+    };
+    let log_p = rows(&heard.log_p[0], CLASSES);
+    let classes: BTreeSet<_> = [BLANK].iter().chain(&clip.phones).chain(&heard.best[0]).copied().collect();
+    let curve = |class: usize| log_p.iter().map(|row| f64::from(row[class]).exp()).collect();
+    let bands = rows(&clip.features, FEATURES).into_iter().map(|row| row[..BANDS].to_vec()).collect();
+    let labels = classes.into_iter().map(|class| (slashed(class), curve(class))).collect();
+    let note = format!("said {}; heard {}", slashes(&clip.phones), slashes(&heard.best[0]));
+    utterance(&folder.join(PICTURE), &clip.name, &note, &Utterance { bands, labels, unit: "10 ms".to_owned() })?;
+    Ok(())
+}
+
+/// Writes what is heard in one clip, step by step and as a whole, and the error rates.
+fn tell(clips: &[Clip], heard: &Heard, baseline: Option<&Heard>, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
+    let first = &clips[0];
+    let lines = [("said", slashes(&first.phones)), ("each 10 ms", heard.frames(0)), ("heard", slashes(&heard.best[0]))];
+    writeln!(out, "{}", first.name).map_err(unwritable)?;
+    for (what, line) in lines {
+        writeln!(out, "  {what}: {line}").map_err(unwritable)?;
+    }
+    let mut figures: Vec<_> = baseline.iter().map(|heard| figure("baseline", heard.error_rate())).collect();
+    figures.extend([figure(BEAM, heard.beam_error_rate()?), figure(NAME, heard.error_rate())]);
+    report(&figures, out)
+}
+
+/// Values that training keeps for each unit, clip and time step, those of the gradients included.
+const VALUES: usize = 18;
+/// Copies of the parameters at the peak of training: themselves, with noise, the best, two moments, gradients of two shards,
+/// packed forms.
+const COPIES: usize = 14;
+
+/// Checks that the longest batch fits into memory.
+fn require_memory(corpus: &Corpus, recipe: &Recipe, parameters: usize) -> Result<(), String> {
+    let longest = corpus.train.iter().map(|clip| clip.features.shape()[0]).max().unwrap_or(0);
+    let units = 2 * recipe.design.hidden * recipe.design.layers;
+    let kept = [VALUES, units, recipe.batch, longest].iter().fold(1, |product: usize, n| product.saturating_mul(*n));
+    let bytes = kept.saturating_add(COPIES.saturating_mul(parameters)).saturating_mul(size_of::<f32>());
+    let what = format!("training on recordings of up to {} s", longest / 100);
+    require(&what, bytes as u64, "shorter recordings, a smaller --hidden or --batch take less")
+}

@@ -1,0 +1,93 @@
+//! The 39 phones that the field reports error rates on: ARPAbet, folded as for TIMIT (Lee and Hon 1989).
+
+/// The phones in the order of their classes, which begin at 1: class 0 is the blank of CTC. `SIL` is a pause, `DX` a flap.
+pub(crate) const PHONES: [&str; 39] = [
+    "AA", "AE", "AH", "AW", "AY", "B", "CH", "D", "DH", "DX", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY", "JH", "K",
+    "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "SIL", "T", "TH", "UH", "UW", "V", "W", "Y", "Z",
+];
+
+/// The class of the blank.
+pub(crate) const BLANK: usize = 0;
+/// C, the classes of the network.
+pub(crate) const CLASSES: usize = PHONES.len() + 1;
+
+/// Phones of TIMIT and CMUdict that are folded into one of the 39.
+const FOLDED: [(&str, &str); 20] = [
+    ("AO", "AA"),
+    ("AX", "AH"),
+    ("AX-H", "AH"),
+    ("AXR", "ER"),
+    ("HV", "HH"),
+    ("IX", "IH"),
+    ("EL", "L"),
+    ("EM", "M"),
+    ("EN", "N"),
+    ("NX", "N"),
+    ("ENG", "NG"),
+    ("ZH", "SH"),
+    ("UX", "UW"),
+    ("PAU", "SIL"),
+    ("EPI", "SIL"),
+    ("H#", "SIL"),
+    ("BCL", "SIL"),
+    ("DCL", "SIL"),
+    ("KCL", "SIL"),
+    ("TCL", "SIL"),
+];
+
+/// The class of a phone, whatever its case and its mark of stress (a digit at its end).
+pub(crate) fn class_of(name: &str) -> Option<usize> {
+    let plain = name.trim_end_matches(|c: char| c.is_ascii_digit()).to_uppercase();
+    let folded = FOLDED.iter().find(|(from, _)| *from == plain).map_or(&*plain, |(_, to)| to);
+    PHONES.iter().position(|phone| *phone == folded).map(|place| place + 1)
+}
+
+/// The classes of phones that spaces separate.
+pub(crate) fn parse(text: &str) -> Result<Vec<usize>, String> {
+    let class = |name: &str| {
+        class_of(name).ok_or_else(|| format!("the phone {name:?} is none of ARPAbet: {}", PHONES.join(" ")))
+    };
+    let classes = text.split_whitespace().map(class).collect::<Result<Vec<_>, _>>()?;
+    if classes.is_empty() {
+        Err("there are no phones; expected ARPAbet, such as S IH K S".to_owned())
+    } else {
+        Ok(classes)
+    }
+}
+
+/// `/s/`, or `/-/` for the blank.
+pub(crate) fn slashed(class: usize) -> String {
+    if class == BLANK { "/-/".to_owned() } else { format!("/{}/", PHONES[class - 1].to_lowercase()) }
+}
+
+/// The least number of time steps in which CTC can say these phones: one each, and a blank between two equal ones.
+pub(crate) fn least_steps(phones: &[usize]) -> usize {
+    phones.len() + phones.windows(2).filter(|pair| pair[0] == pair[1]).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_phone_has_a_class_of_its_own_and_others_are_folded() {
+        for (place, phone) in PHONES.iter().enumerate() {
+            assert_eq!(class_of(phone), Some(place + 1));
+        }
+        assert!(FOLDED.iter().all(|(from, to)| class_of(from) == class_of(to) && class_of(to).is_some()));
+        assert_eq!(
+            [class_of("ih1"), class_of("AO0"), class_of("zh")],
+            [class_of("IH"), class_of("AA"), class_of("SH")]
+        );
+        assert_eq!([class_of("QX"), class_of("-"), class_of("1")], [None; 3]);
+    }
+
+    #[test]
+    fn phones_are_read_and_counted() {
+        let six = parse("S IH1  K S").unwrap();
+        assert_eq!(six.iter().map(|&c| slashed(c)).collect::<String>(), "/s//ih//k//s/");
+        assert_eq!([least_steps(&six), least_steps(&parse("s s t").unwrap())], [4, 4]);
+        assert!(parse(" ").unwrap_err().starts_with("there are no phones"));
+        assert!(parse("S QX").unwrap_err().starts_with("the phone \"QX\" is none of ARPAbet: AA AE"));
+    }
+}

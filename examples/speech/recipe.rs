@@ -1,0 +1,80 @@
+//! How a network is trained: one recipe for speech that the program makes and one for recordings.
+
+use rewind_rnn::optim::schedule::{cosine, warm_up};
+
+use crate::arguments::Arguments;
+use crate::changes::Changes;
+use crate::model::Design;
+
+/// Everything that training depends on but the recordings and the seed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recipe {
+    pub(crate) design: Design,
+    /// What is changed in the recordings.
+    pub(crate) changes: Changes,
+    /// The deviation of the noise on weights (Graves et al. 2013 have 0.075).
+    pub(crate) weight_noise: f64,
+    pub(crate) epochs: usize,
+    /// Training stops after so many epochs without a lower loss on what is held out.
+    pub(crate) patience: usize,
+    /// Recordings in a batch.
+    pub(crate) batch: usize,
+    /// The highest learning rate of Adam: it rises linearly at first, then falls to 0 along half a cosine.
+    pub(crate) rate: f64,
+}
+
+impl Recipe {
+    pub(crate) fn new(arguments: &Arguments) -> Recipe {
+        let recipe = if arguments.run.data.is_some() {
+            let design = Design { layers: 3, hidden: 96, dropout: 0.4 };
+            Recipe {
+                design,
+                changes: Changes(1.5),
+                weight_noise: 0.02,
+                epochs: 36,
+                patience: 12,
+                batch: 16,
+                rate: 5e-3,
+            }
+        } else {
+            let design = Design { layers: 3, hidden: 64, dropout: 0.1 };
+            Recipe { design, changes: Changes(0.0), weight_noise: 0.01, epochs: 36, patience: 8, batch: 16, rate: 1e-2 }
+        };
+        let design = Design {
+            layers: arguments.layers.unwrap_or(recipe.design.layers),
+            hidden: arguments.hidden.unwrap_or(recipe.design.hidden),
+            dropout: arguments.dropout.unwrap_or(recipe.design.dropout),
+        };
+        Recipe {
+            design,
+            changes: arguments.changes.map_or(recipe.changes, Changes),
+            weight_noise: arguments.weight_noise.unwrap_or(recipe.weight_noise),
+            epochs: arguments.run.epochs.unwrap_or(recipe.epochs),
+            patience: arguments.patience.unwrap_or(recipe.patience),
+            batch: arguments.batch.unwrap_or(recipe.batch),
+            rate: arguments.rate.unwrap_or(recipe.rate),
+        }
+    }
+
+    /// The baseline: one time step alone.
+    pub(crate) fn baseline(&self) -> Recipe {
+        let design = Design { layers: 0, hidden: 0, dropout: 0.0 };
+        Recipe {
+            design,
+            changes: Changes(0.0),
+            weight_noise: 0.0,
+            epochs: self.epochs.min(BASELINE_EPOCHS),
+            rate: BASELINE_RATE,
+            ..*self
+        }
+    }
+
+    /// The learning rate of step `step` of `steps`.
+    pub(crate) fn rate_at(&self, step: u64, steps: u64) -> f64 {
+        self.rate * warm_up(step, 20) * cosine(step, steps)
+    }
+}
+
+/// More change nothing.
+const BASELINE_EPOCHS: usize = 8;
+const BASELINE_RATE: f64 = 0.02;
