@@ -55,7 +55,7 @@ const Graph = (() => {
         const wide = (text, least, more) => Math.max(least, text.length * BOX.letter + more);
         const boxes = own.map((id) => {
             const { op, gate } = nodes[id];
-            return { id, row: row.get(id), width: wide(op, BOX.width, gate ? 26 : 12) };
+            return { id, row: row.get(id), width: wide(op, BOX.width, gate ? 20 + gate.length * BOX.letter : 12) };
         });
         const seen = new Set();
         for (const id of own) {
@@ -121,10 +121,13 @@ const Graph = (() => {
             }),
         );
         const gated = node.gate && !outside;
-        const text = svg("text", { x: box.x + (gated ? 6 : 0), y: box.y + 4.5 });
+        const text = svg("text", { x: box.x + (gated ? 3 + (node.gate.length * BOX.letter) / 2 : 0), y: box.y + 4.5 });
         text.append(...(outside ? svgMath(label === "constant" ? "const" : shorten(label, 6)) : [node.op]));
         group.append(text);
-        if (gated) group.append(svg("text", { class: "gate-name var", x: box.x - box.width / 2 + 9, y: box.y + 4 }, node.gate));
+        if (gated) {
+            const x = box.x - box.width / 2 + 6 + (node.gate.length * BOX.letter) / 2;
+            group.append(svg("text", { class: "gate-name var", x, y: box.y + 4 }, node.gate));
+        }
         if (named && !outside) {
             group.append(svg("text", { class: "result", x: box.x - box.width / 2 - 4, y: box.y - 6 }, svgMath(label)));
         }

@@ -207,6 +207,7 @@ const Network = (() => {
         const mean = gate.mean[t + first];
         const open = mean >= 0.5;
         const words = gate.switches ? Texts.t(open ? "gate.open" : "gate.shut") : Texts.t("gate.candidate");
+        const half = Math.max(18, 11 + 3.8 * gate.name.length);
         const group = svg("g", {
             class: `gate ${gate.switches ? (open ? "open" : "shut") : "candidate"}`,
             "data-key": `g:${gate.name}:${t}`,
@@ -215,12 +216,12 @@ const Network = (() => {
             svg("title", null, `${gate.name}, t = ${t + first}: ${words}, ${Texts.t("gate.mean")} ${Colour.format(mean)}`),
         );
         if (layout.roomy) {
-            group.append(svg("rect", { class: "shape", x: x - 18, y: y - 11, width: 36, height: 22, rx: 11 }));
+            group.append(svg("rect", { class: "shape", x: x - half, y: y - 11, width: 2 * half, height: 22, rx: 11 }));
             group.append(svg("text", { class: "var", x: gate.switches ? x - 7 : x, y: y + 4.5 }, gate.name));
         } else {
             group.append(svg("circle", { class: "shape", cx: x, cy: y, r: 6.2 }));
         }
-        if (gate.switches) group.append(sign(open, layout.roomy ? x + 8 : x, y, layout.roomy ? 4.5 : 3));
+        if (gate.switches) group.append(sign(open, layout.roomy ? x + half - 10 : x, y, layout.roomy ? 4.5 : 3));
         return group;
     }
 

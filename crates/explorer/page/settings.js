@@ -107,7 +107,10 @@ const Settings = (() => {
     function change(key, value, partner) {
         if (values[key] === value) return;
         values[key] = value;
-        if (partner) partner.value = value.replace(",", ".");
+        // A slider keeps its place where the field has no number within its range.
+        const number = Number(value.replace(",", "."));
+        const fits = value.trim() !== "" && number >= Number(partner?.min || -Infinity) && number <= Number(partner?.max || Infinity);
+        if (partner && (partner.type !== "range" || fits)) partner.value = value.replace(",", ".");
         clearTimeout(waiting);
         waiting = setTimeout(compute, PAUSE);
     }

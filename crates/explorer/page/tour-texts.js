@@ -191,8 +191,8 @@ const TourTexts = (() => {
             at: "reached",
             title: ["Two straight lines", "Deux droites"],
             text: [
-                "On a logarithmic scale, both gradients are straight lines over time. Their slope is the spectral radius of U: above 1 they explode, below 1 they vanish.",
-                "En échelle logarithmique, les deux gradients sont des droites au fil du temps. Leur pente est le rayon spectral de U : au-dessus de 1 ils explosent, au-dessous ils s’évanouissent.",
+                "On a logarithmic scale, both gradients are straight lines: each step back multiplies them by the spectral radius of U. Above 1 they explode, below 1 they vanish.",
+                "En échelle logarithmique, les deux gradients sont des droites : chaque pas en arrière les multiplie par le rayon spectral de U. Au-dessus de 1 ils explosent, au-dessous ils s’évanouissent.",
             ],
         },
         {
@@ -307,7 +307,7 @@ const TourTexts = (() => {
             net: "gru",
             slide: 60,
             sweep: 2,
-            at: "g:z:2",
+            at: "s:0:1",
             title: ["The GRU", "Le GRU"],
             text: [
                 "The GRU has no second state: its gate z mixes the old h with the candidate n. With z near 1 the gradient goes straight back to h₁, as along the memory of an LSTM.",

@@ -190,7 +190,7 @@ impl<'t, T: Scalar> Recordings<'t, T> {
                         return Err(format!(
                             "carried: {} in step {step}={own} reads {} of step {step}={number}; \
                              expected that a step reads the step beside it, as a chain of states does, and that a network which goes \
-                             on where another has ended numbers its steps on",
+                             on where another has ended numbers its steps on: numbered_scope(\"{step}\", …), Unroll::from_step",
                             self.name(node),
                             self.name(input)
                         ));
@@ -278,7 +278,8 @@ impl<'t, T: Scalar> Recordings<'t, T> {
         let step = &self.step;
         format!(
             "carried: a chain of states goes from step {step}={last} to {step}={number}, which step {step}={reader} reads; \
-             expected that a network which goes on where another has ended numbers its steps on"
+             expected that a network which goes on where another has ended numbers its steps on: \
+             numbered_scope(\"{step}\", …), Unroll::from_step"
         )
     }
 

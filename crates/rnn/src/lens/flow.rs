@@ -13,7 +13,8 @@ use super::table::{columns, shown};
 /// spectral radius of the recurrent weights, and mean and saturation of the gates.
 ///
 /// `losses` is as for [`itemised`](super::itemised()). What is carried is found by structure ([`derive::carried`]), in both directions of
-/// time, and named by it: `h` is what is read outside of the layer, `c` what is not, whatever the cell calls them. Costs one sweep.
+/// time, and named by it: `h` is what is read outside of the layer, `c` what is not, whatever the cell calls them. An encoder and the decoder
+/// that goes on from it have states of their own. Costs one sweep.
 ///
 /// ```
 /// use rand::{SeedableRng, rngs::StdRng};
@@ -43,17 +44,17 @@ where
     let on_tape = module.on(&tape);
     let losses = losses(&tape, &on_tape);
     let variables: Vec<Var<'_, T>> = on_tape.leaves().into_iter().copied().collect();
-    let carried = derive::carried(&variables, "t");
+    let parts = by_layer(derive::carried(&variables, "t").parts);
     let recorded = tape.len();
-    let weights = recurrent_weights(&tape, &carried.parts);
-    let gates = gates(&tape, recorded, &carried.parts);
-    let nodes: Vec<Var<'_, T>> = carried.parts.iter().flat_map(|part| part.nodes.iter().map(|&(_, v)| v)).collect();
+    let weights = recurrent_weights(&tape, &parts);
+    let gates = gates(&tape, recorded, &parts);
+    let nodes: Vec<Var<'_, T>> = parts.iter().flat_map(|part| part.nodes.iter().map(|&(_, v)| v)).collect();
     let Some(total) = losses.into_iter().reduce(|sum, loss| sum + loss) else {
         return Flow { states: Vec::new(), weights, gates };
     };
     let gradients = total.backward_to(&nodes);
-    let names = state_names(&carried.parts);
-    let states = carried.parts.iter().zip(names).map(|(part, name)| StateFlow {
+    let names = state_names(&parts);
+    let states = parts.iter().zip(names).map(|(part, name)| StateFlow {
         name,
         backward: part.backward,
         steps: part.steps().collect(),
@@ -123,6 +124,25 @@ pub struct GateFlow {
     /// The share of saturated elements: of a logistic function below 0.1 or above 0.9, of a tanh beyond ±0.9. There, its derivative is
     /// less than 0.09, or than 0.19.
     pub saturated: Vec<f64>,
+}
+
+/// Where a chain goes on in another layer, as from an encoder to a decoder, each has its own part.
+fn by_layer<T: Scalar>(parts: Vec<CarriedPart<'_, T>>) -> Vec<CarriedPart<'_, T>> {
+    let mut split: Vec<CarriedPart<'_, T>> = Vec::with_capacity(parts.len());
+    for part in parts {
+        let mut layer = None;
+        for &(step, v) in &part.nodes {
+            // A state that depends on no parameter of its step is in no known layer.
+            let own = Some(place(&v.scope()).0).filter(|own| !own.is_empty());
+            if layer.is_none() || (own.is_some() && own != layer) {
+                let reader = if layer.is_none() { part.reader } else { v };
+                split.push(CarriedPart { nodes: Vec::new(), reader, ..part });
+            }
+            layer = own.or(layer).or(Some(String::new()));
+            split.last_mut().expect("a part has begun").nodes.push((step, v));
+        }
+    }
+    split
 }
 
 /// The layer of a node, and what its scope says within the step.

@@ -12,7 +12,8 @@ use super::spectrum::largest;
 /// time: those of a step in a vector of T, or the loss of a sequence alone. Steps are the scopes `t=…` that unrolling
 /// enters, so every cell, layer and stack of this crate has them; a loop of your own enters them with
 /// [`numbered_scope`](Tape::numbered_scope)`("t", t)`. What is used outside of all steps, as a readout of a whole sequence is, has one item
-/// a loss, whose step is `None`.
+/// a loss, whose step is `None`. Uses in steps of one number are one item: a decoder after an encoder of T steps begins at T
+/// ([`Unroll::from_step`](crate::Unroll::from_step)).
 ///
 /// Costs one sweep for each loss and about T²/2 cotangents in memory, not T²/2 gradients: an item is multiplied out when it
 /// is asked for. With T = 200 steps, a loss at each, H = 64 units and I = 16 features in `f64`, an LSTM takes 0.7 s and 120 MB for one

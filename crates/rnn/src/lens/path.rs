@@ -174,6 +174,7 @@ struct Search<'a, 't, T: Scalar> {
 }
 
 impl<'t, T: Scalar> Search<'_, 't, T> {
+    #[track_caller]
     fn find(&self) -> Result<Path<T>, String> {
         let Search { parameter, loss, step, .. } = *self;
         let items = derive::itemised(&[self.error], &[self.weight], "t");

@@ -60,7 +60,8 @@ impl fmt::Display for Truncation {
 impl<T: Scalar> Itemised<T> {
     /// The gradient of a parameter by BPTT that is truncated after k steps, for every k, against the full one: the items
     /// whose step of use is less than k steps from the loss. Loss number s must belong to time step `steps[s]`. Items outside of all steps
-    /// are always kept.
+    /// are always kept. Distances are those of numbers, so a decoder after an encoder of T steps begins at T
+    /// ([`Unroll::from_step`](crate::Unroll::from_step)).
     ///
     /// ```
     /// use rand::{SeedableRng, rngs::StdRng};

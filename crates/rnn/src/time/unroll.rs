@@ -162,7 +162,7 @@ impl<'a> Unroll<'a> {
             states.reverse();
         }
         let lengths = self.lengths.map(<[usize]>::to_vec);
-        Unrolled { states, last: state, lengths, scalar: std::marker::PhantomData }
+        Unrolled { states, last: state, lengths, first_step: self.first_step, scalar: std::marker::PhantomData }
     }
 
     /// Step number `k` of those that are unrolled, at time step `t`. The first checks the parameters and the shapes, which are the same in
@@ -222,6 +222,8 @@ pub struct Unrolled<'t, T: Scalar, S> {
     /// The state after the last step of each sequence (after its first, backward in time).
     pub last: S,
     lengths: Option<Vec<usize>>,
+    /// The number of the first time step.
+    first_step: usize,
     scalar: std::marker::PhantomData<Var<'t, T>>,
 }
 
@@ -242,7 +244,7 @@ impl<'t, T: Scalar, S: State<'t, T>> Unrolled<'t, T, S> {
         let h = self.states[t].output();
         match running(self.lengths.as_deref(), t) {
             Some(mask) => {
-                let _step = h.tape().numbered_scope("t", t);
+                let _step = h.tape().numbered_scope("t", self.first_step + t);
                 by_sequence(h.tape().constant(mask), h).select(h, h.tape().scalar(T::ZERO))
             }
             None => h,

@@ -216,21 +216,25 @@ fn a_decoder_that_goes_on_where_an_encoder_has_ended() {
         let (source, target) = (source.clone(), target.clone());
         lens::flow(&pair, move |tape, (encoder, decoder)| {
             let last = unroll(encoder, tape.constant(source)).last;
-            let decoded = Unroll::new().from_step(step).run_from(decoder, tape.constant(target), last);
+            let how = Unroll::new().from_step(step).lengths(&[4, 2]);
+            let decoded = how.run_from(decoder, tape.constant(target), last);
             step_losses(decoded.outputs())
         })
     };
     let flow = read(3);
-    let [state] = &flow.states[..] else { panic!("{} states", flow.states.len()) };
-    assert_eq!(state.steps, (0..7).collect::<Vec<_>>());
+    let names: Vec<_> = flow.states.iter().map(|state| (state.name.as_str(), state.steps.clone())).collect();
+    assert_eq!(names, [("0/h", vec![0, 1, 2]), ("1/h", vec![3, 4, 5, 6])]);
+    let weights: Vec<_> = flow.weights.iter().map(|weight| weight.parameter.as_str()).collect();
+    assert_eq!(weights, ["0.weight_hh", "0.weight_hh", "0.weight_hn", "1.weight_hh", "1.weight_hh", "1.weight_hn"]);
     let tape = Tape::new();
     let (encoder, decoder) = pair.on(&tape);
     let encoded = unroll(&encoder, tape.constant(source.clone()));
-    let decoded = Unroll::new().run_from(&decoder, tape.constant(target.clone()), encoded.last);
+    let decoded = Unroll::new().lengths(&[4, 2]).run_from(&decoder, tape.constant(target.clone()), encoded.last);
     let total = step_losses(decoded.outputs()).into_iter().reduce(|a, b| a + b).expect("a loss");
     let states: Vec<_> = encoded.states.iter().chain(&decoded.states).copied().collect();
     let gradients = total.backward_to(&states);
-    for (norm, state) in state.norms.iter().zip(states) {
+    let norms = flow.states.iter().flat_map(|state| &state.norms);
+    for (norm, state) in norms.zip(states) {
         assert!((norm - gradients.get(state).norm()).abs() < 1e-14);
     }
     let anew = std::panic::catch_unwind(|| read(0)).expect_err("both networks count from 0");
