@@ -3,7 +3,7 @@
 // The ops of one time step as a graph: inputs below, results above, as in the network.
 const Graph = (() => {
     const { svg, svgMath, setAttribute } = Dom;
-    const BOX = { width: 70, narrow: 42, height: 22, gapX: 8, gapY: 15, letter: 6.6 };
+    const BOX = { width: 70, narrow: 42, height: 22, gapX: 8, gapY: 15, letter: 6.6, gate: 7.8 };
 
     /** Draws the ops of a group of nodes; returns { svg, show(k, at, current) }. */
     function draw(model, group) {
@@ -55,7 +55,7 @@ const Graph = (() => {
         const wide = (text, least, more) => Math.max(least, text.length * BOX.letter + more);
         const boxes = own.map((id) => {
             const { op, gate } = nodes[id];
-            return { id, row: row.get(id), width: wide(op, BOX.width, gate ? 20 + gate.length * BOX.letter : 12) };
+            return { id, row: row.get(id), width: wide(op, BOX.width, gate ? 22 + gate.length * BOX.gate : 12) };
         });
         const seen = new Set();
         for (const id of own) {
@@ -121,11 +121,11 @@ const Graph = (() => {
             }),
         );
         const gated = node.gate && !outside;
-        const text = svg("text", { x: box.x + (gated ? 3 + (node.gate.length * BOX.letter) / 2 : 0), y: box.y + 4.5 });
+        const text = svg("text", { x: box.x + (gated ? 3 + (node.gate.length * BOX.gate) / 2 : 0), y: box.y + 4.5 });
         text.append(...(outside ? svgMath(label === "constant" ? "const" : shorten(label, 6)) : [node.op]));
         group.append(text);
         if (gated) {
-            const x = box.x - box.width / 2 + 6 + (node.gate.length * BOX.letter) / 2;
+            const x = box.x - box.width / 2 + 6 + (node.gate.length * BOX.gate) / 2;
             group.append(svg("text", { class: "gate-name var", x, y: box.y + 4 }, node.gate));
         }
         if (named && !outside) {

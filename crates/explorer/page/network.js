@@ -207,7 +207,7 @@ const Network = (() => {
         const mean = gate.mean[t + first];
         const open = mean >= 0.5;
         const words = gate.switches ? Texts.t(open ? "gate.open" : "gate.shut") : Texts.t("gate.candidate");
-        const half = Math.max(18, 11 + 3.8 * gate.name.length);
+        const half = Math.max(18, 12 + 4.6 * gate.name.length);
         const group = svg("g", {
             class: `gate ${gate.switches ? (open ? "open" : "shut") : "candidate"}`,
             "data-key": `g:${gate.name}:${t}`,
