@@ -157,7 +157,7 @@ const Texts = (() => {
         "check.op": ["op", "opération"],
         "check.gate": ["gate", "porte"],
         "check.step": ["time step", "pas de temps"],
-        "check.gradient": ["tape", "bande"],
+        "check.gradient": ["on random values: tape", "sur des valeurs au hasard : bande"],
         "check.difference": ["differences", "différences"],
         "check.looks": ["looks like", "ressemble à"],
         "check.show": ["Show the op", "Montrer l’opération"],
