@@ -194,12 +194,16 @@ impl<A: Task> CommandLine<A> {
     ///
     /// # Errors
     ///
-    /// If `--save` names one file for several models, where `choose` says how to choose one; or if the file of `--resume`
+    /// If `--save` names one file for several models, where `choose` says how to choose one, or a file that holds no run, such as the
+    /// data, or one that is called as a table or a picture is; or if the file of `--resume`
     /// is of no such model.
     pub fn run_files(&self, models: &[&str], out: &Path, choose: &str) -> Result<Vec<RunFile>, Box<dyn Error>> {
         let RunArguments { save, resume, .. } = self.arguments.run();
         if save.is_some() && models.len() != 1 {
             return Err(format!("--save has room for one model, not for {}: {choose}", models.join(", ")).into());
+        }
+        if let Some(save) = save {
+            expect_run(save)?;
         }
         let name = |model: &str| format!("{model}.safetensors");
         let begun = |model: &str| save.clone().unwrap_or_else(|| out.join(name(model)));
@@ -226,6 +230,23 @@ impl<A: Task> CommandLine<A> {
         let command = serde_json::to_string(&self.settings).expect("a map of texts can be written");
         [(COMMAND, command), (MODEL, model.to_owned())].map(|(key, value)| (key.to_owned(), value)).into()
     }
+}
+
+/// Checks that a run may be saved at `path`: nothing else is there, and nothing else will be written there.
+fn expect_run(path: &Path) -> Result<(), String> {
+    let at = path.display();
+    if path.extension().is_some_and(|extension| ["csv", "svg", "tsv"].iter().any(|other| extension == *other)) {
+        return Err(format!(
+            "--save {at}: tables and pictures are called so; expected another name, such as net.safetensors"
+        ));
+    }
+    let is_run = || file::metadata(path).is_ok_and(|metadata| metadata.contains_key(COMMAND));
+    if path.is_file() && !is_run() {
+        return Err(format!(
+            "--save {at}: the file there holds no run; expected a new file, or that of a run to replace"
+        ));
+    }
+    Ok(())
 }
 
 /// The arguments among the words of a command line: each has a long name, and a value that begins with `--` follows a `=`.
@@ -356,6 +377,17 @@ mod tests {
         let new = |path: PathBuf| file(path, None);
         let [a, b] = [at("out/a.safetensors"), at("out/b.safetensors")];
         assert_eq!(files(&[], &["a", "b"]), Ok(vec![new(a), new(b)]));
+        let data = folder.path().join("data.txt").display().to_string();
+        std::fs::write(&data, "a\tb\n").unwrap();
+        assert_eq!(
+            files(&["--save", &data], &["b"]),
+            Err(format!(
+                "--save {data}: the file there holds no run; expected a new file, or that of a run to replace"
+            ))
+        );
+        assert!(
+            files(&["--save", "out/metrics.csv"], &["b"]).unwrap_err().contains("tables and pictures are called so")
+        );
         assert_eq!(files(&["--save", "x/net"], &["b"]), Ok(vec![new("x/net".into())]));
         assert_eq!(
             files(&["--save", "net"], &["a", "b"]),
