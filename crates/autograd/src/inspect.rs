@@ -74,6 +74,9 @@ impl<T: Scalar> Op<T> for NodeOp<T> {
     fn reads(&self) -> Reads {
         self.0.reads()
     }
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        self.0.settings()
+    }
 }
 
 /// Inspection.

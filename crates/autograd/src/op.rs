@@ -56,6 +56,21 @@ pub trait Op<T: Scalar>: Any + Send + Sync {
     fn reads(&self) -> Reads {
         Reads::ALL
     }
+
+    /// The settings of the op by name, as `Debug` prints them, for a reader of a tape: of a slice `[("axis", "1"), ("start", "0"),
+    /// ("end", "5")]`. By default none; [`ops!`](crate::ops!) lists those of a row.
+    ///
+    /// ```
+    /// use rewind_autograd::{Op, Tape, Tensor};
+    ///
+    /// let tape = Tape::new();
+    /// let y = tape.leaf(Tensor::from_vec(vec![1.0, 2.0, 3.0], &[3])).slice(0, 1..3);
+    /// let op = tape.op(y.position()).expect("a slice is an op");
+    /// assert_eq!(op.settings(), [("axis", "0".to_owned()), ("start", "1".to_owned()), ("end", "3".to_owned())]);
+    /// ```
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 }
 
 /// The node that a rule is called for: its inputs, its output and the cotangent of its output.

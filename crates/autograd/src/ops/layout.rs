@@ -124,6 +124,9 @@ impl<T: Scalar> Op<T> for Concat {
     fn reads(&self) -> Reads {
         Reads::NOTHING
     }
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![("axis", format!("{:?}", self.axis))]
+    }
 }
 
 by_hand! {
@@ -157,6 +160,9 @@ impl<T: Scalar> Op<T> for Stack {
     }
     fn reads(&self) -> Reads {
         Reads::NOTHING
+    }
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![("axis", format!("{:?}", self.axis))]
     }
 }
 

@@ -100,6 +100,9 @@ impl<T: Scalar> Op<T> for Affine {
     fn reads(&self) -> Reads {
         Reads::INPUTS
     }
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![("bias", format!("{:?}", self.bias))]
+    }
 }
 
 /// Panics if the product of `a` and `b`, whose last axis is `width` of the shape of `b`, has more elements than a

@@ -87,6 +87,9 @@ impl<T: Scalar> Op<T> for LinearRecurrence {
     fn reads(&self) -> Reads {
         Reads::input(0).and(Reads::input(2)).and(Reads::OUTPUT)
     }
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![("reversed", format!("{:?}", self.reversed))]
+    }
 }
 
 /// The recurrence with all inputs of their full shapes.

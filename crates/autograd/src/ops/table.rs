@@ -256,6 +256,12 @@ macro_rules! ops {
                         $crate::Reads::NOTHING$($(.and($crate::ops!(@reads __OpValue::$read $(, $shape)?)))*)+.of(__OP_ARITY as u32)
                     }
                 }
+                fn settings(&self) -> Vec<(&'static str, String)> {
+                    vec![
+                        $($((stringify!($setting), format!("{:?}", self.$setting)),)+)?
+                        $($((stringify!($held), format!("{:?}", self.$held)),)+)?
+                    ]
+                }
             }
         };
     };

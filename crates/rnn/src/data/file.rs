@@ -47,6 +47,7 @@ use crate::error::{Error, ErrorKind, Result, problem};
 use crate::nonfinite::finite_tensor;
 
 pub use crate::error::Problem;
+pub use replace::replace;
 pub use settings::FileModule;
 pub use tensors::{Precision, TensorFile, TensorInfo};
 pub use training::{load_run, load_training, save_run, save_training};
@@ -137,7 +138,7 @@ fn write<T: Scalar>(path: &Path, tensors: &[(String, Tensor<T>)], metadata: &Met
     let mut entries = metadata.clone();
     entries.insert(FORMAT_KEY.to_owned(), FORMAT.to_owned());
     entries.extend(own.clone());
-    let written = format::encode(&sorted, &entries).and_then(|bytes| replace::replace(path, &bytes));
+    let written = format::encode(&sorted, &entries).and_then(|bytes| replace(path, &bytes));
     written.map_err(|source| {
         let why = format!("cannot be written: {source}");
         about(path, ErrorKind::Write(source), why)

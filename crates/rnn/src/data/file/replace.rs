@@ -16,7 +16,18 @@ use tempfile::{Builder, NamedTempFile};
 ///
 /// The temporary file is locked until it is renamed. The system releases a lock when its process ends, so a temporary file
 /// without a lock was left by a killed writer, and is removed.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// ```
+/// let path = std::env::temp_dir().join(format!("rewind-doc-replace-{}", std::process::id()));
+/// rewind_rnn::file::replace(&path, b"new")?;
+/// assert_eq!(std::fs::read(&path)?, b"new");
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// Of the system; then what was at `path` is unchanged.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (path, permissions) = match fs::canonicalize(path) {
         Ok(target) => {
             let permissions = writable(&target)?;

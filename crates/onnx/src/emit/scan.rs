@@ -1,0 +1,194 @@
+//! Loops as the op Scan of ONNX, whose body is one time step.
+
+use super::{Emitter, INSIDE, Port, Writer, needed};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Name, info};
+use crate::merge::{Dim, Setting, Value};
+use crate::proto::{AttributeProto, BOOL, FLOAT, GraphProto, ValueInfoProto};
+use crate::record::place;
+use crate::roll::{Loop, What};
+
+/// A node `Scan` while it is written.
+struct Scan<'n> {
+    prefix: String,
+    looped: &'n Loop<Value>,
+    body: Writer<'n>,
+    /// The values of the body that are read in every step.
+    each: Vec<usize>,
+}
+
+impl<'n> Emitter<'n> {
+    pub(super) fn scan(&mut self, at: usize) -> Result<()> {
+        let network = self.network;
+        let (What::Loop(looped), inputs) = (&network.values[at].what, &network.values[at].inputs) else {
+            unreachable!("it is a loop")
+        };
+        if looped.sequences == 0 {
+            let why = "the loop reads no sequence, so its number of time steps is unknown".to_owned();
+            return Err(Error::Steps { place: place(network.values[at].place), why });
+        }
+        let ports = self.ports_of(at);
+        let prefix = format!("loop_{at}/");
+        let mut scan = Scan { body: Writer::new(&looped.body, &prefix), prefix, looped, each: Vec::new() };
+        scan.each = ports.iter().filter_map(|&port| scan.each_for(port)).collect();
+        scan.each.dedup();
+        if self.settings.lengths
+            && let Some(lost) = ports.iter().find(|&&port| matches!(port, Port::Final(of) if !looped.carried.contains(&of)))
+        {
+            let (Port::Final(of) | Port::Sequence(of)) = *lost;
+            let why = "a last value that is no state would be that of padding".to_owned();
+            return Err(Error::Steps { place: place(looped.body[of].place), why });
+        }
+        let firsts = looped.carried.len() + looped.sequences;
+        for (outer, &input) in inputs[firsts..].iter().enumerate() {
+            scan.outer(firsts + outer, &network.values[input], || self.writer.name(input));
+        }
+        let graph = scan.graph(self.settings.lengths)?;
+        self.writer.graph.reads_steps |= graph.1;
+        self.writer.graph.reads_batch |= graph.2;
+        self.reads_inside |= self.settings.lengths;
+        let mut names: Vec<Name> = inputs[..firsts].iter().map(|&input| self.writer.name(input)).collect();
+        if self.settings.lengths {
+            names.push(INSIDE.to_owned());
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let outputs: Vec<Name> = scan.outputs();
+        let sequences = looped.sequences + usize::from(self.settings.lengths);
+        let attributes = scan_attributes(graph.0, looped.backward, sequences, scan.each.len());
+        self.writer.graph.node("Scan", &names, &outputs, attributes);
+        for port in ports {
+            let name = scan.port(&mut self.writer.graph, port);
+            self.ports.insert((at, port), name);
+        }
+        Ok(())
+    }
+
+    /// h_t = a_t ∘ h_(t-1) + b_t over all time steps, an op of the engine.
+    pub(super) fn linear_recurrence(&mut self, at: usize) -> Result<()> {
+        self.check_padding(at)?;
+        let value = &self.network.values[at];
+        let backward = value.setting("reversed") == Some(&Setting::Flag(true));
+        let [a, b, first] = [0, 1, 2].map(|input| self.writer.name(value.inputs[input]));
+        let prefix = format!("loop_{at}/");
+        let mut body = Graph::new(&prefix);
+        let [h, a_t, b_t, next, each] = ["h", "a", "b", "next", "each"].map(|name| format!("{prefix}{name}"));
+        let product = body.op("Mul", &[&a_t, &h]);
+        let sum = body.op("Add", &[&product, &b_t]);
+        body.node("Identity", &[&sum], std::slice::from_ref(&next), Vec::new());
+        body.node("Identity", &[&sum], std::slice::from_ref(&each), Vec::new());
+        let row = &value.shape[1..];
+        let typed = |name: &Name| info(name, FLOAT, row);
+        let body = body.finish("time_step", vec![typed(&h), typed(&a_t), typed(&b_t)], vec![typed(&next), typed(&each)]);
+        let outputs = [format!("{prefix}last"), format!("{prefix}all")];
+        let attributes = scan_attributes(body, backward, 2, 1);
+        self.writer.graph.node("Scan", &[&first, &a, &b], &outputs, attributes);
+        let [_, all] = outputs;
+        self.writer.names.insert(at, all);
+        Ok(())
+    }
+}
+
+/// The attributes of a `Scan`; forward is the default of both directions.
+fn scan_attributes(body: GraphProto, backward: bool, sequences: usize, each: usize) -> Vec<AttributeProto> {
+    let mut attributes =
+        vec![AttributeProto::graph("body", body), AttributeProto::int("num_scan_inputs", sequences as i64)];
+    if backward {
+        attributes.push(AttributeProto::ints("scan_input_directions", vec![1; sequences]));
+        attributes.push(AttributeProto::ints("scan_output_directions", vec![1; each]));
+    }
+    attributes
+}
+
+impl Scan<'_> {
+    /// The value of the body that is needed in every step for a port.
+    fn each_for(&self, port: Port) -> Option<usize> {
+        match port {
+            Port::Sequence(of) => Some(of),
+            Port::Final(of) => (!self.looped.carried.contains(&of)).then_some(of),
+        }
+    }
+
+    /// A value from outside: a tensor becomes one of the body, since not every runtime sees the graph around it.
+    fn outer(&mut self, leaf: usize, value: &Value, name: impl FnOnce() -> Name) {
+        let is_known = value.shape.iter().all(|dim| matches!(dim, Dim::Known(_)));
+        let name = match &value.what {
+            What::Tensor(tensor) if is_known => {
+                let fresh = self.body.graph.fresh(if value.name == "leaf" { &value.scope } else { value.name });
+                self.body.graph.stretched(fresh, tensor, &value.shape)
+            }
+            _ => name(),
+        };
+        self.body.names.insert(leaf, name);
+    }
+
+    fn carried(&self, c: usize) -> Name {
+        format!("{}carried_{c}", self.prefix)
+    }
+
+    fn scanned(&self, s: usize) -> Name {
+        format!("{}x_{s}", self.prefix)
+    }
+
+    /// The graph of a step, and whether it reads T and B.
+    fn graph(&mut self, lengths: bool) -> Result<(GraphProto, bool, bool)> {
+        let (looped, parts) = (self.looped, self.looped.carried.len());
+        let mut inputs: Vec<ValueInfoProto> = Vec::new();
+        for leaf in 0..parts + looped.sequences {
+            let name = if leaf < parts { self.carried(leaf) } else { self.scanned(leaf - parts) };
+            inputs.push(info(&name, FLOAT, &looped.body[leaf].shape));
+            self.body.names.insert(leaf, name);
+        }
+        let inside = format!("{}inside", self.prefix);
+        if lengths {
+            inputs.push(info(&inside, BOOL, &[Dim::Batch]));
+        }
+        let needed = needed(&looped.body, looped.carried.iter().chain(&self.each).copied());
+        for at in (0..looped.body.len()).filter(|&at| needed[at] && matches!(looped.body[at].what, What::Op)) {
+            self.body.op(at)?;
+        }
+        let mut outputs = Vec::new();
+        for (c, &next) in looped.carried.iter().enumerate() {
+            let (value, shape) = (self.body.name(next), &looped.body[next].shape);
+            let output = format!("{}next_{c}", self.prefix);
+            if lengths {
+                let axes: Vec<i64> = (1..shape.len() as i64).collect();
+                let inside = self.body.graph.unsqueezed(&inside, &axes);
+                let (old, new) = (self.carried(c), std::slice::from_ref(&output));
+                self.body.graph.node("Where", &[&inside, &value, &old], new, Vec::new());
+            } else {
+                self.body.graph.node("Identity", &[&value], std::slice::from_ref(&output), Vec::new());
+            }
+            outputs.push(info(&output, FLOAT, shape));
+        }
+        for (k, of) in self.each.clone().into_iter().enumerate() {
+            let (value, output) = (self.body.name(of), format!("{}each_{k}", self.prefix));
+            self.body.graph.node("Identity", &[&value], std::slice::from_ref(&output), Vec::new());
+            outputs.push(info(&output, FLOAT, &looped.body[of].shape));
+        }
+        let graph = std::mem::take(&mut self.body.graph);
+        let (steps, batch) = (graph.reads_steps, graph.reads_batch);
+        Ok((graph.finish("time_step", inputs, outputs), steps, batch))
+    }
+
+    /// The names of the outputs of the node: the last states, then what is read in every step.
+    fn outputs(&self) -> Vec<Name> {
+        let lasts = (0..self.looped.carried.len()).map(|c| format!("{}last_{c}", self.prefix));
+        let each = (0..self.each.len()).map(|k| format!("{}all_{k}", self.prefix));
+        lasts.chain(each).collect()
+    }
+
+    /// The name of what is read of the loop.
+    fn port(&self, graph: &mut Graph, port: Port) -> Name {
+        let all = |of: usize| {
+            let k = self.each.iter().position(|&own| own == of).expect("it is an output");
+            format!("{}all_{k}", self.prefix)
+        };
+        match port {
+            Port::Sequence(of) => all(of),
+            Port::Final(of) => match self.looped.carried.iter().position(|&next| next == of) {
+                Some(c) => format!("{}last_{c}", self.prefix),
+                None => graph.position(&all(of), 0, if self.looped.backward { 0 } else { -1 }),
+            },
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Exported models, run by another program.
+
+mod cases;
+mod errors;
+mod tract;
