@@ -159,6 +159,16 @@ fn known(shape: &[Dim]) -> Option<Vec<i64>> {
     shape.iter().map(length).collect()
 }
 
+/// The type of an input or an output of a body: lengths that depend on the size have no names there, which a runtime with known lengths
+/// might take for others.
+pub(crate) fn body_info(name: &str, elem_type: i32, shape: &[Dim]) -> ValueInfoProto {
+    let mut typed = info(name, elem_type, shape);
+    let tensor_type = typed.value_type.as_mut().and_then(|value_type| value_type.tensor_type.as_mut());
+    let dims = tensor_type.and_then(|tensor_type| tensor_type.shape.as_mut()).map(|shape| &mut shape.dim);
+    dims.into_iter().flatten().for_each(|dim| dim.dim_param = None);
+    typed
+}
+
 /// The type of an input or an output.
 pub(crate) fn info(name: &str, elem_type: i32, shape: &[Dim]) -> ValueInfoProto {
     let named = |name: &str| DimensionProto { dim_value: None, dim_param: Some(name.to_owned()) };

@@ -154,11 +154,7 @@ impl Written<'_> {
                 let axes = axes.iter().map(|&axis| if let Dim::Known(axis) = axis { axis as i64 } else { -1 });
                 graph.op_with("Transpose", &[x], order(axes.collect()))
             }
-            "flip" => {
-                let axis = self.known("axis")? as i64;
-                let [start, end, axes, step] = [-1, i64::MIN, axis, -1].map(|value| graph.ints(&[value]));
-                graph.op("Slice", &[x, &start, &end, &axes, &step])
-            }
+            "flip" => flip(graph, x, self.known("axis")?),
             "slice" => self.slice(graph, x)?,
             "index" => {
                 let (axis, at) = (self.known("axis")?, self.number("at")?);
@@ -273,6 +269,12 @@ fn scale_shift(graph: &mut Graph, x: &str, scale: f32, shift: f32) -> Name {
     }
     let shift = graph.scalar(shift);
     graph.op("Add", &[&scaled, &shift])
+}
+
+/// x with an axis reversed.
+pub(crate) fn flip(graph: &mut Graph, x: &str, axis: usize) -> Name {
+    let [start, end, axes, step] = [-1, i64::MIN, axis as i64, -1].map(|value| graph.ints(&[value]));
+    graph.op("Slice", &[x, &start, &end, &axes, &step])
 }
 
 /// Whether each element is 0.

@@ -5,7 +5,7 @@ use rewind_rnn::Reset;
 use super::{Emitter, LENGTHS, Port};
 use crate::forms::{Form, Kind};
 use crate::graph::Name;
-use crate::ops::is_zeros;
+use crate::ops::{flip, is_zeros};
 use crate::proto::AttributeProto;
 use crate::roll::{Loop, What};
 use crate::merge::Value;
@@ -54,9 +54,12 @@ impl Emitter<'_> {
         if self.looped(at).backward {
             loops.reverse(); // forward first
         }
+        // tract runs a lone `reverse` forward: without lengths, the sequence is reversed instead.
+        let is_lone = loops.len() == 1;
+        let flipped = is_lone && self.looped(at).backward && !self.settings.lengths;
         let direction = match loops[..] {
             [_, _] => "bidirectional",
-            _ if self.looped(at).backward => "reverse",
+            _ if self.looped(at).backward && !flipped => "reverse",
             _ => "forward",
         };
         let forms: Vec<Form> = loops.iter().map(|at| self.forms[at].clone()).collect();
@@ -67,13 +70,19 @@ impl Emitter<'_> {
         if forms[0].kind == Kind::Gru(Reset::AfterProduct) {
             attributes.push(AttributeProto::int("linear_before_reset", 1));
         }
-        let inputs = self.recurrent_inputs(&loops, &forms);
+        let mut inputs = self.recurrent_inputs(&loops, &forms);
+        if flipped {
+            inputs[0] = flip(&mut self.writer.graph, &inputs[0], 0);
+        }
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let graph = &mut self.writer.graph;
         let names = if forms[0].kind == Kind::Lstm { &["y", "y_h", "y_c"][..] } else { &["y", "y_h"] };
-        let outputs: Vec<Name> =
+        let mut outputs: Vec<Name> =
             names.iter().map(|name| graph.fresh(&format!("{}_{name}", forms[0].op()))).collect();
         graph.node(forms[0].op(), &inputs, &outputs, attributes);
+        if flipped {
+            outputs[0] = flip(graph, &outputs[0], 0);
+        }
         for (direction, (&at, form)) in loops.iter().zip(&forms).enumerate() {
             self.outputs_of_direction((direction, loops.len()), at, form, &outputs);
         }
@@ -112,12 +121,13 @@ impl Emitter<'_> {
         inputs
     }
 
-    /// The first value of a part, `[directions, B, H]`; no name if it is 0.
+    /// The first value of a part, `[directions, B, H]`; no name if it is 0. That of an LSTM is always given: tract takes a missing one for
+    /// that of a batch of 1.
     fn first_of_part(&mut self, loops: &[usize], forms: &[Form], part: usize) -> Name {
         let read = loops.iter().zip(forms).map(|(&at, form)| self.network.values[at].inputs[form.parts[part]]);
         let firsts: Vec<usize> = read.map(|at| self.own_first(at)).collect();
         let is_zero = |&at: &usize| matches!(&self.network.values[at].what, What::Tensor(tensor) if is_zeros(tensor));
-        if firsts.iter().all(is_zero) {
+        if forms[0].kind != Kind::Lstm && firsts.iter().all(is_zero) {
             return Name::new();
         }
         let rows = firsts.iter().map(|&at| {

@@ -2,7 +2,7 @@
 
 use super::{Emitter, INSIDE, Port, Writer, needed};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Name, info};
+use crate::graph::{Graph, Name, body_info};
 use crate::merge::{Dim, Setting, Value};
 use crate::proto::{AttributeProto, BOOL, FLOAT, GraphProto, ValueInfoProto};
 use crate::record::place;
@@ -77,7 +77,7 @@ impl<'n> Emitter<'n> {
         body.node("Identity", &[&sum], std::slice::from_ref(&next), Vec::new());
         body.node("Identity", &[&sum], std::slice::from_ref(&each), Vec::new());
         let row = &value.shape[1..];
-        let typed = |name: &Name| info(name, FLOAT, row);
+        let typed = |name: &Name| body_info(name, FLOAT, row);
         let body = body.finish("time_step", vec![typed(&h), typed(&a_t), typed(&b_t)], vec![typed(&next), typed(&each)]);
         let outputs = [format!("{prefix}last"), format!("{prefix}all")];
         let attributes = scan_attributes(body, backward, 2, 1);
@@ -135,12 +135,12 @@ impl Scan<'_> {
         let mut inputs: Vec<ValueInfoProto> = Vec::new();
         for leaf in 0..parts + looped.sequences {
             let name = if leaf < parts { self.carried(leaf) } else { self.scanned(leaf - parts) };
-            inputs.push(info(&name, FLOAT, &looped.body[leaf].shape));
+            inputs.push(body_info(&name, FLOAT, &looped.body[leaf].shape));
             self.body.names.insert(leaf, name);
         }
         let inside = format!("{}inside", self.prefix);
         if lengths {
-            inputs.push(info(&inside, BOOL, &[Dim::Batch]));
+            inputs.push(body_info(&inside, BOOL, &[Dim::Batch]));
         }
         let needed = needed(&looped.body, looped.carried.iter().chain(&self.each).copied());
         for at in (0..looped.body.len()).filter(|&at| needed[at] && matches!(looped.body[at].what, What::Op)) {
@@ -158,12 +158,12 @@ impl Scan<'_> {
             } else {
                 self.body.graph.node("Identity", &[&value], std::slice::from_ref(&output), Vec::new());
             }
-            outputs.push(info(&output, FLOAT, shape));
+            outputs.push(body_info(&output, FLOAT, shape));
         }
         for (k, of) in self.each.clone().into_iter().enumerate() {
             let (value, output) = (self.body.name(of), format!("{}each_{k}", self.prefix));
             self.body.graph.node("Identity", &[&value], std::slice::from_ref(&output), Vec::new());
-            outputs.push(info(&output, FLOAT, &looped.body[of].shape));
+            outputs.push(body_info(&output, FLOAT, &looped.body[of].shape));
         }
         let graph = std::mem::take(&mut self.body.graph);
         let (steps, batch) = (graph.reads_steps, graph.reads_batch);

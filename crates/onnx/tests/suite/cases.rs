@@ -11,24 +11,24 @@ use rewind_rnn::{
 };
 
 /// T, B, I and H: none is a size of the recordings that an export makes.
-pub const STEPS: usize = 9;
-pub const BATCH: usize = 4;
-pub const FEATURES: usize = 3;
+pub(crate) const STEPS: usize = 9;
+pub(crate) const BATCH: usize = 4;
+pub(crate) const FEATURES: usize = 3;
 const HIDDEN: usize = 6;
 const LENGTHS: [usize; BATCH] = [9, 1, 4, 8];
 
-pub struct Case {
-    pub name: String,
-    pub model: Model,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) model: Model,
     /// Inputs by name, without the lengths.
-    pub inputs: Vec<(String, Tensor<f32>)>,
-    pub lengths: Option<Vec<usize>>,
-    pub expected: Vec<(String, Tensor<f32>)>,
+    pub(crate) inputs: Vec<(String, Tensor<f32>)>,
+    pub(crate) lengths: Option<Vec<usize>>,
+    pub(crate) expected: Vec<(String, Tensor<f32>)>,
 }
 
 parameters! {
     /// The cell of the README.
-    pub struct Own<P> { w_f: P, u_f: P, w_n: P, u_n: P }
+    pub(crate) struct Own<P> { w_f: P, u_f: P, w_n: P, u_n: P }
 }
 
 impl<'t, T: Scalar> Cell<'t, T> for Own<Var<'t, T>> {
@@ -45,7 +45,7 @@ impl<'t, T: Scalar> Cell<'t, T> for Own<Var<'t, T>> {
 
 parameters! {
     /// The layer of the docs of `Layer`: a highway connection.
-    pub struct Highway<P, L> { layer: L, weight: P }
+    pub(crate) struct Highway<P, L> { layer: L, weight: P }
 }
 
 impl<'t, T: Scalar, L: Layer<'t, T>> Layer<'t, T> for Highway<Var<'t, T>, L> {
@@ -84,9 +84,9 @@ fn parts<'t, S: State<'t, f32>>(state: &S) -> Vec<Var<'t, f32>> {
 
 /// What a layer is run with.
 #[derive(Clone, Copy, Default)]
-pub struct With {
-    pub lengths: bool,
-    pub states: bool,
+pub(crate) struct With {
+    pub(crate) lengths: bool,
+    pub(crate) states: bool,
 }
 
 fn layer<M: LayerModule<f32>>(name: &str, model: M, with: With) -> Case {
@@ -143,12 +143,12 @@ fn y<'t>(v: Var<'t, f32>) -> Vec<(String, Var<'t, f32>)> {
     vec![("y".to_owned(), v)]
 }
 
-pub fn rng() -> StdRng {
+pub(crate) fn rng() -> StdRng {
     StdRng::seed_from_u64(1)
 }
 
 /// Cells that are ops of ONNX.
-pub fn forms(with: With) -> Vec<Case> {
+pub(crate) fn forms(with: With) -> Vec<Case> {
     let rng = &mut rng();
     let [i, h] = [FEATURES, HIDDEN];
     let gru = Gru::new(i, h, rng);
@@ -168,7 +168,7 @@ pub fn forms(with: With) -> Vec<Case> {
 }
 
 /// Stacks, both directions and what else is made of those cells.
-pub fn networks(with: With) -> Vec<Case> {
+pub(crate) fn networks(with: With) -> Vec<Case> {
     let rng = &mut rng();
     let [i, h] = [FEATURES, HIDDEN];
     let both = Bidirectional::cells(Lstm::new(i, h, rng), Lstm::new(i, h, rng));
@@ -188,7 +188,7 @@ pub fn networks(with: With) -> Vec<Case> {
 }
 
 /// Cells that become `Scan`.
-pub fn scans(with: With) -> Vec<Case> {
+pub(crate) fn scans(with: With) -> Vec<Case> {
     let rng = &mut rng();
     let [i, h] = [FEATURES, HIDDEN];
     let own = Own {
@@ -218,7 +218,7 @@ pub fn scans(with: With) -> Vec<Case> {
 }
 
 /// Models without lengths: what reads several time steps outside of a loop, and functions.
-pub fn others() -> Vec<Case> {
+pub(crate) fn others() -> Vec<Case> {
     let rng = &mut rng();
     let [i, h] = [FEATURES, HIDDEN];
     let with = With::default();
@@ -254,7 +254,7 @@ pub fn others() -> Vec<Case> {
 }
 
 /// All.
-pub fn all() -> Vec<Case> {
+pub(crate) fn all() -> Vec<Case> {
     let mut all = others();
     for lengths in [false, true] {
         for states in [false, true] {
