@@ -137,7 +137,7 @@ impl<'n> Emitter<'n> {
         }
         let (mut inputs, mut outputs) = (self.inputs(), Vec::new());
         for (name, at) in &self.network.results {
-            let result = self.masked(*at);
+            let result = self.masked(*at, 0.0);
             self.output(name, result, &self.network.values[*at].shape, &mut outputs);
         }
         for part in &self.network.parts {
@@ -222,15 +222,17 @@ impl<'n> Emitter<'n> {
     fn check_padding(&self, at: usize) -> Result<()> {
         let value = &self.network.values[at];
         let shapes: Vec<&[Dim]> = value.inputs.iter().map(|&input| &self.network.values[input].shape[..]).collect();
-        if self.settings.lengths && mixes_time(value, &shapes) {
+        let of = value.inputs.first().map(|&input| self.network.values[input].name);
+        let is_last_of_recurrence = value.name == "index" && of == Some("linear_recurrence"); // frozen at the end of a sequence
+        if self.settings.lengths && !is_last_of_recurrence && mixes_time(value, &shapes) {
             let why = "it reads several time steps, and padding would be among them; expected a file without lengths";
             return Err(Error::Op { op: value.name.to_owned(), place: place(value.place), why: why.to_owned() });
         }
         Ok(())
     }
 
-    /// A result with 0 after the end of each sequence.
-    fn masked(&mut self, at: usize) -> Name {
+    /// A value with another number after the end of each sequence, if it has time steps.
+    fn masked(&mut self, at: usize, padding: f32) -> Name {
         let (name, shape) = (self.writer.name(at), &self.network.values[at].shape);
         if !self.settings.lengths || shape.get(..2) != Some(&[Dim::Steps, Dim::Batch]) {
             return name;
@@ -238,8 +240,8 @@ impl<'n> Emitter<'n> {
         self.reads_inside = true;
         let graph = &mut self.writer.graph;
         let axes: Vec<i64> = (2..shape.len() as i64).collect();
-        let (inside, zero) = (graph.unsqueezed(INSIDE, &axes), graph.scalar(0.0));
-        graph.op("Where", &[&inside, &name, &zero])
+        let (inside, padding) = (graph.unsqueezed(INSIDE, &axes), graph.scalar(padding));
+        graph.op("Where", &[&inside, &name, &padding])
     }
 
     /// T and B, and which time steps lie inside of their sequences, `[T, B]`, if they are read.

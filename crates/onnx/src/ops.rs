@@ -311,7 +311,7 @@ pub(crate) fn mixes_time(value: &Value, shapes: &[&[Dim]]) -> bool {
         _ => None,
     };
     match value.name {
-        "sum" | "sum_to" | "linear_recurrence" | "checkpoint" => true,
+        "sum" | "sum_to" => true,
         "matmul" | "matmul_transposed" | "affine" => shapes.iter().enumerate().any(|(k, shape)| match k % 2 {
             0 => shape.last().is_some_and(of_time),
             _ => shape.iter().any(of_time),

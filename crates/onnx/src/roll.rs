@@ -231,7 +231,8 @@ impl Roller<'_> {
 
     /// A loop.
     fn roll(&mut self, blocks: Vec<Block>) -> Result<()> {
-        let body = Body::new(&self.recording.nodes, blocks)?.read()?;
+        let ends = self.recording.parts.iter().map(|part| (part.last, part.leaf));
+        let body = Body::new(&self.recording.nodes, blocks)?.read(ends)?;
         let firsts = body.carried.iter().map(|&(_, first)| first);
         let read: Vec<usize> = firsts.chain(body.sequences).chain(body.outer).collect();
         let reader = body.blocks[0].range.start;
@@ -346,7 +347,9 @@ impl<'r> Body<'r> {
         &self.nodes[self.blocks[k].range.start + q]
     }
 
-    fn read(mut self) -> Result<Read> {
+    /// The entries. `ends` are the last values of the parts of the model's state and their first ones: what is a state is carried, even if
+    /// no step reads it, since at the end of a sequence it stays as it is.
+    fn read(mut self, ends: impl Iterator<Item = (usize, usize)>) -> Result<Read> {
         let length = self.blocks[0].range.len();
         let mut sources: Vec<Option<From>> = Vec::with_capacity(length); // of what stands for the node itself
         let mut inputs: Vec<Vec<From>> = Vec::with_capacity(length);
@@ -354,6 +357,10 @@ impl<'r> Body<'r> {
             sources.push(self.step_of_sequence(q).map(|of| From::Sequence(place_of(&mut self.sequences, of))));
             let arity = if sources[q].is_some() { 0 } else { self.at(0, q).inputs.len() };
             inputs.push((0..arity).map(|j| self.source(q, j)).collect::<Result<_>>()?);
+        }
+        let last = self.blocks[self.blocks.len() - 1].range.clone();
+        for (at, first) in ends.filter(|(at, _)| last.contains(at)) {
+            place_of(&mut self.carried, (at - last.start, first));
         }
         let [parts, sequences, others] = [self.carried.len(), self.sequences.len(), self.outer.len()];
         let leaves = parts + sequences + others;

@@ -63,12 +63,13 @@ impl<'n> Emitter<'n> {
         Ok(())
     }
 
-    /// h_t = a_t ∘ h_(t-1) + b_t over all time steps, an op of the engine.
+    /// h_t = a_t ∘ h_(t-1) + b_t over all time steps, an op of the engine. After the end of a sequence a is 1 and b is 0.
     pub(super) fn linear_recurrence(&mut self, at: usize) -> Result<()> {
-        self.check_padding(at)?;
         let value = &self.network.values[at];
         let backward = value.setting("reversed") == Some(&Setting::Flag(true));
-        let [a, b, first] = [0, 1, 2].map(|input| self.writer.name(value.inputs[input]));
+        let a = self.masked(value.inputs[0], 1.0);
+        let b = self.masked(value.inputs[1], 0.0);
+        let first = self.writer.name(value.inputs[2]);
         let prefix = format!("loop_{at}/");
         let mut body = Graph::new(&prefix);
         let [h, a_t, b_t, next, each] = ["h", "a", "b", "next", "each"].map(|name| format!("{prefix}{name}"));

@@ -214,6 +214,7 @@ pub(crate) fn scans(with: With) -> Vec<Case> {
         layer("min_gru", Recurrent(MinGru::new(i, h, rng)), with),
         layer("min_lstm", Recurrent(MinLstm::new(i, h, rng)), with),
         layer("lru", Recurrent(Lru::new(i, h, rng)), with),
+        layer("scan_min_gru", Scan(MinGru::new(i, h, rng)), with),
     ]
 }
 
@@ -224,7 +225,6 @@ pub(crate) fn others() -> Vec<Case> {
     let with = With::default();
     let classifier = (Lstm::new(i, h, rng), Linear::new(h, 2, rng));
     vec![
-        layer("scan_min_gru", Scan(MinGru::new(i, h, rng)), with),
         layer("scan_both", Bidirectional::new(Scan(MinGru::new(i, h, rng)), Scan(MinLstm::new(i, h, rng))), with),
         function("lstm_backward", Lstm::new(i, h, rng), |lstm, x| {
             let run = Unroll::new().backward().run(lstm, x);
