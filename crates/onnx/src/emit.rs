@@ -75,7 +75,10 @@ impl<'n> Writer<'n> {
 fn needed(values: &[Value], results: impl IntoIterator<Item = usize>) -> Vec<bool> {
     let mut needed = vec![false; values.len()];
     results.into_iter().for_each(|at| needed[at] = true);
-    for at in (0..values.len()).rev().filter(|&at| matches!(values[at].what, What::Op | What::Loop(_)) || is_port(&values[at])) {
+    for at in (0..values.len())
+        .rev()
+        .filter(|&at| matches!(values[at].what, What::Op | What::Loop(_)) || is_port(&values[at]))
+    {
         if needed[at] {
             values[at].inputs.iter().for_each(|&input| needed[input] = true);
         }

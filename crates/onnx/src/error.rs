@@ -37,7 +37,9 @@ pub enum Error {
         why: String,
     },
     /// A value does not depend on the input by ops of the tape.
-    #[error("the constant of shape {shape:?} recorded at {place} {why}; expected an op on the tape, or the same value for every input")]
+    #[error(
+        "the constant of shape {shape:?} recorded at {place} {why}; expected an op on the tape, or the same value for every input"
+    )]
     Constant {
         /// Its shape.
         shape: Vec<usize>,

@@ -133,7 +133,9 @@ fn of_template(kind: Kind, template: &Network, values: &[Value], at: usize) -> O
         let mut parameters = BTreeMap::new();
         for (&ours, &theirs) in matched.outer.iter().filter(|_| fits) {
             let parameter = &template.values[template.values[pattern_at].inputs[first_outer(pattern) + ours]];
-            let What::Tensor(tensor) = &values[values[at].inputs[first_outer(looped) + theirs]].what else { return None };
+            let What::Tensor(tensor) = &values[values[at].inputs[first_outer(looped) + theirs]].what else {
+                return None;
+            };
             parameters.insert(parameter.scope.clone(), tensor.clone());
         }
         let hidden = match values[at].what {

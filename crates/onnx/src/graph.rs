@@ -4,8 +4,8 @@ use rewind_autograd::Tensor;
 
 use crate::merge::Dim;
 use crate::proto::{
-    AttributeProto, DimensionProto, FLOAT, GraphProto, INT64, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto,
-    TypeProto, ValueInfoProto,
+    AttributeProto, DimensionProto, FLOAT, GraphProto, INT64, NodeProto, TensorProto, TensorShapeProto,
+    TensorTypeProto, TypeProto, ValueInfoProto,
 };
 
 /// The name of a value of the graph.
@@ -109,7 +109,7 @@ impl Graph {
     }
 
     /// A length as a tensor `[1]`.
-    fn length(&mut self, dim: Dim) -> Name {
+    pub(crate) fn length(&mut self, dim: Dim) -> Name {
         self.reads_steps |= matches!(dim, Dim::Steps | Dim::LastStep | Dim::StepsTimesBatch);
         self.reads_batch |= matches!(dim, Dim::Batch | Dim::StepsTimesBatch);
         match dim {

@@ -107,7 +107,8 @@ impl Merger<'_> {
     }
 
     fn differs(&self, what: &str) -> Error {
-        let why = format!("{what} of `{}` depends on the number of time steps or sequences in an unknown way", self.a.name);
+        let why =
+            format!("{what} of `{}` depends on the number of time steps or sequences in an unknown way", self.a.name);
         Error::Shape { place: place(self.a.place), why }
     }
 
@@ -138,7 +139,10 @@ impl Merger<'_> {
             return Ok(Setting::Numbers(self.numbers("a setting", &a, &b)?));
         }
         if a != b {
-            return Err(self.differs("a setting"));
+            // A number of type f32 that is a length, as the divisor of a mean over time.
+            let whole = |text: &str| text.strip_suffix(".0").and_then(|digits| digits.parse().ok());
+            let length = whole(a).zip(whole(b)).and_then(|(a, b)| self.number(a, b));
+            return length.map(Setting::Number).ok_or_else(|| self.differs("a setting"));
         }
         Ok(match (a.parse(), a.parse()) {
             (Ok(flag), _) => Setting::Flag(flag),

@@ -74,7 +74,8 @@ impl Network {
         let recordings = SIZES.map(record);
         let [a, b] = [roll(&recordings[0])?, roll(&recordings[1])?];
         let values = merge(SIZES, &a.entries, &b.entries)?;
-        let part = |part: &Part| StatePart { name: part.name.clone(), first: a.at[&part.first], last: a.at[&part.last] };
+        let part =
+            |part: &Part| StatePart { name: part.name.clone(), first: a.at[&part.first], last: a.at[&part.last] };
         let parts = recordings[0].parts.iter().map(part).collect();
         let results = recordings[0].results.iter().map(|(name, at)| (name.clone(), a.at[at])).collect();
         Ok(Network { values, parts, results })

@@ -5,7 +5,7 @@ use rewind_autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Name};
 use crate::merge::{Dim, Setting, Value};
-use crate::proto::AttributeProto;
+use crate::proto::{AttributeProto, FLOAT};
 use crate::record::place;
 
 /// Ops of one node of the same inputs.
@@ -77,6 +77,16 @@ impl Written<'_> {
         }
     }
 
+    /// A number, of shape `[]`: as it is, or the number of time steps or sequences.
+    fn real_or_length(&self, graph: &mut Graph, name: &str) -> Result<Name> {
+        let Some(Setting::Number(length)) = self.value.setting(name) else {
+            return Ok(graph.scalar(self.real(name)?));
+        };
+        let length = graph.length(*length);
+        let number = graph.op_with("Cast", &[&length], vec![AttributeProto::int("to", i64::from(FLOAT))]);
+        Ok(graph.squeezed(&number, &[0]))
+    }
+
     /// Functions of each element.
     fn elementwise(&self, graph: &mut Graph, inputs: &[&str]) -> Result<Option<Name>> {
         let &x = inputs.first().expect("an op has an input");
@@ -87,11 +97,11 @@ impl Written<'_> {
             "square" => graph.op("Mul", &[x, x]),
             "scale_shift" => scale_shift(graph, x, self.real("scale")?, self.real("shift")?),
             "div_by_number" => {
-                let c = graph.scalar(self.real("c")?);
+                let c = self.real_or_length(graph, "c")?;
                 graph.op("Div", &[x, &c])
             }
             "number_div" => {
-                let c = graph.scalar(self.real("c")?);
+                let c = self.real_or_length(graph, "c")?;
                 graph.op("Div", &[&c, x])
             }
             "powf" => {

@@ -332,8 +332,9 @@ impl<'r> Body<'r> {
             if let Some(q) = differs {
                 let node = b.get(q).or(a.get(q)).expect("one of two blocks has the node");
                 let names = [a.get(q), b.get(q)].map(|node| node.map_or("nothing", |node| node.name));
+                let other = if names[0] == names[1] { ", of another shape or setting" } else { "" };
                 let why = format!(
-                    "time step {} records `{}` where time step {} records `{}`",
+                    "time step {} records `{}` where time step {} records `{}`{other}",
                     block.step, names[1], first.step, names[0]
                 );
                 return Err(Error::Steps { place: place(node.place), why });
@@ -431,19 +432,18 @@ impl<'r> Body<'r> {
 
     /// The entries of what the body reads.
     fn leaves(&self) -> Vec<Entry> {
-        let parts = self.carried.iter().enumerate().map(|(c, &(next, _))| Entry {
-            what: What::Carried(c),
-            ..Entry::of(self.at(1, next))
-        });
+        let parts = self
+            .carried
+            .iter()
+            .enumerate()
+            .map(|(c, &(next, _))| Entry { what: What::Carried(c), ..Entry::of(self.at(1, next)) });
         let sequences = self.sequences.iter().enumerate().map(|(s, &of)| {
             let mut entry = Entry { what: What::Scanned(s), ..Entry::of(&self.nodes[of]) };
             entry.shape.remove(0);
             entry
         });
-        let outer = self.outer.iter().enumerate().map(|(o, &of)| Entry {
-            what: What::Outer(o),
-            ..Entry::of(&self.nodes[of])
-        });
+        let outer =
+            self.outer.iter().enumerate().map(|(o, &of)| Entry { what: What::Outer(o), ..Entry::of(&self.nodes[of]) });
         parts.chain(sequences).chain(outer).collect()
     }
 

@@ -5,10 +5,10 @@ use rewind_rnn::Reset;
 use super::{Emitter, LENGTHS, Port};
 use crate::forms::{Form, Kind};
 use crate::graph::Name;
+use crate::merge::Value;
 use crate::ops::{flip, is_zeros};
 use crate::proto::AttributeProto;
 use crate::roll::{Loop, What};
-use crate::merge::Value;
 
 impl Emitter<'_> {
     fn looped(&self, at: usize) -> &Loop<Value> {

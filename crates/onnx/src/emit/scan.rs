@@ -13,8 +13,13 @@ struct Scan<'n> {
     prefix: String,
     looped: &'n Loop<Value>,
     body: Writer<'n>,
+    /// The carried parts that are inputs of the body, with the values that become them. Without lengths, those that the body reads: not every
+    /// runtime takes others.
+    carried: Vec<(usize, usize)>,
     /// The values of the body that are read in every step.
     each: Vec<usize>,
+    /// The values of the body that are written.
+    needed: Vec<bool>,
 }
 
 impl<'n> Emitter<'n> {
@@ -28,26 +33,25 @@ impl<'n> Emitter<'n> {
             return Err(Error::Steps { place: place(network.values[at].place), why });
         }
         let ports = self.ports_of(at);
-        let prefix = format!("loop_{at}/");
-        let mut scan = Scan { body: Writer::new(&looped.body, &prefix), prefix, looped, each: Vec::new() };
-        scan.each = ports.iter().filter_map(|&port| scan.each_for(port)).collect();
-        scan.each.dedup();
-        if self.settings.lengths
-            && let Some(lost) = ports.iter().find(|&&port| matches!(port, Port::Final(of) if !looped.carried.contains(&of)))
+        let mut scan = Scan::new(looped, format!("loop_{at}/"), &ports, self.settings.lengths);
+        let is_lost = |port: &&Port| matches!(port, Port::Final(of) if !looped.carried.contains(of));
+        if let Some(Port::Final(of) | Port::Sequence(of)) = ports.iter().find(is_lost).filter(|_| self.settings.lengths)
         {
-            let (Port::Final(of) | Port::Sequence(of)) = *lost;
             let why = "a last value that is no state would be that of padding".to_owned();
-            return Err(Error::Steps { place: place(looped.body[of].place), why });
+            return Err(Error::Steps { place: place(looped.body[*of].place), why });
         }
         let firsts = looped.carried.len() + looped.sequences;
-        for (outer, &input) in inputs[firsts..].iter().enumerate() {
-            scan.outer(firsts + outer, &network.values[input], || self.writer.name(input));
+        for (outer, &input) in inputs.iter().enumerate().skip(firsts) {
+            if scan.needed[outer] {
+                scan.outer(outer, &network.values[input], || self.writer.name(input));
+            }
         }
         let graph = scan.graph(self.settings.lengths)?;
         self.writer.graph.reads_steps |= graph.1;
         self.writer.graph.reads_batch |= graph.2;
         self.reads_inside |= self.settings.lengths;
-        let mut names: Vec<Name> = inputs[..firsts].iter().map(|&input| self.writer.name(input)).collect();
+        let read = scan.carried.iter().map(|&(c, _)| inputs[c]).chain(inputs[looped.carried.len()..firsts].to_vec());
+        let mut names: Vec<Name> = read.map(|input| self.writer.name(input)).collect();
         if self.settings.lengths {
             names.push(INSIDE.to_owned());
         }
@@ -79,7 +83,8 @@ impl<'n> Emitter<'n> {
         body.node("Identity", &[&sum], std::slice::from_ref(&each), Vec::new());
         let row = &value.shape[1..];
         let typed = |name: &Name| body_info(name, FLOAT, row);
-        let body = body.finish("time_step", vec![typed(&h), typed(&a_t), typed(&b_t)], vec![typed(&next), typed(&each)]);
+        let body =
+            body.finish("time_step", vec![typed(&h), typed(&a_t), typed(&b_t)], vec![typed(&next), typed(&each)]);
         let outputs = [format!("{prefix}last"), format!("{prefix}all")];
         let attributes = scan_attributes(body, backward, 2, 1);
         self.writer.graph.node("Scan", &[&first, &a, &b], &outputs, attributes);
@@ -100,13 +105,32 @@ fn scan_attributes(body: GraphProto, backward: bool, sequences: usize, each: usi
     attributes
 }
 
-impl Scan<'_> {
-    /// The value of the body that is needed in every step for a port.
-    fn each_for(&self, port: Port) -> Option<usize> {
-        match port {
-            Port::Sequence(of) => Some(of),
-            Port::Final(of) => (!self.looped.carried.contains(&of)).then_some(of),
+impl<'n> Scan<'n> {
+    fn new(looped: &'n Loop<Value>, prefix: String, ports: &[Port], lengths: bool) -> Self {
+        let all = || looped.carried.iter().copied().enumerate();
+        let read = ports.iter().map(|&(Port::Sequence(of) | Port::Final(of))| of);
+        let needed_for = |carried: &[(usize, usize)]| {
+            needed(&looped.body, read.clone().chain(carried.iter().map(|&(_, next)| next)))
+        };
+        let mut carried: Vec<(usize, usize)> = if lengths { all().collect() } else { Vec::new() };
+        let mut needed = needed_for(&carried);
+        while !lengths {
+            // What is needed of a part may need others.
+            let grown: Vec<_> = all().filter(|&(c, _)| needed[c]).collect();
+            if grown == carried {
+                break;
+            }
+            needed = needed_for(&grown);
+            carried = grown;
         }
+        let each_for = |port: &Port| match *port {
+            Port::Sequence(of) => Some(of),
+            Port::Final(of) => (!carried.iter().any(|&(_, next)| next == of)).then_some(of),
+        };
+        let mut each: Vec<usize> = ports.iter().filter_map(each_for).collect();
+        each.sort_unstable();
+        each.dedup();
+        Scan { body: Writer::new(&looped.body, &prefix), prefix, looped, carried, each, needed }
     }
 
     /// A value from outside: a tensor becomes one of the body, since not every runtime sees the graph around it.
@@ -134,7 +158,8 @@ impl Scan<'_> {
     fn graph(&mut self, lengths: bool) -> Result<(GraphProto, bool, bool)> {
         let (looped, parts) = (self.looped, self.looped.carried.len());
         let mut inputs: Vec<ValueInfoProto> = Vec::new();
-        for leaf in 0..parts + looped.sequences {
+        let leaves = self.carried.iter().map(|&(c, _)| c).chain(parts..parts + looped.sequences);
+        for leaf in leaves {
             let name = if leaf < parts { self.carried(leaf) } else { self.scanned(leaf - parts) };
             inputs.push(body_info(&name, FLOAT, &looped.body[leaf].shape));
             self.body.names.insert(leaf, name);
@@ -143,12 +168,13 @@ impl Scan<'_> {
         if lengths {
             inputs.push(body_info(&inside, BOOL, &[Dim::Batch]));
         }
-        let needed = needed(&looped.body, looped.carried.iter().chain(&self.each).copied());
-        for at in (0..looped.body.len()).filter(|&at| needed[at] && matches!(looped.body[at].what, What::Op)) {
-            self.body.op(at)?;
+        for at in 0..looped.body.len() {
+            if self.needed[at] && matches!(looped.body[at].what, What::Op) {
+                self.body.op(at)?;
+            }
         }
         let mut outputs = Vec::new();
-        for (c, &next) in looped.carried.iter().enumerate() {
+        for (c, next) in self.carried.clone() {
             let (value, shape) = (self.body.name(next), &looped.body[next].shape);
             let output = format!("{}next_{c}", self.prefix);
             if lengths {
@@ -173,7 +199,7 @@ impl Scan<'_> {
 
     /// The names of the outputs of the node: the last states, then what is read in every step.
     fn outputs(&self) -> Vec<Name> {
-        let lasts = (0..self.looped.carried.len()).map(|c| format!("{}last_{c}", self.prefix));
+        let lasts = self.carried.iter().map(|(c, _)| format!("{}last_{c}", self.prefix));
         let each = (0..self.each.len()).map(|k| format!("{}all_{k}", self.prefix));
         lasts.chain(each).collect()
     }
@@ -186,8 +212,8 @@ impl Scan<'_> {
         };
         match port {
             Port::Sequence(of) => all(of),
-            Port::Final(of) => match self.looped.carried.iter().position(|&next| next == of) {
-                Some(c) => format!("{}last_{c}", self.prefix),
+            Port::Final(of) => match self.carried.iter().find(|&&(_, next)| next == of) {
+                Some((c, _)) => format!("{}last_{c}", self.prefix),
                 None => graph.position(&all(of), 0, if self.looped.backward { 0 } else { -1 }),
             },
         }

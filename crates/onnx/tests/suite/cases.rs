@@ -6,8 +6,8 @@ use rewind_autograd::{Module, OnTape, Parameters, Scalar, Tape, Tensor, Var, par
 use rewind_onnx::{Export, Model};
 use rewind_rnn::{
     Bidirectional, Cell, CoupledLstm, Dropout, ForgetGate, Gru, IndRnn, Layer, LayerModule, LayerNorm, LayerNormLstm,
-    LayerOutputs, Linear, Lru, Lstm, MLstm, Merge, Mgu, MinGru, MinLstm, PeepholeLstm, ProjectedLstm, Recurrent, ReluRnn,
-    Reset, Residual, SLstm, Scan, State, TanhRnn, Unroll, Zoneout, unroll,
+    LayerOutputs, Linear, Lru, Lstm, MLstm, Merge, Mgu, MinGru, MinLstm, PeepholeLstm, ProjectedLstm, Recurrent,
+    ReluRnn, Reset, Residual, SLstm, Scan, State, TanhRnn, Unroll, Zoneout, unroll,
 };
 
 /// T, B, I and H: none is a size of the recordings that an export makes.
@@ -242,7 +242,7 @@ pub(crate) fn others() -> Vec<Case> {
         }),
         function("pooled", (Gru::new(i, h, rng), Linear::new(h, 2, rng)), |(gru, readout), x| {
             let outputs = unroll(gru, x).outputs();
-            let pooled = outputs.max_axis(0) + outputs.sum_axis(0) / STEPS as f32 + outputs.flip(0).index(0, 0);
+            let pooled = outputs.max_axis(0) + outputs.mean_axis(0) + outputs.flip(0).index(0, 0);
             y(readout.forward(pooled).softplus().sqrt())
         }),
         function("attention", (Gru::new(i, h, rng), [random(rng, &[h, h])]), |(gru, [weight]), x| {
