@@ -7,6 +7,8 @@
 
 #[path = "../tests/suite/cases.rs"]
 mod cases;
+#[path = "../tests/suite/ops.rs"]
+mod ops;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -17,7 +19,7 @@ use rewind_rnn::file::{self, Metadata};
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = PathBuf::from(std::env::args_os().nth(1).ok_or("expected a folder to write to")?);
     std::fs::create_dir_all(&folder)?;
-    for case in cases::all() {
+    for case in cases::all().into_iter().chain([ops::case()]) {
         case.model.write(folder.join(&case.name).with_extension("onnx"))?;
         let mut tensors: Vec<(String, Tensor<f32>)> = Vec::new();
         tensors.extend(case.inputs.into_iter().map(|(name, value)| (format!("input/{name}"), value)));

@@ -105,24 +105,25 @@ fn scan_attributes(body: GraphProto, backward: bool, sequences: usize, each: usi
     attributes
 }
 
+/// The carried parts that these values of the body depend on, in this step or an earlier one.
+fn carried_for(looped: &Loop<Value>, read: &[usize]) -> Vec<(usize, usize)> {
+    let mut carried: Vec<(usize, usize)> = Vec::new();
+    loop {
+        let needed = needed(&looped.body, read.iter().copied().chain(carried.iter().map(|&(_, next)| next)));
+        let grown: Vec<_> = looped.carried.iter().copied().enumerate().filter(|&(c, _)| needed[c]).collect();
+        if grown == carried {
+            return carried;
+        }
+        carried = grown;
+    }
+}
+
 impl<'n> Scan<'n> {
     fn new(looped: &'n Loop<Value>, prefix: String, ports: &[Port], lengths: bool) -> Self {
-        let all = || looped.carried.iter().copied().enumerate();
-        let read = ports.iter().map(|&(Port::Sequence(of) | Port::Final(of))| of);
-        let needed_for = |carried: &[(usize, usize)]| {
-            needed(&looped.body, read.clone().chain(carried.iter().map(|&(_, next)| next)))
-        };
-        let mut carried: Vec<(usize, usize)> = if lengths { all().collect() } else { Vec::new() };
-        let mut needed = needed_for(&carried);
-        while !lengths {
-            // What is needed of a part may need others.
-            let grown: Vec<_> = all().filter(|&(c, _)| needed[c]).collect();
-            if grown == carried {
-                break;
-            }
-            needed = needed_for(&grown);
-            carried = grown;
-        }
+        let read: Vec<usize> = ports.iter().map(|&(Port::Sequence(of) | Port::Final(of))| of).collect();
+        let all = looped.carried.iter().copied().enumerate();
+        let carried: Vec<(usize, usize)> = if lengths { all.collect() } else { carried_for(looped, &read) };
+        let needed = needed(&looped.body, read.iter().copied().chain(carried.iter().map(|&(_, next)| next)));
         let each_for = |port: &Port| match *port {
             Port::Sequence(of) => Some(of),
             Port::Final(of) => (!carried.iter().any(|&(_, next)| next == of)).then_some(of),

@@ -124,7 +124,7 @@ fn layer<M: LayerModule<f32>>(name: &str, model: M, with: With) -> Case {
     Case { name, model: exported, inputs, lengths: with.lengths.then(|| LENGTHS.to_vec()), expected }
 }
 
-fn function<M, F>(name: &str, module: M, f: F) -> Case
+pub(crate) fn function<M, F>(name: &str, module: M, f: F) -> Case
 where
     M: Module<f32> + OnTape<f32>,
     F: for<'t> Fn(&M::With<Var<'t, f32>>, Var<'t, f32>) -> Vec<(String, Var<'t, f32>)>,

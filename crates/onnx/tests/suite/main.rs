@@ -3,4 +3,5 @@
 mod cases;
 mod errors;
 mod forms;
+mod ops;
 mod tract;

@@ -69,7 +69,7 @@ fn cells_as_scans() {
 #[test]
 fn first_states() {
     let with = With { states: true, lengths: false };
-    check([cases::forms(with), cases::networks(with), cases::scans(with)].concat_all());
+    check(cases::forms(with).into_iter().chain(cases::networks(with)).chain(cases::scans(with)).collect());
 }
 
 #[test]
@@ -77,12 +77,7 @@ fn functions_and_linear_recurrences() {
     check(cases::others());
 }
 
-trait ConcatAll {
-    fn concat_all(self) -> Vec<Case>;
-}
-
-impl<const N: usize> ConcatAll for [Vec<Case>; N] {
-    fn concat_all(self) -> Vec<Case> {
-        self.into_iter().flatten().collect()
-    }
+#[test]
+fn every_op() {
+    check(vec![crate::ops::case()]);
 }
