@@ -16,10 +16,12 @@ use std::path::PathBuf;
 use rewind_autograd::Tensor;
 use rewind_rnn::file::{self, Metadata};
 
+use cases::{Case, With};
+
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = PathBuf::from(std::env::args_os().nth(1).ok_or("expected a folder to write to")?);
     std::fs::create_dir_all(&folder)?;
-    for case in cases::all().into_iter().chain([ops::case()]) {
+    for case in all() {
         case.model.write(folder.join(&case.name).with_extension("onnx"))?;
         let mut tensors: Vec<(String, Tensor<f32>)> = Vec::new();
         tensors.extend(case.inputs.into_iter().map(|(name, value)| (format!("input/{name}"), value)));
@@ -31,4 +33,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         file::save_tensors(folder.join(&case.name).with_extension("safetensors"), &tensors, &Metadata::new())?;
     }
     Ok(())
+}
+
+/// With and without lengths and first states.
+fn all() -> Vec<Case> {
+    let mut all = cases::others();
+    all.push(ops::case());
+    for (lengths, states) in [(false, false), (false, true), (true, false), (true, true)] {
+        let with = With { lengths, states };
+        all.extend(cases::forms(with));
+        all.extend(cases::networks(with));
+        all.extend(cases::scans(with));
+    }
+    all
 }

@@ -252,17 +252,3 @@ pub(crate) fn others() -> Vec<Case> {
         }),
     ]
 }
-
-/// All.
-pub(crate) fn all() -> Vec<Case> {
-    let mut all = others();
-    for lengths in [false, true] {
-        for states in [false, true] {
-            let with = With { lengths, states };
-            all.extend(forms(with));
-            all.extend(networks(with));
-            all.extend(scans(with));
-        }
-    }
-    all
-}

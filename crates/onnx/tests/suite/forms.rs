@@ -8,7 +8,7 @@ use crate::cases::rng;
 
 /// The recurrent ops of a model of 3 features.
 fn loops<M: LayerModule<f32>>(model: &M) -> String {
-    let exported = export(model, 3).unwrap();
+    let exported = export(model, 3).expect("the cell has a form");
     let is_loop = |op: &&str| ["LSTM", "GRU", "RNN", "Scan"].contains(op);
     exported.ops().into_iter().filter(is_loop).collect::<Vec<_>>().join(" ")
 }
