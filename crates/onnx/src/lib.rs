@@ -102,7 +102,7 @@ impl Export {
     }
 
     /// A function of x `[time, batch, features]` with the parameters of a module, such as a cell, its last output and a readout: its results
-    /// are the outputs of the file, under their names.
+    /// are the outputs of the file, under their names. With [`lengths`](Export::lengths), the last output is that at the end of each sequence.
     ///
     /// ```
     /// use rand::{SeedableRng, rngs::StdRng};
@@ -202,3 +202,8 @@ fn ops_of(graph: &proto::GraphProto) -> Vec<&str> {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The page of the repository; it is no part of the package.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/onnx.md")]
+struct Page;

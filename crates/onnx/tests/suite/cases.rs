@@ -139,6 +139,23 @@ where
     Case { name: name.to_owned(), model, inputs: vec![("x".to_owned(), x)], lengths: None, expected }
 }
 
+/// A classifier of padded sequences: the last output of each is that at its own end.
+fn padded_classifier() -> Case {
+    let rng = &mut rng();
+    let module = shaken((Lstm::new(FEATURES, HIDDEN, rng), Linear::new(HIDDEN, 2, rng)), rng);
+    let exported = Export::new()
+        .lengths()
+        .function(&module, FEATURES, |(lstm, readout), x| y(readout.forward(unroll(lstm, x).last_output()).softmax(1)));
+    let x = random(rng, &[STEPS, BATCH, FEATURES]);
+    let tape = Tape::quiet();
+    let (lstm, readout) = module.on(&tape);
+    let last = Unroll::new().lengths(&LENGTHS).run(&lstm, tape.constant(x.clone())).last_output();
+    let expected = vec![("y".to_owned(), readout.forward(last).softmax(1).value())];
+    let model = exported.unwrap_or_else(|error| panic!("padded_classifier: {error}"));
+    let (name, inputs) = ("padded_classifier".to_owned(), vec![("x".to_owned(), x)]);
+    Case { name, model, inputs, lengths: Some(LENGTHS.to_vec()), expected }
+}
+
 fn y<'t>(v: Var<'t, f32>) -> Vec<(String, Var<'t, f32>)> {
     vec![("y".to_owned(), v)]
 }
@@ -149,12 +166,13 @@ pub(crate) fn rng() -> StdRng {
 
 /// Cells that are ops of ONNX.
 pub(crate) fn forms(with: With) -> Vec<Case> {
+    let padded = (with.lengths && !with.states).then(padded_classifier);
     let rng = &mut rng();
     let [i, h] = [FEATURES, HIDDEN];
     let gru = Gru::new(i, h, rng);
     let before = Gru { reset: Reset::BeforeProduct, ..gru.clone() };
     let bare = Lstm { bias: None, ..Lstm::new(i, h, rng) };
-    vec![
+    let cells = vec![
         layer("lstm", Recurrent(Lstm::new(i, h, rng)), with),
         layer("lstm_without_bias", Recurrent(bare), with),
         layer("lstm_learned_state", Recurrent(Lstm::new(i, h, rng).with_learned_state()), with),
@@ -164,7 +182,8 @@ pub(crate) fn forms(with: With) -> Vec<Case> {
         layer("gru_after", Recurrent(gru.clone()), with),
         layer("gru_without_bias", Recurrent(Gru { bias: None, ..gru }), with),
         layer("tanh", Recurrent(TanhRnn::new(i, h, rng)), with),
-    ]
+    ];
+    cells.into_iter().chain(padded).collect()
 }
 
 /// Stacks, both directions and what else is made of those cells.
@@ -199,7 +218,8 @@ pub(crate) fn scans(with: With) -> Vec<Case> {
     };
     vec![
         layer("own_cell", Recurrent(own.clone()), with),
-        layer("own_both", Bidirectional::new(Recurrent(own), Recurrent(Lstm::new(i, h, rng))), with),
+        layer("own_forward", Bidirectional::new(Recurrent(own.clone()), Recurrent(Lstm::new(i, h, rng))), with),
+        layer("own_backward", Bidirectional::new(Recurrent(Gru::new(i, h, rng)), Recurrent(own)), with),
         layer("relu", Recurrent(ReluRnn::new(i, h, rng)), with),
         layer("ind", Recurrent(IndRnn::new(i, h, rng)), with),
         layer("mgu", Recurrent(Mgu::new(i, h, rng)), with),
