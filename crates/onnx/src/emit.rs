@@ -41,15 +41,23 @@ struct Writer<'n> {
     values: &'n [Value],
     graph: Graph,
     names: BTreeMap<usize, Name>,
+    /// The model's own first state for each part that is no input.
+    firsts: BTreeMap<usize, usize>,
 }
 
 impl<'n> Writer<'n> {
     fn new(values: &'n [Value], prefix: &str) -> Self {
-        Writer { values, graph: Graph::new(prefix), names: BTreeMap::new() }
+        Writer { values, graph: Graph::new(prefix), names: BTreeMap::new(), firsts: BTreeMap::new() }
+    }
+
+    /// The value that stands for another: the model's own first state for a part that is no input.
+    fn own(&self, at: usize) -> usize {
+        self.firsts.get(&at).copied().unwrap_or(at)
     }
 
     /// The name of a value that is written; a tensor is written where it is first read.
     fn name(&mut self, at: usize) -> Name {
+        let at = self.own(at);
         if let Some(name) = self.names.get(&at) {
             return name.clone();
         }
@@ -178,12 +186,11 @@ impl<'n> Emitter<'n> {
         let value = &self.network.values[at];
         match value.what {
             What::Input => drop(self.writer.names.insert(at, X.to_owned())),
-            What::State(part) => {
-                let part = &self.network.parts[part];
-                let name =
-                    if self.settings.states { format!("first.{}", part.name) } else { self.writer.name(part.first) };
+            What::State(part) if self.settings.states => {
+                let name = format!("first.{}", self.network.parts[part].name);
                 self.writer.names.insert(at, name);
             }
+            What::State(part) => drop(self.writer.firsts.insert(at, self.network.parts[part].first)),
             What::Tensor(_) => {}
             What::Op if value.name == "linear_recurrence" => self.linear_recurrence(at)?,
             What::Op => {

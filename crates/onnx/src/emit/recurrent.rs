@@ -125,7 +125,7 @@ impl Emitter<'_> {
     /// that of a batch of 1.
     fn first_of_part(&mut self, loops: &[usize], forms: &[Form], part: usize) -> Name {
         let read = loops.iter().zip(forms).map(|(&at, form)| self.network.values[at].inputs[form.parts[part]]);
-        let firsts: Vec<usize> = read.map(|at| self.own_first(at)).collect();
+        let firsts: Vec<usize> = read.map(|at| self.writer.own(at)).collect();
         let is_zero = |&at: &usize| matches!(&self.network.values[at].what, What::Tensor(tensor) if is_zeros(tensor));
         if forms[0].kind != Kind::Lstm && firsts.iter().all(is_zero) {
             return Name::new();
@@ -139,14 +139,6 @@ impl Emitter<'_> {
         match rows[..] {
             [row] => row.to_owned(),
             _ => self.writer.graph.op_with("Concat", &rows, vec![AttributeProto::int("axis", 0)]),
-        }
-    }
-
-    /// The model's own first value, if the state is no input.
-    fn own_first(&self, at: usize) -> usize {
-        match self.network.values[at].what {
-            What::State(part) if !self.settings.states => self.network.parts[part].first,
-            _ => at,
         }
     }
 
