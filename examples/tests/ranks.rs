@@ -72,7 +72,7 @@ fn process_of(rank: usize, file: &Path) -> Option<u32> {
         fs::read(process.join(what))
             .is_ok_and(|found| found.split(|&byte| byte == 0).any(|part| part == text.as_bytes()))
     };
-    let mut processes = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let mut processes = fs::read_dir("/proc").expect("this is Linux").filter_map(|entry| Some(entry.ok()?.path()));
     let process = processes.find(|process| {
         let rank = format!("OMPI_COMM_WORLD_RANK={rank}");
         holds(process, "environ", &rank) && holds(process, "cmdline", &file.display().to_string())
@@ -111,7 +111,7 @@ fn a_rank_that_is_killed_ends_the_job_and_the_run_goes_on() {
 
 /// The messages of a job in which the second rank has other arguments.
 fn told(second: &[&str]) -> String {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("there is room");
     let rank = |more: &[&str]| {
         let [file, program] = [folder.path().join("run"), program()].map(|path| path.display().to_string());
         let file = if more.contains(&"--file") { vec![] } else { vec!["--file", &file] };
