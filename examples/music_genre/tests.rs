@@ -6,7 +6,7 @@ use std::fs;
 
 use clap::CommandFactory;
 use rewind_autograd::Parameters;
-use rewind_examples::arguments::RunFile;
+use rewind_examples::RunFile;
 use rewind_examples::{CommandLine, Interrupt};
 use rewind_rnn::{Shards, file};
 
@@ -20,7 +20,7 @@ use rewind_examples::CellKind;
 
 fn line(more: &[&str]) -> CommandLine<Arguments> {
     let line = CommandLine::parse([&["music_genre"], more].concat()).expect("the arguments are right");
-    line.resumed().expect("the file is of that run")
+    line.prepared().expect("the file is of that run")
 }
 
 fn arguments(more: &[&str]) -> Arguments {

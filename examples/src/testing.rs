@@ -51,7 +51,7 @@ impl<A: Task> Program<A> {
     /// A command line, with the settings of the run that it resumes.
     pub fn line(&self, words: &[&str]) -> CommandLine<A> {
         let line = CommandLine::parse([&[self.name], words].concat()).expect("the arguments are right");
-        line.resumed().expect("the file is of that run")
+        line.prepared().expect("the file is of that run")
     }
 
     /// The standard output of the program, or its error.
