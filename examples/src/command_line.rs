@@ -129,8 +129,9 @@ impl<A: Task> CommandLine<A> {
             .into());
         }
         let mut others = self.others.clone();
-        if let (false, Some(out)) = (others.contains_key("--out"), metadata.get(OUT)) {
-            others.insert("--out".to_owned(), vec![out.clone()]);
+        let out = metadata.get(OUT).cloned().or_else(|| Some(path.parent()?.display().to_string()));
+        if let (false, Some(out)) = (others.contains_key("--out"), out.filter(|out| !out.is_empty())) {
+            others.insert("--out".to_owned(), vec![out]);
         }
         let words = began.iter().chain(&others).flat_map(|(name, values)| match &values[..] {
             // A value may begin with a dash.

@@ -36,8 +36,13 @@ pub(crate) fn metadata(program: &str, command: &Given, out: &Path) -> Metadata {
     metadata
 }
 
-/// With a checksum of all settings.
-pub(crate) fn sealed(mut metadata: Metadata) -> Metadata {
+/// As it stands in the file at `path`, with a checksum of all settings. The folder of the pictures is left out if it is that of the file, so
+/// that equal runs have equal files.
+pub(crate) fn sealed(mut metadata: Metadata, path: &Path) -> Metadata {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if path.parent().is_some_and(|folder| metadata.get(OUT) == Some(&folder.display().to_string())) {
+        metadata.remove(OUT);
+    }
     let sum = checksum_of_settings(&metadata);
     metadata.insert(SETTINGS.to_owned(), sum);
     metadata
@@ -149,7 +154,8 @@ mod tests {
     #[test]
     fn a_setting_that_is_edited_is_noticed() {
         let command = Given::from([("--seed".to_owned(), vec!["3".to_owned()])]);
-        let metadata = sealed(metadata("caption", &command, Path::new("x")));
+        let metadata = sealed(metadata("caption", &command, Path::new("x")), Path::new("y/net"));
+        assert!(metadata.contains_key(OUT));
         let sum = checksum_of_settings(&metadata);
         assert_eq!(metadata.get(SETTINGS), Some(&sum));
         let with = |key: &str| [metadata.clone(), [(key.to_owned(), "new".to_owned())].into()].into_iter().flatten();
@@ -157,7 +163,9 @@ mod tests {
         for key in ["seed", COMMAND, PROGRAM] {
             assert_ne!(checksum_of_settings(&with(key).collect()), sum, "{key}");
         }
-        let without = metadata.into_iter().filter(|(key, _)| key != OUT).collect();
+        let without: Metadata = metadata.into_iter().filter(|(key, _)| key != OUT).collect();
         assert_ne!(checksum_of_settings(&without), sum);
+        let beside = self::metadata("caption", &command, Path::new("y"));
+        assert!(!sealed(beside, Path::new("y/net")).contains_key(OUT));
     }
 }

@@ -78,7 +78,7 @@ fn a_run_goes_on_with_its_settings_and_no_others() {
 
 /// The settings of a run that is saved in `path`.
 fn begin(path: &Path, words: &[&str]) {
-    save(path, &origin::sealed(line(words).metadata("a")));
+    save(path, &origin::sealed(line(words).metadata("a"), path));
 }
 
 #[test]
@@ -91,6 +91,8 @@ fn a_run_goes_on_with_the_data_it_began_with() {
     begin(run.as_ref(), &["--data", &data, "--test", &test, "--out", &at("pictures")]);
     let resumed = || line(&["--resume", &run]).prepared().map_err(|error| error.to_string());
     assert_eq!(resumed().unwrap().arguments.out(), folder.path().join("pictures"), "where the run draws");
+    begin(run.as_ref(), &["--data", &data, "--test", &test, "--out", &at("")]);
+    assert_eq!(resumed().unwrap().arguments.out(), folder.path(), "beside its file");
     for changed in [&data, &test] {
         write(changed, "b");
         assert_eq!(
@@ -132,7 +134,7 @@ fn a_file_of_another_program_or_with_other_settings_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
     let at = path.display().to_string();
-    let mut metadata = origin::sealed(line(&["--hidden", "7"]).metadata("a"));
+    let mut metadata = origin::sealed(line(&["--hidden", "7"]).metadata("a"), &path);
     let told = |argument: &str| line(&[argument, &at]).prepared().unwrap_err().to_string();
     metadata.insert("seed".to_owned(), "5".to_owned());
     save(&path, &metadata);
@@ -140,7 +142,7 @@ fn a_file_of_another_program_or_with_other_settings_is_refused() {
         "{at}: its settings were changed after it was saved, or are damaged; expected those that it was saved with"
     );
     assert_eq!([told("--load"), told("--resume")], [edited.clone(), edited]);
-    save(&path, &origin::sealed(origin::metadata("large", &Given::new(), Path::new("x"))));
+    save(&path, &origin::sealed(origin::metadata("large", &Given::new(), Path::new("x")), &path));
     let other = format!("{at} is the file of a run of large; expected one of small");
     assert_eq!([told("--load"), told("--resume")], [other.clone(), other]);
 }
