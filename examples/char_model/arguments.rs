@@ -1,7 +1,5 @@
 //! The command line.
 
-use std::path::PathBuf;
-
 use clap::Parser;
 use rewind_examples::arguments::{positive, probability, up_to};
 use rewind_examples::{CellKind, RunArguments, Task};
@@ -49,14 +47,9 @@ pub(crate) struct Arguments {
     pub(crate) temperature: f64,
 }
 
-impl Arguments {
-    /// The folder for pictures and tables.
-    pub(crate) fn out(&self) -> PathBuf {
-        self.run.out("char_model")
-    }
-}
-
 impl Task for Arguments {
+    const NAME: &'static str = "char_model";
+    const SEED_DIVIDES: bool = false;
     const NO_SETTINGS: &'static [&'static str] = &["--sample", "--length", "--temperature"];
 
     fn run(&self) -> &RunArguments {

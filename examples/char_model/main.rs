@@ -29,7 +29,7 @@ use rewind_autograd::OnTape;
 use rewind_examples::files::prepare_file;
 use rewind_examples::plot::learning_curves;
 use rewind_examples::{
-    CommandLine, Figure, History, Interrupt, Metric, Run, TABLE, report, say, unwritable, write_table,
+    CommandLine, Figure, History, Interrupt, Metric, Run, TABLE, Task, report, say, unwritable, write_table,
 };
 use rewind_rnn::Shards;
 
@@ -73,7 +73,8 @@ fn learn(
     let source = Source::named(&arguments.run);
     let texts = source.read(true)?;
     let alphabet = Alphabet::of(&texts[0])?;
-    let [train, test] = texts.each_ref().map(|text| alphabet.places(text));
+    let train = alphabet.places(&texts[0], 1);
+    let test = alphabet.places(&texts[1], source.first_line(&texts[0]));
     expect_some(&test, &source)?;
     if let Some(start) = &arguments.sample {
         evaluate::beginning(&alphabet, start)?;
@@ -121,7 +122,8 @@ fn test_loaded(
     let is_named = named.data.is_some() || named.test.is_some();
     let source = Source { seed, ..if is_named { named } else { trained.source.clone() } };
     say(format!("{} is tested on {source}", path.display()));
-    let test = trained.alphabet.places(&source.read(false)?[1]);
+    let texts = source.read(false)?;
+    let test = trained.alphabet.places(&texts[1], source.first_line(&texts[0]));
     expect_some(&test, &source)?;
     let (name, loss) = (trained.design.kind.name(), evaluate::loss(&trained.model, &test, shards));
     write_table(&folder, &[(name, [loss, loss / LN_2])], &[])?;

@@ -72,14 +72,8 @@ pub(crate) struct Arguments {
     pub(crate) write: Option<PathBuf>,
 }
 
-impl Arguments {
-    /// The folder for pictures and tables.
-    pub(crate) fn out(&self) -> PathBuf {
-        self.run.out("image_class")
-    }
-}
-
 impl Task for Arguments {
+    const NAME: &'static str = "image_class";
     const NO_SETTINGS: &'static [&'static str] = &["--write"];
 
     fn run(&self) -> &RunArguments {

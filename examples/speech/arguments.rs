@@ -56,14 +56,9 @@ pub(crate) struct Arguments {
     pub(crate) rate: Option<f64>,
 }
 
-impl Arguments {
-    /// The folder for pictures and tables.
-    pub(crate) fn out(&self) -> PathBuf {
-        self.run.out("speech")
-    }
-}
-
 impl Task for Arguments {
+    const NAME: &'static str = "speech";
+    const SEED_DIVIDES: bool = false;
     fn run(&self) -> &RunArguments {
         &self.run
     }

@@ -36,7 +36,7 @@ use rewind_examples::labelled::Source;
 use rewind_examples::memory::require;
 use rewind_examples::plot::{Utterance, learning_curves, utterance};
 use rewind_examples::tested::CURVES;
-use rewind_examples::{CommandLine, Interrupt, Metric, Run, TABLE, report, say, unwritable, write_table};
+use rewind_examples::{CommandLine, Interrupt, Metric, Run, TABLE, Task, report, say, unwritable, write_table};
 use rewind_rnn::Shards;
 
 use arguments::Arguments;

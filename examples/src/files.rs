@@ -87,6 +87,19 @@ pub fn prepare_file(path: &Path) -> Result<(), WriteError> {
     part(path, 4 * RANDOM).map(drop).map_err(|source| WriteError::file(path, source))
 }
 
+/// Checks that `path`, if there is something, is a file and not a pipe or a device, from which a program might read for ever.
+///
+/// # Errors
+///
+/// That it is none, as the end of a sentence that begins with its name.
+pub fn expect_file(path: &Path) -> Result<(), String> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err("is a folder, a pipe or a device; expected a file".to_owned()),
+        // That it is missing is told by who reads it.
+        _ => Ok(()),
+    }
+}
+
 /// Writes `bytes` to a temporary file beside `path`, and renames it to `path`. The folder must exist.
 ///
 /// A reader sees the old contents or the new ones, never a part.

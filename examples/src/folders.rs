@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files::expect_file;
+
 /// How many reasons an error message gives before it says "and so on".
 const REASONS: usize = 3;
 
@@ -85,7 +87,7 @@ pub fn read<X>(
     for (class, name) in classes.iter().enumerate() {
         let (folder, items_before, broken_before) = (root.join(name), items.len(), broken.len());
         for path in files(&folder, kind)? {
-            match read(&path) {
+            match expect_file(&path).and_then(|()| read(&path)) {
                 Ok(item) => items.push((item, class)),
                 Err(reason) => broken.push(format!("{} {reason}", path.display())),
             }
@@ -183,6 +185,23 @@ mod tests {
     fn message(root: &Path, classes: Option<&[&str]>) -> String {
         let text = read(root, classes.map(names).as_deref(), KIND, number).unwrap_err().to_string();
         text.replace(&root.display().to_string(), "ROOT").replace('\\', "/")
+    }
+
+    /// A pipe that nobody writes to is not waited for.
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_no_file() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("a");
+        fs::create_dir(&folder).unwrap();
+        let pipe = folder.join("pipe.txt");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        fs::write(folder.join("x.txt"), "1").unwrap();
+        let kind = Kind { item: "number", file: "text file", endings: &["txt"] };
+        let found = read(root.path(), None, kind, |path| fs::read_to_string(path).map_err(|e| e.to_string())).unwrap();
+        assert_eq!(found.items, [("1".to_owned(), 0)]);
+        let told = format!("{} is a folder, a pipe or a device; expected a file", pipe.display());
+        assert_eq!(found.broken, [told]);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::say;
+
 /// The exit status of a program that Ctrl-C ended: 128 and the number of the signal.
 pub(crate) const STATUS: u8 = 130;
 
@@ -46,8 +48,10 @@ impl Interrupt {
         let interrupt = Self::never();
         let Interrupt { asked, training, .. } = interrupt.clone();
         let handler = move || {
-            if asked.swap(true, Ordering::SeqCst) || !training.load(Ordering::SeqCst) {
+            let is_second = asked.swap(true, Ordering::SeqCst);
+            if is_second || !training.load(Ordering::SeqCst) {
                 // Files are replaced only by complete ones, so that none is broken.
+                say(if is_second { "stopped at once" } else { "stopped; there was no training to save" });
                 std::process::exit(STATUS.into());
             }
         };

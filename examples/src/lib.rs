@@ -1,6 +1,7 @@
 //! What the task programs share. A task, such as `music_genre`, is then data, a model, and a loop that a reader sees.
 //!
-//! - [`arguments`]: the arguments that every task takes, to be flattened into those of its own.
+//! - [`arguments`]: the arguments that every task takes, to be flattened into those of its own; [`CommandLine`]: them, and what the
+//!   file of a run has to say to them.
 //! - [`Run`]: a training that is saved after every epoch, stops at Ctrl-C ([`Interrupt`]) and goes on to the same bits;
 //!   [`run::main`] gives the exit status.
 //! - [`History`]: losses and figures from epoch to epoch, written to `metrics.csv`; [`Progress`] tells them while a
@@ -20,6 +21,7 @@ mod answers;
 pub mod arguments;
 mod batched;
 mod cell;
+mod command_line;
 pub mod division;
 mod figures;
 pub mod files;
@@ -29,6 +31,7 @@ pub mod image;
 mod interrupt;
 pub mod labelled;
 pub mod memory;
+mod origin;
 pub mod plot;
 mod progress;
 mod reading;
@@ -39,8 +42,9 @@ pub mod testing;
 pub mod text;
 
 pub use answers::{Answers, best_classes};
-pub use arguments::{CommandLine, RunArguments, Task};
+pub use arguments::{RunArguments, Task};
 pub use cell::{AnyCell, AnyState, CellKind};
+pub use command_line::{CommandLine, RunFile};
 pub use figures::{Figure, Metric, report, unwritable};
 pub use history::{History, TABLE, write_table};
 pub use interrupt::{Interrupt, Stopped};

@@ -9,9 +9,10 @@ use rewind_rnn::file::{self, FileModule, Metadata};
 use rewind_rnn::optim::Optimizer;
 use rewind_rnn::resume::{Part, Position};
 
-use crate::arguments::{CommandLine, Task};
+use crate::arguments::Task;
+use crate::command_line::CommandLine;
 use crate::interrupt::{self, Interrupt, Stopped};
-use crate::{History, Metric, say};
+use crate::{History, Metric, origin, say};
 
 /// A long epoch is saved at least this often.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -78,6 +79,7 @@ impl Run {
     pub fn new(name: &str, metric: Metric, seed: u64, path: &Path, metadata: Metadata, interrupt: Interrupt) -> Self {
         interrupt.set_training(true);
         let (at, history, path) = (Position::new(seed), History::new(name, metric), path.to_owned());
+        let metadata = origin::sealed(metadata, &path);
         Run { at, history, path, metadata, interrupt, saved: Instant::now() }
     }
 
@@ -181,7 +183,7 @@ pub fn main<A: Task>(task: impl FnOnce(&CommandLine<A>, &Interrupt) -> Result<()
     let line = CommandLine::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let run = || {
         let interrupt = Interrupt::on_ctrl_c()?;
-        task(&line.resumed()?, &interrupt)
+        task(&line.prepared()?, &interrupt)
     };
     ExitCode::from(status(run()))
 }
