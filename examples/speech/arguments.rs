@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use rewind_examples::arguments::up_to;
-use rewind_examples::{RunArguments, Task};
+use rewind_examples::{CellKind, RunArguments, Task};
 
-/// Six such LSTMs have 200 million weights.
+/// Six LSTMs of so many units have 200 million weights.
 pub(crate) const MAX_HIDDEN: u64 = 2048;
 pub(crate) const MAX_LAYERS: u64 = 16;
 
-/// Hears phones: LSTMs in both directions read recordings and are trained by CTC, beside a baseline without memory.
+/// Hears phones: recurrent layers, by default LSTMs in both directions, read recordings and are trained by CTC, beside a baseline without memory.
 ///
 /// Without --data it makes speech of its own. With --data it reads a folder of WAV files and a table manifest.tsv, and
 /// without --test it tests on the rows whose split is not "train". A network that is loaded is tested on the test part of
@@ -26,10 +26,16 @@ pub(crate) struct Arguments {
     /// Write forty utterances that the program makes to this new folder, with a manifest, and do nothing else.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["load", "resume", "data", "test"])]
     pub(crate) write_wav: Option<PathBuf>,
-    /// Layers, each of two LSTMs, one in each direction; 3 by default.
+    /// The recurrent cell, an LSTM by default.
+    #[arg(long, conflicts_with = "load")]
+    pub(crate) cell: Option<CellKind>,
+    /// Read forward in time only: what is heard depends on nothing that comes later.
+    #[arg(long, conflicts_with = "load")]
+    pub(crate) one_way: bool,
+    /// Layers, each of two cells, one in each direction; 3 by default.
     #[arg(long, value_name = "N", value_parser = up_to(MAX_LAYERS), conflicts_with = "load")]
     pub(crate) layers: Option<usize>,
-    /// Units of each LSTM; 96 by default with --data, 64 without.
+    /// Units of each cell; 96 by default with --data, 64 without.
     #[arg(long, value_name = "N", value_parser = up_to(MAX_HIDDEN), conflicts_with = "load")]
     pub(crate) hidden: Option<usize>,
     /// The probability that dropout sets an output of a layer to 0; 0.4 by default with --data, 0.1

@@ -8,11 +8,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rewind_examples::labelled::Source;
 use rewind_examples::testing::{Place, Program, figure};
-use rewind_examples::{CommandLine, Interrupt};
+use rewind_examples::{CellKind, CommandLine, Interrupt};
 
 use crate::arguments::Arguments;
 use crate::audio;
 use crate::corpus::Corpus;
+use crate::model::Design;
 use crate::phones;
 use crate::run;
 use crate::saved::Saved;
@@ -63,6 +64,25 @@ fn it_learns_the_order_of_phones() {
 }
 
 #[test]
+fn a_network_of_another_cell_in_one_direction_is_saved_and_resumed() {
+    let place = Place::new();
+    let (data, out) = (recordings(&place, "data", 30, 9), place.at("out"));
+    let given = [&SMALL[..], &["--data", &data, "--cell", "tanh", "--one-way"]].concat();
+    let told = PROGRAM.output(&[&given[..], &["--out", &out]].concat());
+    let net = place.at("out/tanh.safetensors");
+    let Design { cell, layers, hidden, one_way, .. } = Saved::load(Path::new(&net)).unwrap().design;
+    assert_eq!((cell, layers, hidden, one_way), (CellKind::Tanh, 2, 5, true));
+    let loaded = PROGRAM.output(&["--load", &net, "--out", &out]);
+    for name in ["tanh", "tanh_beam"] {
+        assert_eq!(figure(&loaded, name, "per"), figure(&told, name, "per"));
+    }
+    let stopped = place.at("stopped");
+    PROGRAM.outcome(&[&given[..], &["--out", &stopped]].concat(), Interrupt::after(4)).unwrap_err();
+    let resume = ["--resume", &place.at("stopped/tanh.safetensors"), "--out", &stopped];
+    assert_eq!(PROGRAM.output(&resume), told);
+}
+
+#[test]
 fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
     let place = Place::new();
     let (data, whole) = (recordings(&place, "data", 30, 2), place.at("whole"));
@@ -96,7 +116,9 @@ fn a_saved_network_is_tested() {
     assert_eq!(figure(&told, "lstm", "per").1, "(n=6)");
 
     let saved = Saved::load(Path::new(&net)).unwrap();
-    for (key, value) in [("hidden", "1000000000"), ("layers", "0"), ("seed", "x"), ("dropout", "1.5")] {
+    for (key, value) in
+        [("cell", "x"), ("one_way", "2"), ("hidden", "1000000000"), ("layers", "0"), ("seed", "x"), ("dropout", "1.5")]
+    {
         let mut metadata = saved.metadata();
         metadata.insert(key.to_owned(), value.to_owned());
         let path = place.at("changed");
