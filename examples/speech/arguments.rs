@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::builder::RangedU64ValueParser;
 use rewind_examples::arguments::up_to;
 use rewind_examples::{CellKind, RunArguments, Task};
 
@@ -26,6 +27,17 @@ pub(crate) struct Arguments {
     /// Write forty utterances that the program makes to this new folder, with a manifest, and do nothing else.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["load", "resume", "data", "test"])]
     pub(crate) write_wav: Option<PathBuf>,
+    /// Train five networks from several seeds, all in one way, and tell which orderings of the table of Graves, Mohamed and
+    /// Hinton (2013) hold: tanh units and LSTMs, one layer and three, one direction and both. --hidden is the units of the
+    /// three layers of LSTMs in both directions; the others are made as large. What is done is in table.tsv in --out.
+    #[arg(long, conflicts_with_all = ["load", "save", "write_wav", "cell", "layers", "one_way"])]
+    pub(crate) table: bool,
+    /// A smaller table: 32 units, 20 epochs and three seeds, unless others are given.
+    #[arg(long, requires = "table")]
+    pub(crate) short: bool,
+    /// The seeds of --table: that of --seed and those after it; 5 by default.
+    #[arg(long, value_name = "N", requires = "table", value_parser = seeds())]
+    pub(crate) seeds: Option<usize>,
     /// The recurrent cell, an LSTM by default.
     #[arg(long, conflicts_with = "load")]
     pub(crate) cell: Option<CellKind>,
@@ -67,12 +79,23 @@ impl Arguments {
     pub(crate) fn out(&self) -> PathBuf {
         self.run.out("speech")
     }
+
+    /// The seeds that networks of the table are trained from.
+    pub(crate) fn seeds(&self) -> Vec<u64> {
+        let count = self.seeds.unwrap_or(if self.short { 3 } else { 5 });
+        (self.run.seed()..).take(count).collect()
+    }
 }
 
 impl Task for Arguments {
     fn run(&self) -> &RunArguments {
         &self.run
     }
+}
+
+/// An interval needs two values at least.
+fn seeds() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(2..=1000)
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -17,6 +17,8 @@ mod phones;
 mod recipe;
 mod saved;
 mod synth;
+mod table;
+mod tabs;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -30,7 +32,7 @@ use std::slice;
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
-use rewind_autograd::{OnTape, Tensor};
+use rewind_autograd::Tensor;
 use rewind_examples::files::{expect_empty, prepare_file, prepare_folder};
 use rewind_examples::labelled::Source;
 use rewind_examples::memory::require;
@@ -48,7 +50,6 @@ use phones::{BLANK, CLASSES, slashed};
 use recipe::Recipe;
 use saved::Saved;
 
-/// The names of the network and of its beam search in results.
 /// The picture of the first clip of the test part.
 const PICTURE: &str = "utterance.svg";
 /// Utterances that `--write-wav` writes.
@@ -68,15 +69,27 @@ fn run(line: &CommandLine<Arguments>, interrupt: &Interrupt, out: &mut dyn Write
         say(format!("{WRITTEN} utterances are in {}", folder.display()));
         return Ok(());
     }
+    let threads = run.threads;
+    let shards = Shards::new(threads).map_err(|error| format!("cannot start {threads} threads: {error}"))?;
+    if line.arguments.table {
+        return table::table(line, interrupt, &shards, out);
+    }
     for name in [CURVES, PICTURE, TABLE] {
         prepare_file(&line.arguments.out().join(name))?;
     }
-    let threads = run.threads;
-    let shards = Shards::new(threads).map_err(|error| format!("cannot start {threads} threads: {error}"))?;
     match &run.load {
         None => learn(line, interrupt, &shards, out),
         Some(path) => test_loaded(path, &line.arguments, &shards, out),
     }
+}
+
+/// The corpus to train on and to test on.
+fn read_corpus(arguments: &Arguments) -> Result<Corpus, Box<dyn Error>> {
+    let corpus = Corpus::read(&Source::named(&arguments.run), arguments.leave_out.as_deref(), true)?;
+    for (name, part) in [("train", &corpus.train), ("held out", &corpus.held_out), ("test", &corpus.test)] {
+        say(format!("{name}: {}", summary(part)));
+    }
+    Ok(corpus)
 }
 
 /// Trains and tests a network, beside the baseline.
@@ -91,15 +104,10 @@ fn learn(
     let name = recipe.design.cell.name();
     let file = line.run_files(&[name], &folder, "there is one")?.remove(0);
     prepare_file(&file.path)?;
-    let source = Source::named(&arguments.run);
-    let corpus = Corpus::read(&source, arguments.leave_out.as_deref(), true)?;
-    for (name, part) in [("train", &corpus.train), ("held out", &corpus.held_out), ("test", &corpus.test)] {
-        say(format!("{name}: {}", summary(part)));
-    }
+    let (source, corpus) = (Source::named(&arguments.run), read_corpus(arguments)?);
     let network = Network::new(recipe.design, &mut ChaCha8Rng::seed_from_u64(source.seed));
-    let parameters = network.parameter_count();
-    require_memory(&corpus, &recipe, parameters)?;
-    say(format!("{name}: {parameters} parameters"));
+    require_memory(&corpus, &recipe)?;
+    say(format!("{name}: {} parameters", recipe.design.parameters()));
     let baseline = train::baseline(&corpus, &recipe.baseline(), source.seed, shards)?;
     let baseline = Heard::of(&baseline, &corpus.test, shards)?;
 
@@ -192,11 +200,11 @@ const VALUES: usize = 18;
 const COPIES: usize = 14;
 
 /// Checks that the longest batch fits into memory.
-fn require_memory(corpus: &Corpus, recipe: &Recipe, parameters: usize) -> Result<(), String> {
+fn require_memory(corpus: &Corpus, recipe: &Recipe) -> Result<(), String> {
     let longest = corpus.train.iter().map(|clip| clip.features.shape()[0]).max().unwrap_or(0);
     let units = recipe.design.width() * recipe.design.layers;
     let kept = [VALUES, units, recipe.batch, longest].iter().fold(1, |product: usize, n| product.saturating_mul(*n));
-    let bytes = kept.saturating_add(COPIES.saturating_mul(parameters)).saturating_mul(size_of::<f32>());
+    let bytes = kept.saturating_add(COPIES.saturating_mul(recipe.design.parameters())).saturating_mul(size_of::<f32>());
     let what = format!("training on recordings of up to {} s", longest / 100);
     require(&what, bytes as u64, "shorter recordings, a smaller --hidden or --batch take less")
 }

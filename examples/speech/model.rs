@@ -30,6 +30,18 @@ impl Design {
         if self.one_way { self.hidden } else { 2 * self.hidden }
     }
 
+    /// Parameters of the network.
+    pub(crate) fn parameters(&self) -> usize {
+        let (gates, biases) = match self.cell {
+            CellKind::Tanh => (1, 1),
+            CellKind::Lstm => (4, 4),
+            CellKind::Gru => (3, 4),
+        };
+        let unit = |k: usize| gates * (self.inputs(k) + self.hidden) + biases;
+        let readout = (self.inputs(self.layers) + 1) * CLASSES;
+        readout + (0..self.layers).map(|k| self.width() * unit(k)).sum::<usize>()
+    }
+
     /// Features that layer number `k` reads; after the last layer, those that the readout does.
     fn inputs(&self, k: usize) -> usize {
         if k == 0 { FEATURES } else { self.width() }
@@ -130,6 +142,18 @@ mod tests {
 
     fn sequences(batch: usize) -> Tensor<f32> {
         Tensor::from_fn(&[STEPS, batch, FEATURES], |i| (i as f32 * 0.7).sin())
+    }
+
+    #[test]
+    fn parameters_are_counted() {
+        for one_way in [false, true] {
+            for cell in [CellKind::Tanh, CellKind::Lstm, CellKind::Gru] {
+                for layers in 0..3 {
+                    let design = Design { layers, ..design(cell, one_way) };
+                    assert_eq!(network(design).parameter_count(), design.parameters(), "{design:?}");
+                }
+            }
+        }
     }
 
     #[test]

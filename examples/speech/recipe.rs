@@ -50,6 +50,11 @@ impl Recipe {
                 rate: 1e-2,
             }
         };
+        let recipe = if arguments.short {
+            Recipe { design: Design { hidden: SHORT.0, ..recipe.design }, epochs: SHORT.1, ..recipe }
+        } else {
+            recipe
+        };
         let design = Design {
             layers: arguments.layers.unwrap_or(recipe.design.layers),
             hidden: arguments.hidden.unwrap_or(recipe.design.hidden),
@@ -65,6 +70,16 @@ impl Recipe {
             batch: arguments.batch.unwrap_or(recipe.batch),
             rate: arguments.rate.unwrap_or(recipe.rate),
         }
+    }
+
+    /// All but the network, in one line.
+    pub(crate) fn settings(&self) -> String {
+        let Recipe { design: Design { dropout, .. }, changes: Changes(changes), weight_noise, .. } = self;
+        let Recipe { epochs, patience, batch, rate, .. } = self;
+        format!(
+            "dropout {dropout}, changes {changes}, weight_noise {weight_noise}, epochs {epochs}, patience {patience}, \
+             batch {batch}, rate {rate}"
+        )
     }
 
     /// The baseline: one time step alone.
@@ -85,6 +100,9 @@ impl Recipe {
         self.rate * warm_up(step, 20) * cosine(step, steps)
     }
 }
+
+/// The units and epochs of a short table.
+const SHORT: (usize, usize) = (32, 20);
 
 /// More change nothing.
 const BASELINE_EPOCHS: usize = 8;
