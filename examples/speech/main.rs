@@ -1,6 +1,6 @@
 //! Speech in, phones out (Graves, Mohamed and Hinton 2013): what was said, and in which order, without being told when.
 //!
-//! Layers of LSTMs in both directions read 123 numbers every 10 ms. CTC trains them from the phones alone; best path and
+//! Recurrent layers, by default LSTMs in both directions, read 123 numbers every 10 ms. CTC trains them from the phones alone; best path and
 //! prefix beam search decode. The baseline sees one time step at a time.
 //!
 //! `cargo run --release --example speech` makes its own speech; `--data DIR` reads recordings.
@@ -17,6 +17,8 @@ mod phones;
 mod recipe;
 mod saved;
 mod synth;
+mod table;
+mod tabs;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -30,7 +32,7 @@ use std::slice;
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
-use rewind_autograd::{OnTape, Tensor};
+use rewind_autograd::Tensor;
 use rewind_examples::files::{expect_empty, prepare_file, prepare_folder};
 use rewind_examples::labelled::Source;
 use rewind_examples::memory::require;
@@ -48,9 +50,6 @@ use phones::{BLANK, CLASSES, slashed};
 use recipe::Recipe;
 use saved::Saved;
 
-/// The names of the network and of its beam search in results.
-const NAME: &str = "lstm";
-const BEAM: &str = "lstm_beam";
 /// The picture of the first clip of the test part.
 const PICTURE: &str = "utterance.svg";
 /// Utterances that `--write-wav` writes.
@@ -70,15 +69,27 @@ fn run(line: &CommandLine<Arguments>, interrupt: &Interrupt, out: &mut dyn Write
         say(format!("{WRITTEN} utterances are in {}", folder.display()));
         return Ok(());
     }
+    let threads = run.threads;
+    let shards = Shards::new(threads).map_err(|error| format!("cannot start {threads} threads: {error}"))?;
+    if line.arguments.table {
+        return table::table(line, interrupt, &shards, out);
+    }
     for name in [CURVES, PICTURE, TABLE] {
         prepare_file(&line.arguments.out().join(name))?;
     }
-    let threads = run.threads;
-    let shards = Shards::new(threads).map_err(|error| format!("cannot start {threads} threads: {error}"))?;
     match &run.load {
         None => learn(line, interrupt, &shards, out),
         Some(path) => test_loaded(path, &line.arguments, &shards, out),
     }
+}
+
+/// The corpus to train on and to test on.
+fn read_corpus(arguments: &Arguments) -> Result<Corpus, Box<dyn Error>> {
+    let corpus = Corpus::read(&Source::named(&arguments.run), arguments.leave_out.as_deref(), true)?;
+    for (name, part) in [("train", &corpus.train), ("held out", &corpus.held_out), ("test", &corpus.test)] {
+        say(format!("{name}: {}", summary(part)));
+    }
+    Ok(corpus)
 }
 
 /// Trains and tests a network, beside the baseline.
@@ -89,25 +100,21 @@ fn learn(
     out: &mut dyn Write,
 ) -> Result<(), Box<dyn Error>> {
     let (arguments, folder) = (&line.arguments, line.arguments.out());
-    let file = line.run_files(&[NAME], &folder, "there is one")?.remove(0);
-    prepare_file(&file.path)?;
-    let source = Source::named(&arguments.run);
-    let corpus = Corpus::read(&source, arguments.leave_out.as_deref(), true)?;
-    for (name, part) in [("train", &corpus.train), ("held out", &corpus.held_out), ("test", &corpus.test)] {
-        say(format!("{name}: {}", summary(part)));
-    }
     let recipe = Recipe::new(arguments);
+    let name = recipe.design.cell.name();
+    let file = line.run_files(&[name], &folder, "there is one")?.remove(0);
+    prepare_file(&file.path)?;
+    let (source, corpus) = (Source::named(&arguments.run), read_corpus(arguments)?);
     let network = Network::new(recipe.design, &mut ChaCha8Rng::seed_from_u64(source.seed));
-    let parameters = network.parameter_count();
-    require_memory(&corpus, &recipe, parameters)?;
-    say(format!("{NAME}: {parameters} parameters"));
+    require_memory(&corpus, &recipe)?;
+    say(format!("{name}: {} parameters", recipe.design.parameters()));
     let baseline = train::baseline(&corpus, &recipe.baseline(), source.seed, shards)?;
     let baseline = Heard::of(&baseline, &corpus.test, shards)?;
 
     let leave_out = arguments.leave_out.clone();
     let mut saved = Saved { network, design: recipe.design, source, leave_out };
-    let metadata = saved.metadata().into_iter().chain(line.metadata(NAME)).collect();
-    let mut run = Run::new(NAME, Metric::Per, saved.source.seed, &file.path, metadata, interrupt.clone());
+    let metadata = saved.metadata().into_iter().chain(line.metadata(name)).collect();
+    let mut run = Run::new(name, Metric::Per, saved.source.seed, &file.path, metadata, interrupt.clone());
     train::train(&mut saved.network, &corpus, &recipe, &mut run, file.from.as_deref(), shards)?;
     say(format!("saved to {}", file.path.display()));
 
@@ -118,7 +125,7 @@ fn learn(
     write_table(&folder, &[("baseline", told)], slice::from_ref(&run.history))?;
     draw(&folder, &corpus.test[0], &heard)?;
     say(format!("pictures and table in {}", folder.display()));
-    tell(&corpus.test, &heard, Some(&baseline), out)
+    tell(&corpus.test, (name, &heard), Some(&baseline), out)
 }
 
 /// Tests a network that was saved.
@@ -136,9 +143,10 @@ fn test_loaded(
     let corpus = Corpus::read(&source, leave_out.as_deref(), false)?;
     say(format!("test: {}", summary(&corpus.test)));
     let heard = Heard::of(&saved.network, &corpus.test, shards)?;
-    write_table(&arguments.out(), &[(NAME, [heard.loss, heard.error_rate().rate()])], &[])?;
+    let name = saved.design.cell.name();
+    write_table(&arguments.out(), &[(name, [heard.loss, heard.error_rate().rate()])], &[])?;
     draw(&arguments.out(), &corpus.test[0], &heard)?;
-    tell(&corpus.test, &heard, None, out)
+    tell(&corpus.test, (name, &heard), None, out)
 }
 
 fn summary(clips: &[Clip]) -> String {
@@ -167,8 +175,13 @@ fn draw(folder: &Path, clip: &Clip, heard: &Heard) -> Result<(), Box<dyn Error>>
     Ok(())
 }
 
-/// Writes what is heard in one clip, step by step and as a whole, and the error rates.
-fn tell(clips: &[Clip], heard: &Heard, baseline: Option<&Heard>, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
+/// Writes what the network of a cell hears in one clip, step by step and as a whole, and the error rates.
+fn tell(
+    clips: &[Clip],
+    (name, heard): (&str, &Heard),
+    baseline: Option<&Heard>,
+    out: &mut dyn Write,
+) -> Result<(), Box<dyn Error>> {
     let first = &clips[0];
     let lines = [("said", slashes(&first.phones)), ("each 10 ms", heard.frames(0)), ("heard", slashes(&heard.best[0]))];
     writeln!(out, "{}", first.name).map_err(unwritable)?;
@@ -176,7 +189,7 @@ fn tell(clips: &[Clip], heard: &Heard, baseline: Option<&Heard>, out: &mut dyn W
         writeln!(out, "  {what}: {line}").map_err(unwritable)?;
     }
     let mut figures: Vec<_> = baseline.iter().map(|heard| figure("baseline", heard.error_rate())).collect();
-    figures.extend([figure(BEAM, heard.beam_error_rate()?), figure(NAME, heard.error_rate())]);
+    figures.extend([figure(&format!("{name}_beam"), heard.beam_error_rate()?), figure(name, heard.error_rate())]);
     report(&figures, out)
 }
 
@@ -187,11 +200,11 @@ const VALUES: usize = 18;
 const COPIES: usize = 14;
 
 /// Checks that the longest batch fits into memory.
-fn require_memory(corpus: &Corpus, recipe: &Recipe, parameters: usize) -> Result<(), String> {
+fn require_memory(corpus: &Corpus, recipe: &Recipe) -> Result<(), String> {
     let longest = corpus.train.iter().map(|clip| clip.features.shape()[0]).max().unwrap_or(0);
-    let units = 2 * recipe.design.hidden * recipe.design.layers;
+    let units = recipe.design.width() * recipe.design.layers;
     let kept = [VALUES, units, recipe.batch, longest].iter().fold(1, |product: usize, n| product.saturating_mul(*n));
-    let bytes = kept.saturating_add(COPIES.saturating_mul(parameters)).saturating_mul(size_of::<f32>());
+    let bytes = kept.saturating_add(COPIES.saturating_mul(recipe.design.parameters())).saturating_mul(size_of::<f32>());
     let what = format!("training on recordings of up to {} s", longest / 100);
     require(&what, bytes as u64, "shorter recordings, a smaller --hidden or --batch take less")
 }

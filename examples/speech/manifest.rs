@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use rewind_examples::text;
-
 use crate::phones;
+use crate::tabs::Table;
 
 /// The table of a folder.
 pub(crate) const MANIFEST: &str = "manifest.tsv";
@@ -25,49 +24,6 @@ pub(crate) struct Row {
     /// `train` and others; empty if the manifest has no such column.
     pub(crate) split: String,
     pub(crate) speaker: String,
-}
-
-/// A table with a header: columns that tabs separate.
-struct Table {
-    path: PathBuf,
-    header: Vec<String>,
-    /// Lines by number, from 2.
-    rows: Vec<(usize, Vec<String>)>,
-}
-
-impl Table {
-    fn read(path: PathBuf) -> Result<Table, Box<dyn Error>> {
-        let text = text::read(&path)?;
-        let columns = |line: &str| line.split('\t').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
-        let mut lines = (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty());
-        let (_, header) = lines.next().ok_or_else(|| format!("{} has no header", path.display()))?;
-        let header = columns(header);
-        let mut rows = Vec::new();
-        for (line, row) in lines {
-            let row = columns(row);
-            if row.len() != header.len() {
-                let (found, expected) = (row.len(), header.len());
-                return Err(
-                    format!("{}, line {line}: {found} columns; the header has {expected}", path.display()).into()
-                );
-            }
-            rows.push((line, row));
-        }
-        Ok(Table { path, header, rows })
-    }
-
-    fn column(&self, name: &str) -> Option<usize> {
-        self.header.iter().position(|column| column == name)
-    }
-
-    fn expect(&self, name: &str) -> Result<usize, String> {
-        let columns = self.header.join(", ");
-        self.column(name).ok_or_else(|| format!("{} has no column \"{name}\" among {columns}", self.path.display()))
-    }
-
-    fn at(&self, line: usize) -> String {
-        format!("{}, line {line}", self.path.display())
-    }
 }
 
 /// The phones of words: for words of the column of this name.

@@ -1,5 +1,6 @@
 //! How a network is trained: one recipe for speech that the program makes and one for recordings.
 
+use rewind_examples::CellKind;
 use rewind_rnn::optim::schedule::{cosine, warm_up};
 
 use crate::arguments::Arguments;
@@ -25,8 +26,10 @@ pub(crate) struct Recipe {
 
 impl Recipe {
     pub(crate) fn new(arguments: &Arguments) -> Recipe {
+        let cell = arguments.cell.unwrap_or(CellKind::Lstm);
+        let usual = Design { cell, layers: 3, hidden: 64, one_way: arguments.one_way, dropout: 0.1 };
         let recipe = if arguments.run.data.is_some() {
-            let design = Design { layers: 3, hidden: 96, dropout: 0.4 };
+            let design = Design { hidden: 96, dropout: 0.4, ..usual };
             Recipe {
                 design,
                 changes: Changes(1.5),
@@ -37,13 +40,26 @@ impl Recipe {
                 rate: 5e-3,
             }
         } else {
-            let design = Design { layers: 3, hidden: 64, dropout: 0.1 };
-            Recipe { design, changes: Changes(0.0), weight_noise: 0.01, epochs: 36, patience: 8, batch: 16, rate: 1e-2 }
+            Recipe {
+                design: usual,
+                changes: Changes(0.0),
+                weight_noise: 0.01,
+                epochs: 36,
+                patience: 8,
+                batch: 16,
+                rate: 1e-2,
+            }
+        };
+        let recipe = if arguments.short {
+            Recipe { design: Design { hidden: SHORT.0, ..recipe.design }, epochs: SHORT.1, ..recipe }
+        } else {
+            recipe
         };
         let design = Design {
             layers: arguments.layers.unwrap_or(recipe.design.layers),
             hidden: arguments.hidden.unwrap_or(recipe.design.hidden),
             dropout: arguments.dropout.unwrap_or(recipe.design.dropout),
+            ..recipe.design
         };
         Recipe {
             design,
@@ -56,9 +72,19 @@ impl Recipe {
         }
     }
 
+    /// All but the network, in one line.
+    pub(crate) fn settings(&self) -> String {
+        let Recipe { design: Design { dropout, .. }, changes: Changes(changes), weight_noise, .. } = self;
+        let Recipe { epochs, patience, batch, rate, .. } = self;
+        format!(
+            "dropout {dropout}, changes {changes}, weight_noise {weight_noise}, epochs {epochs}, patience {patience}, \
+             batch {batch}, rate {rate}"
+        )
+    }
+
     /// The baseline: one time step alone.
     pub(crate) fn baseline(&self) -> Recipe {
-        let design = Design { layers: 0, hidden: 0, dropout: 0.0 };
+        let design = Design { layers: 0, hidden: 0, dropout: 0.0, ..self.design };
         Recipe {
             design,
             changes: Changes(0.0),
@@ -74,6 +100,9 @@ impl Recipe {
         self.rate * warm_up(step, 20) * cosine(step, steps)
     }
 }
+
+/// The units and epochs of a short table.
+const SHORT: (usize, usize) = (32, 20);
 
 /// More change nothing.
 const BASELINE_EPOCHS: usize = 8;

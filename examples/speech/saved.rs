@@ -3,9 +3,11 @@
 use std::error::Error;
 use std::path::Path;
 
+use clap::ValueEnum;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_autograd::Tensor;
+use rewind_examples::CellKind;
 use rewind_examples::labelled::Source;
 use rewind_rnn::file::{self, Metadata};
 
@@ -25,10 +27,15 @@ pub(crate) struct Saved {
 impl Saved {
     /// The settings, as a file has them.
     pub(crate) fn metadata(&self) -> Metadata {
-        let Design { layers, hidden, dropout } = self.design;
+        let Design { cell, layers, hidden, one_way, dropout } = self.design;
         let mut metadata = self.source.metadata();
-        let settings =
-            [("layers", layers.to_string()), ("hidden", hidden.to_string()), ("dropout", dropout.to_string())];
+        let settings = [
+            ("cell", cell.name().to_owned()),
+            ("layers", layers.to_string()),
+            ("hidden", hidden.to_string()),
+            ("one_way", one_way.to_string()),
+            ("dropout", dropout.to_string()),
+        ];
         metadata.extend(settings.map(|(key, value)| (key.to_owned(), value)));
         metadata.extend(self.leave_out.clone().map(|speaker| ("leave_out".to_owned(), speaker)));
         metadata
@@ -47,6 +54,8 @@ impl Saved {
         };
         let dropout = text("dropout")?.parse().ok().filter(|rate| (0.0..1.0).contains(rate));
         let design = Design {
+            cell: CellKind::from_str(text("cell")?, false).map_err(|_| wrong("cell"))?,
+            one_way: text("one_way")?.parse().map_err(|_| wrong("one_way"))?,
             layers: size("layers", MAX_LAYERS)?,
             hidden: size("hidden", MAX_HIDDEN)?,
             dropout: dropout.ok_or_else(|| wrong("dropout"))?,
