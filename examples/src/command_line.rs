@@ -89,22 +89,25 @@ impl<A: Task> CommandLine<A> {
         // The file of an earlier version.
         let Ok(began) = command_of(&metadata, path) else { return Ok(Vec::new()) };
         let RunArguments { data, test, seed, .. } = self.arguments.run();
-        let changed = if data.is_none() && test.is_none() { origin::changed(&began, &metadata) } else { Vec::new() };
-        let mut notes: Vec<_> =
-            changed.iter().map(|changed| format!("{changed} has changed since the run of {at}")).collect();
-        // What is divided by the seed, if anything is.
+        // What is divided into a training and a test part, if anything is.
         let divided = match (data, test) {
             (_, Some(_)) => None,
             (Some(data), None) => Some(data.as_path()),
             (None, None) if began.contains_key("--test") => None,
             (None, None) => origin::named(&began, "--data"),
         };
+        let trained_on = "the test part may hold items that it was trained on";
+        let mut notes = Vec::new();
+        if data.is_none() && test.is_none() {
+            for changed in origin::changed(&began, &metadata) {
+                let what = if divided.is_some() { format!(": {trained_on}") } else { String::new() };
+                notes.push(format!("{changed} has changed since the run of {at}{what}"));
+            }
+        }
         let trained = began.get("--seed").map_or(DEFAULT_SEED.to_string(), |values| values.concat());
         let is_other = seed.is_some_and(|seed| seed.to_string() != trained);
         if A::SEED_DIVIDES && is_other && divided.is_some_and(|data| origin::is_trained_on(data, &metadata)) {
-            notes.push(format!(
-                "{at} was trained with seed {trained}: the test part may hold items that it was trained on"
-            ));
+            notes.push(format!("{at} was trained with seed {trained}: {trained_on}"));
         }
         Ok(notes)
     }

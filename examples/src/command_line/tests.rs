@@ -125,7 +125,12 @@ fn what_a_user_should_know_of_a_loaded_model_is_told() {
     assert_eq!(notes(&["--seed", "4"]), trained_on);
     assert_eq!(notes(&["--seed", "4", "--data", &data]), trained_on);
     std::fs::write(&data, "c").unwrap();
-    assert_eq!(notes(&[]), [format!("{data} has changed since the run of {run}")]);
+    let changed =
+        format!("{data} has changed since the run of {run}: the test part may hold items that it was trained on");
+    assert_eq!([notes(&[]), notes(&["--seed", "4"])].concat(), [changed.clone(), changed]);
+    begin(run.as_ref(), &["--data", &data, "--test", &other]);
+    std::fs::write(&other, "d").unwrap();
+    assert_eq!(notes(&[]), [format!("{other} has changed since the run of {run}")]);
     assert!(notes(&["--data", &data]).is_empty(), "it is named");
 }
 
