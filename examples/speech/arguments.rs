@@ -27,6 +27,14 @@ pub(crate) struct Arguments {
     /// Write forty utterances that the program makes to this new folder, with a manifest, and do nothing else.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["load", "resume", "data", "test"])]
     pub(crate) write_wav: Option<PathBuf>,
+    /// Listen to this WAV file, or to the standard input if it is "-", and tell each phone at once, with the time in seconds.
+    /// The network is that of --load, trained with --one-way.
+    #[arg(long, value_name = "FILE", requires = "load", conflicts_with_all = ["data", "test", "seed", "out", "leave_out"])]
+    pub(crate) listen: Option<PathBuf>,
+    /// What --listen reads has no header: it is samples of 16 bits, the lower ones first, of one channel at this rate,
+    /// 8000 to 48000.
+    #[arg(long, value_name = "HZ", requires = "listen", value_parser = clap::value_parser!(u32).range(8000..=48_000))]
+    pub(crate) raw_rate: Option<u32>,
     /// Train five networks from several seeds, all in one way, and tell which orderings of the table of Graves, Mohamed and
     /// Hinton (2013) hold: tanh units and LSTMs, one layer and three, one direction and both. --hidden is the units of the
     /// three layers of LSTMs in both directions; the others are made as large. What is done is in table.tsv in --out.
@@ -62,8 +70,8 @@ pub(crate) struct Arguments {
     /// 0.01 without.
     #[arg(long, value_name = "X", value_parser = deviation, conflicts_with = "load")]
     pub(crate) weight_noise: Option<f64>,
-    /// Stop after so many epochs without a lower loss on a sixteenth of the training part, which is held out;
-    /// by default 12 with --data, 8 without.
+    /// Stop after so many epochs without a lower loss on a sixteenth of the training part, which is held out, and take the
+    /// network with the lowest; by default 8 without --data. With --data, all epochs are done by default.
     #[arg(long, value_name = "N", value_parser = up_to(1000), conflicts_with = "load")]
     pub(crate) patience: Option<usize>,
     /// Recordings in a batch; 16 by default.

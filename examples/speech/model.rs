@@ -52,7 +52,7 @@ impl Design {
 type BothWays<P> = (Bidirectional<P, Recurrent<AnyCell<P>>, Recurrent<AnyCell<P>>>, Dropout<P>);
 
 /// A cell that reads forward in time, and dropout of what it says.
-type OneWay<P> = (Recurrent<AnyCell<P>>, Dropout<P>);
+pub(crate) type OneWay<P> = (Recurrent<AnyCell<P>>, Dropout<P>);
 
 /// The recurrent layers, the lowest first.
 #[derive(Clone, Debug)]

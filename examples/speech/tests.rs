@@ -52,7 +52,7 @@ fn it_learns_the_order_of_phones() {
     assert_eq!([n, figure(&told, "baseline", "per").1, figure(&told, "lstm_beam", "per").1], ["(n=36)"; 3]);
     // The first clip of the split, step by step.
     assert!(told.lines().next().is_some_and(|line| line == "4.wav"), "{told}");
-    assert!(told.contains("said: /m/ /aa/ /s/\n"), "{told}");
+    assert!(told.contains("said: /m/ /aa/ /s/ or /m/ /ah/ /s/\n"), "{told}");
     let frames = told.lines().find_map(|line| line.strip_prefix("  each 10 ms: ")).unwrap();
     assert!(frames.split(' ').count() > 20 && frames.contains("/aa/"), "{frames}");
     let table = fs::read_to_string(place.at("out/metrics.csv")).unwrap();

@@ -23,6 +23,7 @@ use crate::arguments::Arguments;
 use crate::corpus::Corpus;
 use crate::evaluate::Heard;
 use crate::model::Network;
+use crate::normal::Normal;
 use crate::recipe::Recipe;
 use crate::saved::Saved;
 use crate::train::train;
@@ -58,7 +59,7 @@ pub(crate) fn table(
     let jobs = seeds.iter().flat_map(|&seed| entries.iter().map(move |entry| Job { entry, seed }));
     let left: Vec<Job<'_>> = jobs.filter(|job| finished.of(&job.entry.name, job.seed).is_none()).collect();
     if !left.is_empty() {
-        let corpus = read_corpus(arguments)?;
+        let corpus = read_corpus(arguments)?.normalised(&Normal::Recording);
         for entry in &entries {
             require_memory(&corpus, &Recipe { design: entry.design, ..recipe })?;
         }
@@ -114,7 +115,7 @@ impl Trainer<'_> {
         let arguments = &self.line.arguments;
         let network = Network::new(*design, &mut ChaCha8Rng::seed_from_u64(seed));
         let (source, leave_out) = (Source::named(&arguments.run), arguments.leave_out.clone());
-        let mut saved = Saved { network, design: *design, source, leave_out };
+        let mut saved = Saved { network, design: *design, normal: Normal::Recording, source, leave_out };
         let metadata = [saved.metadata(), self.line.metadata(NAME), job.metadata()].into_iter().flatten().collect();
         let path = &self.run_file.path;
         let mut run =
