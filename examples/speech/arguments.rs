@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// three layers of LSTMs in both directions; the others are made as large. What is done is in table.tsv in --out.
     #[arg(long, conflicts_with_all = ["load", "save", "write_wav", "cell", "layers", "one_way"])]
     pub(crate) table: bool,
-    /// A smaller table: 32 units, 20 epochs and three seeds, unless others are given.
+    /// A smaller table: 32 units and three seeds, unless others are given.
     #[arg(long, requires = "table")]
     pub(crate) short: bool,
     /// The seeds of --table: that of --seed and those after it; 5 by default.
@@ -66,6 +66,10 @@ pub(crate) struct Arguments {
     /// nothing; 1.5 by default with --data, 0 without.
     #[arg(long, value_name = "X", value_parser = deviation, conflicts_with = "load")]
     pub(crate) changes: Option<f64>,
+    /// What the initial input weights of the layers above the first are multiplied by; 3 by default with --table or
+    /// --one-way, 1 without.
+    #[arg(long, value_name = "X", value_parser = positive, conflicts_with = "load")]
+    pub(crate) gain: Option<f64>,
     /// The deviation of the normal noise on the weights, drawn for every batch; 0.02 by default with --data,
     /// 0.01 without.
     #[arg(long, value_name = "X", value_parser = deviation, conflicts_with = "load")]

@@ -29,7 +29,8 @@ pub(crate) struct Saved {
 impl Saved {
     /// The settings, as a file has them.
     pub(crate) fn metadata(&self) -> Metadata {
-        let Design { cell, layers, hidden, one_way, dropout } = self.design;
+        // The gain concerns initial weights alone.
+        let Design { cell, layers, hidden, one_way, dropout, gain: _ } = self.design;
         let mut metadata = self.source.metadata();
         let settings = [
             ("cell", cell.name().to_owned()),
@@ -62,6 +63,7 @@ impl Saved {
             layers: size("layers", MAX_LAYERS)?,
             hidden: size("hidden", MAX_HIDDEN)?,
             dropout: dropout.ok_or_else(|| wrong("dropout"))?,
+            gain: 1.0,
         };
         let normal = Normal::of_metadata(&metadata).map_err(wrong)?;
         let source = Source::of_metadata(&metadata).ok_or_else(|| wrong("seed"))?;

@@ -13,7 +13,7 @@ use crate::resample::resampled;
 
 /// A network that was not trained, and speaks much: its readout is loud.
 fn saved(one_way: bool, cell: CellKind) -> Saved {
-    let design = Design { cell, layers: 2, hidden: 6, one_way, dropout: 0.3 };
+    let design = Design { cell, layers: 2, hidden: 6, one_way, dropout: 0.3, gain: 1.0 };
     let mut network = Network::new(design, &mut StdRng::seed_from_u64(2));
     network.readout.weight = network.readout.weight.map(|w| 20.0 * w);
     let rows = FrontEnd::new().features(&noise(4000)).unwrap();
