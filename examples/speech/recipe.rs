@@ -75,7 +75,13 @@ impl Recipe {
     /// The same for all networks of the table: three layers of any cell, in one direction too, must learn by it.
     fn of_table(self, short: bool) -> Recipe {
         let hidden = if short { SHORT } else { self.design.hidden };
-        Recipe { design: Design { hidden, gain: 3.0, ..self.design }, epochs: 40, patience: Some(12), rate: 5e-3, ..self }
+        Recipe {
+            design: Design { hidden, gain: 3.0, ..self.design },
+            epochs: 40,
+            patience: Some(12),
+            rate: 5e-3,
+            ..self
+        }
     }
 
     /// All but the network, in one line.
