@@ -75,12 +75,18 @@ pub(crate) fn table(
     results.tell(out)
 }
 
-/// What all trainings have in common, in one line.
+/// What all trainings have in common, in one cell of a table.
 fn settings(recipe: &Recipe, arguments: &Arguments) -> String {
     let source = Source::named(&arguments.run).metadata();
     let leave_out = arguments.leave_out.iter().map(|speaker| format!("leave_out {speaker}"));
     let source = source.iter().map(|(key, value)| format!("{key} {value}"));
-    [recipe.settings()].into_iter().chain(source).chain(leave_out).collect::<Vec<_>>().join(", ")
+    [recipe.settings()]
+        .into_iter()
+        .chain(source)
+        .chain(leave_out)
+        .collect::<Vec<_>>()
+        .join(", ")
+        .replace(['\t', '\n'], " ")
 }
 
 /// A network and a seed to train it from.
