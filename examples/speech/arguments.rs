@@ -27,12 +27,20 @@ pub(crate) struct Arguments {
     /// Write forty utterances that the program makes to this new folder, with a manifest, and do nothing else.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["load", "resume", "data", "test"])]
     pub(crate) write_wav: Option<PathBuf>,
+    /// Listen to this WAV file, or to the standard input if it is "-", and tell each phone at once, with the time in seconds.
+    /// The network is that of --load, trained with --one-way.
+    #[arg(long, value_name = "FILE", requires = "load", conflicts_with_all = ["data", "test", "seed", "out", "leave_out"])]
+    pub(crate) listen: Option<PathBuf>,
+    /// What --listen reads has no header: it is samples of 16 bits, the lower ones first, of one channel at this rate,
+    /// 8000 to 48000.
+    #[arg(long, value_name = "HZ", requires = "listen", value_parser = clap::value_parser!(u32).range(8000..=48_000))]
+    pub(crate) raw_rate: Option<u32>,
     /// Train five networks from several seeds, all in one way, and tell which orderings of the table of Graves, Mohamed and
     /// Hinton (2013) hold: tanh units and LSTMs, one layer and three, one direction and both. --hidden is the units of the
     /// three layers of LSTMs in both directions; the others are made as large. What is done is in table.tsv in --out.
     #[arg(long, conflicts_with_all = ["load", "save", "write_wav", "cell", "layers", "one_way"])]
     pub(crate) table: bool,
-    /// A smaller table: 32 units, 20 epochs and three seeds, unless others are given.
+    /// A smaller table: 32 units and three seeds, unless others are given.
     #[arg(long, requires = "table")]
     pub(crate) short: bool,
     /// The seeds of --table: that of --seed and those after it; 5 by default.
@@ -58,12 +66,16 @@ pub(crate) struct Arguments {
     /// nothing; 1.5 by default with --data, 0 without.
     #[arg(long, value_name = "X", value_parser = deviation, conflicts_with = "load")]
     pub(crate) changes: Option<f64>,
+    /// What the initial input weights of the layers above the first are multiplied by; 3 by default with --table or
+    /// --one-way, 1 without.
+    #[arg(long, value_name = "X", value_parser = positive, conflicts_with = "load")]
+    pub(crate) gain: Option<f64>,
     /// The deviation of the normal noise on the weights, drawn for every batch; 0.02 by default with --data,
     /// 0.01 without.
     #[arg(long, value_name = "X", value_parser = deviation, conflicts_with = "load")]
     pub(crate) weight_noise: Option<f64>,
-    /// Stop after so many epochs without a lower loss on a sixteenth of the training part, which is held out;
-    /// by default 12 with --data, 8 without.
+    /// Stop after so many epochs without a lower loss on a sixteenth of the training part, which is held out, and take the
+    /// network with the lowest; by default 8 without --data. With --data, all epochs are done by default.
     #[arg(long, value_name = "N", value_parser = up_to(1000), conflicts_with = "load")]
     pub(crate) patience: Option<usize>,
     /// Recordings in a batch; 16 by default.

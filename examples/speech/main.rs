@@ -11,10 +11,13 @@ mod changes;
 mod corpus;
 mod evaluate;
 mod features;
+mod listen;
 mod manifest;
 mod model;
+mod normal;
 mod phones;
 mod recipe;
+mod resample;
 mod saved;
 mod synth;
 mod table;
@@ -69,6 +72,9 @@ fn run(line: &CommandLine<Arguments>, interrupt: &Interrupt, out: &mut dyn Write
         say(format!("{WRITTEN} utterances are in {}", folder.display()));
         return Ok(());
     }
+    if let (Some(input), Some(load)) = (&line.arguments.listen, &run.load) {
+        return listen::listen(load, input, line.arguments.raw_rate, out);
+    }
     let threads = run.threads;
     let shards = Shards::new(threads).map_err(|error| format!("cannot start {threads} threads: {error}"))?;
     if line.arguments.table {
@@ -105,6 +111,8 @@ fn learn(
     let file = line.run_files(&[name], &folder, "there is one")?.remove(0);
     prepare_file(&file.path)?;
     let (source, corpus) = (Source::named(&arguments.run), read_corpus(arguments)?);
+    let normal = corpus.normal(recipe.design.one_way);
+    let corpus = corpus.normalised(&normal);
     let network = Network::new(recipe.design, &mut ChaCha8Rng::seed_from_u64(source.seed));
     require_memory(&corpus, &recipe)?;
     say(format!("{name}: {} parameters", recipe.design.parameters()));
@@ -112,12 +120,15 @@ fn learn(
     let baseline = Heard::of(&baseline, &corpus.test, shards)?;
 
     let leave_out = arguments.leave_out.clone();
-    let mut saved = Saved { network, design: recipe.design, source, leave_out };
+    let mut saved = Saved { network, design: recipe.design, normal, source, leave_out };
     let metadata = saved.metadata().into_iter().chain(line.metadata(name)).collect();
     let mut run = Run::new(name, Metric::Per, saved.source.seed, &file.path, metadata, interrupt.clone());
     train::train(&mut saved.network, &corpus, &recipe, &mut run, file.from.as_deref(), shards)?;
     say(format!("saved to {}", file.path.display()));
 
+    // For whoever chooses settings: not by the test part.
+    let held_out = Heard::of(&saved.network, &corpus.held_out, shards)?.error_rate();
+    say(format!("held out: per {:.3} (n={})", held_out.rate(), held_out.reference_labels));
     let heard = Heard::of(&saved.network, &corpus.test, shards)?;
     let note = format!("loss in nats a phone; baseline {:.3}", baseline.error_rate().rate());
     learning_curves(&folder.join(CURVES), &note, slice::from_ref(&run.history))?;
@@ -140,7 +151,7 @@ fn test_loaded(
     // Whoever names other recordings says who is left out of them.
     let is_named = arguments.run.data.is_some() || arguments.run.test.is_some();
     let leave_out = if is_named { &arguments.leave_out } else { &saved.leave_out };
-    let corpus = Corpus::read(&source, leave_out.as_deref(), false)?;
+    let corpus = Corpus::read(&source, leave_out.as_deref(), false)?.normalised(&saved.normal);
     say(format!("test: {}", summary(&corpus.test)));
     let heard = Heard::of(&saved.network, &corpus.test, shards)?;
     let name = saved.design.cell.name();
@@ -151,7 +162,7 @@ fn test_loaded(
 
 fn summary(clips: &[Clip]) -> String {
     let steps: usize = clips.iter().map(|clip| clip.features.shape()[0]).sum();
-    let phones: usize = clips.iter().map(|clip| clip.phones.len()).sum();
+    let phones: usize = clips.iter().map(|clip| clip.count()).sum();
     format!("{} recordings, {} s, {phones} phones", clips.len(), steps / 100)
 }
 
@@ -160,17 +171,23 @@ fn slashes(phones: &[usize]) -> String {
     phones.iter().map(|&class| slashed(class)).collect::<Vec<_>>().join(" ")
 }
 
+/// The pronunciations of a clip.
+fn said(clip: &Clip) -> String {
+    clip.pronunciations.iter().map(|phones| slashes(phones)).collect::<Vec<_>>().join(" or ")
+}
+
 /// Draws the first clip: its bands, and the probability of each phone that was said or heard.
 fn draw(folder: &Path, clip: &Clip, heard: &Heard) -> Result<(), Box<dyn Error>> {
     let rows = |values: &Tensor<f32>, width: usize| -> Vec<Vec<f32>> {
         values.to_vec().chunks_exact(width).map(<[f32]>::to_vec).collect()
     };
     let log_p = rows(&heard.log_p[0], CLASSES);
-    let classes: BTreeSet<_> = [BLANK].iter().chain(&clip.phones).chain(&heard.best[0]).copied().collect();
+    let classes: BTreeSet<_> =
+        [BLANK].iter().chain(clip.pronunciations.iter().flatten()).chain(&heard.best[0]).copied().collect();
     let curve = |class: usize| log_p.iter().map(|row| f64::from(row[class]).exp()).collect();
     let bands = rows(&clip.features, FEATURES).into_iter().map(|row| row[..BANDS].to_vec()).collect();
     let labels = classes.into_iter().map(|class| (slashed(class), curve(class))).collect();
-    let note = format!("said {}; heard {}", slashes(&clip.phones), slashes(&heard.best[0]));
+    let note = format!("said {}; heard {}", said(clip), slashes(&heard.best[0]));
     utterance(&folder.join(PICTURE), &clip.name, &note, &Utterance { bands, labels, unit: "10 ms".to_owned() })?;
     Ok(())
 }
@@ -183,7 +200,7 @@ fn tell(
     out: &mut dyn Write,
 ) -> Result<(), Box<dyn Error>> {
     let first = &clips[0];
-    let lines = [("said", slashes(&first.phones)), ("each 10 ms", heard.frames(0)), ("heard", slashes(&heard.best[0]))];
+    let lines = [("said", said(first)), ("each 10 ms", heard.frames(0)), ("heard", slashes(&heard.best[0]))];
     writeln!(out, "{}", first.name).map_err(unwritable)?;
     for (what, line) in lines {
         writeln!(out, "  {what}: {line}").map_err(unwritable)?;

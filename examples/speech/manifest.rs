@@ -20,20 +20,21 @@ pub(crate) struct Row {
     /// The file as the manifest names it, and where it is.
     pub(crate) name: String,
     pub(crate) file: PathBuf,
-    pub(crate) phones: Vec<usize>,
+    /// The phones in every pronunciation, the usual one first.
+    pub(crate) pronunciations: Vec<Vec<usize>>,
     /// `train` and others; empty if the manifest has no such column.
     pub(crate) split: String,
     pub(crate) speaker: String,
 }
 
-/// The phones of words: for words of the column of this name.
+/// The pronunciations of words: for words of the column of this name.
 struct Lexicon {
     column: String,
-    phones: HashMap<String, Vec<usize>>,
+    pronunciations: HashMap<String, Vec<Vec<usize>>>,
     path: PathBuf,
 }
 
-/// The lexicon of a folder, if it has one. Of several pronunciations of a word, the first one counts.
+/// The lexicon of a folder, if it has one. A word has a line for each of its pronunciations.
 fn lexicon(folder: &Path) -> Result<Option<Lexicon>, Box<dyn Error>> {
     let entries = std::fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -42,12 +43,12 @@ fn lexicon(folder: &Path) -> Result<Option<Lexicon>, Box<dyn Error>> {
     let Some(name) = names.first() else { return Ok(None) };
     let table = Table::read(folder.join(name))?;
     let spelled = table.expect("phones")?;
-    let mut phones = HashMap::new();
+    let mut pronunciations: HashMap<_, Vec<_>> = HashMap::new();
     for (line, row) in &table.rows {
         let said = phones::parse(&row[spelled]).map_err(|reason| format!("{}: {reason}", table.at(*line)))?;
-        phones.entry(row[0].clone()).or_insert(said);
+        pronunciations.entry(row[0].clone()).or_default().push(said);
     }
-    Ok(Some(Lexicon { column: table.header[0].clone(), phones, path: table.path }))
+    Ok(Some(Lexicon { column: table.header[0].clone(), pronunciations, path: table.path }))
 }
 
 /// The rows of the manifest of `folder`, in order. Phones are in a column `phones`; or a table whose name ends in
@@ -65,12 +66,12 @@ pub(crate) fn read(folder: &Path, other: Option<&Path>) -> Result<Vec<Row>, Box<
         (None, None, Some(other)) => self::lexicon(other)?,
         (None, None, None) => None,
     };
-    let phones_of = |row: &[String]| match (spelled, &lexicon) {
-        (Some(column), _) => phones::parse(&row[column]),
+    let pronunciations_of = |row: &[String]| match (spelled, &lexicon) {
+        (Some(column), _) => phones::parse(&row[column]).map(|phones| vec![phones]),
         (None, Some(lexicon)) => {
             let word = &row[table.expect(&lexicon.column)?];
             let unknown = || format!("{word:?} is no {} of {}", lexicon.column, lexicon.path.display());
-            lexicon.phones.get(word).cloned().ok_or_else(unknown)
+            lexicon.pronunciations.get(word).cloned().ok_or_else(unknown)
         }
         (None, None) => {
             Err(format!("no phones: there is neither a column \"phones\" nor a table *{LEXICON} in the folder"))
@@ -80,11 +81,11 @@ pub(crate) fn read(folder: &Path, other: Option<&Path>) -> Result<Vec<Row>, Box<
     for (line, row) in &table.rows {
         let at = table.at(*line);
         let cell = |column: Option<usize>| column.map_or_else(String::new, |column| row[column].clone());
-        let phones = phones_of(row).map_err(|reason| format!("{at}: {reason}"))?;
+        let pronunciations = pronunciations_of(row).map_err(|reason| format!("{at}: {reason}"))?;
         rows.push(Row {
             name: row[file].clone(),
             file: folder.join(&row[file]),
-            phones,
+            pronunciations,
             split: cell(split),
             speaker: cell(speaker),
             at,

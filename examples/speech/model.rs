@@ -22,6 +22,9 @@ pub(crate) struct Design {
     pub(crate) one_way: bool,
     /// The rate of dropout after each layer.
     pub(crate) dropout: f64,
+    /// What the initial input weights of the layers above the first are multiplied by. Those layers read small numbers at first, and
+    /// much of a training passes before anything but the blank is heard.
+    pub(crate) gain: f32,
 }
 
 impl Design {
@@ -52,7 +55,7 @@ impl Design {
 type BothWays<P> = (Bidirectional<P, Recurrent<AnyCell<P>>, Recurrent<AnyCell<P>>>, Dropout<P>);
 
 /// A cell that reads forward in time, and dropout of what it says.
-type OneWay<P> = (Recurrent<AnyCell<P>>, Dropout<P>);
+pub(crate) type OneWay<P> = (Recurrent<AnyCell<P>>, Dropout<P>);
 
 /// The recurrent layers, the lowest first.
 #[derive(Clone, Debug)]
@@ -90,7 +93,8 @@ parameters! {
 
 impl Network<Tensor<f32>> {
     pub(crate) fn new(design: Design, rng: &mut impl Rng) -> Self {
-        let mut cell = |k: usize| AnyCell::new(design.cell, design.inputs(k), design.hidden, 1.0, rng);
+        let gain = |k: usize| if k == 0 { 1.0 } else { design.gain };
+        let mut cell = |k: usize| AnyCell::new(design.cell, design.inputs(k), design.hidden, gain(k), rng);
         let dropout = || Dropout::new(design.dropout);
         let layers = if design.one_way {
             Layers::OneWay((0..design.layers).map(|k| (Recurrent(cell(k)), dropout())).collect())
@@ -127,7 +131,7 @@ mod tests {
     const KINDS: [CellKind; 2] = [CellKind::Tanh, CellKind::Lstm];
 
     fn design(cell: CellKind, one_way: bool) -> Design {
-        Design { cell, layers: 2, hidden: 5, one_way, dropout: 0.3 }
+        Design { cell, layers: 2, hidden: 5, one_way, dropout: 0.3, gain: 1.0 }
     }
 
     fn network(design: Design) -> Network<Tensor<f32>> {
@@ -196,6 +200,10 @@ mod tests {
         };
         assert_eq!(sizes(CellKind::Lstm, false), ("layers.0.0.forward.weight_ih".to_owned(), 2 * 2 * 3 + 2, 10));
         assert_eq!(sizes(CellKind::Tanh, true), ("layers.0.0.weight_ih".to_owned(), 2 * 3 + 2, 5));
+        let first = |gain: f32, leaf: usize| {
+            network(Design { gain, ..design(CellKind::Lstm, true) }).leaves()[leaf].to_vec()[0]
+        };
+        assert_eq!([first(2.0, 0), first(2.0, 3)], [first(1.0, 0), 2.0 * first(1.0, 3)]);
         let gates = |cell| network(design(cell, true)).leaves()[0].shape()[1];
         assert_eq!(KINDS.map(gates), [5, 20]);
     }

@@ -16,8 +16,9 @@ pub(crate) struct Recipe {
     /// The deviation of the noise on weights (Graves et al. 2013 have 0.075).
     pub(crate) weight_noise: f64,
     pub(crate) epochs: usize,
-    /// Training stops after so many epochs without a lower loss on what is held out.
-    pub(crate) patience: usize,
+    /// Training stops after so many epochs without a lower loss on what is held out; `None` if it does not. A few recordings that are
+    /// misheard with certainty decide when that loss is lowest: on 150 recordings it is by chance.
+    pub(crate) patience: Option<usize>,
     /// Recordings in a batch.
     pub(crate) batch: usize,
     /// The highest learning rate of Adam: it rises linearly at first, then falls to 0 along half a cosine.
@@ -27,7 +28,9 @@ pub(crate) struct Recipe {
 impl Recipe {
     pub(crate) fn new(arguments: &Arguments) -> Recipe {
         let cell = arguments.cell.unwrap_or(CellKind::Lstm);
-        let usual = Design { cell, layers: 3, hidden: 64, one_way: arguments.one_way, dropout: 0.1 };
+        // In one direction, layers with a gain of 1 say nothing but the blank for long.
+        let gain = if arguments.one_way { 3.0 } else { 1.0 };
+        let usual = Design { cell, layers: 3, hidden: 64, one_way: arguments.one_way, dropout: 0.1, gain };
         let recipe = if arguments.run.data.is_some() {
             let design = Design { hidden: 96, dropout: 0.4, ..usual };
             Recipe {
@@ -35,7 +38,7 @@ impl Recipe {
                 changes: Changes(1.5),
                 weight_noise: 0.02,
                 epochs: 36,
-                patience: 12,
+                patience: None,
                 batch: 16,
                 rate: 5e-3,
             }
@@ -45,20 +48,17 @@ impl Recipe {
                 changes: Changes(0.0),
                 weight_noise: 0.01,
                 epochs: 36,
-                patience: 8,
+                patience: Some(8),
                 batch: 16,
                 rate: 1e-2,
             }
         };
-        let recipe = if arguments.short {
-            Recipe { design: Design { hidden: SHORT.0, ..recipe.design }, epochs: SHORT.1, ..recipe }
-        } else {
-            recipe
-        };
+        let recipe = if arguments.table { recipe.of_table(arguments.short) } else { recipe };
         let design = Design {
             layers: arguments.layers.unwrap_or(recipe.design.layers),
             hidden: arguments.hidden.unwrap_or(recipe.design.hidden),
             dropout: arguments.dropout.unwrap_or(recipe.design.dropout),
+            gain: arguments.gain.map_or(recipe.design.gain, |gain| gain as f32),
             ..recipe.design
         };
         Recipe {
@@ -66,18 +66,32 @@ impl Recipe {
             changes: arguments.changes.map_or(recipe.changes, Changes),
             weight_noise: arguments.weight_noise.unwrap_or(recipe.weight_noise),
             epochs: arguments.run.epochs.unwrap_or(recipe.epochs),
-            patience: arguments.patience.unwrap_or(recipe.patience),
+            patience: arguments.patience.or(recipe.patience),
             batch: arguments.batch.unwrap_or(recipe.batch),
             rate: arguments.rate.unwrap_or(recipe.rate),
         }
     }
 
+    /// One recipe for all networks of the table, chosen on made speech of seed 11. By the usual one, three layers in one direction say
+    /// little but the blank after 20 epochs; by this one they learn from some seeds.
+    fn of_table(self, short: bool) -> Recipe {
+        let hidden = if short { SHORT } else { self.design.hidden };
+        Recipe {
+            design: Design { hidden, gain: 3.0, ..self.design },
+            epochs: 40,
+            patience: Some(12),
+            rate: 5e-3,
+            ..self
+        }
+    }
+
     /// All but the network, in one line.
     pub(crate) fn settings(&self) -> String {
-        let Recipe { design: Design { dropout, .. }, changes: Changes(changes), weight_noise, .. } = self;
-        let Recipe { epochs, patience, batch, rate, .. } = self;
+        let Recipe { design: Design { dropout, gain, .. }, changes: Changes(changes), weight_noise, .. } = self;
+        let Recipe { epochs, batch, rate, .. } = self;
+        let patience = self.patience.map_or("none".to_owned(), |epochs| epochs.to_string());
         format!(
-            "dropout {dropout}, changes {changes}, weight_noise {weight_noise}, epochs {epochs}, patience {patience}, \
+            "dropout {dropout}, gain {gain}, changes {changes}, weight_noise {weight_noise}, epochs {epochs}, patience {patience}, \
              batch {batch}, rate {rate}"
         )
     }
@@ -101,8 +115,8 @@ impl Recipe {
     }
 }
 
-/// The units and epochs of a short table.
-const SHORT: (usize, usize) = (32, 20);
+/// The units of a short table.
+const SHORT: usize = 32;
 
 /// More change nothing.
 const BASELINE_EPOCHS: usize = 8;

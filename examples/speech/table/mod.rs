@@ -22,6 +22,7 @@ use crate::arguments::Arguments;
 use crate::corpus::Corpus;
 use crate::evaluate::Heard;
 use crate::model::Network;
+use crate::normal::Normal;
 use crate::recipe::Recipe;
 use crate::saved::Saved;
 use crate::train::train;
@@ -57,7 +58,7 @@ pub(crate) fn table(
     let jobs = seeds.iter().flat_map(|&seed| entries.iter().map(move |entry| Job { entry, seed }));
     let left: Vec<Job<'_>> = jobs.filter(|job| finished.of(&job.entry.name, job.seed).is_none()).collect();
     if !left.is_empty() {
-        let corpus = read_corpus(arguments)?;
+        let corpus = read_corpus(arguments)?.normalised(&Normal::Recording);
         for entry in &entries {
             require_memory(&corpus, &Recipe { design: entry.design, ..recipe })?;
         }
@@ -73,12 +74,18 @@ pub(crate) fn table(
     results.tell(out)
 }
 
-/// What all trainings have in common, in one line.
+/// What all trainings have in common, in one cell of a table.
 fn settings(recipe: &Recipe, arguments: &Arguments) -> String {
     let source = Source::named(&arguments.run).metadata();
     let leave_out = arguments.leave_out.iter().map(|speaker| format!("leave_out {speaker}"));
     let source = source.iter().map(|(key, value)| format!("{key} {value}"));
-    [recipe.settings()].into_iter().chain(source).chain(leave_out).collect::<Vec<_>>().join(", ")
+    [recipe.settings()]
+        .into_iter()
+        .chain(source)
+        .chain(leave_out)
+        .collect::<Vec<_>>()
+        .join(", ")
+        .replace(['\t', '\n'], " ")
 }
 
 /// A network and a seed to train it from.
@@ -113,7 +120,7 @@ impl Trainer<'_> {
         let arguments = &self.line.arguments;
         let network = Network::new(*design, &mut ChaCha8Rng::seed_from_u64(seed));
         let (source, leave_out) = (Source::named(&arguments.run), arguments.leave_out.clone());
-        let mut saved = Saved { network, design: *design, source, leave_out };
+        let mut saved = Saved { network, design: *design, normal: Normal::Recording, source, leave_out };
         let metadata = [saved.metadata(), self.line.metadata(NAME), job.metadata()].into_iter().flatten().collect();
         let path = &self.run_file.path;
         let mut run =

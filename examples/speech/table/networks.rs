@@ -68,7 +68,7 @@ mod tests {
     use crate::model::Network;
 
     fn table(hidden: usize) -> [Entry; 5] {
-        networks(Design { cell: CellKind::Lstm, layers: 3, hidden, one_way: false, dropout: 0.1 })
+        networks(Design { cell: CellKind::Lstm, layers: 3, hidden, one_way: false, dropout: 0.1, gain: 1.0 })
     }
 
     #[test]

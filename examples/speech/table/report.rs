@@ -142,7 +142,8 @@ mod tests {
     /// The results of three seeds with these edits in 100 phones, network by network.
     fn told(edits: [[usize; 3]; 5]) -> String {
         let (place, seeds) = (Place::new(), [1, 2, 3]);
-        let entries = networks(Design { cell: CellKind::Lstm, layers: 3, hidden: 8, one_way: false, dropout: 0.0 });
+        let design = Design { cell: CellKind::Lstm, layers: 3, hidden: 8, one_way: false, dropout: 0.0, gain: 1.0 };
+        let entries = networks(design);
         let mut finished = Finished::read(place.at("table.tsv").into(), String::new()).unwrap();
         for (entry, edits) in entries.iter().zip(edits) {
             for (seed, edits) in (1..).zip(edits) {
