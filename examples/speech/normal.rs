@@ -115,8 +115,10 @@ mod tests {
     use crate::features::FrontEnd;
 
     fn features(loudness: f32) -> Tensor<f32> {
-        let tone = |n: usize| (0.05 * (1.0 + n as f32 / 2000.0) * n as f32).sin();
-        FrontEnd::new().features(&(0..900).map(|n| loudness * tone(n)).collect::<Vec<_>>()).unwrap()
+        // With noise in all bands, or the quiet one falls below the floor of the logarithm.
+        let noise = |n: usize| (n * 7919 % 997) as f32 / 997.0 - 0.5;
+        let sample = |n: usize| loudness * ((0.05 * (1.0 + n as f32 / 2000.0) * n as f32).sin() + noise(n));
+        FrontEnd::new().features(&(0..900).map(sample).collect::<Vec<_>>()).unwrap()
     }
 
     /// The mean and the variance of these features.

@@ -97,12 +97,15 @@ struct Phone {
     class: usize,
 }
 
+/// A network of one direction: its layers and the readout.
+type Causal<P> = (Vec<OneWay<P>>, Linear<P>);
+
 /// A network that listens: samples in, phones out.
 struct Listener<'f> {
     resampler: Resampler,
     features: FeatureStream<'f>,
     scales: Scales,
-    network: Stream<f32, (Vec<OneWay<Tensor<f32>>>, Linear<Tensor<f32>>)>,
+    network: Stream<f32, Causal<Tensor<f32>>>,
     /// The class of the last step: a phone that goes on is told once.
     last: usize,
 }
