@@ -62,7 +62,7 @@ fn follow<'f>(
     };
     let mut samples = samples.map_err(about)?;
     let mut listener = ear(samples.rate())?;
-    say(format!("listening to {name}, {} Hz; a phone comes {LATENCY} ms after the network hears it", samples.rate()));
+    say(format!("listening to {name}, {} Hz; a step is heard {LATENCY} ms after it begins", samples.rate()));
     while let Some(block) = samples.next().map_err(about)? {
         if !told(&listener.hear(&block), out)? {
             return Ok(());
