@@ -13,6 +13,7 @@ use rewind_examples::say;
 use crate::audio;
 use crate::features::FrontEnd;
 use crate::manifest::{MANIFEST, Row, read};
+use crate::normal::{Normal, Scales};
 use crate::phones::least_steps;
 use crate::synth::{Speaker, speak, words};
 
@@ -29,10 +30,23 @@ pub(crate) struct Clip {
     pub(crate) name: String,
     /// `[L, FEATURES]`.
     pub(crate) features: Tensor<f32>,
-    pub(crate) phones: Vec<usize>,
+    /// The phones in every pronunciation, the usual one first.
+    pub(crate) pronunciations: Vec<Vec<usize>>,
 }
 
-/// The three parts of a corpus.
+impl Clip {
+    /// How many phones are said, in the usual pronunciation.
+    pub(crate) fn count(&self) -> usize {
+        self.pronunciations[0].len()
+    }
+
+    /// The least number of time steps in which CTC can say every pronunciation.
+    pub(crate) fn least_steps(&self) -> usize {
+        self.pronunciations.iter().map(|phones| least_steps(phones)).max().unwrap_or(0)
+    }
+}
+
+/// The three parts of a corpus, as the front end gives them or normalised.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Corpus {
     pub(crate) train: Vec<Clip>,
@@ -42,7 +56,24 @@ pub(crate) struct Corpus {
 }
 
 impl Corpus {
-    /// The corpus of a source. `leave_out` is a speaker who is only tested. A network that is only tested does not `train`.
+    /// How features are normalised for a network that is trained on this corpus: it reads `one_way` or both.
+    pub(crate) fn normal(&self, one_way: bool) -> Normal {
+        if one_way {
+            Normal::Training(Scales::of(self.train.iter().map(|clip| &clip.features)))
+        } else {
+            Normal::Recording
+        }
+    }
+
+    /// Normalises all clips.
+    pub(crate) fn normalised(mut self, normal: &Normal) -> Corpus {
+        for clip in [&mut self.train, &mut self.held_out, &mut self.test].into_iter().flatten() {
+            clip.features = normal.apply(&clip.features);
+        }
+        self
+    }
+
+    /// The corpus of a source, not normalised yet. `leave_out` is a speaker who is only tested. A network that is only tested does not `train`.
     ///
     /// # Errors
     /// As [`read`]; if a recording cannot be used; or if a part is empty.
@@ -116,9 +147,13 @@ fn clips<'r>(rows: impl Iterator<Item = &'r Row>, train: bool) -> Result<Vec<Cli
         let samples = audio::read(&row.file).map_err(wrong)?;
         match front_end.features(&samples) {
             None => return Err(wrong(format!("{}: it is shorter than 25 ms", row.file.display())).into()),
-            Some(features) if train && features.shape()[0] < least_steps(&row.phones) => short.push(row),
             Some(features) => {
-                clips.push(Clip { name: row.name.clone(), features, phones: row.phones.clone() });
+                let clip = Clip { name: row.name.clone(), features, pronunciations: row.pronunciations.clone() };
+                if train && clip.features.shape()[0] < clip.least_steps() {
+                    short.push(row);
+                } else {
+                    clips.push(clip);
+                }
             }
         }
     }
@@ -153,7 +188,7 @@ fn made(seed: u64, train: bool) -> [Vec<Clip>; 2] {
     let clip = |number: usize| {
         let Spoken { samples, phones } = utterance(seed, number);
         let features = front_end.features(&samples).expect("there is silence of more than a window");
-        Clip { name: format!("utterance {}", number + 1), features, phones }
+        Clip { name: format!("utterance {}", number + 1), features, pronunciations: vec![phones] }
     };
     let learned = if train { (0..first).map(clip).collect() } else { Vec::new() };
     [learned, (first..first + second).map(clip).collect()]

@@ -9,7 +9,7 @@ use rewind_rnn::loss::{Ctc, Reduction, ctc};
 
 use crate::corpus::Clip;
 use crate::model::Network;
-use crate::phones::{BLANK, CLASSES, slashed};
+use crate::phones::{BLANK, CLASSES, least_steps, slashed};
 
 /// Recordings that are heard at once.
 const TOGETHER: usize = 32;
@@ -25,7 +25,8 @@ pub(crate) struct Heard {
     pub(crate) best: Vec<Vec<usize>>,
     /// ln p of the classes, `[L, C]`.
     pub(crate) log_p: Vec<Tensor<f32>>,
-    truth: Vec<Vec<usize>>,
+    /// The pronunciations of each clip.
+    truth: Vec<Vec<Vec<usize>>>,
 }
 
 impl Heard {
@@ -39,8 +40,8 @@ impl Heard {
         shards: &Shards<f32>,
     ) -> rewind_rnn::Result<Heard> {
         let features: Vec<_> = clips.iter().map(|clip| clip.features.clone()).collect();
-        let truth: Vec<_> = clips.iter().map(|clip| clip.phones.clone()).collect();
-        let phones = truth.iter().map(Vec::len).sum::<usize>();
+        let truth: Vec<_> = clips.iter().map(|clip| clip.pronunciations.clone()).collect();
+        let phones = clips.iter().map(Clip::count).sum::<usize>();
         let mut order: Vec<_> = (0..clips.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(features[i].shape()[0]));
         let batches: Vec<_> =
@@ -49,8 +50,9 @@ impl Heard {
             let (batch, quiet) = (&batches[i], Tape::quiet());
             let logits = network.on(&quiet).logits(quiet.constant(batch.data().clone()), batch.lengths(), None);
             let settings = Ctc { reduction: Reduction::Sum, zero_infinity: true, ..Ctc::default() };
-            let loss = ctc(logits, &batch.in_order(&truth)?, batch.lengths(), settings)?.total.value().item();
             let log_p = logits.log_softmax(2).value();
+            let said = likeliest(&log_p, &batch.in_order(&truth)?, batch.lengths())?;
+            let loss = ctc(logits, &said, batch.lengths(), settings)?.total.value().item();
             let best = best_path(&log_p, batch.lengths(), BLANK)?;
             rewind_rnn::Result::Ok((f64::from(loss), log_p, best))
         });
@@ -98,11 +100,79 @@ impl Heard {
     }
 }
 
-fn rate(truth: &[Vec<usize>], found: &[Vec<usize>]) -> ErrorRate {
+/// The pronunciation of each sequence that is the likeliest under a network, the usual one of equals. `log_p` is `[T, B, C]`.
+///
+/// # Errors
+/// As [`ctc`].
+pub(crate) fn likeliest(
+    log_p: &Tensor<f32>,
+    said: &[Vec<Vec<usize>>],
+    lengths: &[usize],
+) -> rewind_rnn::Result<Vec<Vec<usize>>> {
+    let most = said.iter().map(Vec::len).max().unwrap_or(0);
+    let mut best: Vec<_> = said.iter().map(|pronunciations| (f32::INFINITY, &pronunciations[0])).collect();
+    for number in 0..if most > 1 { most } else { 0 } {
+        let these: Vec<_> = said.iter().map(|all| all.get(number).unwrap_or(&all[0])).collect();
+        let quiet = Tape::quiet();
+        let settings = Ctc { reduction: Reduction::Sum, zero_infinity: true, ..Ctc::default() };
+        let losses = ctc(quiet.constant(log_p.clone()), &these, lengths, settings)?.per_sequence.value().to_vec();
+        for (b, (phones, loss)) in these.into_iter().zip(losses).enumerate() {
+            // What is too short for a pronunciation has the loss 0.
+            if least_steps(phones) <= lengths[b] && loss < best[b].0 {
+                best[b] = (loss, phones);
+            }
+        }
+    }
+    Ok(best.into_iter().map(|(_, phones)| phones.clone()).collect())
+}
+
+/// The error rate against the pronunciation of each clip that is closest to what was found, the usual one of equals.
+fn rate(truth: &[Vec<Vec<usize>>], found: &[Vec<usize>]) -> ErrorRate {
+    let edits = |phones: &[usize], found: &[usize]| error_rate([(phones, found)]).edits.total();
+    let closest = |(said, found): (&'_ Vec<Vec<usize>>, &Vec<usize>)| {
+        said.iter().min_by_key(|phones| edits(phones, found)).cloned().unwrap_or_default()
+    };
+    let truth: Vec<_> = truth.iter().zip(found).map(closest).collect();
     error_rate(truth.iter().map(Vec::as_slice).zip(found.iter().map(Vec::as_slice)))
 }
 
 /// The line of an error rate: n are the phones of the truth.
 pub(crate) fn figure(name: &str, rate: ErrorRate) -> Figure {
     Figure { name: name.to_owned(), metric: Metric::Per, value: rate.rate(), count: rate.reference_labels }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// ln p `[T, 1, CLASSES]` of a network that is sure of a class at each step.
+    fn sure(classes: &[usize]) -> Tensor<f32> {
+        let logit = |i: usize| if i % CLASSES == classes[i / CLASSES] { 0.0 } else { -9.0 };
+        Tensor::from_fn(&[classes.len(), 1, CLASSES], logit)
+    }
+
+    #[test]
+    fn the_likeliest_pronunciation_is_learned() {
+        let said = [vec![vec![1, 2, 3], vec![1, 4, 3], vec![1, 4]]];
+        let of = |classes: &[usize]| likeliest(&sure(classes), &said, &[classes.len()]).unwrap().remove(0);
+        assert_eq!(of(&[1, 2, 0, 3]), [1, 2, 3]);
+        assert_eq!(of(&[1, 4, 4, 3]), [1, 4, 3]);
+        assert_eq!(of(&[1, 0, 4, 4]), [1, 4]);
+        // Two steps are too few for three phones.
+        assert_eq!(of(&[1, 2]), [1, 4]);
+        assert_eq!(of(&[1]), [1, 2, 3]);
+        // Both are as likely.
+        assert_eq!(of(&[1, 5, 3]), [1, 2, 3]);
+        assert_eq!(likeliest(&sure(&[5]), &[vec![vec![1]]], &[1]).unwrap(), [[1]]);
+    }
+
+    #[test]
+    fn the_closest_pronunciation_is_judged_by() {
+        let truth = [vec![vec![1, 2, 3], vec![1, 4, 3, 5]], vec![vec![6]]];
+        let of = |found: &[usize]| {
+            let rate = rate(&truth, &[found.to_vec(), vec![6]]);
+            (rate.edits.total(), rate.reference_labels)
+        };
+        assert_eq!([of(&[1, 2, 3]), of(&[1, 4, 3, 5]), of(&[1, 4, 3]), of(&[])], [(0, 4), (0, 5), (1, 4), (3, 4)]);
+    }
 }

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use rewind_examples::text;
-
 use crate::phones;
+use crate::tabs::Table;
 
 /// The table of a folder.
 pub(crate) const MANIFEST: &str = "manifest.tsv";
@@ -21,63 +20,21 @@ pub(crate) struct Row {
     /// The file as the manifest names it, and where it is.
     pub(crate) name: String,
     pub(crate) file: PathBuf,
-    pub(crate) phones: Vec<usize>,
+    /// The phones in every pronunciation, the usual one first.
+    pub(crate) pronunciations: Vec<Vec<usize>>,
     /// `train` and others; empty if the manifest has no such column.
     pub(crate) split: String,
     pub(crate) speaker: String,
 }
 
-/// A table with a header: columns that tabs separate.
-struct Table {
-    path: PathBuf,
-    header: Vec<String>,
-    /// Lines by number, from 2.
-    rows: Vec<(usize, Vec<String>)>,
-}
-
-impl Table {
-    fn read(path: PathBuf) -> Result<Table, Box<dyn Error>> {
-        let text = text::read(&path)?;
-        let columns = |line: &str| line.split('\t').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
-        let mut lines = (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty());
-        let (_, header) = lines.next().ok_or_else(|| format!("{} has no header", path.display()))?;
-        let header = columns(header);
-        let mut rows = Vec::new();
-        for (line, row) in lines {
-            let row = columns(row);
-            if row.len() != header.len() {
-                let (found, expected) = (row.len(), header.len());
-                return Err(
-                    format!("{}, line {line}: {found} columns; the header has {expected}", path.display()).into()
-                );
-            }
-            rows.push((line, row));
-        }
-        Ok(Table { path, header, rows })
-    }
-
-    fn column(&self, name: &str) -> Option<usize> {
-        self.header.iter().position(|column| column == name)
-    }
-
-    fn expect(&self, name: &str) -> Result<usize, String> {
-        let columns = self.header.join(", ");
-        self.column(name).ok_or_else(|| format!("{} has no column \"{name}\" among {columns}", self.path.display()))
-    }
-
-    fn at(&self, line: usize) -> String {
-        format!("{}, line {line}", self.path.display())
-    }
-}
-
-/// The phones of words: for words of the column of this name.
+/// The pronunciations of words: for words of the column of this name.
 struct Lexicon {
     column: String,
-    phones: HashMap<String, Vec<usize>>,
+    pronunciations: HashMap<String, Vec<Vec<usize>>>,
     path: PathBuf,
 }
 
-/// The lexicon of a folder, if it has one. Of several pronunciations of a word, the first one counts.
+/// The lexicon of a folder, if it has one. A word has a line for each of its pronunciations.
 fn lexicon(folder: &Path) -> Result<Option<Lexicon>, Box<dyn Error>> {
     let entries = std::fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -86,12 +43,12 @@ fn lexicon(folder: &Path) -> Result<Option<Lexicon>, Box<dyn Error>> {
     let Some(name) = names.first() else { return Ok(None) };
     let table = Table::read(folder.join(name))?;
     let spelled = table.expect("phones")?;
-    let mut phones = HashMap::new();
+    let mut pronunciations: HashMap<_, Vec<_>> = HashMap::new();
     for (line, row) in &table.rows {
         let said = phones::parse(&row[spelled]).map_err(|reason| format!("{}: {reason}", table.at(*line)))?;
-        phones.entry(row[0].clone()).or_insert(said);
+        pronunciations.entry(row[0].clone()).or_default().push(said);
     }
-    Ok(Some(Lexicon { column: table.header[0].clone(), phones, path: table.path }))
+    Ok(Some(Lexicon { column: table.header[0].clone(), pronunciations, path: table.path }))
 }
 
 /// The rows of the manifest of `folder`, in order. Phones are in a column `phones`; or a table whose name ends in
@@ -109,12 +66,12 @@ pub(crate) fn read(folder: &Path, other: Option<&Path>) -> Result<Vec<Row>, Box<
         (None, None, Some(other)) => self::lexicon(other)?,
         (None, None, None) => None,
     };
-    let phones_of = |row: &[String]| match (spelled, &lexicon) {
-        (Some(column), _) => phones::parse(&row[column]),
+    let pronunciations_of = |row: &[String]| match (spelled, &lexicon) {
+        (Some(column), _) => phones::parse(&row[column]).map(|phones| vec![phones]),
         (None, Some(lexicon)) => {
             let word = &row[table.expect(&lexicon.column)?];
             let unknown = || format!("{word:?} is no {} of {}", lexicon.column, lexicon.path.display());
-            lexicon.phones.get(word).cloned().ok_or_else(unknown)
+            lexicon.pronunciations.get(word).cloned().ok_or_else(unknown)
         }
         (None, None) => {
             Err(format!("no phones: there is neither a column \"phones\" nor a table *{LEXICON} in the folder"))
@@ -124,11 +81,11 @@ pub(crate) fn read(folder: &Path, other: Option<&Path>) -> Result<Vec<Row>, Box<
     for (line, row) in &table.rows {
         let at = table.at(*line);
         let cell = |column: Option<usize>| column.map_or_else(String::new, |column| row[column].clone());
-        let phones = phones_of(row).map_err(|reason| format!("{at}: {reason}"))?;
+        let pronunciations = pronunciations_of(row).map_err(|reason| format!("{at}: {reason}"))?;
         rows.push(Row {
             name: row[file].clone(),
             file: folder.join(&row[file]),
-            phones,
+            pronunciations,
             split: cell(split),
             speaker: cell(speaker),
             at,

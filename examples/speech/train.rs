@@ -17,9 +17,9 @@ use rewind_rnn::{EarlyStopping, Noise, Shards, clip, init};
 
 use crate::changes::Changes;
 use crate::corpus::{Clip, Corpus};
-use crate::evaluate::Heard;
+use crate::evaluate::{Heard, likeliest};
 use crate::model::Network;
-use crate::phones::{BLANK, least_steps};
+use crate::phones::BLANK;
 use crate::recipe::Recipe;
 
 /// Shards of a batch, computed in parallel. Fixed, so that the number of threads changes no result.
@@ -32,8 +32,8 @@ const WEIGHTS: u64 = SHARDS as u64;
 /// A shard of a batch as the network reads it.
 struct Shard {
     batch: PaddedBatch<f32>,
-    /// The phones of each clip, in the order of the batch.
-    phones: Vec<Vec<usize>>,
+    /// The pronunciations of each clip, in the order of the batch.
+    said: Vec<Vec<Vec<usize>>>,
     noise: Noise,
 }
 
@@ -42,10 +42,10 @@ impl Shard {
     fn new(clips: &[Clip], places: &[usize], k: usize, changes: Changes, at: &Position) -> rewind_rnn::Result<Shard> {
         let rng = &mut at.batch_rng(k as u64);
         let own: Vec<&Clip> = places.iter().skip(k).step_by(SHARDS).map(|&place| &clips[place]).collect();
-        let changed = |clip: &&Clip| changes.draw(&clip.features, least_steps(&clip.phones), rng);
+        let changed = |clip: &&Clip| changes.draw(&clip.features, clip.least_steps(), rng);
         let batch = PaddedBatch::new(&own.iter().map(changed).collect::<Vec<_>>())?;
-        let phones = batch.indices().iter().map(|&row| own[row].phones.clone()).collect();
-        Ok(Shard { batch, phones, noise: Noise::draw(rng) })
+        let said = batch.indices().iter().map(|&row| own[row].pronunciations.clone()).collect();
+        Ok(Shard { batch, said, noise: Noise::draw(rng) })
     }
 }
 
@@ -74,20 +74,22 @@ impl Learner<'_> {
     fn step(&mut self, places: &[usize], at: &Position) -> rewind_rnn::Result<(f64, usize, usize)> {
         let parts = (0..SHARDS.min(places.len())).map(|k| Shard::new(self.clips, places, k, self.recipe.changes, at));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
-        let phones: usize = places.iter().map(|&place| self.clips[place].phones.len()).sum();
+        let phones: usize = places.iter().map(|&place| self.clips[place].count()).sum();
         // The gradient at weights with noise moves the weights without.
         let noisy = with_noise(self.network, self.recipe.weight_noise, &mut at.batch_rng(WEIGHTS));
         let edits = AtomicUsize::new(0);
         let step = self.shards.gradients(&noisy, &parts, |tape, network, shard| {
             let lengths = shard.batch.lengths();
             let logits = network.logits(tape.constant(shard.batch.data().clone()), lengths, Some(shard.noise));
-            let found = best_path(&logits.log_softmax(2).value(), lengths, BLANK).unwrap_or_default();
-            let pairs = shard.phones.iter().zip(&found).map(|(truth, found)| (&truth[..], &found.labels[..]));
+            let log_p = logits.log_softmax(2).value();
+            // Logits that are not finite: the gradients are not either, and clipping refuses them by name.
+            let Ok(said) = likeliest(&log_p, &shard.said, lengths) else { return logits.sum() };
+            let found = best_path(&log_p, lengths, BLANK).unwrap_or_default();
+            let pairs = said.iter().zip(&found).map(|(truth, found)| (&truth[..], &found.labels[..]));
             edits.fetch_add(error_rate(pairs).edits.total(), Ordering::Relaxed);
             let settings = Ctc { reduction: Reduction::Sum, ..Ctc::default() };
-            match ctc(logits, &shard.phones, lengths, settings) {
+            match ctc(logits, &said, lengths, settings) {
                 Ok(losses) => losses.total / phones as f32,
-                // Logits that are not finite: the gradients are not either, and clipping refuses them by name.
                 Err(_) => logits.sum(),
             }
         });
@@ -112,8 +114,9 @@ fn with_noise(network: &Network<Tensor<f32>>, deviation: f64, rng: &mut impl Rng
     noisy
 }
 
-/// Trains `network`, from the start or from the file `from`, until it has no lower loss on what is held out; it is then as
-/// it was at the lowest. After every epoch it is tested too, for the learning curves only: no choice depends on the test.
+/// Trains `network`, from the start or from the file `from`. Without patience, all epochs are done, and the rate of learning has fallen
+/// to 0. With patience, training stops when there is no lower loss on what is held out, and the network is then as it was at the
+/// lowest. After every epoch it is tested too, for the learning curves only: no choice depends on the test.
 pub(crate) fn train(
     network: &mut Network<Tensor<f32>>,
     corpus: &Corpus,
@@ -123,7 +126,7 @@ pub(crate) fn train(
     shards: &Shards<f32>,
 ) -> Result<(), Box<dyn Error>> {
     let mut optimizer = Adam::new(0.0);
-    let mut early = EarlyStopping::new(recipe.patience as u64);
+    let mut early = EarlyStopping::new(recipe.patience.map_or(u64::MAX, |patience| patience as u64));
     if let Some(from) = from {
         run.resume(from, network, &mut optimizer, vec![("early", &mut early)])?;
     }
@@ -139,12 +142,16 @@ pub(crate) fn train(
             run.after_step(batches.len(), learner.network, &learner.optimizer, &[("early", &early)])?;
         }
         progress.epoch(run.at.epoch(), run.history.train_means());
-        early.observe(Heard::of(learner.network, &corpus.held_out, shards)?.loss, learner.network)?;
+        if recipe.patience.is_some() {
+            early.observe(Heard::of(learner.network, &corpus.held_out, shards)?.loss, learner.network)?;
+        }
         let tested = Heard::of(learner.network, &corpus.test, shards)?;
         let figures = [tested.loss, tested.error_rate().rate()];
         run.after_epoch(figures, learner.network, &learner.optimizer, &[("early", &early)])?;
     }
-    *learner.network = early.best(learner.network)?;
+    if recipe.patience.is_some() {
+        *learner.network = early.best(learner.network)?;
+    }
     run.save(learner.network, &learner.optimizer, &[("early", &early)])?;
     Ok(())
 }

@@ -8,6 +8,7 @@
 //!   model trains.
 //! - [`AnyCell`]: the cell that `--cell` names; [`Reading`]: one or two of them, for a classifier.
 //! - [`Answers`]: the answers of a classifier; [`Figure`]: a result on the test part, the lines that a task ends with.
+//! - [`Interval`]: how far a mean over a few seeds can be trusted.
 //! - [`tested`]: what a classifier leaves in its folder after the test.
 //! - [`plot`]: learning curves, confusion matrices, norms of gradients, probabilities over time, images.
 //! - [`folders`], [`division`]: one folder of files for each class; a training and a test part.
@@ -29,6 +30,7 @@ pub mod folders;
 mod history;
 pub mod image;
 mod interrupt;
+mod interval;
 pub mod labelled;
 pub mod memory;
 mod origin;
@@ -48,6 +50,7 @@ pub use command_line::{CommandLine, RunFile};
 pub use figures::{Figure, Metric, report, unwritable};
 pub use history::{History, TABLE, write_table};
 pub use interrupt::{Interrupt, Stopped};
+pub use interval::Interval;
 pub use progress::{Progress, say};
 pub use reading::{ReadOut, Reading};
 pub use run::Run;
