@@ -47,7 +47,7 @@ impl<A: Task> CommandLine<A> {
     ///
     /// # Errors
     ///
-    /// As [`Parser::try_parse_from`]; asking for help is such an error too.
+    /// As [`Parser::try_parse_from`](clap::Parser::try_parse_from); asking for help is such an error too.
     pub fn parse(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, clap::Error> {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
         let arguments = A::try_parse_from(&words)?;
