@@ -48,8 +48,11 @@ impl WriteError {
 ///
 /// [`WriteError::Folder`].
 pub fn prepare_folder(folder: &Path) -> Result<(), WriteError> {
-    fs::create_dir_all(folder)
-        .and_then(|()| NamedTempFile::new_in(folder))
+    let made = match fs::metadata(folder) {
+        Ok(found) if !found.is_dir() => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is no folder")),
+        _ => fs::create_dir_all(folder),
+    };
+    made.and_then(|()| NamedTempFile::new_in(folder))
         .map(drop)
         .map_err(|source| WriteError::Folder { path: folder.to_owned(), source })
 }
@@ -171,6 +174,16 @@ mod tests {
 
     fn names(folder: &Path) -> Vec<OsString> {
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    #[test]
+    fn a_file_is_no_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "text").unwrap();
+        let told = prepare_folder(&path).unwrap_err().to_string();
+        assert!(told.ends_with("it is no folder"), "{told}");
+        assert_eq!(fs::read(&path).unwrap(), b"text");
     }
 
     #[test]
