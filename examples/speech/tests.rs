@@ -256,6 +256,13 @@ fn a_table_that_is_stopped_anywhere_goes_on_without_what_is_done() {
     let other = given(&whole).replace("--batch\n16", "--batch\n8");
     let told = PROGRAM.error(&other.lines().collect::<Vec<_>>());
     assert!(told.contains("table.tsv, line 2: it was trained with dropout 0.4"), "{told}");
+    // The data of another day.
+    fs::write(Path::new(&data).join("more.txt"), "more").unwrap();
+    let told = PROGRAM.error(&[&TABLE[..], &["--data", &data, "--out", &whole]].concat());
+    assert!(
+        told.contains("table.tsv, line 2: it was trained with dropout 0.4") && told.contains("data_checksum"),
+        "{told}"
+    );
     assert!(fs::read_to_string(place.at("whole/table.svg")).unwrap().ends_with("</svg>\n"));
 }
 

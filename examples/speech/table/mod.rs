@@ -50,7 +50,7 @@ pub(crate) fn table(
     }
     let recipe = Recipe::new(arguments);
     let (entries, seeds) = (networks(recipe.design), arguments.seeds());
-    let mut finished = Finished::read(done.clone(), settings(&recipe, arguments))?;
+    let mut finished = Finished::read(done.clone(), settings(&recipe, line))?;
     if !finished.rows().is_empty() {
         say(format!("{} trainings are done, and are read from {}", finished.rows().len(), done.display()));
     }
@@ -75,14 +75,19 @@ pub(crate) fn table(
 }
 
 /// What all trainings have in common, in one cell of a table.
-fn settings(recipe: &Recipe, arguments: &Arguments) -> String {
+fn settings(recipe: &Recipe, line: &CommandLine<Arguments>) -> String {
+    let arguments = &line.arguments;
     let source = Source::named(&arguments.run).metadata();
     let leave_out = arguments.leave_out.iter().map(|speaker| format!("leave_out {speaker}"));
     let source = source.iter().map(|(key, value)| format!("{key} {value}"));
+    // Rows of other data under the same name would be mixed with these.
+    let sums = line.metadata(NAME).into_iter().filter(|(key, _)| key.ends_with("_checksum"));
+    let sums = sums.map(|(key, sum)| format!("{key} {sum}"));
     [recipe.settings()]
         .into_iter()
         .chain(source)
         .chain(leave_out)
+        .chain(sums)
         .collect::<Vec<_>>()
         .join(", ")
         .replace(['\t', '\n'], " ")
