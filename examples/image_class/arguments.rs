@@ -1,10 +1,12 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 use rewind_examples::arguments::{positive, up_to};
 use rewind_examples::{CellKind, RunArguments, Task};
+
+use crate::idx::labels_of;
 
 /// The most units: a perceptron of this size for images of 28 by 28 pixels has 3 million weights.
 pub(crate) const MAX_HIDDEN: u64 = 4096;
@@ -78,5 +80,9 @@ impl Task for Arguments {
 
     fn run(&self) -> &RunArguments {
         &self.run
+    }
+
+    fn beside(path: &Path) -> Option<PathBuf> {
+        labels_of(path).ok()
     }
 }

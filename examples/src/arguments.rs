@@ -110,6 +110,11 @@ pub trait Task: Parser {
     /// Those that every task takes.
     fn run(&self) -> &RunArguments;
 
+    /// The file that is read together with the one at `path`, which --data or --test names, if there is one: that of the labels, say.
+    fn beside(_path: &Path) -> Option<PathBuf> {
+        None
+    }
+
     /// The folder for pictures and tables.
     fn out(&self) -> PathBuf {
         self.run().out.clone().unwrap_or_else(|| Path::new("target").join(Self::NAME))

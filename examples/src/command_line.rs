@@ -99,14 +99,15 @@ impl<A: Task> CommandLine<A> {
         let trained_on = "the test part may hold items that it was trained on";
         let mut notes = Vec::new();
         if data.is_none() && test.is_none() {
-            for changed in origin::changed(&began, &metadata) {
+            for changed in origin::changed(&began, &metadata, A::beside) {
                 let what = if divided.is_some() { format!(": {trained_on}") } else { String::new() };
                 notes.push(format!("{changed} has changed since the run of {at}{what}"));
             }
         }
         let trained = began.get("--seed").map_or(DEFAULT_SEED.to_string(), |values| values.concat());
         let is_other = seed.is_some_and(|seed| seed.to_string() != trained);
-        if A::SEED_DIVIDES && is_other && divided.is_some_and(|data| origin::is_trained_on(data, &metadata)) {
+        if A::SEED_DIVIDES && is_other && divided.is_some_and(|data| origin::is_trained_on(data, &metadata, A::beside))
+        {
             notes.push(format!("{at} was trained with seed {trained}: {trained_on}"));
         }
         Ok(notes)
@@ -124,7 +125,7 @@ impl<A: Task> CommandLine<A> {
             )
             .into());
         }
-        if let Some(changed) = origin::changed(&began, &metadata).first() {
+        if let Some(changed) = origin::changed(&began, &metadata, A::beside).first() {
             return Err(format!(
                 "{changed} has changed since the run of {at} began: --resume goes on with the same data; restore them, or begin \
                  another run"
@@ -184,7 +185,7 @@ impl<A: Task> CommandLine<A> {
 
     /// What every task saves of the training of `model`, beside the model's own settings.
     pub fn metadata(&self, model: &str) -> Metadata {
-        let mut metadata = origin::metadata(A::NAME, &self.settings, &self.arguments.out());
+        let mut metadata = origin::metadata(A::NAME, &self.settings, &self.arguments.out(), A::beside);
         metadata.insert(MODEL.to_owned(), model.to_owned());
         metadata
     }

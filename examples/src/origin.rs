@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crc32fast::Hasher;
 use rewind_rnn::file::{self, Metadata};
@@ -24,14 +24,18 @@ const DATA: [(&str, &str); 2] = [("--data", "data_checksum"), ("--test", "test_c
 /// The prefix of what changes from save to save.
 const PARTS: &str = "rewind.";
 
+/// Gives the file that is read together with another one ([`Task::beside`](crate::Task::beside)).
+pub(crate) type Beside = fn(&Path) -> Option<PathBuf>;
+
 /// What a run that begins with this command line says of itself in its file.
-pub(crate) fn metadata(program: &str, command: &Given, out: &Path) -> Metadata {
+pub(crate) fn metadata(program: &str, command: &Given, out: &Path, beside: Beside) -> Metadata {
     let text = serde_json::to_string(command).expect("a map of texts can be written");
     let out = std::path::absolute(out).unwrap_or_else(|_| out.to_owned()).display().to_string();
     let mut metadata: Metadata =
         [(COMMAND, text), (PROGRAM, program.to_owned()), (OUT, out)].map(|(key, value)| (key.to_owned(), value)).into();
     for (argument, key) in DATA {
-        metadata.extend(named(command, argument).and_then(checksum).map(|sum| (key.to_owned(), sum)));
+        metadata
+            .extend(named(command, argument).and_then(|path| checksum(path, beside)).map(|sum| (key.to_owned(), sum)));
     }
     metadata
 }
@@ -76,9 +80,9 @@ pub(crate) fn read(path: &Path, program: &str) -> Result<Metadata, Box<dyn Error
 }
 
 /// What of the data of a run is no longer what it was: the path, if it can be read.
-pub(crate) fn changed(command: &Given, metadata: &Metadata) -> Vec<String> {
+pub(crate) fn changed(command: &Given, metadata: &Metadata, beside: Beside) -> Vec<String> {
     let is_changed = |(argument, key): &(&str, &str)| {
-        let now = named(command, argument).and_then(checksum);
+        let now = named(command, argument).and_then(|path| checksum(path, beside));
         now.is_some_and(|now| metadata.get(*key).is_some_and(|then| *then != now))
     };
     let paths = DATA.iter().filter(|data| is_changed(data)).filter_map(|(argument, _)| named(command, argument));
@@ -86,8 +90,8 @@ pub(crate) fn changed(command: &Given, metadata: &Metadata) -> Vec<String> {
 }
 
 /// Whether `path` has the data that a run was trained on.
-pub(crate) fn is_trained_on(path: &Path, metadata: &Metadata) -> bool {
-    checksum(path).is_some_and(|sum| metadata.get(DATA[0].1) == Some(&sum))
+pub(crate) fn is_trained_on(path: &Path, metadata: &Metadata, beside: Beside) -> bool {
+    checksum(path, beside).is_some_and(|sum| metadata.get(DATA[0].1) == Some(&sum))
 }
 
 /// The path that an argument of a command line names.
@@ -95,11 +99,14 @@ pub(crate) fn named<'a>(command: &'a Given, argument: &str) -> Option<&'a Path> 
     command.get(argument)?.first().map(Path::new)
 }
 
-/// A checksum of a file, or of all files of a folder with their names. `None` if there is something that cannot be read, or
-/// read twice, such as a pipe.
-fn checksum(path: &Path) -> Option<String> {
+/// A checksum of a file and of the one beside it, or of all files of a folder with their names. `None` if there is something that
+/// cannot be read, or read twice, such as a pipe.
+fn checksum(path: &Path, beside: Beside) -> Option<String> {
     let mut hasher = Hasher::new();
-    let bytes = add(path, &mut hasher).ok()?;
+    let mut bytes = add(path, &mut hasher).ok()?;
+    if let Some(other) = beside(path).filter(|_| path.is_file()) {
+        bytes += add(&other, &mut hasher).ok()?;
+    }
     Some(format!("{bytes}-{:08x}", hasher.finalize()))
 }
 
@@ -139,7 +146,7 @@ mod tests {
         fs::create_dir_all(at("a/b")).unwrap();
         fs::write(at("a/b/x"), "one").unwrap();
         fs::write(at("a/y"), "two").unwrap();
-        let sum = |name: &str| checksum(&at(name));
+        let sum = |name: &str| checksum(&at(name), |_| None);
         let [first, file] = [sum("a"), sum("a/y")];
         assert_eq!((sum("a"), sum("missing")), (first.clone(), None));
         fs::rename(at("a/y"), at("a/z")).unwrap();
@@ -149,12 +156,17 @@ mod tests {
         assert_eq!(sum("a"), first);
         fs::write(at("a/b/x"), "onf").unwrap();
         assert_ne!(sum("a"), first, "a byte");
+        let with = || checksum(&at("a/y"), |path| Some(path.with_file_name("b/x")));
+        let before = with();
+        assert_ne!(before, sum("a/y"));
+        fs::write(at("a/b/x"), "ong").unwrap();
+        assert_ne!(with(), before, "a byte of the file beside it");
     }
 
     #[test]
     fn a_setting_that_is_edited_is_noticed() {
         let command = Given::from([("--seed".to_owned(), vec!["3".to_owned()])]);
-        let metadata = sealed(metadata("caption", &command, Path::new("x")), Path::new("y/net"));
+        let metadata = sealed(metadata("caption", &command, Path::new("x"), |_| None), Path::new("y/net"));
         assert!(metadata.contains_key(OUT));
         let sum = checksum_of_settings(&metadata);
         assert_eq!(metadata.get(SETTINGS), Some(&sum));
@@ -165,7 +177,7 @@ mod tests {
         }
         let without: Metadata = metadata.into_iter().filter(|(key, _)| key != OUT).collect();
         assert_ne!(checksum_of_settings(&without), sum);
-        let beside = self::metadata("caption", &command, Path::new("y"));
+        let beside = self::metadata("caption", &command, Path::new("y"), |_| None);
         assert!(!sealed(beside, Path::new("y/net")).contains_key(OUT));
     }
 }

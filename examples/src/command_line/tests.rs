@@ -147,7 +147,7 @@ fn a_file_of_another_program_or_with_other_settings_is_refused() {
         "{at}: its settings were changed after it was saved, or are damaged; expected those that it was saved with"
     );
     assert_eq!([told("--load"), told("--resume")], [edited.clone(), edited]);
-    save(&path, &origin::sealed(origin::metadata("large", &Given::new(), Path::new("x")), &path));
+    save(&path, &origin::sealed(origin::metadata("large", &Given::new(), Path::new("x"), |_| None), &path));
     let other = format!("{at} is the file of a run of large; expected one of small");
     assert_eq!([told("--load"), told("--resume")], [other.clone(), other]);
 }
