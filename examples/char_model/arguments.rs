@@ -27,6 +27,10 @@ pub(crate) struct Arguments {
     /// The probability that dropout sets an input of the readout to 0; 0.3 by default with --data, 0 without.
     #[arg(long, value_name = "P", value_parser = probability, conflicts_with = "load")]
     pub(crate) dropout: Option<f64>,
+    /// The probability that dropout sets what the cell reads of its own output to 0, with one mask for each stream and epoch
+    /// (Gal and Ghahramani 2016). It makes the memory of a GRU fade.
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = probability, conflicts_with = "load")]
+    pub(crate) recurrent_dropout: f64,
     /// Streams that the training text is cut into, and read at the same time; 64 by default with --data, 32 without.
     #[arg(long, value_name = "N", value_parser = up_to(4096), conflicts_with = "load")]
     pub(crate) streams: Option<usize>,

@@ -84,8 +84,8 @@ fn learn(
     let baseline = baseline::bigram_bits(&train, &test, alphabet.len());
 
     let recipe = Recipe::new(arguments);
-    let Recipe { hidden, dropout, .. } = recipe;
-    let design = Design { kind: arguments.cell, characters: alphabet.len(), hidden, dropout };
+    let Recipe { hidden, dropout, recurrent_dropout, .. } = recipe;
+    let design = Design { kind: arguments.cell, characters: alphabet.len(), hidden, dropout, recurrent_dropout };
     train::require_memory(design, n, &recipe)?;
     let mut rng = ChaCha8Rng::seed_from_u64(source.seed);
     let mut trained = Trained { model: design.model(&mut rng), design, alphabet, source };

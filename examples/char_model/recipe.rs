@@ -11,6 +11,8 @@ pub(crate) struct Recipe {
     pub(crate) hidden: usize,
     /// The rate of the dropout before the readout.
     pub(crate) dropout: f64,
+    /// That of the dropout of what the cell reads of its own output.
+    pub(crate) recurrent_dropout: f64,
     pub(crate) epochs: usize,
     /// The most streams that the text is cut into.
     pub(crate) streams: usize,
@@ -23,15 +25,16 @@ pub(crate) struct Recipe {
 impl Recipe {
     /// The recipe, with the settings of the command line.
     pub(crate) fn new(arguments: &Arguments) -> Recipe {
-        let window = arguments.window;
+        let (window, recurrent_dropout) = (arguments.window, arguments.recurrent_dropout);
         let recipe = if arguments.run.data.is_some() {
-            Recipe { hidden: 512, dropout: 0.3, epochs: 13, streams: 64, window, rate: 4e-3 }
+            Recipe { hidden: 512, dropout: 0.3, recurrent_dropout, epochs: 13, streams: 64, window, rate: 4e-3 }
         } else {
-            Recipe { hidden: 96, dropout: 0.0, epochs: 8, streams: 32, window, rate: 1e-2 }
+            Recipe { hidden: 96, dropout: 0.0, recurrent_dropout, epochs: 8, streams: 32, window, rate: 1e-2 }
         };
         Recipe {
             hidden: arguments.hidden.unwrap_or(recipe.hidden),
             dropout: arguments.dropout.unwrap_or(recipe.dropout),
+            recurrent_dropout,
             epochs: arguments.run.epochs.unwrap_or(recipe.epochs),
             streams: arguments.streams.unwrap_or(recipe.streams),
             window,
@@ -50,5 +53,6 @@ pub(crate) mod tests {
     use super::Recipe;
 
     /// A small recipe.
-    pub(crate) const SMALL: Recipe = Recipe { hidden: 7, dropout: 0.2, epochs: 2, streams: 3, window: 20, rate: 1e-2 };
+    pub(crate) const SMALL: Recipe =
+        Recipe { hidden: 7, dropout: 0.2, recurrent_dropout: 0.1, epochs: 2, streams: 3, window: 20, rate: 1e-2 };
 }

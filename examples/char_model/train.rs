@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn no_machine_has_room_for_the_largest_windows() {
-        let design = Design { kind: CellKind::Lstm, characters: 10_000, hidden: 4096, dropout: 0.0 };
+        let design =
+            Design { kind: CellKind::Lstm, characters: 10_000, hidden: 4096, dropout: 0.0, recurrent_dropout: 0.0 };
         let recipe = Recipe { streams: 4096, window: 65_536, ..crate::recipe::tests::SMALL };
         if cfg!(target_os = "linux") {
             let told = require_memory(design, usize::MAX / 2, &recipe).unwrap_err();

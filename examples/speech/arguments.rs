@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     pub(crate) listen: Option<PathBuf>,
     /// What --listen reads has no header: it is samples of 16 bits, the lower ones first, of one channel at this rate,
     /// 8000 to 48000.
-    #[arg(long, value_name = "HZ", requires = "listen", value_parser = clap::value_parser!(u32).range(8000..=48_000))]
+    #[arg(long, value_name = "HZ", requires = "listen", conflicts_with_all = ["data", "test", "write_wav", "table"], value_parser = clap::value_parser!(u32).range(8000..=48_000))]
     pub(crate) raw_rate: Option<u32>,
     /// Train five networks from several seeds, all in one way, and tell which orderings of the table of Graves, Mohamed and
     /// Hinton (2013) hold: tanh units and LSTMs, one layer and three, one direction and both. --hidden is the units of the
@@ -41,10 +41,10 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with_all = ["load", "save", "write_wav", "cell", "layers", "one_way"])]
     pub(crate) table: bool,
     /// A smaller table: 32 units and three seeds, unless others are given.
-    #[arg(long, requires = "table")]
+    #[arg(long, requires = "table", conflicts_with_all = ["load", "write_wav"])]
     pub(crate) short: bool,
     /// The seeds of --table: that of --seed and those after it; 5 by default.
-    #[arg(long, value_name = "N", requires = "table", value_parser = seeds())]
+    #[arg(long, value_name = "N", requires = "table", conflicts_with_all = ["load", "write_wav"], value_parser = seeds())]
     pub(crate) seeds: Option<usize>,
     /// The recurrent cell, an LSTM by default.
     #[arg(long, conflicts_with = "load")]
@@ -74,6 +74,9 @@ pub(crate) struct Arguments {
     /// 0.01 without.
     #[arg(long, value_name = "X", value_parser = deviation, conflicts_with = "load")]
     pub(crate) weight_noise: Option<f64>,
+    /// In so many epochs before CTC, the phones of each recording are taken to be spread evenly over it; 3 by default.
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=1000), conflicts_with = "load")]
+    pub(crate) flat_start: Option<usize>,
     /// Stop after so many epochs without a lower loss on a sixteenth of the training part, which is held out, and take the
     /// network with the lowest; by default 8 without --data. With --data, all epochs are done by default.
     #[arg(long, value_name = "N", value_parser = up_to(1000), conflicts_with = "load")]

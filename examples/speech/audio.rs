@@ -14,6 +14,9 @@ pub(crate) const RATE: u32 = 8000;
 const RATES: std::ops::RangeInclusive<u32> = 8000..=48_000;
 /// The longest recording in seconds.
 const LONGEST: usize = 3600;
+/// A program that writes to a pipe does not know the length: `ffmpeg` gives 0xFFFFFFFF, `arecord` 0x80000000, `sox` 0x7FFFF000.
+/// Such data last to the end.
+pub(crate) const UNKNOWN: u32 = 0x7FFF_F000;
 /// What is wrong with other files.
 pub(crate) const NO_WAV: &str = "no WAV file: it does not begin with RIFF and WAVE";
 pub(crate) const NO_DATA: &str = "it has no samples: there is no chunk \"data\"";
@@ -129,7 +132,9 @@ fn format_and_data(bytes: &[u8]) -> Result<(Format, &[u8]), String> {
     let (mut format, mut at) = (&[][..], 12);
     while let Some(header) = bytes.get(at..at + 8) {
         let name = &header[..4];
-        let length = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
+        let length = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+        let is_open = name == b"data" && length >= UNKNOWN;
+        let length = if is_open { bytes.len() - at - 8 } else { length as usize };
         let Some(contents) = bytes.get(at + 8..at + 8 + length) else {
             let (name, there) = (String::from_utf8_lossy(name), bytes.len() - at - 8);
             return Err(format!("it is truncated: {name:?} has {length} bytes, and {there} are there"));
@@ -222,6 +227,16 @@ mod tests {
         for padding in [&[0_u8][..], &[]] {
             let odd = [&good[..12], b"LIST\x05\0\0\0INFOx", padding, &good[12..]].concat();
             assert_eq!(parse(&odd), parse(&good));
+        }
+    }
+
+    #[test]
+    fn a_file_from_a_pipe_is_read_to_its_end() {
+        let good = file(PLAIN, 33);
+        for length in [0x7FFF_F000_u32, 0x8000_0000, u32::MAX] {
+            let mut piped = good.clone();
+            piped[40..44].copy_from_slice(&length.to_le_bytes());
+            assert_eq!(parse(&piped), parse(&good));
         }
     }
 

@@ -11,6 +11,7 @@ mod changes;
 mod corpus;
 mod evaluate;
 mod features;
+mod flat_start;
 mod listen;
 mod manifest;
 mod model;
@@ -19,6 +20,7 @@ mod phones;
 mod recipe;
 mod resample;
 mod saved;
+mod streams;
 mod synth;
 mod table;
 mod tabs;
@@ -45,7 +47,7 @@ use rewind_examples::{CommandLine, Interrupt, Metric, Run, TABLE, Task, report, 
 use rewind_rnn::Shards;
 
 use arguments::Arguments;
-use corpus::{Clip, Corpus};
+use corpus::{Clip, Corpus, Parts};
 use evaluate::{Heard, figure};
 use features::{BANDS, FEATURES};
 use model::Network;
@@ -91,7 +93,8 @@ fn run(line: &CommandLine<Arguments>, interrupt: &Interrupt, out: &mut dyn Write
 
 /// The corpus to train on and to test on.
 fn read_corpus(arguments: &Arguments) -> Result<Corpus, Box<dyn Error>> {
-    let corpus = Corpus::read(&Source::named(&arguments.run), arguments.leave_out.as_deref(), true)?;
+    let parts = Parts { train: true, streams: arguments.one_way };
+    let corpus = Corpus::read(&Source::named(&arguments.run), arguments.leave_out.as_deref(), parts)?;
     for (name, part) in [("train", &corpus.train), ("held out", &corpus.held_out), ("test", &corpus.test)] {
         say(format!("{name}: {}", summary(part)));
     }
@@ -130,13 +133,14 @@ fn learn(
     let held_out = Heard::of(&saved.network, &corpus.held_out, shards)?.error_rate();
     say(format!("held out: per {:.3} (n={})", held_out.rate(), held_out.reference_labels));
     let heard = Heard::of(&saved.network, &corpus.test, shards)?;
-    let note = format!("loss in nats a phone; baseline {:.3}", baseline.error_rate().rate());
+    let in_streams = Heard::of(&saved.network, &corpus.test_streams, shards)?;
+    let note = format!("loss in nats a phone; phone error rate of the baseline {:.3}", baseline.error_rate().rate());
     learning_curves(&folder.join(CURVES), &note, slice::from_ref(&run.history))?;
     let told = [baseline.loss, baseline.error_rate().rate()];
     write_table(&folder, &[("baseline", told)], slice::from_ref(&run.history))?;
     draw(&folder, &corpus.test[0], &heard)?;
     say(format!("pictures and table in {}", folder.display()));
-    tell(&corpus.test, (name, &heard), Some(&baseline), out)
+    tell(&corpus.test, (name, [&heard, &in_streams]), Some(&baseline), out)
 }
 
 /// Tests a network that was saved.
@@ -151,13 +155,22 @@ fn test_loaded(
     // Whoever names other recordings says who is left out of them.
     let is_named = arguments.run.data.is_some() || arguments.run.test.is_some();
     let leave_out = if is_named { &arguments.leave_out } else { &saved.leave_out };
-    let corpus = Corpus::read(&source, leave_out.as_deref(), false)?.normalised(&saved.normal);
+    let parts = Parts { train: false, streams: saved.design.one_way };
+    if let (Some(speaker), true) = (leave_out, *leave_out != saved.leave_out) {
+        let all = saved.leave_out.as_ref().map_or(String::new(), |other| format!(", but for {other:?}"));
+        say(format!(
+            "{} was trained on every speaker of its data{all}: it may have been trained on recordings of {speaker:?}",
+            path.display()
+        ));
+    }
+    let corpus = Corpus::read(&source, leave_out.as_deref(), parts)?.normalised(&saved.normal);
     say(format!("test: {}", summary(&corpus.test)));
     let heard = Heard::of(&saved.network, &corpus.test, shards)?;
+    let in_streams = Heard::of(&saved.network, &corpus.test_streams, shards)?;
     let name = saved.design.cell.name();
     write_table(&arguments.out(), &[(name, [heard.loss, heard.error_rate().rate()])], &[])?;
     draw(&arguments.out(), &corpus.test[0], &heard)?;
-    tell(&corpus.test, (name, &heard), None, out)
+    tell(&corpus.test, (name, [&heard, &in_streams]), None, out)
 }
 
 fn summary(clips: &[Clip]) -> String {
@@ -192,10 +205,11 @@ fn draw(folder: &Path, clip: &Clip, heard: &Heard) -> Result<(), Box<dyn Error>>
     Ok(())
 }
 
-/// Writes what the network of a cell hears in one clip, step by step and as a whole, and the error rates.
+/// Writes what the network of a cell hears in one clip, step by step and as a whole, and the error rates: also of clips in streams,
+/// if there are any.
 fn tell(
     clips: &[Clip],
-    (name, heard): (&str, &Heard),
+    (name, [heard, in_streams]): (&str, [&Heard; 2]),
     baseline: Option<&Heard>,
     out: &mut dyn Write,
 ) -> Result<(), Box<dyn Error>> {
@@ -206,6 +220,9 @@ fn tell(
         writeln!(out, "  {what}: {line}").map_err(unwritable)?;
     }
     let mut figures: Vec<_> = baseline.iter().map(|heard| figure("baseline", heard.error_rate())).collect();
+    if !in_streams.best.is_empty() {
+        figures.push(figure(&format!("{name}_streams"), in_streams.error_rate()));
+    }
     figures.extend([figure(&format!("{name}_beam"), heard.beam_error_rate()?), figure(name, heard.error_rate())]);
     report(&figures, out)
 }

@@ -40,7 +40,14 @@ fn lexicon(folder: &Path) -> Result<Option<Lexicon>, Box<dyn Error>> {
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<String> = names.filter(|name| name.ends_with(LEXICON)).collect();
     names.sort();
-    let Some(name) = names.first() else { return Ok(None) };
+    let name = match &names[..] {
+        [] => return Ok(None),
+        [name] => name,
+        [first, second, ..] => {
+            let at = folder.display();
+            return Err(format!("{at} has {first} and {second}; expected one table of pronunciations").into());
+        }
+    };
     let table = Table::read(folder.join(name))?;
     let spelled = table.expect("phones")?;
     let mut pronunciations: HashMap<_, Vec<_>> = HashMap::new();
@@ -57,6 +64,9 @@ fn lexicon(folder: &Path) -> Result<Option<Lexicon>, Box<dyn Error>> {
 /// # Errors
 /// If a table cannot be read or lacks a column, a phone or a word is unknown, or a row has no phones: with file and line.
 pub(crate) fn read(folder: &Path, other: Option<&Path>) -> Result<Vec<Row>, Box<dyn Error>> {
+    if folder.is_file() {
+        return Err(format!("{} is a file; expected the folder that has the table {MANIFEST}", folder.display()).into());
+    }
     let table = Table::read(folder.join(MANIFEST))?;
     let file = table.expect("file")?;
     let [split, speaker, spelled] = ["split", "speaker", "phones"].map(|name| table.column(name));
@@ -81,6 +91,9 @@ pub(crate) fn read(folder: &Path, other: Option<&Path>) -> Result<Vec<Row>, Box<
     for (line, row) in &table.rows {
         let at = table.at(*line);
         let cell = |column: Option<usize>| column.map_or_else(String::new, |column| row[column].clone());
+        if split.is_some_and(|split| row[split].is_empty()) {
+            return Err(format!("{at}: the split is empty; expected train, or another name").into());
+        }
         let pronunciations = pronunciations_of(row).map_err(|reason| format!("{at}: {reason}"))?;
         rows.push(Row {
             name: row[file].clone(),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 use rewind_autograd::{Parameters, Tensor};
-use rewind_examples::{Progress, Run};
+use rewind_examples::{Progress, Run, say};
 use rewind_rnn::batch::{PaddedBatch, plan};
 use rewind_rnn::decode::{best_path, error_rate};
 use rewind_rnn::loss::{Ctc, Reduction, ctc};
@@ -18,6 +18,7 @@ use rewind_rnn::{EarlyStopping, Noise, Shards, clip, init};
 use crate::changes::Changes;
 use crate::corpus::{Clip, Corpus};
 use crate::evaluate::{Heard, likeliest};
+use crate::flat_start;
 use crate::model::Network;
 use crate::phones::BLANK;
 use crate::recipe::Recipe;
@@ -77,6 +78,7 @@ impl Learner<'_> {
         let phones: usize = places.iter().map(|&place| self.clips[place].count()).sum();
         // The gradient at weights with noise moves the weights without.
         let noisy = with_noise(self.network, self.recipe.weight_noise, &mut at.batch_rng(WEIGHTS));
+        let flat = at.epoch() < self.recipe.flat_start as u64;
         let edits = AtomicUsize::new(0);
         let step = self.shards.gradients(&noisy, &parts, |tape, network, shard| {
             let lengths = shard.batch.lengths();
@@ -87,11 +89,13 @@ impl Learner<'_> {
             let found = best_path(&log_p, lengths, BLANK).unwrap_or_default();
             let pairs = said.iter().zip(&found).map(|(truth, found)| (&truth[..], &found.labels[..]));
             edits.fetch_add(error_rate(pairs).edits.total(), Ordering::Relaxed);
-            let settings = Ctc { reduction: Reduction::Sum, ..Ctc::default() };
-            match ctc(logits, &said, lengths, settings) {
-                Ok(losses) => losses.total / phones as f32,
-                Err(_) => logits.sum(),
-            }
+            let loss = if flat {
+                flat_start::loss(logits, &said, lengths)
+            } else {
+                let settings = Ctc { reduction: Reduction::Sum, ..Ctc::default() };
+                ctc(logits, &said, lengths, settings).map(|losses| losses.total)
+            };
+            loss.map_or_else(|_| logits.sum(), |loss| loss / phones as f32)
         });
         let mut gradients = step.gradients;
         clip::clip_norm(&mut gradients, CLIP)?;
@@ -149,7 +153,12 @@ pub(crate) fn train(
         let figures = [tested.loss, tested.error_rate().rate()];
         run.after_epoch(figures, learner.network, &learner.optimizer, &[("early", &early)])?;
     }
-    if recipe.patience.is_some() {
+    if let Some(lowest) = early.lowest() {
+        let (end, best) = (run.at.epoch(), run.at.epoch() - early.waited());
+        say(format!(
+            "training ends after epoch {end} of {epochs}; the network is that after epoch {best}, with the lowest loss on what is held \
+             out: {lowest:.3} nats a phone"
+        ));
         *learner.network = early.best(learner.network)?;
     }
     run.save(learner.network, &learner.optimizer, &[("early", &early)])?;

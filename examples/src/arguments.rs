@@ -60,7 +60,8 @@ pub struct RunArguments {
     /// Passes over the training part, a million at most.
     #[arg(long, value_name = "N", value_parser = up_to(MAX_EPOCHS), conflicts_with = "load")]
     pub epochs: Option<usize>,
-    /// The folder for pictures and tables; by default target and the name of the program, and with --resume that of the run.
+    /// The folder for pictures and tables; by default target and the name of the program, with
+    /// --load the folder "loaded" in it, and with --resume that of the run.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
@@ -117,6 +118,12 @@ pub trait Task: Parser {
 
     /// The folder for pictures and tables.
     fn out(&self) -> PathBuf {
-        self.run().out.clone().unwrap_or_else(|| Path::new("target").join(Self::NAME))
+        let RunArguments { out, load, .. } = self.run();
+        let usual = || {
+            let folder = Path::new("target").join(Self::NAME);
+            // Beside the tables and pictures of the training, which stay as they are.
+            if load.is_some() { folder.join("loaded") } else { folder }
+        };
+        out.clone().unwrap_or_else(usual)
     }
 }

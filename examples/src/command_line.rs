@@ -166,6 +166,10 @@ impl<A: Task> CommandLine<A> {
         let name = |model: &str| format!("{model}.safetensors");
         let begun = |model: &str| save.clone().unwrap_or_else(|| out.join(name(model)));
         let Some(resume) = resume else {
+            for path in models.iter().map(|model| begun(model)).filter(|path| path.is_file()) {
+                let at = path.display();
+                say(format!("{at} is there: this run replaces it; --resume {at} goes on with it"));
+            }
             return Ok(models.iter().map(|model| RunFile { path: begun(model), from: None }).collect());
         };
         let metadata = file::metadata(resume)?;

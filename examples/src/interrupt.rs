@@ -51,7 +51,7 @@ impl Interrupt {
             let is_second = asked.swap(true, Ordering::SeqCst);
             if is_second || !training.load(Ordering::SeqCst) {
                 // Files are replaced only by complete ones, so that none is broken.
-                say(if is_second { "stopped at once" } else { "stopped; there was no training to save" });
+                say(if is_second { "stopped at once" } else { "stopped; nothing was being trained" });
                 std::process::exit(STATUS.into());
             }
         };

@@ -2,12 +2,10 @@
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
-use crate::audio::{Format, NO_DATA, NO_WAV};
+use crate::audio::{Format, NO_DATA, NO_WAV, UNKNOWN};
 
 /// Bytes that are read at once, if so many are there.
 const BLOCK: usize = 1 << 13;
-/// A program that writes to a pipe does not know the length: `ffmpeg` gives 0xFFFFFFFF, `arecord` 0x80000000, `sox` 0x7FFFF000, and others 0.
-const UNKNOWN: u32 = 0x7FFF_F000;
 /// The longest description of a format.
 const LONGEST_FORMAT: u32 = 1 << 10;
 
@@ -31,6 +29,9 @@ impl<R: Read> Samples<R> {
     /// If it is none, or of another kind than [`Format::new`] takes.
     pub(crate) fn wav(input: R) -> Result<Self, String> {
         let mut input = BufReader::with_capacity(BLOCK, input);
+        if input.fill_buf().is_ok_and(<[u8]>::is_empty) {
+            return Err("it is empty; expected a WAV file".to_owned());
+        }
         let riff = header::<12>(&mut input, NO_WAV)?;
         if &riff[..4] != b"RIFF" || &riff[8..] != b"WAVE" {
             return Err(NO_WAV.to_owned());
@@ -41,6 +42,7 @@ impl<R: Read> Samples<R> {
             let length = u32::from_le_bytes(length);
             match &[a, b, c, d] {
                 b"data" => {
+                    // Some programs write 0 if they do not know the length.
                     let left = (length != 0 && length < UNKNOWN).then_some(length.into());
                     return Ok(Self { left, ..Self::new(input, Format::new(&format)?) });
                 }
@@ -63,9 +65,13 @@ impl<R: Read> Samples<R> {
     /// Those of an input without a header, of 16 bits each, the lower one first.
     ///
     /// # Errors
-    /// If the rate is not that of a recording.
+    /// If the rate is not that of a recording, or there is a header.
     pub(crate) fn raw(input: R, rate: u32) -> Result<Self, String> {
-        Ok(Self::new(BufReader::with_capacity(BLOCK, input), Format::raw(rate)?))
+        let mut input = BufReader::with_capacity(BLOCK, input);
+        if input.fill_buf().is_ok_and(|bytes| bytes.starts_with(b"RIFF")) {
+            return Err("it is a WAV file, which says its rate itself: leave out --raw-rate".to_owned());
+        }
+        Ok(Self::new(input, Format::raw(rate)?))
     }
 
     fn new(input: BufReader<R>, format: Format) -> Self {
@@ -202,7 +208,9 @@ mod tests {
     fn what_is_wrong_is_said() {
         let told = |bytes: &[u8]| Samples::wav(bytes).map(|_| ()).unwrap_err();
         let good = promising(1800);
-        assert_eq!(told(b""), NO_WAV);
+        assert_eq!(told(b""), "it is empty; expected a WAV file");
+        let told_of_raw = Samples::raw(&promising(1800)[..], 8000).map(|_| ()).unwrap_err();
+        assert_eq!(told_of_raw, "it is a WAV file, which says its rate itself: leave out --raw-rate");
         assert_eq!(told(b"MThd and more bytes"), NO_WAV);
         for end in [12, 20, 36, 40] {
             assert_eq!(told(&good[..end]), NO_DATA, "{end}");
