@@ -91,9 +91,16 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     /// The seeds that networks of the table are trained from.
-    pub(crate) fn seeds(&self) -> Vec<u64> {
+    ///
+    /// # Errors
+    /// If there are not so many numbers.
+    pub(crate) fn seeds(&self) -> Result<Vec<u64>, String> {
         let count = self.seeds.unwrap_or(if self.short { 3 } else { 5 });
-        (self.run.seed()..).take(count).collect()
+        let first = self.run.seed();
+        let end = first.checked_add(count as u64);
+        let end =
+            end.ok_or_else(|| format!("there are no {count} seeds from {first} on; expected a smaller --seed"))?;
+        Ok((first..end).collect())
     }
 }
 

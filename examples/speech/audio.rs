@@ -12,6 +12,8 @@ use crate::resample::resampled;
 pub(crate) const RATE: u32 = 8000;
 /// The rates of a recording.
 const RATES: std::ops::RangeInclusive<u32> = 8000..=48_000;
+/// The largest sample of floats, where 1 is full scale: powers of much larger ones overflow.
+const LOUDEST: f32 = 1e6;
 /// The longest recording in seconds.
 const LONGEST: usize = 3600;
 /// A program that writes to a pipe does not know the length: `ffmpeg` gives 0xFFFFFFFF, `arecord` 0x80000000, `sox` 0x7FFFF000.
@@ -23,6 +25,10 @@ pub(crate) const NO_DATA: &str = "it has no samples: there is no chunk \"data\""
 /// The samples of a WAV file at [`RATE`], in [-1, 1], the mean of its channels; or what is wrong with the file.
 pub(crate) fn read(path: &Path) -> Result<Vec<f32>, String> {
     let about = |reason: String| format!("{}: {reason}", path.display());
+    // What is no file may never end.
+    if fs::metadata(path).is_ok_and(|kind| !kind.is_file()) {
+        return Err(about("it is no regular file; expected a WAV file".to_owned()));
+    }
     let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let (samples, rate) = parse(&bytes).map_err(about)?;
     if samples.iter().all(|&x| x == samples[0]) {
@@ -61,7 +67,7 @@ impl Format {
     /// # Errors
     /// If they are damaged, or the rate or the channels are not those of a recording.
     pub(crate) fn new(chunk: &[u8]) -> Result<Format, String> {
-        let mut format = Format { rate: 0, frame: 1, chunk: chunk.to_vec() };
+        let mut format = Format { rate: 0, frame: 1, chunk: with_whole_samples(chunk) };
         let WavSpec { channels, sample_rate: rate, .. } = format.reader(&[])?.spec();
         if !RATES.contains(&rate) {
             return Err(format!("the rate is {rate} Hz; expected {} to {}", RATES.start(), RATES.end()));
@@ -116,12 +122,26 @@ impl Format {
         };
         let values = values.map_err(|error: hound::Error| format!("its samples cannot be read: {error}"))?;
         let channels = usize::from(channels);
-        if let Some(place) = values.iter().position(|x| !x.is_finite()) {
-            let number = before * channels + place + 1;
-            return Err(format!("sample {number} is {}; expected a number", values[place]));
+        // NaN is not within the range.
+        if let Some(place) = values.iter().position(|x| !(-LOUDEST..=LOUDEST).contains(x)) {
+            let (number, found) = (before * channels + place + 1, values[place]);
+            return Err(format!(
+                "sample {number} is {found:e}; expected a number from -{LOUDEST:e} to {LOUDEST:e}, 1 is full scale"
+            ));
         }
         Ok(values.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() / channels as f32).collect())
     }
+}
+
+/// The description of a format without bits of padding. In the extensible format, samples of 24 bits may take 4 bytes, the upper ones
+/// of which are the sample; so they are samples of 32 bits that end with zeros. `hound` takes the lower ones.
+fn with_whole_samples(chunk: &[u8]) -> Vec<u8> {
+    const EXTENSIBLE: [u8; 2] = [0xFE, 0xFF];
+    let mut chunk = chunk.to_vec();
+    if chunk.starts_with(&EXTENSIBLE) && chunk.len() >= 20 {
+        chunk.copy_within(14..16, 18);
+    }
+    chunk
 }
 
 /// The format and the data of a WAV file.
@@ -231,6 +251,33 @@ mod tests {
     }
 
     #[test]
+    fn the_upper_bytes_of_a_padded_sample_are_read() {
+        let bits = |n: u16| n.to_le_bytes();
+        for (valid, samples) in
+            [(24_u16, [0x1234_5600_i32, -0x0100_0000]), (20, [0x1234_5000, i32::MIN]), (32, [0x1234_5678, -1])]
+        {
+            let format = [
+                &[0xFE, 0xFF, 1, 0][..],
+                &8000_u32.to_le_bytes(),
+                &32_000_u32.to_le_bytes(),
+                &bits(4),
+                &bits(32),
+                &bits(22),
+                &bits(valid),
+                &[0; 4],
+                // The name of whole numbers among formats.
+                &[1, 0, 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71],
+            ]
+            .concat();
+            let data: Vec<u8> = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let size = |bytes: &[u8]| (bytes.len() as u32).to_le_bytes();
+            let body = [&b"WAVEfmt "[..], &size(&format), &format, b"data", &size(&data), &data].concat();
+            let (found, _) = parse(&[&b"RIFF"[..], &size(&body), &body].concat()).unwrap();
+            assert_eq!(found, samples.map(|x| (f64::from(x) / 2_f64.powi(31)) as f32), "{valid} bits");
+        }
+    }
+
+    #[test]
     fn a_file_from_a_pipe_is_read_to_its_end() {
         let good = file(PLAIN, 33);
         for length in [0x7FFF_F000_u32, 0x8000_0000, u32::MAX] {
@@ -266,7 +313,9 @@ mod tests {
         let mut broken = file(float, 7);
         let last = broken.len() - 4;
         broken[last..].copy_from_slice(&f32::NAN.to_le_bytes());
-        assert_eq!(told(&broken), "sample 7 is NaN; expected a number");
+        assert_eq!(told(&broken), "sample 7 is NaN; expected a number from -1e6 to 1e6, 1 is full scale");
+        broken[last..].copy_from_slice(&(-1e19_f32).to_le_bytes());
+        assert_eq!(told(&broken), "sample 7 is -1e19; expected a number from -1e6 to 1e6, 1 is full scale");
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.wav");

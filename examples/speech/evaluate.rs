@@ -11,15 +11,16 @@ use crate::corpus::Clip;
 use crate::model::Network;
 use crate::phones::{BLANK, CLASSES, least_steps, slashed};
 
-/// Recordings that are heard at once.
+/// Recordings that are heard at once, and their steps: a minute has 6,000.
 const TOGETHER: usize = 32;
+const STEPS_TOGETHER: usize = 40_000;
 /// The prefixes that the beam search retains.
 const BEAM: usize = 16;
 
 /// What was heard in some clips, in their order.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
-    /// -ln p(phones) of all clips, divided by the number of phones. A clip too short for its phones adds nothing.
+    /// -ln p(phones) of the clips that are long enough for their phones, divided by the number of their phones; NaN if there are none.
     pub(crate) loss: f64,
     /// The phones of the best path.
     pub(crate) best: Vec<Vec<usize>>,
@@ -41,11 +42,11 @@ impl Heard {
     ) -> rewind_rnn::Result<Heard> {
         let features: Vec<_> = clips.iter().map(|clip| clip.features.clone()).collect();
         let truth: Vec<_> = clips.iter().map(|clip| clip.pronunciations.clone()).collect();
-        let phones = clips.iter().map(Clip::count).sum::<usize>();
-        let mut order: Vec<_> = (0..clips.len()).collect();
-        order.sort_by_key(|&i| std::cmp::Reverse(features[i].shape()[0]));
-        let batches: Vec<_> =
-            order.chunks(TOGETHER).map(|places| PaddedBatch::gather(&features, places)).collect::<Result<_, _>>()?;
+        let length = |place: usize| features[place].shape()[0];
+        let long_enough = clips.iter().filter(|clip| clip.features.shape()[0] >= clip.least_steps());
+        let phones = long_enough.map(Clip::count).sum::<usize>();
+        let batches = together(clips.len(), length).into_iter().map(|places| PaddedBatch::gather(&features, &places));
+        let batches = batches.collect::<Result<Vec<_>, _>>()?;
         let results = shards.run(batches.len(), |i, _| {
             let (batch, quiet) = (&batches[i], Tape::quiet());
             let logits = network.on(&quiet).logits(quiet.constant(batch.data().clone()), batch.lengths(), None);
@@ -57,7 +58,7 @@ impl Heard {
             rewind_rnn::Result::Ok((f64::from(loss), log_p, best))
         });
         let mut heard = Heard {
-            loss: 0.0,
+            loss: if phones > 0 { 0.0 } else { f64::NAN },
             best: vec![Vec::new(); clips.len()],
             log_p: vec![Tensor::zeros(&[1, CLASSES]); clips.len()],
             truth: truth.clone(),
@@ -98,6 +99,21 @@ impl Heard {
         let best = |row: &[f32]| (1..CLASSES).fold(0, |best, class| if row[class] > row[best] { class } else { best });
         values.chunks_exact(CLASSES).map(|row| slashed(best(row))).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// The places of `count` recordings, those of one batch together: of like lengths, and few of them if they are long.
+fn together(count: usize, length: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<_> = (0..count).collect();
+    order.sort_by_key(|&place| std::cmp::Reverse(length(place)));
+    let mut left = &order[..];
+    let mut batches = Vec::new();
+    while let Some(&longest) = left.first() {
+        let most = (STEPS_TOGETHER / length(longest).max(1)).clamp(1, TOGETHER);
+        let (own, others) = left.split_at(most.min(left.len()));
+        batches.push(own.to_vec());
+        left = others;
+    }
+    batches
 }
 
 /// The pronunciation of each sequence that is the likeliest under a network, the usual one of equals. `log_p` is `[T, B, C]`.
@@ -144,6 +160,14 @@ pub(crate) fn figure(name: &str, rate: ErrorRate) -> Figure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_recordings_are_not_heard_together() {
+        let lengths = [7, 100_000, 33, 30_000, 8_000, 1];
+        assert_eq!(together(6, |place| lengths[place]), [vec![1], vec![3], vec![4, 2, 0, 5]]);
+        assert_eq!(together(70, |_| 100).iter().map(Vec::len).collect::<Vec<_>>(), [32, 32, 6]);
+        assert_eq!(together(0, |_| 1), Vec::<Vec<usize>>::new());
+    }
 
     /// ln p `[T, 1, CLASSES]` of a network that is sure of a class at each step.
     fn sure(classes: &[usize]) -> Tensor<f32> {

@@ -55,6 +55,8 @@ use phones::{BLANK, CLASSES, slashed};
 use recipe::Recipe;
 use saved::Saved;
 
+/// The most time steps that are drawn.
+const DRAWN: usize = 1000;
 /// The picture of the first clip of the test part.
 const PICTURE: &str = "utterance.svg";
 /// Utterances that `--write-wav` writes.
@@ -116,8 +118,8 @@ fn learn(
     let (source, corpus) = (Source::named(&arguments.run), read_corpus(arguments)?);
     let normal = corpus.normal(recipe.design.one_way);
     let corpus = corpus.normalised(&normal);
-    let network = Network::new(recipe.design, &mut ChaCha8Rng::seed_from_u64(source.seed));
     require_memory(&corpus, &recipe)?;
+    let network = Network::new(recipe.design, &mut ChaCha8Rng::seed_from_u64(source.seed));
     say(format!("{name}: {} parameters", recipe.design.parameters()));
     let baseline = train::baseline(&corpus, &recipe.baseline(), source.seed, shards)?;
     let baseline = Heard::of(&baseline, &corpus.test, shards)?;
@@ -192,7 +194,7 @@ fn said(clip: &Clip) -> String {
 /// Draws the first clip: its bands, and the probability of each phone that was said or heard.
 fn draw(folder: &Path, clip: &Clip, heard: &Heard) -> Result<(), Box<dyn Error>> {
     let rows = |values: &Tensor<f32>, width: usize| -> Vec<Vec<f32>> {
-        values.to_vec().chunks_exact(width).map(<[f32]>::to_vec).collect()
+        values.to_vec().chunks_exact(width).take(DRAWN).map(<[f32]>::to_vec).collect()
     };
     let log_p = rows(&heard.log_p[0], CLASSES);
     let classes: BTreeSet<_> =
@@ -200,7 +202,8 @@ fn draw(folder: &Path, clip: &Clip, heard: &Heard) -> Result<(), Box<dyn Error>>
     let curve = |class: usize| log_p.iter().map(|row| f64::from(row[class]).exp()).collect();
     let bands = rows(&clip.features, FEATURES).into_iter().map(|row| row[..BANDS].to_vec()).collect();
     let labels = classes.into_iter().map(|class| (slashed(class), curve(class))).collect();
-    let note = format!("said {}; heard {}", said(clip), slashes(&heard.best[0]));
+    let part = if clip.features.shape()[0] > DRAWN { format!("the first {} s; ", DRAWN / 100) } else { String::new() };
+    let note = format!("{part}said {}; heard {}", said(clip), slashes(&heard.best[0]));
     utterance(&folder.join(PICTURE), &clip.name, &note, &Utterance { bands, labels, unit: "10 ms".to_owned() })?;
     Ok(())
 }
@@ -227,8 +230,9 @@ fn tell(
     report(&figures, out)
 }
 
-/// Values that training keeps for each unit, clip and time step, those of the gradients included.
-const VALUES: usize = 18;
+/// Values that training keeps for each time step of a clip, those of the gradients included: for each unit, each number that is read,
+/// each class, and each state of CTC, of which there are two for each phone.
+const VALUES: [usize; 4] = [18, 3, 12, 4];
 /// Copies of the parameters at the peak of training: themselves, with noise, the best, two moments, gradients of two shards,
 /// packed forms.
 const COPIES: usize = 14;
@@ -236,8 +240,11 @@ const COPIES: usize = 14;
 /// Checks that the longest batch fits into memory.
 fn require_memory(corpus: &Corpus, recipe: &Recipe) -> Result<(), String> {
     let longest = corpus.train.iter().map(|clip| clip.features.shape()[0]).max().unwrap_or(0);
+    let states = corpus.train.iter().map(|clip| 2 * clip.count() + 1).max().unwrap_or(0);
     let units = recipe.design.width() * recipe.design.layers;
-    let kept = [VALUES, units, recipe.batch, longest].iter().fold(1, |product: usize, n| product.saturating_mul(*n));
+    let at_once = recipe.batch.min(corpus.train.len());
+    let of_step = VALUES.iter().zip([units, FEATURES, CLASSES, states]).map(|(values, count)| values * count).sum();
+    let kept = [of_step, at_once, longest].iter().fold(1, |product: usize, n| product.saturating_mul(*n));
     let bytes = kept.saturating_add(COPIES.saturating_mul(recipe.design.parameters())).saturating_mul(size_of::<f32>());
     let what = format!("training on recordings of up to {} s", longest / 100);
     require(&what, bytes as u64, "shorter recordings, a smaller --hidden or --batch take less")

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
+use rewind_examples::text;
+
 use crate::phones;
 use crate::tabs::Table;
 
@@ -38,7 +40,7 @@ struct Lexicon {
 fn lexicon(folder: &Path) -> Result<Option<Lexicon>, Box<dyn Error>> {
     let entries = std::fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| name.ends_with(LEXICON)).collect();
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(LEXICON) && !name.starts_with('.')).collect();
     names.sort();
     let name = match &names[..] {
         [] => return Ok(None),
@@ -80,7 +82,7 @@ pub(crate) fn read(folder: &Path, other: Option<&Path>) -> Result<Vec<Row>, Box<
         (Some(column), _) => phones::parse(&row[column]).map(|phones| vec![phones]),
         (None, Some(lexicon)) => {
             let word = &row[table.expect(&lexicon.column)?];
-            let unknown = || format!("{word:?} is no {} of {}", lexicon.column, lexicon.path.display());
+            let unknown = || format!("{:?} is no {} of {}", text::start(word), lexicon.column, lexicon.path.display());
             lexicon.pronunciations.get(word).cloned().ok_or_else(unknown)
         }
         (None, None) => {

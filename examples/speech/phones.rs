@@ -1,5 +1,7 @@
 //! The 39 phones that the field reports error rates on: ARPAbet, folded as for TIMIT (Lee and Hon 1989).
 
+use rewind_examples::text;
+
 /// The phones in the order of their classes, which begin at 1: class 0 is the blank of CTC. `SIL` is a pause, `DX` a flap.
 pub(crate) const PHONES: [&str; 39] = [
     "AA", "AE", "AH", "AW", "AY", "B", "CH", "D", "DH", "DX", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY", "JH", "K",
@@ -50,7 +52,8 @@ pub(crate) fn class_of(name: &str) -> Option<usize> {
 /// The classes of phones that spaces separate.
 pub(crate) fn parse(text: &str) -> Result<Vec<usize>, String> {
     let class = |name: &str| {
-        class_of(name).ok_or_else(|| format!("the phone {name:?} is none of ARPAbet: {}", PHONES.join(" ")))
+        class_of(name)
+            .ok_or_else(|| format!("the phone {:?} is none of ARPAbet: {}", text::start(name), PHONES.join(" ")))
     };
     let names = text.split_whitespace().filter(|name| !name.eq_ignore_ascii_case(LEFT_OUT));
     let classes = names.map(class).collect::<Result<Vec<_>, _>>()?;

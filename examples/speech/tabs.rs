@@ -20,6 +20,10 @@ impl Table {
         let mut lines = (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty());
         let (_, header) = lines.next().ok_or_else(|| format!("{} has no header", path.display()))?;
         let header = columns(header);
+        if let Some((place, name)) = header.iter().enumerate().find(|(place, name)| header[..*place].contains(name)) {
+            let (at, number) = (path.display(), place + 1);
+            return Err(format!("{at}: column {number} is called {:?}, as one before it", text::start(name)).into());
+        }
         let mut rows = Vec::new();
         for (line, row) in lines {
             let row = columns(row);
@@ -39,7 +43,7 @@ impl Table {
     }
 
     pub(crate) fn expect(&self, name: &str) -> Result<usize, String> {
-        let columns = self.header.join(", ");
+        let columns = text::start(&self.header.join(", "));
         self.column(name).ok_or_else(|| format!("{} has no column \"{name}\" among {columns}", self.path.display()))
     }
 

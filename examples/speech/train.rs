@@ -162,6 +162,7 @@ pub(crate) fn train(
         *learner.network = early.best(learner.network)?;
     }
     run.save(learner.network, &learner.optimizer, &[("early", &early)])?;
+    run.end();
     Ok(())
 }
 

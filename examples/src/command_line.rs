@@ -35,6 +35,8 @@ pub struct CommandLine<A> {
     settings: Given,
     /// What else was given.
     others: Given,
+    /// The checksums of the data as they were before anything was read.
+    sums: Option<Metadata>,
 }
 
 /// Arguments that decide where a run writes and how fast it is, but not its result.
@@ -53,7 +55,7 @@ impl<A: Task> CommandLine<A> {
         let arguments = A::try_parse_from(&words)?;
         let is_setting = |name: &str| !NO_SETTINGS.contains(&name) && !A::NO_SETTINGS.contains(&name);
         let (settings, others) = given(&words).into_iter().partition(|(name, _)| is_setting(name));
-        Ok(CommandLine { arguments, settings, others })
+        Ok(CommandLine { arguments, settings, others, sums: None })
     }
 
     /// This command line, with what the file of `--resume` or `--load` has to say to it. With `--resume` the settings are those of
@@ -64,8 +66,8 @@ impl<A: Task> CommandLine<A> {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or is not one of a run of this program; with `--resume`, if a setting is given that is not that of
-    /// the run, or the data have changed since it began.
+    /// If the file cannot be read, or is not one of a run of this program; if `--out` or `--save` lies in the folder of the data; with
+    /// `--resume`, if a setting is given that is not that of the run, or the data have changed since it began.
     pub fn prepared(self) -> Result<Self, Box<dyn Error>> {
         let RunArguments { data, test, load, resume, .. } = self.arguments.run();
         if let [Some(data), Some(test)] = [data, test].map(|path| path.as_ref()?.canonicalize().ok())
@@ -73,14 +75,21 @@ impl<A: Task> CommandLine<A> {
         {
             say("--test is --data: the figures are those of the training part");
         }
-        match (load, resume) {
+        let prepared = match (load, resume) {
             (Some(path), _) => {
                 self.notes_on(path)?.iter().for_each(say);
-                Ok(self)
+                return Ok(self);
             }
-            (None, Some(path)) => self.resumed(path),
-            (None, None) => Ok(self),
+            (None, Some(path)) => self.resumed(path)?,
+            (None, None) => self,
+        };
+        let RunArguments { data, test, save, .. } = prepared.arguments.run();
+        for data in [data, test].into_iter().flatten() {
+            origin::expect_outside(data, "--out", &prepared.arguments.out())?;
+            save.as_ref().map_or(Ok(()), |save| origin::expect_outside(data, "--save", save))?;
         }
+        let sums = Some(origin::sums(&prepared.settings, A::beside));
+        Ok(CommandLine { sums, ..prepared })
     }
 
     /// What has changed since the model in `path` was trained.
@@ -144,7 +153,7 @@ impl<A: Task> CommandLine<A> {
         });
         let arguments = A::try_parse_from([A::NAME.to_owned()].into_iter().chain(words));
         let damaged = |error| format!("{at} was not saved by this program: {error}");
-        Ok(CommandLine { arguments: arguments.map_err(damaged)?, settings: began, others })
+        Ok(CommandLine { arguments: arguments.map_err(damaged)?, settings: began, others, sums: None })
     }
 
     /// The files of the trainings of `models`, in order: `--save`, or one in `out` for each. A resumed run has its files
@@ -161,12 +170,16 @@ impl<A: Task> CommandLine<A> {
             return Err(format!("--save has room for one model, not for {}: {choose}", models.join(", ")).into());
         }
         if let Some(save) = save {
-            expect_run(save)?;
+            expect_name_of_run(save)?;
+            if save.is_file() {
+                expect_run(save, A::NAME)?;
+            }
         }
         let name = |model: &str| format!("{model}.safetensors");
         let begun = |model: &str| save.clone().unwrap_or_else(|| out.join(name(model)));
         let Some(resume) = resume else {
             for path in models.iter().map(|model| begun(model)).filter(|path| path.is_file()) {
+                expect_run(&path, A::NAME)?;
                 let at = path.display();
                 say(format!("{at} is there: this run replaces it; --resume {at} goes on with it"));
             }
@@ -189,27 +202,33 @@ impl<A: Task> CommandLine<A> {
 
     /// What every task saves of the training of `model`, beside the model's own settings.
     pub fn metadata(&self, model: &str) -> Metadata {
-        let mut metadata = origin::metadata(A::NAME, &self.settings, &self.arguments.out(), A::beside);
+        let mut metadata = origin::metadata(A::NAME, &self.settings, &self.arguments.out());
+        metadata.extend(self.sums.clone().unwrap_or_else(|| origin::sums(&self.settings, A::beside)));
         metadata.insert(MODEL.to_owned(), model.to_owned());
         metadata
     }
 }
 
-/// Checks that a run may be saved at `path`: nothing else is there, and nothing else will be written there.
-fn expect_run(path: &Path) -> Result<(), String> {
+/// Checks that nothing else than a run will be written to `path`.
+fn expect_name_of_run(path: &Path) -> Result<(), String> {
     let at = path.display();
     if path.extension().is_some_and(|extension| ["csv", "svg", "tsv"].iter().any(|other| extension == *other)) {
         return Err(format!(
             "--save {at}: tables and pictures are called so; expected another name, such as net.safetensors"
         ));
     }
-    let is_run = || file::metadata(path).is_ok_and(|metadata| metadata.contains_key(COMMAND));
-    if path.is_file() && !is_run() {
-        return Err(format!(
-            "--save {at}: the file there holds no run; expected a new file, or that of a run to replace"
-        ));
-    }
     Ok(())
+}
+
+/// Checks that the file at `path` may be replaced by a run of `program`.
+fn expect_run(path: &Path, program: &str) -> Result<(), String> {
+    let is_of = |metadata: &Metadata| origin::program(metadata).is_none_or(|other| other == program);
+    let is_run = |metadata: Metadata| metadata.contains_key(COMMAND) && is_of(&metadata);
+    if file::metadata(path).is_ok_and(is_run) {
+        return Ok(());
+    }
+    let at = path.display();
+    Err(format!("{at}: the file there holds no run of {program}; expected a new file, or that of a run to replace"))
 }
 
 /// The arguments among the words of a command line: each has a long name, and a value that begins with `--` follows a `=`.

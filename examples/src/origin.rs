@@ -28,16 +28,42 @@ const PARTS: &str = "rewind.";
 pub(crate) type Beside = fn(&Path) -> Option<PathBuf>;
 
 /// What a run that begins with this command line says of itself in its file.
-pub(crate) fn metadata(program: &str, command: &Given, out: &Path, beside: Beside) -> Metadata {
+pub(crate) fn metadata(program: &str, command: &Given, out: &Path) -> Metadata {
     let text = serde_json::to_string(command).expect("a map of texts can be written");
     let out = std::path::absolute(out).unwrap_or_else(|_| out.to_owned()).display().to_string();
-    let mut metadata: Metadata =
-        [(COMMAND, text), (PROGRAM, program.to_owned()), (OUT, out)].map(|(key, value)| (key.to_owned(), value)).into();
-    for (argument, key) in DATA {
-        metadata
-            .extend(named(command, argument).and_then(|path| checksum(path, beside)).map(|sum| (key.to_owned(), sum)));
+    [(COMMAND, text), (PROGRAM, program.to_owned()), (OUT, out)].map(|(key, value)| (key.to_owned(), value)).into()
+}
+
+/// The checksums of the data that a command line names.
+pub(crate) fn sums(command: &Given, beside: Beside) -> Metadata {
+    let sum = |(argument, key): (&str, &str)| Some((key.to_owned(), checksum(named(command, argument)?, beside)?));
+    DATA.into_iter().filter_map(sum).collect()
+}
+
+/// The program that a run is of, if its file says so.
+pub(crate) fn program(metadata: &Metadata) -> Option<&str> {
+    metadata.get(PROGRAM).map(String::as_str)
+}
+
+/// Checks that what a run writes to `written` does not lie in the folder of its data: it could not be told from data that have changed.
+///
+/// # Errors
+///
+/// If it does.
+pub(crate) fn expect_outside(data: &Path, argument: &str, written: &Path) -> Result<(), String> {
+    let whole = std::path::absolute(written).unwrap_or_else(|_| written.to_owned());
+    // It may not exist yet.
+    let there = whole.ancestors().find_map(|path| Some((path, path.canonicalize().ok()?)));
+    let whole = there.and_then(|(path, real)| Some(real.join(whole.strip_prefix(path).ok()?)));
+    let is_inside =
+        data.is_dir() && data.canonicalize().is_ok_and(|data| whole.is_some_and(|path| path.starts_with(data)));
+    if is_inside {
+        let (written, data) = (written.display(), data.display());
+        return Err(format!(
+            "{argument} {written} lies in the folder of the data, {data}, which a run must not change; expected another place"
+        ));
     }
-    metadata
+    Ok(())
 }
 
 /// As it stands in the file at `path`, with a checksum of all settings. The folder of the pictures is left out if it is that of the file, so
@@ -99,8 +125,8 @@ pub(crate) fn named<'a>(command: &'a Given, argument: &str) -> Option<&'a Path> 
     command.get(argument)?.first().map(Path::new)
 }
 
-/// A checksum of a file and of the one beside it, or of all files of a folder with their names. `None` if there is something that
-/// cannot be read, or read twice, such as a pipe.
+/// A checksum of a file and of the one beside it, or of all files of a folder with their names. `None` if the file cannot be read, or not
+/// twice, as a pipe. Of such things in a folder, only the names count.
 fn checksum(path: &Path, beside: Beside) -> Option<String> {
     let mut hasher = Hasher::new();
     let mut bytes = add(path, &mut hasher).ok()?;
@@ -118,7 +144,7 @@ fn add(path: &Path, hasher: &mut Hasher) -> io::Result<u64> {
         entries.sort_by_key(fs::DirEntry::file_name);
         return entries.iter().try_fold(0, |bytes, entry| {
             hasher.update(entry.file_name().as_encoded_bytes());
-            Ok(bytes + add(&entry.path(), hasher)?)
+            Ok(bytes + add(&entry.path(), hasher).unwrap_or(0))
         });
     }
     if !kind.is_file() {
@@ -157,6 +183,13 @@ mod tests {
         fs::write(at("a/b/x"), "onf").unwrap();
         assert_ne!(sum("a"), first, "a byte");
         let with = || checksum(&at("a/y"), |path| Some(path.with_file_name("b/x")));
+        std::os::unix::fs::symlink(at("nowhere"), at("a/link")).unwrap();
+        let [linked, second] = [sum("a"), {
+            fs::write(at("a/b/x"), "onh").unwrap();
+            sum("a")
+        }];
+        assert!(linked.is_some() && linked != second, "a byte beside a link to nothing");
+        fs::write(at("a/b/x"), "onf").unwrap();
         let before = with();
         assert_ne!(before, sum("a/y"));
         fs::write(at("a/b/x"), "ong").unwrap();
@@ -166,7 +199,7 @@ mod tests {
     #[test]
     fn a_setting_that_is_edited_is_noticed() {
         let command = Given::from([("--seed".to_owned(), vec!["3".to_owned()])]);
-        let metadata = sealed(metadata("caption", &command, Path::new("x"), |_| None), Path::new("y/net"));
+        let metadata = sealed(metadata("caption", &command, Path::new("x")), Path::new("y/net"));
         assert!(metadata.contains_key(OUT));
         let sum = checksum_of_settings(&metadata);
         assert_eq!(metadata.get(SETTINGS), Some(&sum));
@@ -177,7 +210,7 @@ mod tests {
         }
         let without: Metadata = metadata.into_iter().filter(|(key, _)| key != OUT).collect();
         assert_ne!(checksum_of_settings(&without), sum);
-        let beside = self::metadata("caption", &command, Path::new("y"), |_| None);
+        let beside = self::metadata("caption", &command, Path::new("y"));
         assert!(!sealed(beside, Path::new("y/net")).contains_key(OUT));
     }
 }

@@ -162,6 +162,11 @@ impl Run {
         if self.interrupt.is_asked() { Err(self.stopped()) } else { Ok(()) }
     }
 
+    /// The training has ended, though the run is still needed: from now on Ctrl-C ends the program at once.
+    pub fn end(&self) {
+        self.interrupt.set_training(false);
+    }
+
     /// The file of the run.
     pub fn path(&self) -> &Path {
         &self.path
@@ -174,7 +179,7 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.interrupt.set_training(false);
+        self.end();
     }
 }
 

@@ -227,6 +227,6 @@ mod tests {
         float[40..44].fill(0);
         float.extend([0.5, 0.25, f32::NAN].iter().flat_map(|x| x.to_le_bytes()));
         let told = all(Samples::wav(Slow(&float, 4)).unwrap()).unwrap_err();
-        assert_eq!(told, "sample 3 is NaN; expected a number");
+        assert!(told.starts_with("sample 3 is NaN; expected a number from -1e6"), "{told}");
     }
 }

@@ -26,6 +26,10 @@ impl Row {
     pub(crate) fn rate(&self) -> f64 {
         self.edits as f64 / self.phones as f64
     }
+
+    fn written_rate(&self) -> String {
+        format!("{:.4}", self.rate())
+    }
 }
 
 /// The trainings of one recipe on one corpus.
@@ -72,6 +76,14 @@ impl Finished {
             edits: number(4)?,
             phones: number(5)?,
         };
+        // More edits than phones were said: what was not said was heard.
+        let rate = row.written_rate();
+        if row.phones == 0 || cells[6] != rate {
+            return Err(format!("{} is {:?}; expected edits divided by phones, {rate}", HEADER[6], cells[6]));
+        }
+        if self.of(&row.network, row.seed).is_some() {
+            return Err(format!("{}, seed {}, is there a second time", row.network, row.seed));
+        }
         if cells[7] != self.recipe {
             let (found, own) = (&cells[7], &self.recipe);
             let advice = "name another folder by --out, or remove the file";
@@ -90,17 +102,23 @@ impl Finished {
         self.rows.iter().find(|row| row.network == network && row.seed == seed)
     }
 
-    /// Adds a training, and writes the file.
+    /// Adds a training, and writes the file. What another program has written to it meanwhile stays.
     ///
     /// # Errors
-    /// If it cannot be written; then it is as it was.
+    /// If it cannot be read or written; then it is as it was.
     pub(crate) fn add(&mut self, row: Row) -> Result<(), Box<dyn Error>> {
-        self.rows.push(row);
+        let there = Finished::read(self.path.clone(), self.recipe.clone())?;
+        let own = std::mem::replace(self, there);
+        for row in own.rows.into_iter().chain([row]) {
+            if self.of(&row.network, row.seed).is_none() {
+                self.rows.push(row);
+            }
+        }
         let mut text = HEADER.join("\t") + "\n";
         for row in &self.rows {
             let Row { network, seed, parameters, epochs, edits, phones } = row;
-            let (rate, recipe) = (row.rate(), &self.recipe);
-            text += &format!("{network}\t{seed}\t{parameters}\t{epochs}\t{edits}\t{phones}\t{rate:.4}\t{recipe}\n");
+            let (rate, recipe) = (row.written_rate(), &self.recipe);
+            text += &format!("{network}\t{seed}\t{parameters}\t{epochs}\t{edits}\t{phones}\t{rate}\t{recipe}\n");
         }
         Ok(write_whole(&self.path, text.as_bytes())?)
     }
@@ -134,6 +152,13 @@ mod tests {
         assert_eq!(again.rows(), rows);
         assert_eq!((again.of("1l-5h", 2), again.of("1l-5h", 3), again.of("3l-5h", 1)), (Some(&rows[1]), None, None));
         assert_eq!(rows[0].rate(), 0.25);
+        // Two that write to one file lose nothing, and nothing is there twice.
+        let mut other = read(&place, "rate 0.1").unwrap();
+        finished.add(row("3l-5h", 1)).unwrap();
+        other.add(row("3l-5h", 2)).unwrap();
+        other.add(row("3l-5h", 1)).unwrap();
+        let all = [rows.to_vec(), vec![row("3l-5h", 1), row("3l-5h", 2)]].concat();
+        assert_eq!((other.rows(), read(&place, "rate 0.1").unwrap().rows()), (&all[..], &all[..]));
     }
 
     #[test]
@@ -148,6 +173,16 @@ mod tests {
         let text = std::fs::read_to_string(place.at("table.tsv")).unwrap();
         place.file("table.tsv", text.replace("\t7\t", "\tx\t"));
         assert_eq!(read(&place, "rate 0.1").unwrap_err(), "FILE, line 2: epochs is \"x\"; expected a whole number");
+        for edited in [text.replace("\t3\t12\t", "\t2\t12\t"), text.replace("0.2500", "?")] {
+            place.file("table.tsv", edited);
+            let told = read(&place, "rate 0.1").unwrap_err();
+            assert!(told.contains("expected edits divided by phones, 0."), "{told}");
+        }
+        place.file("table.tsv", text.replace("\t12\t", "\t0\t"));
+        assert!(read(&place, "rate 0.1").is_err());
+        let twice = text.clone() + text.lines().last().unwrap();
+        place.file("table.tsv", twice);
+        assert_eq!(read(&place, "rate 0.1").unwrap_err(), "FILE, line 3: 1l-5h, seed 1, is there a second time");
         place.file("table.tsv", "file\tphones\n");
         assert_eq!(
             read(&place, "rate 0.1").unwrap_err(),

@@ -49,7 +49,7 @@ pub(crate) fn table(
         prepare_file(path)?;
     }
     let recipe = Recipe::new(arguments);
-    let (entries, seeds) = (networks(recipe.design), arguments.seeds());
+    let (entries, seeds) = (networks(recipe.design), arguments.seeds()?);
     let mut finished = Finished::read(done.clone(), settings(&recipe, line))?;
     if !finished.rows().is_empty() {
         say(format!("{} trainings are done, and are read from {}", finished.rows().len(), done.display()));

@@ -147,9 +147,43 @@ fn a_file_of_another_program_or_with_other_settings_is_refused() {
         "{at}: its settings were changed after it was saved, or are damaged; expected those that it was saved with"
     );
     assert_eq!([told("--load"), told("--resume")], [edited.clone(), edited]);
-    save(&path, &origin::sealed(origin::metadata("large", &Given::new(), Path::new("x"), |_| None), &path));
+    save(&path, &origin::sealed(origin::metadata("large", &Given::new(), Path::new("x")), &path));
     let other = format!("{at} is the file of a run of large; expected one of small");
     assert_eq!([told("--load"), told("--resume")], [other.clone(), other]);
+}
+
+#[test]
+fn a_run_does_not_write_into_its_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::create_dir_all(at("data/x")).unwrap();
+    std::fs::create_dir_all(at("other")).unwrap();
+    std::os::unix::fs::symlink(at("data"), at("link")).unwrap();
+    let given = |words: &[&str]| {
+        line(&[&["--data", &at("data")], words].concat()).prepared().map_err(|error| error.to_string())
+    };
+    for inside in ["data", "data/x/out", "link/out", "other/../data/x"] {
+        let told = given(&["--out", &at(inside)]).unwrap_err();
+        assert!(told.starts_with(&format!("--out {} lies in the folder of the data, ", at(inside))), "{told}");
+    }
+    let told = given(&["--out", &at("out"), "--save", &at("data/net")]).unwrap_err();
+    assert!(told.starts_with("--save "), "{told}");
+    assert!(given(&["--out", &at("data2")]).is_ok());
+    // A file beside the data is not in a folder of data.
+    std::fs::write(at("data.txt"), "a").unwrap();
+    assert!(line(&["--data", &at("data.txt"), "--out", &at("data.txt.out")]).prepared().is_ok());
+}
+
+#[test]
+fn data_that_change_while_they_are_read_are_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(at("data"), "a").unwrap();
+    let line = self::line(&["--data", &at("data"), "--out", &at("out")]).prepared().unwrap();
+    std::fs::write(at("data"), "b").unwrap();
+    save(at("net").as_ref(), &origin::sealed(line.metadata("a"), at("net").as_ref()));
+    let told = self::line(&["--resume", &at("net")]).prepared().unwrap_err().to_string();
+    assert!(told.starts_with(&format!("{} has changed since the run of ", at("data"))), "{told}");
 }
 
 #[test]
@@ -163,13 +197,23 @@ fn files_of_runs_are_where_they_were() {
     let file = |path: PathBuf, from: Option<PathBuf>| RunFile { path, from };
     let new = |path: PathBuf| file(path, None);
     let [a, b] = [at("out/a.safetensors"), at("out/b.safetensors")];
-    assert_eq!(files(&[], &["a", "b"]), Ok(vec![new(a), new(b)]));
+    assert_eq!(files(&[], &["a", "b"]), Ok(vec![new(a.clone()), new(b)]));
     let data = folder.path().join("data.txt").display().to_string();
     std::fs::write(&data, "a\tb\n").unwrap();
     assert_eq!(
         files(&["--save", &data], &["b"]),
-        Err(format!("--save {data}: the file there holds no run; expected a new file, or that of a run to replace"))
+        Err(format!("{data}: the file there holds no run of small; expected a new file, or that of a run to replace"))
     );
+    // Nor is the run of another program replaced, or what else has the usual name.
+    std::fs::create_dir(at("out")).unwrap();
+    std::fs::write(&a, "precious").unwrap();
+    assert!(files(&[], &["a"]).unwrap_err().contains("out/a.safetensors: the file there holds no run of small"));
+    let mut other = origin::metadata("large", &Given::new(), Path::new("x"));
+    save(&a, &other);
+    assert!(files(&[], &["a"]).unwrap_err().contains("out/a.safetensors: the file there holds no run of small"));
+    other.extend(line(&[]).metadata("a"));
+    save(&a, &other);
+    assert_eq!(files(&[], &["a"]), Ok(vec![new(a.clone())]));
     assert!(files(&["--save", "out/metrics.csv"], &["b"]).unwrap_err().contains("tables and pictures are called so"));
     assert_eq!(files(&["--save", "x/net"], &["b"]), Ok(vec![new("x/net".into())]));
     assert_eq!(
