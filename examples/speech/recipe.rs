@@ -79,7 +79,7 @@ impl Recipe {
     /// One recipe for all networks of the table.
     fn of_table(self, short: bool) -> Recipe {
         let hidden = if short { SHORT } else { self.design.hidden };
-        Recipe { design: Design { hidden, gain: 3.0, ..self.design }, epochs: TABLE_EPOCHS, rate: 5e-3, ..self }
+        Recipe { design: Design { hidden, gain: 3.0, ..self.design }, rate: 5e-3, ..self }
     }
 
     /// All but the network, in one line.
@@ -113,8 +113,6 @@ impl Recipe {
     }
 }
 
-/// Fewer than for a single network: there are five, from several seeds.
-const TABLE_EPOCHS: usize = 24;
 /// The units of a short table.
 const SHORT: usize = 32;
 

@@ -52,13 +52,13 @@ pub struct RunArguments {
     #[arg(long, value_name = "FILE", conflicts_with = "load")]
     pub resume: Option<PathBuf>,
     /// The seed of all random choices; 1 by default, and with --load that of the saved run.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Threads, 256 at most; they change no result. Training uses two of them, testing all.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = up_to(MAX_THREADS))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = up_to(MAX_THREADS), allow_negative_numbers = true)]
     pub threads: usize,
     /// Passes over the training part, a million at most.
-    #[arg(long, value_name = "N", value_parser = up_to(MAX_EPOCHS), conflicts_with = "load")]
+    #[arg(long, value_name = "N", value_parser = up_to(MAX_EPOCHS), allow_negative_numbers = true, conflicts_with = "load")]
     pub epochs: Option<usize>,
     /// The folder for pictures and tables; by default target and the name of the program, with
     /// --load the folder "loaded" in it, and with --resume that of the run.

@@ -93,7 +93,13 @@ pub fn read<X>(
             }
         }
         if items.len() == items_before {
-            let reasons = reasons(&broken[broken_before..], kind);
+            let mut reasons = reasons(&broken[broken_before..], kind);
+            if sorted_entries(&folder)?.iter().any(|path| path.is_dir()) {
+                reasons += &format!(
+                    "; but it has folders: if those are the classes, give {} instead of {at}",
+                    folder.display()
+                );
+            }
             return Err(format!("{} has no readable {}: {reasons}", folder.display(), kind.item).into());
         }
     }
@@ -247,6 +253,12 @@ mod tests {
         assert_eq!(
             message(root.path(), None),
             "ROOT/a has no readable number: no file in it ends in one of .txt, .text"
+        );
+        let root = folder(&[("train/a/1.txt", "1"), ("train/b/1.txt", "2")]);
+        assert_eq!(
+            message(root.path(), None),
+            "ROOT/train has no readable number: no file in it ends in one of .txt, .text; but it has folders: if those are the classes, \
+             give ROOT/train instead of ROOT"
         );
     }
 

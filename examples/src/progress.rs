@@ -45,6 +45,9 @@ enum Display {
 impl Progress {
     /// Progress of a model that is trained for `epochs` epochs of `steps` steps each, of which `done` are done.
     pub fn new(model: &str, metric: Metric, epochs: u64, steps: u64, done: u64) -> Progress {
+        if done > 0 && done == epochs * steps {
+            say(format!("{model}: all {epochs} epochs are done"));
+        }
         if !io::stderr().is_terminal() {
             return Progress::lines(model, metric, epochs, steps, done, Box::new(io::stderr()));
         }

@@ -70,8 +70,12 @@ fn follow<'f>(
     }
     told(&listener.finish(), out)?;
     let missing = samples.missing();
-    let end = if missing > 0.0 { format!("; its header promises {missing:.2} s more") } else { String::new() };
-    say(format!("{name} ended after {:.2} s{end}", samples.seconds()));
+    let promised = if missing > 0.0 { format!("; its header promises {missing:.2} s more") } else { String::new() };
+    let rest = match samples.rest() {
+        0 => String::new(),
+        bytes => format!("; left out at the end: {bytes} bytes that are no whole sample"),
+    };
+    say(format!("{name} ended after {:.2} s{promised}{rest}", samples.seconds()));
     Ok(())
 }
 

@@ -116,6 +116,11 @@ impl<R: Read> Samples<R> {
         self.frames as f64 / f64::from(self.format.rate)
     }
 
+    /// At the end: the bytes that are no whole sample of all channels.
+    pub(crate) fn rest(&self) -> usize {
+        self.rest.len()
+    }
+
     /// At the end: the seconds that the header promised and that are not there.
     pub(crate) fn missing(&self) -> f64 {
         self.left.unwrap_or(0) as f64 / (self.format.frame as f64 * f64::from(self.format.rate))
@@ -193,6 +198,9 @@ mod tests {
         let (found, missing) = all(Samples::wav(&cut[..cut.len() - 1]).unwrap()).unwrap();
         assert_eq!(found, tone()[..899]);
         assert!((missing - (16_000.0 - 1799.0) / 16_000.0).abs() < 1e-12, "{missing}");
+        let mut odd = Samples::wav(&cut[..cut.len() - 1]).unwrap();
+        while odd.next().unwrap().is_some() {}
+        assert_eq!(odd.rest(), 1);
     }
 
     #[test]

@@ -238,6 +238,14 @@ fn files_of_runs_are_where_they_were() {
 }
 
 #[test]
+fn a_number_below_the_range_is_told_the_range() {
+    for (name, range) in [("--epochs", "1..=1000000"), ("--threads", "1..=256")] {
+        let error = CommandLine::<Small>::parse(["small", name, "-1"]).unwrap_err().to_string();
+        assert!(error.contains(&format!("-1 is not in {range}")), "{error}");
+    }
+}
+
+#[test]
 fn what_does_not_go_together_is_refused() {
     for words in [["--load", "x", "--epochs", "3"], ["--load", "x", "--resume", "y"], ["--load", "x", "--save", "y"]] {
         let error = CommandLine::<Small>::parse([&["small"], &words[..]].concat()).unwrap_err().to_string();
