@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
     /// Characters that the gradient is followed back through, and between two updates.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = up_to(65_536), conflicts_with = "load")]
     pub(crate) window: usize,
+    /// Shards of the streams. Each is computed by a thread, or in a process of its own under MPI; more or fewer change the last bits.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = up_to(4096), conflicts_with = "load")]
+    pub(crate) shards: usize,
     /// The highest learning rate.
     #[arg(long, value_name = "X", value_parser = positive, conflicts_with = "load")]
     pub(crate) rate: Option<f64>,
@@ -54,6 +57,7 @@ pub(crate) struct Arguments {
 impl Task for Arguments {
     const NAME: &'static str = "char_model";
     const SEED_DIVIDES: bool = false;
+    const RANKS: bool = true;
     const NO_SETTINGS: &'static [&'static str] = &["--sample", "--length", "--temperature"];
 
     fn run(&self) -> &RunArguments {

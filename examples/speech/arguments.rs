@@ -84,6 +84,9 @@ pub(crate) struct Arguments {
     /// Recordings in a batch; 16 by default.
     #[arg(long, value_name = "N", value_parser = up_to(4096), conflicts_with = "load")]
     pub(crate) batch: Option<usize>,
+    /// Shards of a batch. Each is computed by a thread, or in a process of its own under MPI; more or fewer change the last bits.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = up_to(4096), conflicts_with = "load")]
+    pub(crate) shards: usize,
     /// The highest learning rate.
     #[arg(long, value_name = "X", value_parser = positive, conflicts_with = "load")]
     pub(crate) rate: Option<f64>,
@@ -107,6 +110,7 @@ impl Arguments {
 impl Task for Arguments {
     const NAME: &'static str = "speech";
     const SEED_DIVIDES: bool = false;
+    const RANKS: bool = true;
 
     fn run(&self) -> &RunArguments {
         &self.run

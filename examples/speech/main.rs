@@ -30,7 +30,7 @@ mod train;
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::slice;
@@ -43,7 +43,9 @@ use rewind_examples::labelled::Source;
 use rewind_examples::memory::require;
 use rewind_examples::plot::{Utterance, learning_curves, utterance};
 use rewind_examples::tested::CURVES;
-use rewind_examples::{CommandLine, Interrupt, Metric, Run, TABLE, Task, report, say, unwritable, write_table};
+use rewind_examples::{
+    CommandLine, Interrupt, Metric, Run, TABLE, Task, report, say, standard_output, unwritable, write_table,
+};
 use rewind_rnn::Shards;
 
 use arguments::Arguments;
@@ -63,7 +65,7 @@ const PICTURE: &str = "utterance.svg";
 const WRITTEN: usize = 40;
 
 fn main() -> ExitCode {
-    rewind_examples::run::main(|line, interrupt| run(line, interrupt, &mut io::stdout()))
+    rewind_examples::run::main(|line, interrupt| run(line, interrupt, &mut standard_output()))
 }
 
 /// Does what the command line asks for; results go to `out`.
@@ -80,7 +82,8 @@ fn run(line: &CommandLine<Arguments>, interrupt: &Interrupt, out: &mut dyn Write
         return listen::listen(load, input, line.arguments.raw_rate, out);
     }
     let threads = run.threads;
-    let shards = Shards::new(threads).map_err(|error| format!("cannot start {threads} threads: {error}"))?;
+    let shards =
+        interrupt.team().shards(threads).map_err(|error| format!("cannot start {threads} threads: {error}"))?;
     if line.arguments.table {
         return table::table(line, interrupt, &shards, out);
     }
@@ -121,14 +124,14 @@ fn learn(
     require_memory(&corpus, &recipe)?;
     let network = Network::new(recipe.design, &mut ChaCha8Rng::seed_from_u64(source.seed));
     say(format!("{name}: {} parameters", recipe.design.parameters()));
-    let baseline = train::baseline(&corpus, &recipe.baseline(), source.seed, shards)?;
+    let baseline = train::baseline(&corpus, &recipe.baseline(), source.seed, (interrupt.team(), shards))?;
     let baseline = Heard::of(&baseline, &corpus.test, shards)?;
 
     let leave_out = arguments.leave_out.clone();
     let mut saved = Saved { network, design: recipe.design, normal, source, leave_out };
     let metadata = saved.metadata().into_iter().chain(line.metadata(name)).collect();
     let mut run = Run::new(name, Metric::Per, saved.source.seed, &file.path, metadata, interrupt.clone());
-    train::train(&mut saved.network, &corpus, &recipe, &mut run, file.from.as_deref(), shards)?;
+    train::train(&mut saved.network, &corpus, &recipe, &mut run, file.from.as_deref(), (interrupt.team(), shards))?;
     say(format!("saved to {}", file.path.display()));
 
     // For whoever chooses settings: not by the test part.

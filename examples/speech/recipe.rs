@@ -23,6 +23,9 @@ pub(crate) struct Recipe {
     pub(crate) patience: Option<usize>,
     /// Recordings in a batch.
     pub(crate) batch: usize,
+    /// Shards of a batch, computed in parallel, each with a thread or in a process of its own. They decide the result, and the number of
+    /// threads does not.
+    pub(crate) shards: usize,
     /// The highest learning rate of Adam: it rises linearly at first, then falls to 0 along half a cosine.
     pub(crate) rate: f64,
 }
@@ -30,6 +33,7 @@ pub(crate) struct Recipe {
 impl Recipe {
     pub(crate) fn new(arguments: &Arguments) -> Recipe {
         let cell = arguments.cell.unwrap_or(CellKind::Lstm);
+        let shards = arguments.shards;
         let gain = if arguments.one_way { 3.0 } else { 1.0 };
         let usual = Design { cell, layers: 3, hidden: 64, one_way: arguments.one_way, dropout: 0.1, gain };
         let recipe = if arguments.run.data.is_some() {
@@ -42,6 +46,7 @@ impl Recipe {
                 flat_start: 3,
                 patience: None,
                 batch: 16,
+                shards,
                 rate: 5e-3,
             }
         } else {
@@ -53,6 +58,7 @@ impl Recipe {
                 flat_start: 3,
                 patience: Some(8),
                 batch: 16,
+                shards,
                 rate: 1e-2,
             }
         };
@@ -72,6 +78,7 @@ impl Recipe {
             flat_start: arguments.flat_start.unwrap_or(recipe.flat_start),
             patience: arguments.patience.or(recipe.patience),
             batch: arguments.batch.unwrap_or(recipe.batch),
+            shards,
             rate: arguments.rate.unwrap_or(recipe.rate),
         }
     }
@@ -85,11 +92,11 @@ impl Recipe {
     /// All but the network, in one line.
     pub(crate) fn settings(&self) -> String {
         let Recipe { design: Design { dropout, gain, .. }, changes: Changes(changes), weight_noise, .. } = self;
-        let Recipe { epochs, flat_start, batch, rate, .. } = self;
+        let Recipe { epochs, flat_start, batch, shards, rate, .. } = self;
         let patience = self.patience.map_or("none".to_owned(), |epochs| epochs.to_string());
         format!(
             "dropout {dropout}, gain {gain}, changes {changes}, weight_noise {weight_noise}, epochs {epochs}, flat_start {flat_start}, patience {patience}, \
-             batch {batch}, rate {rate}"
+             batch {batch}, shards {shards}, rate {rate}"
         )
     }
 

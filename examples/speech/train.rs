@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 use rewind_autograd::{Parameters, Tensor};
-use rewind_examples::{Progress, Run, say};
+use rewind_examples::{Progress, Run, Team, say};
 use rewind_rnn::batch::{PaddedBatch, plan};
 use rewind_rnn::decode::{best_path, error_rate};
 use rewind_rnn::loss::{Ctc, Reduction, ctc};
@@ -23,12 +23,8 @@ use crate::model::Network;
 use crate::phones::BLANK;
 use crate::recipe::Recipe;
 
-/// Shards of a batch, computed in parallel. Fixed, so that the number of threads changes no result.
-const SHARDS: usize = 2;
 /// The joint norm that gradients are clipped to.
 const CLIP: f64 = 1.0;
-/// The streams of random numbers of a batch: one of each shard, and that of the weights.
-const WEIGHTS: u64 = SHARDS as u64;
 
 /// A shard of a batch as the network reads it.
 struct Shard {
@@ -39,10 +35,16 @@ struct Shard {
 }
 
 impl Shard {
-    /// Number `k` of the shards of the batch of clips at `places`.
-    fn new(clips: &[Clip], places: &[usize], k: usize, changes: Changes, at: &Position) -> rewind_rnn::Result<Shard> {
+    /// Number `k` of `count` shards of the batch of clips at `places`.
+    fn new(
+        clips: &[Clip],
+        places: &[usize],
+        (k, count): (usize, usize),
+        changes: Changes,
+        at: &Position,
+    ) -> rewind_rnn::Result<Shard> {
         let rng = &mut at.batch_rng(k as u64);
-        let own: Vec<&Clip> = places.iter().skip(k).step_by(SHARDS).map(|&place| &clips[place]).collect();
+        let own: Vec<&Clip> = places.iter().skip(k).step_by(count).map(|&place| &clips[place]).collect();
         let changed = |clip: &&Clip| changes.draw(&clip.features, clip.least_steps(), rng);
         let batch = PaddedBatch::new(&own.iter().map(changed).collect::<Vec<_>>())?;
         let said = batch.indices().iter().map(|&row| own[row].pronunciations.clone()).collect();
@@ -57,6 +59,7 @@ struct Learner<'a> {
     clips: &'a [Clip],
     recipe: &'a Recipe,
     shards: &'a Shards<f32>,
+    team: &'a Team,
 }
 
 impl Learner<'_> {
@@ -73,11 +76,13 @@ impl Learner<'_> {
 
     /// A step on the clips at `places`. The sum of their losses, the edits of the best paths, and the phones.
     fn step(&mut self, places: &[usize], at: &Position) -> rewind_rnn::Result<(f64, usize, usize)> {
-        let parts = (0..SHARDS.min(places.len())).map(|k| Shard::new(self.clips, places, k, self.recipe.changes, at));
+        let count = self.recipe.shards;
+        let part = |k| Shard::new(self.clips, places, (k, count), self.recipe.changes, at);
+        let parts = (0..count.min(places.len())).map(part);
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
         let phones: usize = places.iter().map(|&place| self.clips[place].count()).sum();
-        // The gradient at weights with noise moves the weights without.
-        let noisy = with_noise(self.network, self.recipe.weight_noise, &mut at.batch_rng(WEIGHTS));
+        // The gradient at weights with noise moves the weights without. Each shard has a stream of random numbers; theirs is the next.
+        let noisy = with_noise(self.network, self.recipe.weight_noise, &mut at.batch_rng(count as u64));
         let flat = at.epoch() < self.recipe.flat_start as u64;
         let edits = AtomicUsize::new(0);
         let step = self.shards.gradients(&noisy, &parts, |tape, network, shard| {
@@ -102,7 +107,8 @@ impl Learner<'_> {
         self.optimizer.set_learning_rate(self.recipe.rate_at(at.step(), self.steps()));
         self.optimizer.step(self.network, &gradients)?;
         let loss: f32 = step.losses.iter().sum();
-        Ok((f64::from(loss) * phones as f64, edits.into_inner(), phones))
+        let edits = self.team.sum(edits.into_inner() as u64)?;
+        Ok((f64::from(loss) * phones as f64, edits as usize, phones))
     }
 }
 
@@ -127,14 +133,14 @@ pub(crate) fn train(
     recipe: &Recipe,
     run: &mut Run,
     from: Option<&Path>,
-    shards: &Shards<f32>,
+    (team, shards): (&Team, &Shards<f32>),
 ) -> Result<(), Box<dyn Error>> {
     let mut optimizer = Adam::new(0.0);
     let mut early = EarlyStopping::new(recipe.patience.map_or(u64::MAX, |patience| patience as u64));
     if let Some(from) = from {
         run.resume(from, network, &mut optimizer, vec![("early", &mut early)])?;
     }
-    let mut learner = Learner { network, optimizer, clips: &corpus.train, recipe, shards };
+    let mut learner = Learner { network, optimizer, clips: &corpus.train, recipe, shards, team };
     let (epochs, steps) = (recipe.epochs as u64, learner.steps() / recipe.epochs as u64);
     let mut progress = Progress::new(&run.history.name, run.history.metric, epochs, steps, run.at.step());
     while run.at.epoch() < epochs && !early.exhausted() {
@@ -171,12 +177,12 @@ pub(crate) fn baseline(
     corpus: &Corpus,
     recipe: &Recipe,
     seed: u64,
-    shards: &Shards<f32>,
+    (team, shards): (&Team, &Shards<f32>),
 ) -> rewind_rnn::Result<Network<Tensor<f32>>> {
     let mut network = Network::new(recipe.design, &mut ChaCha8Rng::seed_from_u64(seed));
     let mut at = Position::new(seed);
     let mut learner =
-        Learner { network: &mut network, optimizer: Adam::new(0.0), clips: &corpus.train, recipe, shards };
+        Learner { network: &mut network, optimizer: Adam::new(0.0), clips: &corpus.train, recipe, shards, team };
     while at.epoch() < recipe.epochs as u64 {
         let batches = learner.batches(&at)?;
         for batch in &batches {

@@ -108,6 +108,9 @@ pub trait Task: Parser {
     /// them from its new command line.
     const NO_SETTINGS: &'static [&'static str] = &[];
 
+    /// Whether several processes can train a model together, with the feature `mpi`.
+    const RANKS: bool = false;
+
     /// Those that every task takes.
     fn run(&self) -> &RunArguments;
 

@@ -9,6 +9,7 @@
 //! - [`AnyCell`]: the cell that `--cell` names; [`Reading`]: one or two of them, for a classifier.
 //! - [`Answers`]: the answers of a classifier; [`Figure`]: a result on the test part, the lines that a task ends with.
 //! - [`Interval`]: how far a mean over a few seeds can be trusted.
+//! - [`Team`]: the processes that train together, with the feature `mpi`.
 //! - [`tested`]: what a classifier leaves in its folder after the test.
 //! - [`plot`]: learning curves, confusion matrices, norms of gradients, probabilities over time, images.
 //! - [`folders`], [`division`]: one folder of files for each class; a training and a test part.
@@ -38,6 +39,7 @@ pub mod plot;
 mod progress;
 mod reading;
 pub mod run;
+mod team;
 pub mod tested;
 #[doc(hidden)]
 pub mod testing;
@@ -54,6 +56,7 @@ pub use interval::Interval;
 pub use progress::{Progress, say};
 pub use reading::{ReadOut, Reading};
 pub use run::Run;
+pub use team::{Team, standard_output};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

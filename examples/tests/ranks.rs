@@ -1,6 +1,6 @@
-//! One training on several processes: `mpirun` starts the example `14_ranks`. Needs Open MPI and Linux.
+//! One training on several processes: `mpirun` starts the example `14_ranks` and the task programs. Needs Open MPI and Linux.
 //!
-//! `cargo build -p rewind-examples --features mpi --example 14_ranks && cargo test -p rewind-examples --features mpi --test ranks`
+//! `cargo build -p rewind-examples --features mpi --examples && cargo test -p rewind-examples --features mpi --test ranks`
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,11 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// The example, built before.
+/// The first example, built before.
 fn program() -> PathBuf {
+    example("14_ranks")
+}
+
+fn example(name: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("this is a program");
     let target = tests.ancestors().nth(2).expect("it is in `deps`");
-    let program = target.join("examples/14_ranks");
+    let program = target.join("examples").join(name);
     assert!(program.exists(), "{program:?} is missing; build it as the head of this file says");
     program
 }
@@ -138,4 +142,79 @@ fn ranks_that_differ_are_refused() {
 fn a_rank_with_an_error_ends_the_job() {
     let told = told(&["--file", "/"]);
     assert!(told.contains("rank 1 of 2: "), "{told}");
+}
+
+/// A task program with its arguments, in so many processes; 0 without `mpirun`.
+fn task(ranks: usize, name: &str, arguments: &[&str]) -> Command {
+    let mut command = match ranks {
+        0 => Command::new(example(name)),
+        _ => mpirun([OsStr::new("-n"), OsStr::new(&ranks.to_string()), example(name).as_os_str()]),
+    };
+    command.args(arguments);
+    command
+}
+
+/// The names and contents of the files in a folder.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(folder).expect("the program has made it").map(|entry| entry.expect("it can be listed"));
+    let mut files: Vec<_> =
+        entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_task_in_several_processes_leaves_the_files_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(at("text"), "abracadabra, simsalabim! ".repeat(200)).unwrap();
+    successful(task(0, "speech", &["--write-wav", &at("words")]));
+    let text = ["--data", &at("text"), "--hidden", "9", "--streams", "6", "--window", "20", "--dropout", "0.2"];
+    let words = ["--data", &at("words"), "--hidden", "5", "--layers", "2", "--one-way"];
+    for (name, given) in [("char_model", &text[..]), ("speech", &words)] {
+        for shards in ["2", "3"] {
+            let in_processes = |ranks: usize| {
+                let out = at(&format!("{name} {ranks} {shards}"));
+                let given = [given, &["--epochs", "2", "--shards", shards, "--out", &out]].concat();
+                (successful(task(ranks, name, &given)).stdout, files(out.as_ref()))
+            };
+            let expected = in_processes(0);
+            assert!(expected.1.iter().any(|(file, _)| file == "lstm.safetensors"));
+            for ranks in [1, 2, 3] {
+                let found = in_processes(ranks);
+                let differ = found.1.iter().zip(&expected.1).find(|(a, b)| a != b).map(|(a, _)| &a.0);
+                assert!(found == expected, "{name}, {ranks} ranks, {shards} shards: {differ:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_task_whose_rank_is_killed_goes_on_with_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(at("text"), "abracadabra, simsalabim! ".repeat(100)).unwrap();
+    let given = ["--data", &at("text"), "--hidden", "9", "--streams", "6", "--window", "20", "--epochs", "40"];
+    let to = |out: &str| [&given[..], &["--out", out]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let training = |ranks: usize, out: &str| {
+        let given = to(out);
+        task(ranks, "char_model", &given.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    successful(training(0, &at("whole")));
+    let net = Path::new(&at("killed")).join("lstm.safetensors");
+    let job = training(2, &at("killed")).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    soon(|| net.exists().then_some(()));
+    let process = soon(|| process_of(1, at("killed").as_ref()));
+    Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap();
+    let told = String::from_utf8_lossy(&job.wait_with_output().unwrap().stderr).into_owned();
+    assert!(told.contains("process rank 1"), "{told}");
+    successful(task(3, "char_model", &["--resume", &net.display().to_string()]));
+    assert!(files(at("killed").as_ref()) == files(at("whole").as_ref()));
+}
+
+#[test]
+fn a_task_for_one_process_says_so() {
+    let output = task(2, "caption", &[]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains("caption trains in one process; there are 2"), "{told}");
 }

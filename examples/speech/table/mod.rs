@@ -132,7 +132,7 @@ impl Trainer<'_> {
             Run::new(&format!("{name}, seed {seed}"), Metric::Per, seed, path, metadata, self.interrupt.clone());
         let is_of_job = |metadata: Metadata| job.metadata().iter().all(|(key, value)| metadata.get(key) == Some(value));
         let from = self.run_file.from.as_deref().filter(|from| file::metadata(from).is_ok_and(is_of_job));
-        train(&mut saved.network, &self.corpus, &recipe, &mut run, from, self.shards)?;
+        train(&mut saved.network, &self.corpus, &recipe, &mut run, from, (self.interrupt.team(), self.shards))?;
         let rate = Heard::of(&saved.network, &self.corpus.test, self.shards)?.error_rate();
         Ok(Row {
             network: name.clone(),

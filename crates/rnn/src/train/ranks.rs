@@ -4,6 +4,7 @@ mod exchange;
 mod states;
 
 use std::fmt::Display;
+use std::rc::Rc;
 
 use ferrompi::{Communicator, Mpi, ReduceOp, ThreadLevel};
 use rewind_autograd::Scalar;
@@ -42,8 +43,9 @@ pub(super) use exchange::Exchange;
 /// ```
 ///
 /// **The bits are those of one process**: gradients are added in the order of the shards, whatever number of ranks computed them.
+#[derive(Clone)]
 pub struct Ranks {
-    mpi: Mpi,
+    mpi: Rc<Mpi>,
 }
 
 impl Ranks {
@@ -56,7 +58,7 @@ impl Ranks {
     /// [`ErrorKind::Mpi`] if MPI cannot be started; a second time, for instance.
     pub fn run<R, E: Display>(job: impl FnOnce(&Ranks) -> std::result::Result<R, E>) -> Result<R> {
         let mpi = Mpi::init_thread(ThreadLevel::Funneled).map_err(|source| error("cannot be started", source))?;
-        let ranks = Ranks { mpi };
+        let ranks = Ranks { mpi: Rc::new(mpi) };
         job(&ranks).or_else(|error| ranks.end_job(&error.to_string()))
     }
 
@@ -87,6 +89,14 @@ impl Ranks {
     pub fn any(&self, own: bool) -> Result<bool> {
         let any = self.world().allreduce_scalar(u32::from(own), ReduceOp::Max);
         any.map(|any| any != 0).map_err(|source| error("cannot agree", source))
+    }
+
+    /// The sum of the numbers that the ranks have, such as the errors in the shards of each.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mpi`] if the ranks cannot be reached.
+    pub fn sum(&self, own: u64) -> Result<u64> {
+        self.world().allreduce_scalar(own, ReduceOp::Sum).map_err(|source| error("cannot add up", source))
     }
 
     /// Gives each rank the states of all `parts`, one a shard, as the rank has it that computes the shard: call it before a run is
