@@ -68,14 +68,8 @@ pub(crate) struct Arguments {
     pub(crate) write: Option<PathBuf>,
 }
 
-impl Arguments {
-    /// The folder for pictures and tables.
-    pub(crate) fn out(&self) -> PathBuf {
-        self.run.out("caption")
-    }
-}
-
 impl Task for Arguments {
+    const NAME: &'static str = "caption";
     const NO_SETTINGS: &'static [&'static str] = &["--write"];
 
     fn run(&self) -> &RunArguments {

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use rewind_examples::division::test_part;
+use rewind_examples::files::expect_file;
 use rewind_examples::files::{WriteError, expect_empty, prepare_folder, write_whole};
 use rewind_examples::image::{Channels, Image, Size};
 use rewind_examples::{RunArguments, say, text};
@@ -33,8 +34,7 @@ pub(crate) struct Item {
 fn read_table(path: &Path) -> Result<BTreeMap<String, Vec<String>>, Box<dyn Error>> {
     let (at, table) = (path.display(), text::read(path)?);
     let (mut captions, mut long) = (BTreeMap::<String, Vec<String>>::new(), Vec::new());
-    // A text that ends with a line end has no line after it.
-    for (number, line) in table.strip_suffix('\n').unwrap_or(&table).split('\n').enumerate().map(|(n, l)| (n + 1, l)) {
+    for (number, line) in (1..).zip(text::lines(&table)) {
         let columns: Vec<_> = line.split('\t').map(str::trim).collect();
         match columns[..] {
             [name, caption] if !name.is_empty() && !caption.is_empty() => {
@@ -69,7 +69,10 @@ fn read(folder: &Path, size: Option<Size>) -> Result<Vec<Item>, Box<dyn Error>> 
     let (mut items, mut broken) = (Vec::new(), Vec::new());
     for (name, captions) in read_table(&folder.join(CAPTIONS))? {
         let path = folder.join(name);
-        match Image::read(&path, Channels::Rgb).and_then(|image| fits(&image, expected).map(|()| image)) {
+        match expect_file(&path)
+            .and_then(|()| Image::read(&path, Channels::Rgb))
+            .and_then(|image| fits(&image, expected).map(|()| image))
+        {
             Ok(image) => {
                 expected = Some(image.size);
                 items.push(Item { image, captions });

@@ -1,7 +1,5 @@
 //! The command line.
 
-use std::path::PathBuf;
-
 use clap::Parser;
 use rewind_examples::arguments::{positive, probability, up_to};
 use rewind_examples::{CellKind, RunArguments, Task};
@@ -29,12 +27,19 @@ pub(crate) struct Arguments {
     /// The probability that dropout sets an input of the readout to 0; 0.3 by default with --data, 0 without.
     #[arg(long, value_name = "P", value_parser = probability, conflicts_with = "load")]
     pub(crate) dropout: Option<f64>,
+    /// The probability that dropout sets what the cell reads of its own output to 0, with one mask for each stream and epoch
+    /// (Gal and Ghahramani 2016). It makes the memory of a GRU fade.
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = probability, conflicts_with = "load")]
+    pub(crate) recurrent_dropout: f64,
     /// Streams that the training text is cut into, and read at the same time; 64 by default with --data, 32 without.
     #[arg(long, value_name = "N", value_parser = up_to(4096), conflicts_with = "load")]
     pub(crate) streams: Option<usize>,
     /// Characters that the gradient is followed back through, and between two updates.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = up_to(65_536), conflicts_with = "load")]
     pub(crate) window: usize,
+    /// Shards of the streams. Each is computed by a thread, or in a process of its own under MPI; more or fewer change the last bits.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = up_to(4096), conflicts_with = "load")]
+    pub(crate) shards: usize,
     /// The highest learning rate.
     #[arg(long, value_name = "X", value_parser = positive, conflicts_with = "load")]
     pub(crate) rate: Option<f64>,
@@ -49,14 +54,10 @@ pub(crate) struct Arguments {
     pub(crate) temperature: f64,
 }
 
-impl Arguments {
-    /// The folder for pictures and tables.
-    pub(crate) fn out(&self) -> PathBuf {
-        self.run.out("char_model")
-    }
-}
-
 impl Task for Arguments {
+    const NAME: &'static str = "char_model";
+    const SEED_DIVIDES: bool = false;
+    const RANKS: bool = true;
     const NO_SETTINGS: &'static [&'static str] = &["--sample", "--length", "--temperature"];
 
     fn run(&self) -> &RunArguments {

@@ -92,6 +92,12 @@ impl Source {
         }
         Ok(parts)
     }
+
+    /// The line of its file in which the test text begins, from 1; `train` is the text before it, if they are of one file.
+    pub(crate) fn first_line(&self, train: &str) -> usize {
+        let is_divided = self.data.is_some() && self.test.is_none();
+        1 + if is_divided { train.matches('\n').count() } else { 0 }
+    }
 }
 
 /// The distinct characters of a training text, sorted.
@@ -140,14 +146,14 @@ impl Alphabet {
         self.places.get(&character).copied()
     }
 
-    /// The places of the characters of a test text. Those that the training text does not have are left out and
-    /// reported.
-    pub(crate) fn places(&self, text: &str) -> Vec<usize> {
+    /// The places of the characters of a test text that begins in `first_line` of its file. Those that the training text does not
+    /// have are left out and reported.
+    pub(crate) fn places(&self, text: &str, first_line: usize) -> Vec<usize> {
         let places: Vec<usize> = text.chars().filter_map(|c| self.place(c)).collect();
         let left_out = text.chars().count() - places.len();
         if left_out > 0 {
             let first = text.chars().find(|&c| self.place(c).is_none()).unwrap_or_default();
-            let line = 1 + text.chars().take_while(|&c| c != first).filter(|&c| c == '\n').count();
+            let line = first_line + text.chars().take_while(|&c| c != first).filter(|&c| c == '\n').count();
             say(format!(
                 "left out of the test part: {left_out} characters that the training text does not have, \
                  the first of them {first:?} in line {line}"
@@ -167,7 +173,7 @@ mod tests {
         assert_eq!((alphabet.len(), alphabet.text().as_str()), (4, "\nabn"));
         assert_eq!(Alphabet::of(&alphabet.text()), Ok(alphabet.clone()));
         // x and é are not in it.
-        assert_eq!(alphabet.places("nxabé"), [3, 1, 2]);
+        assert_eq!(alphabet.places("nxabé", 1), [3, 1, 2]);
     }
 
     #[test]
@@ -187,6 +193,12 @@ mod tests {
         let [train, test] = source.read(true).unwrap();
         assert_eq!((train.chars().count(), test.chars().count()), (185, 20));
         assert_eq!(train + &test, text);
+        // Lines are those of the file, also in its last tenth.
+        std::fs::write(&path, format!("{}é\nx\n", "abc\n".repeat(90))).unwrap();
+        let [train, test] = source.read(true).unwrap();
+        let line = source.first_line(&train);
+        assert!(test.starts_with("abc\n") && line == 83, "{test:?} begins in line {line}");
+        assert_eq!(Source { test: Some(path.clone()), ..source.clone() }.first_line(&train), 1);
         std::fs::write(&path, "short").unwrap();
         let told = source.read(true).unwrap_err().to_string();
         assert_eq!(told, format!("{} has 5 characters to train on; expected 100 at least", path.display()));

@@ -120,7 +120,7 @@ mod tests {
     use crate::model::Design;
 
     fn model(kind: CellKind) -> Model<Tensor<f32>> {
-        let design = Design { kind, characters: 5, hidden: 7, dropout: 0.3 };
+        let design = Design { kind, characters: 5, hidden: 7, dropout: 0.3, recurrent_dropout: 0.2 };
         design.model(&mut ChaCha8Rng::seed_from_u64(1))
     }
 

@@ -19,7 +19,7 @@ mod train;
 
 use std::error::Error;
 use std::f64::consts::LN_2;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -29,7 +29,8 @@ use rewind_autograd::OnTape;
 use rewind_examples::files::prepare_file;
 use rewind_examples::plot::learning_curves;
 use rewind_examples::{
-    CommandLine, Figure, History, Interrupt, Metric, Run, TABLE, report, say, unwritable, write_table,
+    CommandLine, Figure, History, Interrupt, Metric, Run, TABLE, Task, report, say, standard_output, unwritable,
+    write_table,
 };
 use rewind_rnn::Shards;
 
@@ -42,14 +43,15 @@ use saved::Trained;
 const CURVES: &str = "learning_curves.svg";
 
 fn main() -> ExitCode {
-    rewind_examples::run::main(|line, interrupt| run(line, interrupt, &mut io::stdout()))
+    rewind_examples::run::main(|line, interrupt| run(line, interrupt, &mut standard_output()))
 }
 
 /// Does what the command line asks for; results go to `out`.
 fn run(line: &CommandLine<Arguments>, interrupt: &Interrupt, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let Arguments { run, sample, .. } = &line.arguments;
     let threads = run.threads;
-    let shards = Shards::new(threads).map_err(|error| format!("cannot start {threads} threads: {error}"))?;
+    let shards =
+        interrupt.team().shards(threads).map_err(|error| format!("cannot start {threads} threads: {error}"))?;
     match (&run.load, sample) {
         (None, _) => learn(line, interrupt, &shards, out),
         (Some(path), None) => test_loaded(path, &line.arguments, &shards, out),
@@ -73,7 +75,8 @@ fn learn(
     let source = Source::named(&arguments.run);
     let texts = source.read(true)?;
     let alphabet = Alphabet::of(&texts[0])?;
-    let [train, test] = texts.each_ref().map(|text| alphabet.places(text));
+    let train = alphabet.places(&texts[0], 1);
+    let test = alphabet.places(&texts[1], source.first_line(&texts[0]));
     expect_some(&test, &source)?;
     if let Some(start) = &arguments.sample {
         evaluate::beginning(&alphabet, start)?;
@@ -83,8 +86,8 @@ fn learn(
     let baseline = baseline::bigram_bits(&train, &test, alphabet.len());
 
     let recipe = Recipe::new(arguments);
-    let Recipe { hidden, dropout, .. } = recipe;
-    let design = Design { kind: arguments.cell, characters: alphabet.len(), hidden, dropout };
+    let Recipe { hidden, dropout, recurrent_dropout, .. } = recipe;
+    let design = Design { kind: arguments.cell, characters: alphabet.len(), hidden, dropout, recurrent_dropout };
     train::require_memory(design, n, &recipe)?;
     let mut rng = ChaCha8Rng::seed_from_u64(source.seed);
     let mut trained = Trained { model: design.model(&mut rng), design, alphabet, source };
@@ -96,7 +99,15 @@ fn learn(
         let written = evaluate::sample(model, &trained.alphabet, &first, (80, 1.0), &mut ChaCha8Rng::seed_from_u64(0));
         format!("{:?}", first.clone() + &written.unwrap_or_default())
     };
-    train::train(&mut trained.model, [&train, &test], &recipe, &mut run, file.from.as_deref(), shards, &write)?;
+    train::train(
+        &mut trained.model,
+        [&train, &test],
+        &recipe,
+        &mut run,
+        file.from.as_deref(),
+        (interrupt.team(), shards),
+        &write,
+    )?;
     say(format!("saved to {}", file.path.display()));
     let bits = evaluate::loss(&trained.model, &test, shards) / LN_2;
     draw(&folder, m, baseline, &run.history)?;
@@ -121,7 +132,8 @@ fn test_loaded(
     let is_named = named.data.is_some() || named.test.is_some();
     let source = Source { seed, ..if is_named { named } else { trained.source.clone() } };
     say(format!("{} is tested on {source}", path.display()));
-    let test = trained.alphabet.places(&source.read(false)?[1]);
+    let texts = source.read(false)?;
+    let test = trained.alphabet.places(&texts[1], source.first_line(&texts[0]));
     expect_some(&test, &source)?;
     let (name, loss) = (trained.design.kind.name(), evaluate::loss(&trained.model, &test, shards));
     write_table(&folder, &[(name, [loss, loss / LN_2])], &[])?;

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rewind_autograd::{Tensor, Var, parameters};
 use rewind_examples::{AnyCell, CellKind};
-use rewind_rnn::{Dropout, Layer, LayerOutputs, Linear, Recurrent, Unroll, init};
+use rewind_rnn::{Dropout, Layer, LayerOutputs, Linear, Recurrent, RecurrentDropout, Unroll, init};
 
 parameters! {
     /// A vector for each character: x `[T, B, 1]` holds their places, the outputs are `[T, B, E]`.
@@ -31,7 +31,7 @@ impl<'t> Layer<'t, f32> for Embedding<Var<'t, f32>> {
 }
 
 /// Places in, logits out: x `[T, B, 1]` to `[T, B, C]`.
-pub(crate) type Model<P> = (Embedding<P>, Recurrent<AnyCell<P>>, Dropout<P>, Linear<P>);
+pub(crate) type Model<P> = (Embedding<P>, Recurrent<RecurrentDropout<P, AnyCell<P>>>, Dropout<P>, Linear<P>);
 
 /// The shapes of the parameters of a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +43,8 @@ pub(crate) struct Design {
     pub(crate) hidden: usize,
     /// The rate of the dropout before the readout.
     pub(crate) dropout: f64,
+    /// The rate of the dropout of what the cell reads of its own output, with one mask a stream and epoch.
+    pub(crate) recurrent_dropout: f64,
 }
 
 /// The factor of the initial input weights. With the usual ones the pre-activations are so small that the cell is almost
@@ -62,9 +64,10 @@ impl Design {
     }
 
     pub(crate) fn model(self, rng: &mut impl Rng) -> Model<Tensor<f32>> {
-        let Design { kind, characters, hidden, dropout } = self;
+        let Design { kind, characters, hidden, dropout, recurrent_dropout } = self;
         let embedding = Embedding { weight: init::normal(&[characters, self.embedding()], 1.0, rng) };
         let cell = AnyCell::new(kind, self.embedding(), hidden, GAIN, rng);
+        let cell = RecurrentDropout::new(cell, recurrent_dropout);
         (embedding, Recurrent(cell), Dropout::new(dropout), Linear::new(hidden, characters, rng))
     }
 }

@@ -28,11 +28,12 @@ pub(crate) struct Trained {
 impl Trained {
     /// The settings, as a file has them.
     pub(crate) fn metadata(&self) -> Metadata {
-        let Design { kind, hidden, dropout, .. } = self.design;
+        let Design { kind, hidden, dropout, recurrent_dropout, .. } = self.design;
         let mut metadata: Metadata = [
             ("cell", kind.name().to_owned()),
             ("hidden", hidden.to_string()),
             ("dropout", dropout.to_string()),
+            ("recurrent_dropout", recurrent_dropout.to_string()),
             ("alphabet", self.alphabet.text()),
             ("seed", self.source.seed.to_string()),
         ]
@@ -56,12 +57,16 @@ impl Trained {
         let alphabet = Alphabet::of(text("alphabet")?).ok().filter(|alphabet| alphabet.len() > 0);
         let alphabet = alphabet.ok_or_else(|| wrong("alphabet"))?;
         let hidden = text("hidden")?.parse().ok().filter(|&n| 0 < n && n as u64 <= MAX_HIDDEN);
-        let dropout = text("dropout")?.parse().ok().filter(|rate| (0.0..1.0).contains(rate));
+        let rate = |key| {
+            let rate = text(key)?.parse().ok().filter(|rate| (0.0..1.0).contains(rate));
+            rate.ok_or_else(|| wrong(key))
+        };
         let design = Design {
             kind: CellKind::from_str(text("cell")?, false).map_err(|_| wrong("cell"))?,
             characters: alphabet.len(),
             hidden: hidden.ok_or_else(|| wrong("hidden"))?,
-            dropout: dropout.ok_or_else(|| wrong("dropout"))?,
+            dropout: rate("dropout")?,
+            recurrent_dropout: rate("recurrent_dropout")?,
         };
         let [data, test] = ["data", "test"].map(|key| metadata.get(key).map(PathBuf::from));
         let source = Source { data, test, seed: text("seed")?.parse().map_err(|_| wrong("seed"))? };

@@ -56,7 +56,7 @@ fn it_learns_what_one_character_does_not_tell() {
 fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
     let place = Place::new();
     let (data, whole) = (place.file("a.txt", pairs(1500)), place.at("whole"));
-    let dropout = ["--data", &data, "--dropout", "0.2", "--cell", "gru"];
+    let dropout = ["--data", &data, "--dropout", "0.2", "--recurrent-dropout", "0.1", "--cell", "gru"];
     let expected = PROGRAM.output(&[&SMALL[..], &dropout, &["--out", &whole]].concat());
     // 14 windows an epoch.
     for looks in [1, 13, 14, 20, 42] {
@@ -100,9 +100,14 @@ fn a_saved_model_is_tested_and_writes() {
 
     // Settings that would take all memory before the parameters are looked at.
     let trained = Trained::load(Path::new(&net)).expect("it was saved");
-    for (key, value) in
-        [("hidden", "1000000000"), ("seed", "x"), ("dropout", "1.5"), ("cell", "perceptron"), ("alphabet", "")]
-    {
+    for (key, value) in [
+        ("hidden", "1000000000"),
+        ("seed", "x"),
+        ("dropout", "1.5"),
+        ("recurrent_dropout", "-0.1"),
+        ("cell", "perceptron"),
+        ("alphabet", ""),
+    ] {
         let mut metadata = trained.metadata();
         metadata.insert(key.to_owned(), value.to_owned());
         let path = place.at("changed");

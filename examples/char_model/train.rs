@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use rand::RngExt;
 use rewind_autograd::Tensor;
 use rewind_examples::memory::require;
-use rewind_examples::{Progress, Run};
+use rewind_examples::{Progress, Run, Team};
 use rewind_rnn::loss::{CrossEntropy, Reduction, cross_entropy};
 use rewind_rnn::optim::{Adam, Optimizer};
 use rewind_rnn::resume::{Commit, Part, Position, Saved};
@@ -18,9 +18,6 @@ use rewind_rnn::{Noise, Shards, TruncatedBptt, Unroll, clip};
 use crate::evaluate;
 use crate::model::{Design, Model, input};
 use crate::recipe::Recipe;
-
-/// Shards of the streams, computed in parallel. Fixed, so that the number of threads changes no result.
-const SHARDS: usize = 2;
 
 /// The joint norm that gradients are clipped to.
 const CLIP: f64 = 1.0;
@@ -82,9 +79,9 @@ struct Shard {
 
 impl Shard {
     /// The shards of an epoch, which begins anywhere in the first window: so windows end in other places each time.
-    fn all(text: &[usize], cut: Cut, at: &Position) -> rewind_rnn::Result<Vec<Shard>> {
+    fn all(text: &[usize], cut: Cut, count: usize, at: &Position) -> rewind_rnn::Result<Vec<Shard>> {
         let start = at.epoch_rng(0).random_range(0..cut.window);
-        let count = SHARDS.min(cut.streams);
+        let count = count.min(cut.streams);
         let shard = |k: usize| {
             let streams: Vec<_> = (k..cut.streams).step_by(count).collect();
             let place = |t: usize, b: usize| start + streams[b] * cut.length + t;
@@ -110,10 +107,9 @@ impl Part<f32> for Shard {
     }
 }
 
-const NAMES: [&str; SHARDS] = ["shard0", "shard1"];
-
-fn parts(shards: &[Shard]) -> Vec<(&str, &dyn Part<f32>)> {
-    NAMES.iter().zip(shards).map(|(name, shard)| (*name, shard as &dyn Part<f32>)).collect()
+/// The shards as parts of the file of a run.
+fn parts<'a>(names: &'a [String], shards: &'a [Shard]) -> Vec<(&'a str, &'a dyn Part<f32>)> {
+    names.iter().zip(shards).map(|(name, shard)| (name.as_str(), shard as &dyn Part<f32>)).collect()
 }
 
 /// Trains `model` on the text `train`, from the start or from the file `from`. After every epoch it is tested on `test`,
@@ -124,17 +120,18 @@ pub(crate) fn train(
     recipe: &Recipe,
     run: &mut Run,
     from: Option<&Path>,
-    threads: &Shards<f32>,
+    (team, threads): (&Team, &Shards<f32>),
     write: &dyn Fn(&Model<Tensor<f32>>) -> String,
 ) -> Result<(), Box<dyn Error>> {
     let cut = Cut::new(train.len(), recipe);
     let mut optimizer = Adam::new(0.0);
-    let mut shards = Shard::all(train, cut, &run.at)?;
+    let mut shards = Shard::all(train, cut, recipe.shards, &run.at)?;
+    let names: Vec<_> = (0..shards.len()).map(|k| format!("shard{k}")).collect();
     if let Some(from) = from {
-        let parts = NAMES.iter().zip(&mut shards).map(|(name, shard)| (*name, shard as &mut dyn Part<f32>));
+        let parts = names.iter().zip(&mut shards).map(|(name, shard)| (name.as_str(), shard as &mut dyn Part<f32>));
         run.resume(from, model, &mut optimizer, parts.collect())?;
         // The text of the epoch that is resumed, with the states of the file.
-        for (shard, now) in shards.iter_mut().zip(Shard::all(train, cut, &run.at)?) {
+        for (shard, now) in shards.iter_mut().zip(Shard::all(train, cut, recipe.shards, &run.at)?) {
             (shard.x, shard.next, shard.noise) = (now.x, now.next, now.noise);
         }
     }
@@ -151,15 +148,18 @@ pub(crate) fn train(
             optimizer.step(model, &gradients)?;
             run.history.add(loss * count as f64, loss / LN_2 * count as f64, count);
             progress.step(run.history.train_means());
-            run.after_step(windows.len(), model, &optimizer, &parts(&shards))?;
+            if run.is_to_save(windows.len())? {
+                team.share(&mut shards)?;
+            }
+            run.after_step(windows.len(), model, &optimizer, &parts(&names, &shards))?;
         }
-        shards = Shard::all(train, cut, &run.at)?;
+        shards = Shard::all(train, cut, recipe.shards, &run.at)?;
         let tested = evaluate::loss(model, test, threads);
         progress.epoch(run.at.epoch(), run.history.train_means());
         if run.at.epoch().is_multiple_of(recipe.epochs.div_ceil(SAMPLES) as u64) {
             progress.say(&format!("test bits {:.3}; it writes: {}", tested / LN_2, write(model)));
         }
-        run.after_epoch([tested, tested / LN_2], model, &optimizer, &parts(&shards))?;
+        run.after_epoch([tested, tested / LN_2], model, &optimizer, &parts(&names, &shards))?;
     }
     Ok(())
 }
@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn no_machine_has_room_for_the_largest_windows() {
-        let design = Design { kind: CellKind::Lstm, characters: 10_000, hidden: 4096, dropout: 0.0 };
+        let design =
+            Design { kind: CellKind::Lstm, characters: 10_000, hidden: 4096, dropout: 0.0, recurrent_dropout: 0.0 };
         let recipe = Recipe { streams: 4096, window: 65_536, ..crate::recipe::tests::SMALL };
         if cfg!(target_os = "linux") {
             let told = require_memory(design, usize::MAX / 2, &recipe).unwrap_err();
@@ -217,7 +218,7 @@ mod tests {
             for epoch in 0..20 {
                 let mut at = Position::new(1);
                 (0..epoch).for_each(|_| at.advance(1));
-                let shards = Shard::all(&text, cut, &at).unwrap();
+                let shards = Shard::all(&text, cut, 2, &at).unwrap();
                 assert_eq!(shards.iter().map(|shard| shard.x.shape()[1]).sum::<usize>(), cut.streams);
                 for shard in &shards {
                     let x = shard.x.to_vec();

@@ -1,7 +1,5 @@
 //! The command line.
 
-use std::path::PathBuf;
-
 use clap::Parser;
 use rewind_examples::arguments::{positive, probability, up_to};
 use rewind_examples::{CellKind, ReadOut, RunArguments, Task};
@@ -57,14 +55,8 @@ pub(crate) struct Arguments {
     pub(crate) rate: Option<f64>,
 }
 
-impl Arguments {
-    /// The folder for pictures and tables.
-    pub(crate) fn out(&self) -> PathBuf {
-        self.run.out("heartbeat")
-    }
-}
-
 impl Task for Arguments {
+    const NAME: &'static str = "heartbeat";
     fn run(&self) -> &RunArguments {
         &self.run
     }

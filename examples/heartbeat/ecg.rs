@@ -16,7 +16,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 use rewind_examples::labelled::Labelled;
 
-use crate::series::normal;
+use crate::series::{normal, normalised};
 
 /// Strips for training and for testing.
 const COUNTS: [usize; 2] = [2000, 500];
@@ -145,12 +145,16 @@ fn strip(rhythm: Rhythm, rng: &mut impl Rng) -> Vec<f32> {
     values.iter().map(|z| (z + NOISE * deviation * normal(rng)) as f32).collect()
 }
 
-/// The training part and the test part of a seed, every class equally often.
+/// The training part and the test part of a seed, normalised, every class equally often.
 pub(crate) fn make(seed: u64) -> [Labelled<Vec<f32>>; 2] {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     COUNTS.map(|count| {
         let labels: Vec<_> = (0..count).map(|i| i % CLASSES.len()).collect();
-        let items = labels.iter().map(|&label| strip(RHYTHMS[label], &mut rng)).collect();
+        let mut item = |&label: &usize| {
+            let values: Vec<_> = strip(RHYTHMS[label], &mut rng).into_iter().map(f64::from).collect();
+            normalised(&values).expect("the beats of a strip change it")
+        };
+        let items = labels.iter().map(&mut item).collect();
         Labelled { classes: CLASSES.map(str::to_owned).into(), items, labels }
     })
 }

@@ -29,7 +29,7 @@ use rewind_examples::files::prepare_file;
 use rewind_examples::labelled::{Labelled, Source};
 use rewind_examples::plot::probabilities;
 use rewind_examples::tested::{CONFUSION, CURVES, draw};
-use rewind_examples::{Answers, CommandLine, Interrupt, Metric, Run, TABLE, report, say};
+use rewind_examples::{Answers, CommandLine, Interrupt, Metric, Run, TABLE, Task, report, say};
 use rewind_rnn::Shards;
 
 use arguments::Arguments;
@@ -126,8 +126,7 @@ fn read(
     values: Option<usize>,
 ) -> Result<[Labelled<Vec<f32>>; 2], Box<dyn Error>> {
     let length = Cell::new(values);
-    let parts = source.parts(classes, |text| series::parse(text, &length), ecg::make)?;
-    Ok(parts.map(|part| Labelled { items: part.items.iter().map(|x| series::normalised(x)).collect(), ..part }))
+    source.parts(classes, |text| series::parse(text, &length), ecg::make)
 }
 
 /// The answers of a classifier for normalised series.

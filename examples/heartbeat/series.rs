@@ -8,18 +8,18 @@ use rewind_autograd::Tensor;
 /// The most values of a series.
 const MAX_VALUES: usize = 100_000;
 
-/// Reads the values of a line, which a tab separates; a series of none is no series. All must have as many values as
-/// `length`, which the first one sets.
+/// Reads the values of a line, which a tab separates, and normalises them; a series without values, or of equal ones, is no
+/// series. All must have as many values as `length`, which the first one sets.
 pub(crate) fn parse(text: &str, length: &Cell<Option<usize>>) -> Result<Option<Vec<f32>>, String> {
     if text.trim().is_empty() {
         return Ok(None);
     }
     let number = |(place, text): (usize, &str)| {
-        let number = text.trim().parse().ok().filter(|x: &f32| x.is_finite());
+        let number = text.trim().parse().ok().filter(|x: &f64| x.is_finite());
         let shown: String = text.chars().take(30).collect();
         number.ok_or_else(|| format!("value {} is {shown:?}; expected a number", place + 1))
     };
-    let values: Vec<f32> = text.trim_end().split('\t').enumerate().map(number).collect::<Result<_, _>>()?;
+    let values: Vec<f64> = text.trim_end().split('\t').enumerate().map(number).collect::<Result<_, _>>()?;
     let expected = length.get().unwrap_or(values.len());
     if values.len() != expected {
         return Err(format!("{} values; expected {expected}", values.len()));
@@ -28,16 +28,19 @@ pub(crate) fn parse(text: &str, length: &Cell<Option<usize>>) -> Result<Option<V
         return Err(format!("{} values; expected {MAX_VALUES} at most", values.len()));
     }
     length.set(Some(expected));
-    Ok(Some(values))
+    Ok(normalised(&values))
 }
 
-/// The series with mean 0 and standard deviation 1; zeros if all its values are equal.
-pub(crate) fn normalised(values: &[f32]) -> Vec<f32> {
+/// The series with mean 0 and standard deviation 1; `None` if it does not change, but for rounding.
+pub(crate) fn normalised(values: &[f64]) -> Option<Vec<f32>> {
     let n = values.len() as f64;
-    let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
-    let deviation = (values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n).sqrt();
-    let is_flat = deviation <= 1e-7 * mean.abs() || deviation == 0.0;
-    values.iter().map(|&x| if is_flat { 0.0 } else { ((f64::from(x) - mean) / deviation) as f32 }).collect()
+    // Sums and squares of any finite values stay finite. A power of two changes no bit of the result.
+    let largest = values.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
+    let scale = 2_f64.powi(-(largest.log2() as i32).clamp(-1000, 1000));
+    let scaled: Vec<f64> = values.iter().map(|x| x * scale).collect();
+    let mean = scaled.iter().sum::<f64>() / n;
+    let deviation = (scaled.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+    (deviation > 1e-14).then(|| scaled.iter().map(|x| ((x - mean) / deviation) as f32).collect())
 }
 
 /// Changes of a series that leave its class as it is.
@@ -85,14 +88,16 @@ mod tests {
     #[test]
     fn lines_are_series_of_one_length() {
         let length = Cell::new(None);
-        assert_eq!(parse("1\t-2.5e0\t3 ", &length), Ok(Some(vec![1.0, -2.5, 3.0])));
+        let read = parse("1\t-2.5e0\t3 ", &length);
+        assert_eq!(read, Ok(normalised(&[1.0, -2.5, 3.0])));
         assert_eq!(parse(" ", &length), Ok(None));
         let wrong = |text: &str| parse(text, &length).unwrap_err();
         assert_eq!(wrong("1\t2"), "2 values; expected 3");
         assert_eq!(wrong("1\tx\t3"), "value 2 is \"x\"; expected a number");
         assert_eq!(wrong("1\t\t3"), "value 2 is \"\"; expected a number");
         assert_eq!(wrong("1\t2\tNaN"), "value 3 is \"NaN\"; expected a number");
-        assert_eq!(wrong("1\t2\t1e39"), "value 3 is \"1e39\"; expected a number");
+        assert_eq!(wrong("1\t2\t1e309"), "value 3 is \"1e309\"; expected a number");
+        assert_eq!(parse("7\t7\t7", &length), Ok(None), "it does not change");
         let long = "x".repeat(100_000);
         assert_eq!(wrong(&long), format!("value 1 is {:?}; expected a number", "x".repeat(30)));
         let many = "0\t".repeat(100_001) + "0";
@@ -101,12 +106,19 @@ mod tests {
 
     #[test]
     fn a_series_is_normalised_whatever_its_size() {
-        for factor in [1e-30, 1.0, 1e37] {
-            let found = normalised(&[factor, 2.0 * factor, 3.0 * factor]);
-            assert!((found[0] + 1.5_f32.sqrt()).abs() < 1e-5 && found[1].abs() < 1e-5, "{found:?}");
+        for factor in [5e-300, 1e-30, 1.0, 1e37, 5e307] {
+            for offset in [0.0, 1e7, -1e7] {
+                let found =
+                    normalised(&[1.0, 2.0, 3.0].map(|x| factor * (x / 3.0 + offset / 1e7))).expect("it changes");
+                assert!((found[0] + 1.5_f32.sqrt()).abs() < 1e-5 && found[1].abs() < 1e-5, "{found:?}");
+            }
         }
-        assert_eq!(normalised(&[7.7; 33]), [0.0; 33]);
-        assert_eq!(normalised(&[0.1]), [0.0]);
+        // A million times its own range away from 0.
+        let far = normalised(&[1e7, 1e7 + 1.0, 1e7 + 2.0]).expect("it changes");
+        assert!((far[0] + 1.5_f32.sqrt()).abs() < 1e-5 && far[1].abs() < 1e-5, "{far:?}");
+        for flat in [vec![7.7; 33], vec![0.1], vec![0.0; 7], vec![-1e308; 2]] {
+            assert_eq!(normalised(&flat), None, "{flat:?}");
+        }
     }
 
     #[test]

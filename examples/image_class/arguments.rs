@@ -1,10 +1,12 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 use rewind_examples::arguments::{positive, up_to};
 use rewind_examples::{CellKind, RunArguments, Task};
+
+use crate::idx::labels_of;
 
 /// The most units: a perceptron of this size for images of 28 by 28 pixels has 3 million weights.
 pub(crate) const MAX_HIDDEN: u64 = 4096;
@@ -72,17 +74,15 @@ pub(crate) struct Arguments {
     pub(crate) write: Option<PathBuf>,
 }
 
-impl Arguments {
-    /// The folder for pictures and tables.
-    pub(crate) fn out(&self) -> PathBuf {
-        self.run.out("image_class")
-    }
-}
-
 impl Task for Arguments {
+    const NAME: &'static str = "image_class";
     const NO_SETTINGS: &'static [&'static str] = &["--write"];
 
     fn run(&self) -> &RunArguments {
         &self.run
+    }
+
+    fn beside(path: &Path) -> Option<PathBuf> {
+        labels_of(path).ok()
     }
 }

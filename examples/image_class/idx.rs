@@ -35,7 +35,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<(Image, u8)>, String> {
 }
 
 /// The file of the labels of a file of images: `train-labels-idx1-ubyte` of `train-images-idx3-ubyte`, compressed or not.
-fn labels_of(path: &Path) -> Result<PathBuf, String> {
+pub(crate) fn labels_of(path: &Path) -> Result<PathBuf, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if !name.contains("images") {
         let advice = "expected a name with \"images\", such as train-images-idx3-ubyte";

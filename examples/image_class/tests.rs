@@ -127,6 +127,21 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
 }
 
 #[test]
+fn labels_that_have_changed_are_noticed() {
+    let place = Place::new();
+    let (data, out) = (place.idx("train", 50, 1), place.at("out"));
+    let begun = [&SMALL[..], &["--data", &data, "--out", &out]].concat();
+    assert!(PROGRAM.outcome(&begun, Interrupt::after(3)).unwrap_err().starts_with("stopped and saved"));
+    let labels = data.replace("images", "labels").replace("idx3", "idx1");
+    let mut bytes = fs::read(&labels).expect("it was written");
+    let last = bytes.len() - 1;
+    bytes[last] = (bytes[last] + 1) % 10;
+    fs::write(&labels, bytes).expect("it can be written");
+    let told = PROGRAM.error(&["--resume", &format!("{out}/perceptron.safetensors"), "--out", &out]);
+    assert!(told.starts_with(&format!("{data} has changed since the run of ")), "{told}");
+}
+
+#[test]
 fn a_saved_model_is_tested_and_classifies() {
     let place = Place::new();
     let (data, out, net) = (place.digits("digits", 60, 1), place.at("out"), place.at("net"));

@@ -53,14 +53,8 @@ pub(crate) struct Arguments {
     pub(crate) write_midi: Option<PathBuf>,
 }
 
-impl Arguments {
-    /// The folder for pictures and tables.
-    pub(crate) fn out(&self) -> PathBuf {
-        self.run.out("music_genre")
-    }
-}
-
 impl Task for Arguments {
+    const NAME: &'static str = "music_genre";
     const NO_SETTINGS: &'static [&'static str] = &["--write-midi", "--classify"];
 
     fn run(&self) -> &RunArguments {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 
 use rewind_examples::files::{prepare_file, write_whole};
-use rewind_examples::{plot, say, unwritable};
+use rewind_examples::{Task, plot, say, unwritable};
 use rewind_rnn::Shards;
 
 use crate::arguments::Arguments;

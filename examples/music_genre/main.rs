@@ -33,9 +33,9 @@ use clap::ValueEnum;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_autograd::OnTape;
-use rewind_examples::arguments::RunFile;
+use rewind_examples::RunFile;
 use rewind_examples::files::{WriteError, prepare_file};
-use rewind_examples::{Answers, CommandLine, History, Interrupt, Metric, Run, report, say};
+use rewind_examples::{Answers, CommandLine, History, Interrupt, Metric, Run, Task, report, say};
 use rewind_rnn::Shards;
 
 use arguments::Arguments;

@@ -71,16 +71,6 @@ impl Source {
         if source.data.is_some() && source.test.is_some() && is_named {
             say("--data is not read: a network that is loaded is not trained");
         }
-        if let Some(known) = &saved.source
-            && known.seed != source.seed
-            && source.data.is_some()
-            && source.test.is_none()
-        {
-            let seed = known.seed;
-            say(format!(
-                "{network} was trained with seed {seed}: the test part may hold scores that it was trained on"
-            ));
-        }
         say(format!("{network} is tested on {source}"));
         source
     }

@@ -2,11 +2,12 @@
 
 mod program;
 
+use std::error::Error;
 use std::fs;
 
 use clap::CommandFactory;
 use rewind_autograd::Parameters;
-use rewind_examples::arguments::RunFile;
+use rewind_examples::RunFile;
 use rewind_examples::{CommandLine, Interrupt};
 use rewind_rnn::{Shards, file};
 
@@ -18,9 +19,12 @@ use crate::saved::Saved;
 use crate::{run, train_one};
 use rewind_examples::CellKind;
 
+fn prepared(more: &[&str]) -> Result<CommandLine<Arguments>, Box<dyn Error>> {
+    CommandLine::parse([&["music_genre"], more].concat()).expect("the arguments are right").prepared()
+}
+
 fn line(more: &[&str]) -> CommandLine<Arguments> {
-    let line = CommandLine::parse([&["music_genre"], more].concat()).expect("the arguments are right");
-    line.resumed().expect("the file is of that run")
+    prepared(more).expect("the file is of that run")
 }
 
 fn arguments(more: &[&str]) -> Arguments {
@@ -33,7 +37,8 @@ fn refused(more: &[&str]) -> String {
 }
 
 fn error(more: &[&str]) -> String {
-    run(&line(more), &Interrupt::never(), &mut Vec::new()).expect_err("the program must refuse").to_string()
+    let outcome = prepared(more).and_then(|line| run(&line, &Interrupt::never(), &mut Vec::new()));
+    outcome.expect_err("the program must refuse").to_string()
 }
 
 /// The standard output of the program.

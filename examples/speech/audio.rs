@@ -1,26 +1,34 @@
 //! Recordings: WAV files of any usual kind become samples at one rate.
 
-use std::f64::consts::PI;
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
 use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 
+use crate::resample::resampled;
+
 /// The rate that everything is resampled to, in Hz, as on a telephone.
 pub(crate) const RATE: u32 = 8000;
 /// The rates of a recording.
 const RATES: std::ops::RangeInclusive<u32> = 8000..=48_000;
+/// The largest sample of floats, where 1 is full scale: powers of much larger ones overflow.
+const LOUDEST: f32 = 1e6;
 /// The longest recording in seconds.
 const LONGEST: usize = 3600;
-/// Zero crossings of the sinc on each side of its middle.
-const CROSSINGS: f64 = 16.0;
-/// The edge of the low-pass filter, as a share of half the lower rate.
-const EDGE: f64 = 0.92;
-
+/// A program that writes to a pipe does not know the length: `ffmpeg` gives 0xFFFFFFFF, `arecord` 0x80000000, `sox` 0x7FFFF000.
+/// Such data last to the end.
+pub(crate) const UNKNOWN: u32 = 0x7FFF_F000;
+/// What is wrong with other files.
+pub(crate) const NO_WAV: &str = "no WAV file: it does not begin with RIFF and WAVE";
+pub(crate) const NO_DATA: &str = "it has no samples: there is no chunk \"data\"";
 /// The samples of a WAV file at [`RATE`], in [-1, 1], the mean of its channels; or what is wrong with the file.
 pub(crate) fn read(path: &Path) -> Result<Vec<f32>, String> {
     let about = |reason: String| format!("{}: {reason}", path.display());
+    // What is no file may never end.
+    if fs::metadata(path).is_ok_and(|kind| !kind.is_file()) {
+        return Err(about("it is no regular file; expected a WAV file".to_owned()));
+    }
     let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let (samples, rate) = parse(&bytes).map_err(about)?;
     if samples.iter().all(|&x| x == samples[0]) {
@@ -31,65 +39,136 @@ pub(crate) fn read(path: &Path) -> Result<Vec<f32>, String> {
 
 /// The mean of the channels, and their rate.
 fn parse(bytes: &[u8]) -> Result<(Vec<f32>, u32), String> {
-    let plain = format_and_data(bytes)?;
-    let reader =
-        WavReader::new(Cursor::new(plain)).map_err(|error| format!("no WAV file that can be read: {error}"))?;
-    let WavSpec { channels, sample_rate: rate, bits_per_sample: bits, sample_format } = reader.spec();
-    if !RATES.contains(&rate) {
-        return Err(format!("the rate is {rate} Hz; expected {} to {}", RATES.start(), RATES.end()));
+    let (format, data) = format_and_data(bytes)?;
+    let seconds = data.len() / format.bytes_per_second().max(1);
+    if seconds > LONGEST {
+        return Err(format!("it lasts {seconds} s; expected {LONGEST} at most"));
     }
-    if !(1..=2).contains(&channels) {
-        return Err(format!("there are {channels} channels; expected 1 or 2"));
-    }
-    let frames = reader.duration() as usize;
-    if frames > LONGEST * rate as usize {
-        return Err(format!("it lasts {} s; expected {LONGEST} at most", frames / rate as usize));
-    }
-    let values: Result<Vec<f32>, _> = match sample_format {
-        SampleFormat::Float => reader.into_samples::<f32>().collect(),
-        SampleFormat::Int => {
-            let scale = f64::from(bits - 1).exp2();
-            reader.into_samples::<i32>().map(|x| Ok((f64::from(x?) / scale) as f32)).collect()
-        }
-    };
-    let values = values.map_err(|error: hound::Error| format!("its samples cannot be read: {error}"))?;
-    if values.is_empty() {
+    let samples = format.decode(data, 0)?;
+    if samples.is_empty() {
         return Err("it has no samples".to_owned());
     }
-    if let Some(place) = values.iter().position(|x| !x.is_finite()) {
-        return Err(format!("sample {} is {}; expected a number", place + 1, values[place]));
-    }
-    let mean = |frame: &[f32]| frame.iter().sum::<f32>() / f32::from(channels);
-    Ok((values.chunks_exact(channels.into()).map(mean).collect(), rate))
+    Ok((samples, format.rate))
 }
 
-/// A WAV file of the format and the data of this one alone. What else is in a file (names, cues) may have an odd length
-/// and is then followed by a byte of padding, which not every program writes and `hound` does not expect.
-fn format_and_data(bytes: &[u8]) -> Result<Vec<u8>, String> {
-    if bytes.get(..4) != Some(b"RIFF") || bytes.get(8..12) != Some(b"WAVE") {
-        return Err("no WAV file: it does not begin with RIFF and WAVE".to_owned());
+/// What the samples of a WAV file are.
+#[derive(Clone, Debug)]
+pub(crate) struct Format {
+    pub(crate) rate: u32,
+    /// Bytes of a sample of all channels.
+    pub(crate) frame: usize,
+    /// The contents of the chunk.
+    chunk: Vec<u8>,
+}
+
+impl Format {
+    /// The contents of the chunk `fmt `.
+    ///
+    /// # Errors
+    /// If they are damaged, or the rate or the channels are not those of a recording.
+    pub(crate) fn new(chunk: &[u8]) -> Result<Format, String> {
+        let mut format = Format { rate: 0, frame: 1, chunk: with_whole_samples(chunk) };
+        let WavSpec { channels, sample_rate: rate, .. } = format.reader(&[])?.spec();
+        if !RATES.contains(&rate) {
+            return Err(format!("the rate is {rate} Hz; expected {} to {}", RATES.start(), RATES.end()));
+        }
+        if !(1..=2).contains(&channels) {
+            return Err(format!("there are {channels} channels; expected 1 or 2"));
+        }
+        // A sample may have more bytes than bits. That these are whole samples was checked.
+        let frame = chunk.get(12..14).map_or(0, |bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
+        (format.rate, format.frame) = (rate, usize::from(frame.max(1)));
+        Ok(format)
     }
-    let (mut kept, mut at) = (b"RIFF\0\0\0\0WAVE".to_vec(), 12);
+
+    /// Plain samples of 16 bits, the lower one first, of one channel.
+    ///
+    /// # Errors
+    /// As [`Format::new`].
+    pub(crate) fn raw(rate: u32) -> Result<Format, String> {
+        let [one, bits, frame] = [1_u16, 16, 2].map(u16::to_le_bytes);
+        let [rate, bytes] = [rate, rate.saturating_mul(2)].map(u32::to_le_bytes);
+        Format::new(&[&one[..], &one, &rate, &bytes, &frame, &bits].concat())
+    }
+
+    fn bytes_per_second(&self) -> usize {
+        self.frame * self.rate as usize
+    }
+
+    /// A file of this format and data alone. What else is in a file (names, cues) may have an odd length and is then followed by a byte
+    /// of padding, which not every program writes and `hound` does not expect.
+    fn reader(&self, data: &[u8]) -> Result<WavReader<Cursor<Vec<u8>>>, String> {
+        let size = |bytes: usize| (bytes as u32).to_le_bytes();
+        let whole = [4, 8, self.chunk.len(), 8, data.len()].iter().sum();
+        let mut file = [&b"RIFF"[..], &size(whole), b"WAVEfmt ", &size(self.chunk.len()), &self.chunk].concat();
+        file.extend([&b"data"[..], &size(data.len())].concat());
+        file.extend(data);
+        WavReader::new(Cursor::new(file)).map_err(|error| format!("no WAV file that can be read: {error}"))
+    }
+
+    /// The mean of the channels in whole frames. `before` frames came before.
+    ///
+    /// # Errors
+    /// If a sample is no number.
+    pub(crate) fn decode(&self, data: &[u8], before: usize) -> Result<Vec<f32>, String> {
+        let reader = self.reader(data)?;
+        let WavSpec { channels, bits_per_sample: bits, sample_format, .. } = reader.spec();
+        let values: Result<Vec<f32>, _> = match sample_format {
+            SampleFormat::Float => reader.into_samples::<f32>().collect(),
+            SampleFormat::Int => {
+                let scale = f64::from(bits - 1).exp2();
+                reader.into_samples::<i32>().map(|x| Ok((f64::from(x?) / scale) as f32)).collect()
+            }
+        };
+        let values = values.map_err(|error: hound::Error| format!("its samples cannot be read: {error}"))?;
+        let channels = usize::from(channels);
+        // NaN is not within the range.
+        if let Some(place) = values.iter().position(|x| !(-LOUDEST..=LOUDEST).contains(x)) {
+            let (number, found) = (before * channels + place + 1, values[place]);
+            return Err(format!(
+                "sample {number} is {found:e}; expected a number from -{LOUDEST:e} to {LOUDEST:e}, 1 is full scale"
+            ));
+        }
+        Ok(values.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() / channels as f32).collect())
+    }
+}
+
+/// The description of a format without bits of padding. In the extensible format, samples of 24 bits may take 4 bytes, the upper ones
+/// of which are the sample; so they are samples of 32 bits that end with zeros. `hound` takes the lower ones.
+fn with_whole_samples(chunk: &[u8]) -> Vec<u8> {
+    const EXTENSIBLE: [u8; 2] = [0xFE, 0xFF];
+    let mut chunk = chunk.to_vec();
+    if chunk.starts_with(&EXTENSIBLE) && chunk.len() >= 20 {
+        chunk.copy_within(14..16, 18);
+    }
+    chunk
+}
+
+/// The format and the data of a WAV file.
+fn format_and_data(bytes: &[u8]) -> Result<(Format, &[u8]), String> {
+    if bytes.get(..4) != Some(b"RIFF") || bytes.get(8..12) != Some(b"WAVE") {
+        return Err(NO_WAV.to_owned());
+    }
+    let (mut format, mut at) = (&[][..], 12);
     while let Some(header) = bytes.get(at..at + 8) {
-        let name = header[..4].to_vec();
-        let length = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
-        let Some(chunk) = bytes.get(at..at + 8 + length) else {
-            let (name, there) = (String::from_utf8_lossy(&name).into_owned(), bytes.len() - at - 8);
+        let name = &header[..4];
+        let length = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+        let is_open = name == b"data" && length >= UNKNOWN;
+        let length = if is_open { bytes.len() - at - 8 } else { length as usize };
+        let Some(contents) = bytes.get(at + 8..at + 8 + length) else {
+            let (name, there) = (String::from_utf8_lossy(name), bytes.len() - at - 8);
             return Err(format!("it is truncated: {name:?} has {length} bytes, and {there} are there"));
         };
-        if name == b"fmt " || name == b"data" {
-            kept.extend(chunk);
-        }
-        if name == b"data" {
-            let length = (kept.len() - 8) as u32;
-            kept[4..8].copy_from_slice(&length.to_le_bytes());
-            return Ok(kept);
+        match name {
+            b"fmt " => format = contents,
+            b"data" => return Ok((Format::new(format)?, contents)),
+            _ => {}
         }
         at += 8 + length;
         // Every name of a chunk is printable: a zero is padding.
         at += usize::from(length % 2 == 1 && bytes.get(at) == Some(&0));
     }
-    Err("it has no samples: there is no chunk \"data\"".to_owned())
+    Err(NO_DATA.to_owned())
 }
 
 /// Writes samples in [-1, 1] at [`RATE`], 16 bits each.
@@ -104,34 +183,10 @@ pub(crate) fn wav(samples: &[f32]) -> Result<Vec<u8>, hound::Error> {
     Ok(bytes.into_inner())
 }
 
-/// The samples at another rate, by a low-pass filter: a sinc in a Hann window (Smith, Digital Audio Resampling, 2002),
-///
-/// y(t) = Σ_n x_n·h(t - n) with h(s) = c·sinc(c·s)·cos²(π·s·c / (2·CROSSINGS)),
-///
-/// where c is the edge of the filter as a share of half the rate of x. Beyond its ends, x is 0.
-pub(crate) fn resampled(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
-    if from == to {
-        return samples.to_vec();
-    }
-    let step = f64::from(from) / f64::from(to);
-    let c = EDGE * (1.0 / step).min(1.0);
-    let reach = CROSSINGS / c;
-    let kernel = |s: f64| {
-        let x = PI * c * s;
-        let sinc = if x.abs() < 1e-9 { 1.0 } else { x.sin() / x };
-        c * sinc * (PI * s / (2.0 * reach)).cos().powi(2)
-    };
-    let count = (samples.len() as f64 / step).ceil() as usize;
-    let one = |k: usize| {
-        let t = k as f64 * step;
-        let (first, last) = ((t - reach).ceil().max(0.0) as usize, ((t + reach) as usize).min(samples.len() - 1));
-        (first..=last).map(|n| f64::from(samples[n]) * kernel(t - n as f64)).sum::<f64>() as f32
-    };
-    (0..count).map(one).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::PI;
+
     use super::*;
 
     /// A file of one tone at a quarter of the range, written by the crate `hound`.
@@ -187,21 +242,48 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_above_half_the_rate_is_removed() {
-        let tone =
-            |f: f64| (0..9600).map(|n| (2.0 * PI * f * f64::from(n) / 48_000.0).sin() as f32).collect::<Vec<_>>();
-        let loudest = |x: &[f32]| x[100..1500].iter().fold(0.0_f32, |most, x| most.max(x.abs()));
-        assert!(loudest(&resampled(&tone(3000.0), 48_000, 8000)) > 0.98);
-        // It would be heard as a tone of 3,000 Hz.
-        assert!(loudest(&resampled(&tone(5000.0), 48_000, 8000)) < 2e-3);
-    }
-
-    #[test]
     fn chunks_of_odd_length_are_passed_over_with_and_without_padding() {
         let good = file(PLAIN, 33);
         for padding in [&[0_u8][..], &[]] {
             let odd = [&good[..12], b"LIST\x05\0\0\0INFOx", padding, &good[12..]].concat();
             assert_eq!(parse(&odd), parse(&good));
+        }
+    }
+
+    #[test]
+    fn the_upper_bytes_of_a_padded_sample_are_read() {
+        let bits = |n: u16| n.to_le_bytes();
+        for (valid, samples) in
+            [(24_u16, [0x1234_5600_i32, -0x0100_0000]), (20, [0x1234_5000, i32::MIN]), (32, [0x1234_5678, -1])]
+        {
+            let format = [
+                &[0xFE, 0xFF, 1, 0][..],
+                &8000_u32.to_le_bytes(),
+                &32_000_u32.to_le_bytes(),
+                &bits(4),
+                &bits(32),
+                &bits(22),
+                &bits(valid),
+                &[0; 4],
+                // The name of whole numbers among formats.
+                &[1, 0, 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71],
+            ]
+            .concat();
+            let data: Vec<u8> = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let size = |bytes: &[u8]| (bytes.len() as u32).to_le_bytes();
+            let body = [&b"WAVEfmt "[..], &size(&format), &format, b"data", &size(&data), &data].concat();
+            let (found, _) = parse(&[&b"RIFF"[..], &size(&body), &body].concat()).unwrap();
+            assert_eq!(found, samples.map(|x| (f64::from(x) / 2_f64.powi(31)) as f32), "{valid} bits");
+        }
+    }
+
+    #[test]
+    fn a_file_from_a_pipe_is_read_to_its_end() {
+        let good = file(PLAIN, 33);
+        for length in [0x7FFF_F000_u32, 0x8000_0000, u32::MAX] {
+            let mut piped = good.clone();
+            piped[40..44].copy_from_slice(&length.to_le_bytes());
+            assert_eq!(parse(&piped), parse(&good));
         }
     }
 
@@ -231,7 +313,9 @@ mod tests {
         let mut broken = file(float, 7);
         let last = broken.len() - 4;
         broken[last..].copy_from_slice(&f32::NAN.to_le_bytes());
-        assert_eq!(told(&broken), "sample 7 is NaN; expected a number");
+        assert_eq!(told(&broken), "sample 7 is NaN; expected a number from -1e6 to 1e6, 1 is full scale");
+        broken[last..].copy_from_slice(&(-1e19_f32).to_le_bytes());
+        assert_eq!(told(&broken), "sample 7 is -1e19; expected a number from -1e6 to 1e6, 1 is full scale");
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.wav");

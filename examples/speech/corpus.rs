@@ -1,5 +1,6 @@
 //! What the network learns and is judged on: recordings of a folder, or speech of the program's own.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::Path;
 
@@ -13,7 +14,9 @@ use rewind_examples::say;
 use crate::audio;
 use crate::features::FrontEnd;
 use crate::manifest::{MANIFEST, Row, read};
+use crate::normal::{Normal, Scales};
 use crate::phones::least_steps;
+use crate::streams::streams;
 use crate::synth::{Speaker, speak, words};
 
 /// Utterances that the program makes, for training and for testing.
@@ -29,24 +32,77 @@ pub(crate) struct Clip {
     pub(crate) name: String,
     /// `[L, FEATURES]`.
     pub(crate) features: Tensor<f32>,
-    pub(crate) phones: Vec<usize>,
+    /// The phones in every pronunciation, the usual one first.
+    pub(crate) pronunciations: Vec<Vec<usize>>,
 }
 
-/// The three parts of a corpus.
+impl Clip {
+    /// How many phones are said, in the usual pronunciation.
+    pub(crate) fn count(&self) -> usize {
+        self.pronunciations[0].len()
+    }
+
+    /// The least number of time steps in which CTC can say every pronunciation.
+    pub(crate) fn least_steps(&self) -> usize {
+        self.pronunciations.iter().map(|phones| least_steps(phones)).max().unwrap_or(0)
+    }
+}
+
+/// A recording before the front end and after it.
+#[derive(Clone, Debug)]
+pub(crate) struct Recording {
+    pub(crate) clip: Clip,
+    /// At 8 kHz.
+    pub(crate) samples: Vec<f32>,
+    /// Empty if nobody is named.
+    pub(crate) speaker: String,
+}
+
+/// The parts of a corpus that are wanted beside the test part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// What a network is trained on.
+    pub(crate) train: bool,
+    /// Recordings one after the other ([`streams`]), in the training part too.
+    pub(crate) streams: bool,
+}
+
+/// The parts of a corpus, as the front end gives them or normalised.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Corpus {
     pub(crate) train: Vec<Clip>,
     /// Held out of the training part.
     pub(crate) held_out: Vec<Clip>,
     pub(crate) test: Vec<Clip>,
+    /// The recordings of the test part in streams, if the corpus has them.
+    pub(crate) test_streams: Vec<Clip>,
 }
 
 impl Corpus {
-    /// The corpus of a source. `leave_out` is a speaker who is only tested. A network that is only tested does not `train`.
+    /// How features are normalised for a network that is trained on this corpus: it reads `one_way` or both.
+    pub(crate) fn normal(&self, one_way: bool) -> Normal {
+        if one_way {
+            Normal::Training(Scales::of(self.train.iter().map(|clip| &clip.features)))
+        } else {
+            Normal::Recording
+        }
+    }
+
+    /// Normalises all clips.
+    pub(crate) fn normalised(mut self, normal: &Normal) -> Corpus {
+        let parts = [&mut self.train, &mut self.held_out, &mut self.test, &mut self.test_streams];
+        for clip in parts.into_iter().flatten() {
+            clip.features = normal.apply(&clip.features);
+        }
+        self
+    }
+
+    /// The corpus of a source, not normalised yet. `leave_out` is a speaker who is only tested.
     ///
     /// # Errors
     /// As [`read`]; if a recording cannot be used; or if a part is empty.
-    pub(crate) fn read(source: &Source, leave_out: Option<&str>, train: bool) -> Result<Corpus, Box<dyn Error>> {
+    pub(crate) fn read(source: &Source, leave_out: Option<&str>, parts: Parts) -> Result<Corpus, Box<dyn Error>> {
+        let Parts { train, streams: in_streams } = parts;
         let [learned, test] = match (&source.data, &source.test) {
             (None, None) => made(source.seed, train),
             (None, Some(_)) if train => {
@@ -58,20 +114,25 @@ impl Corpus {
                     _ => Vec::new(),
                 };
                 let own = rows.iter().filter(|row| is_trained_on(row, leave_out)).filter(|_| train);
-                let learned = clips(own, true)?;
+                let learned = recordings(own, true)?;
                 let others = match test {
                     Some(test) => read(test, data.as_deref())?,
                     // A row without a split was trained on.
                     None => rows.iter().filter(|row| leave_out.is_some() || !row.split.is_empty()).cloned().collect(),
                 };
-                [learned, clips(judged(&others, leave_out), false)?]
+                [learned, recordings(judged(&others, leave_out), false)?]
             }
         };
         if test.is_empty() {
-            return Err(nothing_to_test(leave_out).into());
+            return Err(nothing_to_test(leave_out, source).into());
         }
+        let rng = || ChaCha8Rng::seed_from_u64(source.seed);
+        let in_streams =
+            |recordings: &[Recording], rng: &mut _| if in_streams { streams(recordings, rng) } else { Vec::new() };
+        let test_streams = in_streams(&test, &mut rng());
+        let test = alone(test);
         if !train {
-            return Ok(Corpus { test, ..Corpus::default() });
+            return Ok(Corpus { test, test_streams, ..Corpus::default() });
         }
         if learned.len() < 2 {
             let found = learned.len();
@@ -81,16 +142,33 @@ impl Corpus {
             .into());
         }
         let mut train = learned;
-        train.shuffle(&mut ChaCha8Rng::seed_from_u64(source.seed));
-        let held_out = train.split_off(train.len() - train.len().div_ceil(HELD_OUT));
-        Ok(Corpus { train, held_out, test })
+        let rng = &mut rng();
+        train.shuffle(rng);
+        let held_out = alone(train.split_off(train.len() - train.len().div_ceil(HELD_OUT)));
+        let train_streams = in_streams(&train, rng);
+        let train = [alone(train), train_streams].concat();
+        Ok(Corpus { train, held_out, test, test_streams })
     }
 }
 
-fn nothing_to_test(leave_out: Option<&str>) -> String {
+/// Recordings that are heard each for itself.
+fn alone(recordings: Vec<Recording>) -> Vec<Clip> {
+    recordings.into_iter().map(|recording| recording.clip).collect()
+}
+
+fn nothing_to_test(leave_out: Option<&str>, source: &Source) -> String {
+    let rows =
+        source.test.as_ref().or(source.data.as_ref()).and_then(|folder| read(folder, source.data.as_deref()).ok());
+    let rows = rows.unwrap_or_default();
+    let names = |of: fn(&Row) -> &str| {
+        let names: BTreeSet<_> = rows.iter().map(of).filter(|name| !name.is_empty()).collect();
+        if names.is_empty() { "none".to_owned() } else { names.into_iter().collect::<Vec<_>>().join(", ") }
+    };
     let expected = match leave_out {
-        Some(speaker) => format!("of the speaker {speaker:?} in {MANIFEST}"),
-        None => format!("in {MANIFEST} whose split is not \"{TRAIN}\""),
+        Some(speaker) => {
+            format!("of the speaker {speaker:?} in {MANIFEST}; its speakers: {}", names(|row| &row.speaker))
+        }
+        None => format!("in {MANIFEST} whose split is not \"{TRAIN}\"; its splits: {}", names(|row| &row.split)),
     };
     format!("there is nothing to test on: expected rows {expected}")
 }
@@ -107,18 +185,23 @@ fn judged<'r>(rows: &'r [Row], leave_out: Option<&'r str>) -> impl Iterator<Item
     })
 }
 
-/// The clips of rows. Those to be trained on must be long enough for their phones; shorter ones are left out and counted.
-fn clips<'r>(rows: impl Iterator<Item = &'r Row>, train: bool) -> Result<Vec<Clip>, Box<dyn Error>> {
+/// The recordings of rows. Those to be trained on must be long enough for their phones; shorter ones are left out and counted.
+fn recordings<'r>(rows: impl Iterator<Item = &'r Row>, train: bool) -> Result<Vec<Recording>, Box<dyn Error>> {
     let front_end = FrontEnd::new();
-    let (mut clips, mut short) = (Vec::new(), Vec::new());
+    let (mut recordings, mut short) = (Vec::new(), Vec::new());
     for row in rows {
         let wrong = |reason: String| format!("{}: {reason}", row.at);
         let samples = audio::read(&row.file).map_err(wrong)?;
         match front_end.features(&samples) {
+            None if train => short.push(row),
             None => return Err(wrong(format!("{}: it is shorter than 25 ms", row.file.display())).into()),
-            Some(features) if train && features.shape()[0] < least_steps(&row.phones) => short.push(row),
             Some(features) => {
-                clips.push(Clip { name: row.name.clone(), features, phones: row.phones.clone() });
+                let clip = Clip { name: row.name.clone(), features, pronunciations: row.pronunciations.clone() };
+                if train && clip.features.shape()[0] < clip.least_steps() {
+                    short.push(row);
+                } else {
+                    recordings.push(Recording { clip, samples, speaker: row.speaker.clone() });
+                }
             }
         }
     }
@@ -128,7 +211,7 @@ fn clips<'r>(rows: impl Iterator<Item = &'r Row>, train: bool) -> Result<Vec<Cli
             "left out: {count} recordings too short for their phones, one step of 10 ms each; the first: {at}"
         ));
     }
-    Ok(clips)
+    Ok(recordings)
 }
 
 /// Utterances of the program's own, before the front end.
@@ -147,16 +230,17 @@ pub(crate) fn utterance(seed: u64, number: usize) -> Spoken {
 }
 
 /// The training part and the test part of what a seed makes.
-fn made(seed: u64, train: bool) -> [Vec<Clip>; 2] {
+fn made(seed: u64, train: bool) -> [Vec<Recording>; 2] {
     let front_end = FrontEnd::new();
     let [first, second] = MADE;
-    let clip = |number: usize| {
+    let recording = |number: usize| {
         let Spoken { samples, phones } = utterance(seed, number);
         let features = front_end.features(&samples).expect("there is silence of more than a window");
-        Clip { name: format!("utterance {}", number + 1), features, phones }
+        let clip = Clip { name: format!("utterance {}", number + 1), features, pronunciations: vec![phones] };
+        Recording { clip, samples, speaker: String::new() }
     };
-    let learned = if train { (0..first).map(clip).collect() } else { Vec::new() };
-    [learned, (first..first + second).map(clip).collect()]
+    let learned = if train { (0..first).map(recording).collect() } else { Vec::new() };
+    [learned, (first..first + second).map(recording).collect()]
 }
 
 /// Writes the first `count` utterances of a seed into a folder, with a manifest: the folder can be given to `--data`.

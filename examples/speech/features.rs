@@ -1,5 +1,6 @@
 //! The front end: what the network reads of a recording, 123 numbers every 10 ms (Graves, Mohamed and Hinton 2013).
 
+use std::collections::VecDeque;
 use std::f32::consts::PI;
 use std::sync::Arc;
 
@@ -16,15 +17,15 @@ const TRANSFORM: usize = 512;
 /// Filters.
 pub(crate) const BANDS: usize = 40;
 /// The filters and the energy.
-const STATIC: usize = BANDS + 1;
+pub(crate) const STATIC: usize = BANDS + 1;
 /// I, the values of a time step: these, their first and their second differences.
 pub(crate) const FEATURES: usize = 3 * STATIC;
-/// What is normalised together: the bands, the energy, and the differences of each.
-const GROUPS: usize = 6;
 /// Energies below are taken for this: far below the noise of 16 bits.
 const FLOOR: f32 = 1e-10;
 /// Steps to each side that a difference is taken over.
 const REACH: usize = 2;
+/// Windows after its own that a row depends on, by its second differences.
+pub(crate) const AHEAD: usize = 2 * REACH;
 
 /// The front end with what it computes once.
 pub(crate) struct FrontEnd {
@@ -43,21 +44,17 @@ impl FrontEnd {
         }
     }
 
-    /// The features `[L, FEATURES]` of samples at [`RATE`], normalised; `None` if they do not fill a window.
+    /// The features `[L, FEATURES]` of samples at [`RATE`]; `None` if they do not fill a window.
     pub(crate) fn features(&self, samples: &[f32]) -> Option<Tensor<f32>> {
-        let statics = self.statics(samples);
-        if statics.is_empty() {
-            return None;
-        }
-        let first = differences(&statics);
-        let second = differences(&first);
-        let rows = statics.iter().zip(&first).zip(&second).flat_map(|((a, b), c)| [&a[..], b, c].concat());
-        let tensor = Tensor::from_vec(rows.collect(), &[statics.len(), FEATURES]);
-        Some(normalised(&tensor))
+        let mut stream = FeatureStream::new(self);
+        let mut rows = stream.push(samples);
+        rows.extend(stream.finish());
+        let steps = rows.len();
+        (steps > 0).then(|| Tensor::from_vec(rows.concat(), &[steps, FEATURES]))
     }
 
     /// The logarithms of the filters and of the energy of each window: ln Σ_f w_k(f)·|X(f)|², and ln Σ_n x_n².
-    pub(crate) fn statics(&self, samples: &[f32]) -> Vec<Vec<f32>> {
+    fn statics(&self, samples: &[f32]) -> Vec<Vec<f32>> {
         let (mut buffer, mut spectrum) = (self.transform.make_input_vec(), self.transform.make_output_vec());
         let one = |frame: &[f32]| {
             buffer.fill(0.0);
@@ -87,37 +84,77 @@ fn filters() -> Vec<Vec<f32>> {
     (0..BANDS).map(filter).collect()
 }
 
-/// The slopes of a regression line over 2·REACH + 1 steps: d_t = Σ_k k·(x_(t+k) - x_(t-k)) / (2·Σ_k k²), where the first and
-/// the last step are repeated beyond the ends (Young et al., The HTK Book, 2006).
-fn differences(rows: &[Vec<f32>]) -> Vec<Vec<f32>> {
-    let divisor = 2.0 * (1..=REACH).map(|k| (k * k) as f32).sum::<f32>();
-    let slope = |t: usize| {
-        let pair = |k: usize| (k as f32, &rows[(t + k).min(rows.len() - 1)], &rows[t.saturating_sub(k)]);
-        let of = |i: usize| (1..=REACH).map(pair).map(|(k, after, before)| k * (after[i] - before[i])).sum::<f32>();
-        (0..rows[t].len()).map(|i| of(i) / divisor).collect()
-    };
-    (0..rows.len()).map(slope).collect()
+/// The features of samples that come piece by piece: they are those of the whole, whatever the pieces are.
+pub(crate) struct FeatureStream<'f> {
+    front_end: &'f FrontEnd,
+    /// From the beginning of the next window.
+    samples: Vec<f32>,
+    first: Differences,
+    second: Differences,
 }
 
-/// Each of the groups with mean 0 and deviation 1 over the recording: its
-/// loudness no longer shows. Bands keep their means, which in a short word tell its phones. A group that does not change
-/// becomes 0.
-fn normalised(rows: &Tensor<f32>) -> Tensor<f32> {
-    let values = rows.to_vec();
-    let group = |feature: usize| 2 * (feature / STATIC) + usize::from(feature % STATIC == BANDS);
-    let scales: Vec<(f64, f64)> = (0..GROUPS)
-        .map(|number| {
-            let own = || (0..values.len()).filter(|at| group(at % FEATURES) == number).map(|at| f64::from(values[at]));
-            let count = own().count() as f64;
-            let mean = own().sum::<f64>() / count;
-            let deviation = (own().map(|x| (x - mean).powi(2)).sum::<f64>() / count).sqrt();
-            (mean, if deviation > 1e-6 { 1.0 / deviation } else { 0.0 })
-        })
-        .collect();
-    Tensor::from_fn(rows.shape(), |at| {
-        let (mean, scale) = scales[group(at % FEATURES)];
-        ((f64::from(values[at]) - mean) * scale) as f32
-    })
+impl FeatureStream<'_> {
+    pub(crate) fn new(front_end: &FrontEnd) -> FeatureStream<'_> {
+        FeatureStream { front_end, samples: Vec::new(), first: Differences::default(), second: Differences::default() }
+    }
+
+    /// The rows that are complete with these samples: each needs the [`AHEAD`] windows after its own.
+    pub(crate) fn push(&mut self, samples: &[f32]) -> Vec<Vec<f32>> {
+        self.samples.extend(samples);
+        let statics = self.front_end.statics(&self.samples);
+        self.samples.drain(..statics.len() * HOP);
+        statics.into_iter().filter_map(|row| self.first.push(row)).filter_map(|row| self.second.push(row)).collect()
+    }
+
+    /// The rows that are left at the end. A window that is not full is none.
+    pub(crate) fn finish(&mut self) -> Vec<Vec<f32>> {
+        let rows: Vec<_> = self.first.finish().into_iter().filter_map(|row| self.second.push(row)).collect();
+        rows.into_iter().chain(self.second.finish()).collect()
+    }
+
+    /// Samples and values that wait for more.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        let values = |stage: &Differences| stage.rows.iter().map(Vec::len).sum::<usize>();
+        self.samples.len() + values(&self.first) + values(&self.second)
+    }
+}
+
+/// Appends to each row the differences of its last [`STATIC`] values: slopes of a regression line over 2·REACH + 1 steps,
+///
+/// d_t = Σ_k k·(x_(t+k) - x_(t-k)) / (2·Σ_k k²),
+///
+/// where the first and the last step are repeated beyond the ends (Young et al., The HTK Book, 2006).
+#[derive(Default)]
+struct Differences {
+    /// The last rows, 2·REACH at most between two calls.
+    rows: VecDeque<Vec<f32>>,
+}
+
+impl Differences {
+    /// The row REACH steps before this one, if there is one, with its differences.
+    fn push(&mut self, row: Vec<f32>) -> Option<Vec<f32>> {
+        if self.rows.is_empty() {
+            self.rows.extend(std::iter::repeat_n(row.clone(), REACH));
+        }
+        self.rows.push_back(row);
+        if self.rows.len() <= 2 * REACH {
+            return None;
+        }
+        let divisor = 2.0 * (1..=REACH).map(|k| (k * k) as f32).sum::<f32>();
+        let pair = |k: usize| (k as f32, &self.rows[REACH + k], &self.rows[REACH - k]);
+        let slope = |i: usize| (1..=REACH).map(pair).map(|(k, after, before)| k * (after[i] - before[i])).sum::<f32>();
+        let mut row = self.rows[REACH].clone();
+        row.extend((row.len() - STATIC..row.len()).map(|i| slope(i) / divisor));
+        self.rows.pop_front();
+        Some(row)
+    }
+
+    /// The rows that are left at the end.
+    fn finish(&mut self) -> Vec<Vec<f32>> {
+        let Some(last) = self.rows.back().cloned() else { return Vec::new() };
+        (0..REACH).filter_map(|_| self.push(last.clone())).collect()
+    }
 }
 
 #[cfg(test)]
@@ -139,16 +176,14 @@ mod tests {
 
     #[test]
     fn features_are_those_of_librosa() {
-        let statics = FrontEnd::new().statics(&signal());
-        let first = differences(&statics);
-        let second = differences(&first);
+        let found = FrontEnd::new().features(&signal()).unwrap();
         let expected: Vec<Vec<f32>> = include_str!("fixtures/features.txt")
             .lines()
             .map(|line| line.split(' ').map(|x| x.parse().unwrap()).collect())
             .collect();
-        assert_eq!((statics.len(), expected[0].len()), (expected.len(), FEATURES));
+        assert_eq!(found.shape(), [expected.len(), expected[0].len()]);
         for (t, expected) in expected.iter().enumerate() {
-            let found = [&statics[t][..], &first[t], &second[t]].concat();
+            let found = found.index(0, t).to_vec();
             for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
                 assert!((found - expected).abs() < 1e-4, "step {t}, feature {i}: {found}, expected {expected}");
             }
@@ -164,25 +199,31 @@ mod tests {
     }
 
     #[test]
-    fn features_are_normalised_whatever_the_loudness() {
+    fn pieces_of_any_length_give_the_bits_of_the_whole() {
         let front_end = FrontEnd::new();
-        let loud = front_end.features(&signal()).unwrap();
-        assert_eq!(loud.shape(), [7, FEATURES]);
-        let quiet: Vec<f32> = signal().iter().map(|x| 0.01 * x).collect();
-        for (a, b) in loud.to_vec().iter().zip(front_end.features(&quiet).unwrap().to_vec()) {
-            assert!((a - b).abs() < 0.01, "{a} {b}");
+        for length in [0, 1, WINDOW - 1, WINDOW, WINDOW + HOP, WINDOW + 4 * HOP + 3, 700] {
+            let samples = &signal()[..length];
+            let whole = front_end.features(samples).map_or(Vec::new(), |rows| rows.to_vec());
+            for piece in [1, 7, 33, 160, 4096] {
+                let mut stream = FeatureStream::new(&front_end);
+                let mut rows: Vec<_> = samples.chunks(piece).flat_map(|piece| stream.push(piece)).collect();
+                // All but those that the end completes came in time.
+                let windows = (length + HOP).saturating_sub(WINDOW) / HOP;
+                assert_eq!(rows.len(), windows.saturating_sub(AHEAD), "{length} samples");
+                rows.extend(stream.finish());
+                assert_eq!(rows.concat(), whole, "{length} samples in pieces of {piece}");
+            }
         }
-        for (first, width) in [(0, BANDS), (BANDS, 1), (STATIC, BANDS), (FEATURES - 1, 1)] {
-            let group = loud.slice(1, first..first + width).to_vec();
-            let mean = group.iter().sum::<f32>() / group.len() as f32;
-            let variance = group.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / group.len() as f32;
-            assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-4, "{first}: {mean} {variance}");
-        }
-        // A window is the least; one step does not change.
+    }
+
+    #[test]
+    fn a_window_is_the_least() {
+        let front_end = FrontEnd::new();
         assert!(front_end.features(&signal()[..WINDOW - 1]).is_none());
         let one = front_end.features(&signal()[..WINDOW]).unwrap();
         assert_eq!(one.shape(), [1, FEATURES]);
-        assert_eq!(one.slice(1, BANDS..FEATURES), Tensor::zeros(&[1, FEATURES - BANDS]));
+        // One step does not change.
+        assert_eq!(one.slice(1, STATIC..FEATURES), Tensor::zeros(&[1, FEATURES - STATIC]));
         // Silence has a logarithm.
         assert!(front_end.features(&[0.0; 400]).unwrap().to_vec().iter().all(|x| x.is_finite()));
     }

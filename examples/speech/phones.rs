@@ -1,5 +1,7 @@
 //! The 39 phones that the field reports error rates on: ARPAbet, folded as for TIMIT (Lee and Hon 1989).
 
+use rewind_examples::text;
+
 /// The phones in the order of their classes, which begin at 1: class 0 is the blank of CTC. `SIL` is a pause, `DX` a flap.
 pub(crate) const PHONES: [&str; 39] = [
     "AA", "AE", "AH", "AW", "AY", "B", "CH", "D", "DH", "DX", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY", "JH", "K",
@@ -12,7 +14,7 @@ pub(crate) const BLANK: usize = 0;
 pub(crate) const CLASSES: usize = PHONES.len() + 1;
 
 /// Phones of TIMIT and CMUdict that are folded into one of the 39.
-const FOLDED: [(&str, &str); 20] = [
+const FOLDED: [(&str, &str); 22] = [
     ("AO", "AA"),
     ("AX", "AH"),
     ("AX-H", "AH"),
@@ -32,8 +34,13 @@ const FOLDED: [(&str, &str); 20] = [
     ("BCL", "SIL"),
     ("DCL", "SIL"),
     ("KCL", "SIL"),
+    ("GCL", "SIL"),
+    ("PCL", "SIL"),
     ("TCL", "SIL"),
 ];
+
+/// The glottal stop of TIMIT, which the 39 do not have: it is left out.
+const LEFT_OUT: &str = "Q";
 
 /// The class of a phone, whatever its case and its mark of stress (a digit at its end).
 pub(crate) fn class_of(name: &str) -> Option<usize> {
@@ -45,9 +52,11 @@ pub(crate) fn class_of(name: &str) -> Option<usize> {
 /// The classes of phones that spaces separate.
 pub(crate) fn parse(text: &str) -> Result<Vec<usize>, String> {
     let class = |name: &str| {
-        class_of(name).ok_or_else(|| format!("the phone {name:?} is none of ARPAbet: {}", PHONES.join(" ")))
+        class_of(name)
+            .ok_or_else(|| format!("the phone {:?} is none of ARPAbet: {}", text::start(name), PHONES.join(" ")))
     };
-    let classes = text.split_whitespace().map(class).collect::<Result<Vec<_>, _>>()?;
+    let names = text.split_whitespace().filter(|name| !name.eq_ignore_ascii_case(LEFT_OUT));
+    let classes = names.map(class).collect::<Result<Vec<_>, _>>()?;
     if classes.is_empty() {
         Err("there are no phones; expected ARPAbet, such as S IH K S".to_owned())
     } else {
@@ -79,6 +88,14 @@ mod tests {
             [class_of("ih1"), class_of("AO0"), class_of("zh")],
             [class_of("IH"), class_of("AA"), class_of("SH")]
         );
+        // All 61 phones of TIMIT.
+        let timit = "iy ih eh ae aa er ax ah r l w y m n ng ch jh dh b d dx g p t k z zh v f th s sh hh cl vcl epi sil";
+        let timit = timit.split(' ').filter(|name| !["cl", "vcl"].contains(name));
+        let others =
+            "ix ux uh uw ao aw ay ey oy ow axr ax-h hv el em en nx eng bcl dcl gcl pcl tcl kcl pau h#".split(' ');
+        for name in timit.chain(others) {
+            assert!(class_of(name).is_some(), "{name}");
+        }
         assert_eq!([class_of("QX"), class_of("-"), class_of("1")], [None; 3]);
     }
 
@@ -87,6 +104,8 @@ mod tests {
         let six = parse("S IH1  K S").unwrap();
         assert_eq!(six.iter().map(|&c| slashed(c)).collect::<String>(), "/s//ih//k//s/");
         assert_eq!([least_steps(&six), least_steps(&parse("s s t").unwrap())], [4, 4]);
+        assert_eq!(parse("q ah q"), parse("ah"));
+        assert!(parse("q").unwrap_err().starts_with("there are no phones"));
         assert!(parse(" ").unwrap_err().starts_with("there are no phones"));
         assert!(parse("S QX").unwrap_err().starts_with("the phone \"QX\" is none of ARPAbet: AA AE"));
     }

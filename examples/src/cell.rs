@@ -137,6 +137,19 @@ impl<'t> Cell<'t, f32> for AnyCell<Var<'t, f32>> {
         }
     }
 
+    fn equations(&self, x: Var<'t, f32>, state: AnyState<'t>) -> AnyState<'t> {
+        match (self, state) {
+            (AnyCell::Tanh(cell), AnyState::One(h)) => AnyState::One(cell.equations(x, h)),
+            (AnyCell::Gru(cell), AnyState::One(h)) => AnyState::One(cell.equations(x, h)),
+            (AnyCell::Lstm(cell), AnyState::Two(state)) => AnyState::Two(cell.equations(x, state)),
+            _ => unreachable!("a cell gets the states that it made"),
+        }
+    }
+
+    fn features(&self) -> Option<usize> {
+        whichever!(self, cell => cell.features())
+    }
+
     fn initial(&self, batch: usize) -> AnyState<'t> {
         match self {
             AnyCell::Tanh(cell) => AnyState::One(cell.initial(batch)),

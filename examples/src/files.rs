@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
+use crate::team::is_silent;
+
 /// The ending of a file that is not complete yet.
 const PART: &str = ".part";
 /// The random characters in its name.
@@ -48,8 +50,11 @@ impl WriteError {
 ///
 /// [`WriteError::Folder`].
 pub fn prepare_folder(folder: &Path) -> Result<(), WriteError> {
-    fs::create_dir_all(folder)
-        .and_then(|()| NamedTempFile::new_in(folder))
+    let made = match fs::metadata(folder) {
+        Ok(found) if !found.is_dir() => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is no folder")),
+        _ => fs::create_dir_all(folder),
+    };
+    made.and_then(|()| NamedTempFile::new_in(folder))
         .map(drop)
         .map_err(|source| WriteError::Folder { path: folder.to_owned(), source })
 }
@@ -87,6 +92,19 @@ pub fn prepare_file(path: &Path) -> Result<(), WriteError> {
     part(path, 4 * RANDOM).map(drop).map_err(|source| WriteError::file(path, source))
 }
 
+/// Checks that `path`, if there is something, is a file and not a pipe or a device, from which a program might read for ever.
+///
+/// # Errors
+///
+/// That it is none, as the end of a sentence that begins with its name.
+pub fn expect_file(path: &Path) -> Result<(), String> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err("is a folder, a pipe or a device; expected a file".to_owned()),
+        // That it is missing is told by who reads it.
+        _ => Ok(()),
+    }
+}
+
 /// Writes `bytes` to a temporary file beside `path`, and renames it to `path`. The folder must exist.
 ///
 /// A reader sees the old contents or the new ones, never a part.
@@ -95,6 +113,9 @@ pub fn prepare_file(path: &Path) -> Result<(), WriteError> {
 ///
 /// The error of the file system; then `path` is unchanged, and no temporary file is left.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    if is_silent() {
+        return Ok(());
+    }
     let write = || {
         let mut part = part(path, RANDOM)?;
         part.write_all(bytes)?;
@@ -158,6 +179,16 @@ mod tests {
 
     fn names(folder: &Path) -> Vec<OsString> {
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    #[test]
+    fn a_file_is_no_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "text").unwrap();
+        let told = prepare_folder(&path).unwrap_err().to_string();
+        assert!(told.ends_with("it is no folder"), "{told}");
+        assert_eq!(fs::read(&path).unwrap(), b"text");
     }
 
     #[test]

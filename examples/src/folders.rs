@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files::expect_file;
+
 /// How many reasons an error message gives before it says "and so on".
 const REASONS: usize = 3;
 
@@ -85,13 +87,19 @@ pub fn read<X>(
     for (class, name) in classes.iter().enumerate() {
         let (folder, items_before, broken_before) = (root.join(name), items.len(), broken.len());
         for path in files(&folder, kind)? {
-            match read(&path) {
+            match expect_file(&path).and_then(|()| read(&path)) {
                 Ok(item) => items.push((item, class)),
                 Err(reason) => broken.push(format!("{} {reason}", path.display())),
             }
         }
         if items.len() == items_before {
-            let reasons = reasons(&broken[broken_before..], kind);
+            let mut reasons = reasons(&broken[broken_before..], kind);
+            if sorted_entries(&folder)?.iter().any(|path| path.is_dir()) {
+                reasons += &format!(
+                    "; but it has folders: if those are the classes, give {} instead of {at}",
+                    folder.display()
+                );
+            }
             return Err(format!("{} has no readable {}: {reasons}", folder.display(), kind.item).into());
         }
     }
@@ -185,6 +193,23 @@ mod tests {
         text.replace(&root.display().to_string(), "ROOT").replace('\\', "/")
     }
 
+    /// A pipe that nobody writes to is not waited for.
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_no_file() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("a");
+        fs::create_dir(&folder).unwrap();
+        let pipe = folder.join("pipe.txt");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        fs::write(folder.join("x.txt"), "1").unwrap();
+        let kind = Kind { item: "number", file: "text file", endings: &["txt"] };
+        let found = read(root.path(), None, kind, |path| fs::read_to_string(path).map_err(|e| e.to_string())).unwrap();
+        assert_eq!(found.items, [("1".to_owned(), 0)]);
+        let told = format!("{} is a folder, a pipe or a device; expected a file", pipe.display());
+        assert_eq!(found.broken, [told]);
+    }
+
     #[test]
     fn reads_in_order_of_names_and_names_what_is_broken() {
         let root = folder(&[
@@ -228,6 +253,12 @@ mod tests {
         assert_eq!(
             message(root.path(), None),
             "ROOT/a has no readable number: no file in it ends in one of .txt, .text"
+        );
+        let root = folder(&[("train/a/1.txt", "1"), ("train/b/1.txt", "2")]);
+        assert_eq!(
+            message(root.path(), None),
+            "ROOT/train has no readable number: no file in it ends in one of .txt, .text; but it has folders: if those are the classes, \
+             give ROOT/train instead of ROOT"
         );
     }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::{Team, say};
+
 /// The exit status of a program that Ctrl-C ended: 128 and the number of the signal.
 pub(crate) const STATUS: u8 = 130;
 
@@ -23,6 +25,8 @@ pub struct Interrupt {
     training: Arc<AtomicBool>,
     /// How often [`Interrupt::is_asked`] is still to answer no.
     steps: Arc<AtomicU64>,
+    /// Those that stop together.
+    team: Team,
 }
 
 impl Interrupt {
@@ -34,7 +38,7 @@ impl Interrupt {
     /// One that is asked for at the `steps`-th look: with it, a test stops a run at any step.
     pub fn after(steps: u64) -> Self {
         let (asked, training) = (Arc::default(), Arc::default());
-        Interrupt { asked, training, steps: Arc::new(AtomicU64::new(steps)) }
+        Interrupt { asked, training, steps: Arc::new(AtomicU64::new(steps)), team: Team::default() }
     }
 
     /// Ctrl-C, from now on. Where nothing is being trained, and at the second time, it ends the program at once.
@@ -46,8 +50,10 @@ impl Interrupt {
         let interrupt = Self::never();
         let Interrupt { asked, training, .. } = interrupt.clone();
         let handler = move || {
-            if asked.swap(true, Ordering::SeqCst) || !training.load(Ordering::SeqCst) {
+            let is_second = asked.swap(true, Ordering::SeqCst);
+            if is_second || !training.load(Ordering::SeqCst) {
                 // Files are replaced only by complete ones, so that none is broken.
+                say(if is_second { "stopped at once" } else { "stopped; nothing was being trained" });
                 std::process::exit(STATUS.into());
             }
         };
@@ -55,7 +61,17 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Whether to stop. A training calls it once a step.
+    /// That of a team, which stops if one of its processes is asked to.
+    pub(crate) fn of(self, team: &Team) -> Self {
+        Interrupt { team: team.clone(), ..self }
+    }
+
+    /// Those that train together.
+    pub fn team(&self) -> &Team {
+        &self.team
+    }
+
+    /// Whether this process was asked to stop. A training calls it once a step.
     pub fn is_asked(&self) -> bool {
         let left = self.steps.load(Ordering::SeqCst).saturating_sub(1);
         self.steps.store(left, Ordering::SeqCst);

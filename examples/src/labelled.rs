@@ -14,6 +14,8 @@ use crate::{say, text};
 
 /// More labels than this are no classes: the columns are in another order, perhaps.
 const MAX_CLASSES: usize = 1000;
+/// The most characters of a label: a longer one is no label.
+const MAX_LABEL: usize = 100;
 /// Of a file that is not divided yet, one item in so many is for testing.
 const TEST_SHARE: usize = 5;
 
@@ -83,24 +85,31 @@ pub fn read<X>(
     let text = text::read(path)?;
     let (mut items, mut names, mut left_out) = (Vec::new(), Vec::new(), 0);
     // Only \n ends a line; other controls belong to the item.
-    for (line, row) in (1..).zip(text.trim_end_matches('\n').split('\n')) {
+    for (line, row) in (1..).zip(text::lines(&text)) {
         let wrong = |reason: String| format!("{at}, line {line}: {reason}");
         if row.trim().is_empty() {
             left_out += 1;
             continue;
         }
         let Some((label, item)) = row.split_once('\t') else {
-            return Err(wrong(format!("{:?} has no tab; expected label, tab, item", start(row))).into());
+            return Err(wrong(format!("{:?} has no tab; expected label, tab, item", text::start(row))).into());
         };
         let label = label.trim();
         if label.is_empty() {
             return Err(wrong("the label before the tab is empty".to_owned()).into());
         }
+        let length = label.chars().count();
+        if length > MAX_LABEL {
+            let label = text::start(label);
+            return Err(
+                wrong(format!("the label {label:?} has {length} characters; expected {MAX_LABEL} at most")).into()
+            );
+        }
         if let Some(classes) = classes
             && !classes.iter().any(|class| class == label)
         {
-            let known = start(&classes.join(", "));
-            return Err(wrong(format!("the label {:?} is none of the classes: {known}", start(label))).into());
+            let known = text::start(&classes.join(", "));
+            return Err(wrong(format!("the label {:?} is none of the classes: {known}", text::start(label))).into());
         }
         match parse(item).map_err(wrong)? {
             Some(item) => {
@@ -134,15 +143,6 @@ fn found(names: &[&str], path: &Path) -> Result<Vec<String>, String> {
     let classes: Vec<String> = distinct.into_iter().map(|name| (*name).to_owned()).collect();
     expect_two(&classes, &format!("{at} has"))?;
     Ok(classes)
-}
-
-/// The beginning of a text for a message.
-fn start(text: &str) -> String {
-    let mut start: String = text.chars().take(60).collect();
-    if start.len() < text.len() {
-        start.push('…');
-    }
-    start
 }
 
 /// Where the items of a run come from.
@@ -216,7 +216,16 @@ impl Source {
                     );
                 }
                 let in_test = test_part(&all.labels, all.classes.len(), count / TEST_SHARE, self.seed);
-                Ok([all.part(|i| !in_test[i]), all.part(|i| in_test[i])])
+                let [train, test] = [false, true].map(|of_test| all.part(|i| in_test[i] == of_test));
+                if let Some(class) = counts(&train.labels, train.classes.len()).iter().position(|&count| count == 0) {
+                    return Err(format!(
+                        "{} has too few items of {:?} to divide it: none is left to train on; expected more, or --test FILE",
+                        data.display(),
+                        all.classes[class]
+                    )
+                    .into());
+                }
+                Ok([train, test])
             }
         }
     }
@@ -290,6 +299,11 @@ mod tests {
         let latin = refused(b"a\tx\nb\tcaf\xe9\n");
         assert_eq!(latin, "FILE, line 2: byte 10 is 0xe9; expected UTF-8: convert the file, from Latin-1 perhaps");
         assert_eq!(refused(b"PK\x03\0"), "FILE, line 1: byte 4 is 0; expected text, and no binary file");
+        let label = format!("a\tx\n{}\tx\n", "é".repeat(100_000));
+        assert_eq!(
+            refused(label),
+            format!("FILE, line 2: the label \"{}…\" has 100000 characters; expected 100 at most", "é".repeat(60))
+        );
         let unknown = of("b\tx\nd\tx\n", Some(&["c", "b"])).unwrap_err();
         assert_eq!(unknown, "FILE, line 2: the label \"d\" is none of the classes: c, b");
         let many: String = (0..1001).map(|i| format!("{i}\tx\n")).collect();
@@ -314,6 +328,12 @@ mod tests {
         assert_eq!(all.len(), 33);
         assert_eq!(parts(1), [train, test.clone()]);
         assert_ne!(parts(2)[1], test);
+        // Five classes of one item each: that of the first is for testing.
+        std::fs::write(&path, "a\tx\nb\tx\nc\tx\nd\tx\ne\tx\n").unwrap();
+        let source = Source { data: Some(path.clone()), test: None, seed: 1 };
+        let told = source.parts(None, parse, |_| unreachable!("there is a file")).unwrap_err().to_string();
+        let advice = "has too few items of \"a\" to divide it: none is left to train on; expected more, or --test FILE";
+        assert_eq!(told, format!("{} {advice}", path.display()));
         std::fs::write(&path, "a\tx\nb\tx\n").unwrap();
         let source = Source { data: Some(path.clone()), test: None, seed: 1 };
         let told = source.parts(None, parse, |_| unreachable!("there is a file")).unwrap_err().to_string();

@@ -7,9 +7,13 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::Metric;
+use crate::team::is_silent;
 
 /// Writes a line to the standard error stream. A closed stream is no reason to stop.
 pub fn say(line: impl std::fmt::Display) {
+    if is_silent() {
+        return;
+    }
     if cfg!(debug_assertions) {
         // Tests, which are debug builds, catch what the macro writes, and nothing else. The macro panics where the stream
         // is closed.
@@ -45,6 +49,12 @@ enum Display {
 impl Progress {
     /// Progress of a model that is trained for `epochs` epochs of `steps` steps each, of which `done` are done.
     pub fn new(model: &str, metric: Metric, epochs: u64, steps: u64, done: u64) -> Progress {
+        if done > 0 && done == epochs * steps {
+            say(format!("{model}: all {epochs} epochs are done"));
+        }
+        if is_silent() {
+            return Progress::lines(model, metric, epochs, steps, done, Box::new(io::sink()));
+        }
         if !io::stderr().is_terminal() {
             return Progress::lines(model, metric, epochs, steps, done, Box::new(io::stderr()));
         }

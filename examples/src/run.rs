@@ -9,9 +9,11 @@ use rewind_rnn::file::{self, FileModule, Metadata};
 use rewind_rnn::optim::Optimizer;
 use rewind_rnn::resume::{Part, Position};
 
-use crate::arguments::{CommandLine, Task};
+use crate::arguments::Task;
+use crate::command_line::CommandLine;
 use crate::interrupt::{self, Interrupt, Stopped};
-use crate::{History, Metric, say};
+use crate::team::{Team, is_silent};
+use crate::{History, Metric, origin, say};
 
 /// A long epoch is saved at least this often.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -71,6 +73,15 @@ pub struct Run {
     metadata: Metadata,
     interrupt: Interrupt,
     saved: Instant,
+    /// What the team has decided to do after this step.
+    decided: Option<Decision>,
+}
+
+/// What is done after a step.
+#[derive(Clone, Copy, Debug, Default)]
+struct Decision {
+    save: bool,
+    stop: bool,
 }
 
 impl Run {
@@ -78,7 +89,8 @@ impl Run {
     pub fn new(name: &str, metric: Metric, seed: u64, path: &Path, metadata: Metadata, interrupt: Interrupt) -> Self {
         interrupt.set_training(true);
         let (at, history, path) = (Position::new(seed), History::new(name, metric), path.to_owned());
-        Run { at, history, path, metadata, interrupt, saved: Instant::now() }
+        let metadata = origin::sealed(metadata, &path);
+        Run { at, history, path, metadata, interrupt, saved: Instant::now(), decided: None }
     }
 
     /// Goes on from the file at `from`.
@@ -114,7 +126,9 @@ impl Run {
     ) -> rewind_rnn::Result<()> {
         let mut parts: Vec<(&str, &dyn Part<f32>)> = vec![("position", &self.at), ("history", &self.history)];
         parts.extend(own);
-        file::save_run(&self.path, model, optimizer, &parts, &self.metadata)?;
+        if !is_silent() {
+            file::save_run(&self.path, model, optimizer, &parts, &self.metadata)?;
+        }
         self.saved = Instant::now();
         Ok(())
     }
@@ -132,15 +146,40 @@ impl Run {
         optimizer: &O,
         own: &[(&str, &dyn Part<f32>)],
     ) -> Result<(), Box<dyn Error>> {
+        let Decision { save, stop } = self.decide(steps)?;
+        self.decided = None;
         self.at.advance(steps);
-        if self.at.batch() == 0 {
-            return Ok(());
-        }
-        let is_to_stop = self.interrupt.is_asked();
-        if is_to_stop || self.saved.elapsed() > SAVE_EVERY {
+        if save {
             self.save(model, optimizer, own)?;
         }
-        if is_to_stop { Err(self.stopped()) } else { Ok(()) }
+        if stop { Err(self.stopped()) } else { Ok(()) }
+    }
+
+    /// Whether [`after_step`](Run::after_step), which comes next, will save. If parts of the run have states that are not those of all
+    /// processes of the [`Team`](crate::Team), they are [shared](crate::Team::share) then.
+    ///
+    /// # Errors
+    ///
+    /// If the other processes cannot be reached.
+    pub fn is_to_save(&mut self, steps: usize) -> rewind_rnn::Result<bool> {
+        Ok(self.decide(steps)?.save)
+    }
+
+    /// What is done after this step of an epoch of `steps`. All processes decide alike.
+    fn decide(&mut self, steps: usize) -> rewind_rnn::Result<Decision> {
+        // After the last step it is decided by `after_epoch`.
+        if self.at.batch() + 1 == steps {
+            return Ok(Decision::default());
+        }
+        if let Some(decided) = self.decided {
+            return Ok(decided);
+        }
+        let team = self.interrupt.team();
+        let (asked, late) = (self.interrupt.is_asked(), self.saved.elapsed() > SAVE_EVERY);
+        let save = team.any(asked || late)?;
+        let decided = Decision { save, stop: save && team.any(asked)? };
+        self.decided = Some(decided);
+        Ok(decided)
     }
 
     /// An epoch is done, and its test gave this loss and figure. Saves.
@@ -157,7 +196,13 @@ impl Run {
     ) -> Result<(), Box<dyn Error>> {
         self.history.end_epoch(tested);
         self.save(model, optimizer, own)?;
-        if self.interrupt.is_asked() { Err(self.stopped()) } else { Ok(()) }
+        let is_asked = self.interrupt.is_asked();
+        if self.interrupt.team().any(is_asked)? { Err(self.stopped()) } else { Ok(()) }
+    }
+
+    /// The training has ended, though the run is still needed: from now on Ctrl-C ends the program at once.
+    pub fn end(&self) {
+        self.interrupt.set_training(false);
     }
 
     /// The file of the run.
@@ -172,18 +217,27 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.interrupt.set_training(false);
+        self.end();
     }
 }
 
 /// Runs a task from its command line to its exit status, as [`status`] gives it; 2 for a wrong command line.
 pub fn main<A: Task>(task: impl FnOnce(&CommandLine<A>, &Interrupt) -> Result<(), Box<dyn Error>>) -> ExitCode {
     let line = CommandLine::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    let run = || {
-        let interrupt = Interrupt::on_ctrl_c()?;
-        task(&line.resumed()?, &interrupt)
-    };
-    ExitCode::from(status(run()))
+    let result = Team::run(|team| {
+        let run = || {
+            if team.count() > 1 && !A::RANKS {
+                return Err(format!("{} trains in one process; there are {}", A::NAME, team.count()).into());
+            }
+            let interrupt = Interrupt::on_ctrl_c()?.of(team);
+            task(&line.prepared()?, &interrupt)
+        };
+        match run() {
+            Err(error) if !error.is::<Stopped>() => Err(error.to_string()),
+            other => Ok(ExitCode::from(status(other))),
+        }
+    });
+    result.unwrap_or_else(|error| ExitCode::from(status(Err(error.into()))))
 }
 
 /// The exit status of a result: 0, 1 after an error, 130 if Ctrl-C stopped it. Says what went wrong.

@@ -50,8 +50,11 @@ pub struct Program<A> {
 impl<A: Task> Program<A> {
     /// A command line, with the settings of the run that it resumes.
     pub fn line(&self, words: &[&str]) -> CommandLine<A> {
-        let line = CommandLine::parse([&[self.name], words].concat()).expect("the arguments are right");
-        line.resumed().expect("the file is of that run")
+        self.prepared(words).expect("the file is of that run")
+    }
+
+    fn prepared(&self, words: &[&str]) -> Result<CommandLine<A>, Box<dyn Error>> {
+        CommandLine::parse([&[self.name], words].concat()).expect("the arguments are right").prepared()
     }
 
     /// The standard output of the program, or its error.
@@ -60,7 +63,8 @@ impl<A: Task> Program<A> {
     /// That of the program.
     pub fn outcome(&self, words: &[&str], interrupt: Interrupt) -> Result<String, String> {
         let mut out = Vec::new();
-        (self.run)(&self.line(words), &interrupt, &mut out).map_err(|error| error.to_string())?;
+        let result = self.prepared(words).and_then(|line| (self.run)(&line, &interrupt, &mut out));
+        result.map_err(|error| error.to_string())?;
         Ok(String::from_utf8(out).expect("the results are text"))
     }
 

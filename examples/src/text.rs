@@ -21,7 +21,8 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 ///
 /// # Errors
 ///
-/// If the file cannot be read, is empty, is no text (it has a zero byte), or is not UTF-8: with the line.
+/// If the file cannot be read, is empty, is no text (it has a zero byte), or is not UTF-8: with the line; and if its lines end as on old
+/// Macs.
 pub fn read(path: &Path) -> Result<String, Box<dyn Error>> {
     let at = path.display();
     let bytes = fs::read(path).map_err(|error| format!("cannot read {at}: {error}"))?;
@@ -37,10 +38,27 @@ pub fn read(path: &Path) -> Result<String, Box<dyn Error>> {
     if returns > 0 {
         say(format!("{at} has {returns} line ends of Windows, which are read as \\n"));
     }
+    if !text.contains('\n') && text.matches('\r').count() > 1 {
+        return Err(format!("{at} has lines that end with \\r, as on old Macs; expected \\n: convert the file").into());
+    }
     match text.replace("\r\n", "\n") {
         text if text.is_empty() => Err(format!("{at} is empty; expected text").into()),
         text => Ok(text),
     }
+}
+
+/// The lines of a text. Only `\n` ends a line; other controls belong to it.
+pub fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.strip_suffix('\n').unwrap_or(text).split('\n')
+}
+
+/// The beginning of a text for a message.
+pub fn start(text: &str) -> String {
+    let mut start: String = text.chars().take(60).collect();
+    if start.len() < text.len() {
+        start.push('…');
+    }
+    start
 }
 
 /// The bytes as text, or how a message about the file goes on.
@@ -85,6 +103,8 @@ mod tests {
     fn what_is_no_text_is_named_with_its_line() {
         assert_eq!(of(b"").unwrap_err(), "FILE is empty; expected text");
         assert_eq!(of("\u{feff}".as_bytes()).unwrap_err(), "FILE is empty; expected text");
+        let mac = "FILE has lines that end with \\r, as on old Macs; expected \\n: convert the file";
+        assert_eq!(of(b"a\tx\rb\ty\r").unwrap_err(), mac);
         let latin = of(b"one\ncaf\xe9\n").unwrap_err();
         assert_eq!(latin, "FILE, line 2: byte 8 is 0xe9; expected UTF-8: convert the file, from Latin-1 perhaps");
         let binary = of(b"\x89PNG\n\x00\x01").unwrap_err();

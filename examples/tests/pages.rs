@@ -83,6 +83,19 @@ fn pytorch_shows_the_example() {
 }
 
 #[test]
+fn jax_shows_the_example() {
+    assert_copy("docs/jax.md", "examples/15_flax.rs");
+    // And the function in Python is that of the recipe.
+    let (page, recipe) = (read("docs/jax.md"), read("crates/fixtures/flax/make_flax.py"));
+    let of = |text: &str| {
+        let lines = text.lines().skip_while(|line| !line.starts_with("def to_rewind"));
+        lines.take_while(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(of(&page).len() > 10);
+    assert_eq!(of(&page), of(&recipe));
+}
+
+#[test]
 fn gradient_in_time_shows_the_example() {
     assert_copy("docs/gradient_in_time.md", "examples/13_gradient_in_time/main.rs");
 }

@@ -1,7 +1,5 @@
 //! The command line.
 
-use std::path::PathBuf;
-
 use clap::Parser;
 use rewind_examples::arguments::{positive, probability, up_to};
 use rewind_examples::{CellKind, ReadOut, RunArguments, Task};
@@ -61,14 +59,8 @@ pub(crate) struct Arguments {
     pub(crate) classify: Option<String>,
 }
 
-impl Arguments {
-    /// The folder for pictures and tables.
-    pub(crate) fn out(&self) -> PathBuf {
-        self.run.out("text_class")
-    }
-}
-
 impl Task for Arguments {
+    const NAME: &'static str = "text_class";
     fn run(&self) -> &RunArguments {
         &self.run
     }

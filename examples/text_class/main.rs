@@ -28,7 +28,7 @@ use rewind_autograd::OnTape;
 use rewind_examples::files::prepare_file;
 use rewind_examples::labelled::{Labelled, Source};
 use rewind_examples::tested::{CONFUSION, CURVES, draw};
-use rewind_examples::{CommandLine, Interrupt, Metric, Run, TABLE, report, say, unwritable};
+use rewind_examples::{CommandLine, Interrupt, Metric, Run, TABLE, Task, report, say, unwritable};
 use rewind_rnn::Shards;
 
 use arguments::Arguments;

@@ -1,7 +1,5 @@
 //! The command line.
 
-use std::path::PathBuf;
-
 use clap::{Parser, ValueEnum};
 use rewind_examples::arguments::{positive, probability, up_to};
 use rewind_examples::{RunArguments, Task};
@@ -77,18 +75,17 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = up_to(100))]
     pub(crate) beam: usize,
     /// Translate this text with a saved model; `-` reads lines from the standard input.
-    #[arg(long, value_name = "TEXT", requires = "load", conflicts_with_all = ["data", "test", "seed"])]
+    #[arg(long, value_name = "TEXT", value_parser = some_text, requires = "load", conflicts_with_all = ["data", "test", "seed"])]
     pub(crate) translate: Option<String>,
 }
 
-impl Arguments {
-    /// The folder for pictures and tables.
-    pub(crate) fn out(&self) -> PathBuf {
-        self.run.out("translate")
-    }
+/// A text that is not blank: a value parser.
+fn some_text(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("expected a text, or -".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 impl Task for Arguments {
+    const NAME: &'static str = "translate";
     const NO_SETTINGS: &'static [&'static str] = &["--beam"];
 
     fn run(&self) -> &RunArguments {

@@ -27,14 +27,14 @@ pub(crate) fn read(path: &Path, unit: Unit) -> Result<Vec<Sentence>, Box<dyn Err
     let (at, text) = (path.display(), text::read(path)?);
     let (mut sentences, mut places) = (Vec::<Sentence>::new(), BTreeMap::new());
     let (mut long, mut empty) = (Vec::new(), 0);
-    for (line, row) in (1..).zip(text.trim_end_matches('\n').split('\n')) {
+    for (line, row) in (1..).zip(text::lines(&text)) {
         if row.trim().is_empty() {
             empty += 1;
             continue;
         }
         let mut columns = row.split('\t').map(str::trim);
         let (Some(source), Some(target)) = (columns.next(), columns.next()) else {
-            let start: String = row.chars().take(60).collect();
+            let start = text::start(row);
             return Err(format!("{at}, line {line}: {start:?} has no tab; expected source, tab, target").into());
         };
         for (name, text) in [("source", source), ("target", target)] {

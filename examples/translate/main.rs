@@ -29,10 +29,10 @@ use std::process::ExitCode;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_autograd::OnTape;
-use rewind_examples::arguments::RunFile;
+use rewind_examples::RunFile;
 use rewind_examples::files::prepare_file;
 use rewind_examples::labelled::Source;
-use rewind_examples::{CommandLine, History, Interrupt, Metric, Run, report, say, unwritable};
+use rewind_examples::{CommandLine, History, Interrupt, Metric, Run, Task, report, say, unwritable};
 use rewind_rnn::Shards;
 
 use arguments::{Arguments, ModelKind};

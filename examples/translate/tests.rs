@@ -92,7 +92,8 @@ fn a_saved_model_is_tested_and_translates() {
     let said = |text: &str| PROGRAM.output(&["--load", &net, "--beam", "3", "--translate", text]);
     assert_eq!(said("a b ?\nnobody knows this\n\n").lines().count(), 3);
     assert_eq!(said("a b ?").lines().collect::<Vec<_>>(), said("a  b ?").lines().collect::<Vec<_>>());
-    assert_eq!(said(""), "");
+    let blank = CommandLine::<Arguments>::parse(["translate", "--load", &net, "--translate", " "]);
+    assert!(blank.expect_err("there is nothing to translate").to_string().contains("expected a text, or -"));
     let told = PROGRAM.error(&["--load", &net, "--translate", &format!("a\n{}", "a ".repeat(61))]);
     assert_eq!(told, "line 2 of the text has 61 words; expected 60 at most");
 

@@ -56,6 +56,9 @@ pub enum ErrorKind {
     Moments,
     /// The system cannot start the threads.
     Threads(Box<dyn StdError + Send + Sync>),
+    /// MPI cannot be started, or the processes of an MPI job cannot exchange data.
+    #[cfg(feature = "mpi")]
+    Mpi(ferrompi::Error),
     /// A file could not be read.
     Read(io::Error),
     /// A file could not be written. An old file is unchanged.
@@ -125,6 +128,8 @@ impl StdError for Error {
         match &self.0.kind {
             ErrorKind::Read(source) | ErrorKind::Write(source) => Some(source),
             ErrorKind::Threads(source) => Some(&**source),
+            #[cfg(feature = "mpi")]
+            ErrorKind::Mpi(source) => Some(source),
             ErrorKind::NonFinite(at) => Some(at),
             _ => None,
         }

@@ -42,6 +42,7 @@
 //! - [`optim`], [`clip`], [`init`]: optimisers and schedules, gradient clipping, seeded initial values.
 //! - [`Accumulator`], [`Average`], [`EarlyStopping`]: gradients of several batches, averaged weights, the best module.
 //! - [`Shards`]: a batch on several threads, with the same bits on any number of them.
+//!   `Ranks`, with the feature `mpi`: on several machines.
 //! - [`mod@file`], [`resume`]: modules and runs in safetensors files; a run goes on from its file with the same bits.
 //! - [`torch`], [`keras`]: weights from and to PyTorch and Keras; networks from and to the files of PyTorch.
 //! - [`models`]: networks of the literature, as compositions of layers.
@@ -82,6 +83,8 @@ pub use time::segments::{self, Segments};
 pub use time::{
     Layer, LayerModule, LayerOutputs, Recurrent, Stream, StreamState, TruncatedBptt, Unroll, Unrolled, Window, unroll,
 };
+#[cfg(feature = "mpi")]
+pub use train::Ranks;
 pub use train::{Accumulator, Average, EarlyStopping, Progress, ShardedStep, Shards, clip, optim, resume};
 pub use wrappers::{CandidateDropout, RecurrentDropout, Zoneout};
 

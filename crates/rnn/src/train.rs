@@ -6,6 +6,8 @@ pub mod clip;
 mod early;
 pub mod optim;
 mod progress;
+#[cfg(feature = "mpi")]
+mod ranks;
 pub mod resume;
 mod shards;
 
@@ -13,4 +15,6 @@ pub use accumulate::Accumulator;
 pub use average::Average;
 pub use early::EarlyStopping;
 pub use progress::Progress;
+#[cfg(feature = "mpi")]
+pub use ranks::Ranks;
 pub use shards::{ShardedStep, Shards};

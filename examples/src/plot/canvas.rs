@@ -23,7 +23,7 @@ pub(super) type Drawn<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 /// Width of every picture in pixels.
 pub(super) const WIDTH: u32 = 1200;
 /// The height of title, note and legend.
-const HEADER: u32 = 130;
+pub(super) const HEADER: u32 = 130;
 /// Any reader has a font of this name.
 const FONT: &str = "sans-serif";
 pub(super) const TITLE: i32 = 29;
@@ -85,6 +85,7 @@ pub(super) fn title(area: &Area<'_>, title: &str, note: &str) -> Drawn {
 pub(super) enum Sample {
     Solid,
     Dashed,
+    Dot,
     Triangle,
     Cross,
 }
@@ -104,6 +105,7 @@ pub(super) fn headed<'a>(area: &Area<'a>, text: &str, note: &str, legend: &[Entr
                     line(area, (x + start, y), 8, *colour)?;
                 }
             }
+            Sample::Dot => area.draw(&Circle::new((x + 26, y), 4, colour.filled()))?,
             Sample::Triangle => area.draw(&TriangleMarker::new((x + 26, y), -8, colour.filled()))?,
             Sample::Cross => area.draw(&Cross::new((x + 26, y), 6, colour.stroke_width(2)))?,
         }
@@ -186,6 +188,11 @@ impl Axis {
     /// The same axis with each tick written by `write`.
     pub(super) fn written(self, write: fn(f64, usize) -> String) -> Axis {
         Axis { write, ..self }
+    }
+
+    /// The ticks, and how they are written.
+    pub(super) fn ticks(&self) -> impl Iterator<Item = (f64, String)> {
+        self.ticks.iter().map(|&tick| (tick, (self.write)(tick, self.decimals)))
     }
 
     /// Ticks are 1, 2 or 5 times a power of ten apart, 10^`finest` at least. Those of plotters may lie between whole
@@ -293,7 +300,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers() {
-        let ticks = |axis: Axis| axis.ticks.iter().map(|&tick| (axis.write)(tick, axis.decimals)).collect::<Vec<_>>();
+        let ticks = |axis: Axis| axis.ticks().map(|(_, text)| text).collect::<Vec<_>>();
         assert_eq!(ticks(Axis::whole(0.0, 3.0, 10)), ["0", "1", "2", "3"]);
         assert_eq!(ticks(Axis::whole(1.0, 200.0, 5)), ["50", "100", "150", "200"]);
         assert_eq!(ticks(Axis::whole(-7.0, 1.0, 5)), ["-6", "-4", "-2", "0"]);

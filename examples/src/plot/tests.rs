@@ -55,6 +55,24 @@ fn learning_curves_are_drawn() {
 }
 
 #[test]
+fn means_of_seeds_are_drawn_with_their_intervals() {
+    let (folder, _kept) = folder();
+    let path = folder.join("intervals.svg");
+    let models = [
+        ("3l-97h-tanh", vec![0.31, 0.29, 0.36]),
+        ("3l-64h", vec![0.07, 0.071, 0.08]),
+        ("one seed", vec![0.2]),
+        ("wide", vec![0.01, 0.4]),
+        ("diverged", vec![f64::NAN, 0.25, 0.26]),
+        ("none", vec![]),
+    ];
+    let models = models.map(|(name, values)| Repeated { name: name.to_owned(), values });
+    intervals(&path, "Phone error rates", "Student's t over 3 seeds", "phone error rate", &models).unwrap();
+    let expected = ["Phone error rates", "a seed", "3l-97h-tanh", "0.320", "0.074", "0.200", "0.255", "0.4", "none"];
+    assert_shows(&path, [1200, 130 + 6 * 56 + 84], &expected);
+}
+
+#[test]
 fn bits_are_drawn_alone() {
     let (folder, _kept) = folder();
     let path = folder.join("learning_curves_bits.svg");

@@ -72,7 +72,9 @@ fn spectrogram(area: &Area<'_>, of: &Utterance, end: f64) -> Drawn {
 fn curves(area: &Area<'_>, of: &Utterance, end: f64) -> Drawn {
     let blank = of.labels.first().map_or(String::new(), |(name, _)| format!("; dashed: {name}"));
     let x_name = format!("time step ({}){blank}", of.unit);
-    let (x, y) = (Axis::whole(0.0, end, 10), Axis::fractions(0.0, TOP, 6));
+    // Names have no probability.
+    let write = |p: f64, decimals: usize| if p > 1.0 { String::new() } else { format!("{p:.decimals$}") };
+    let (x, y) = (Axis::whole(0.0, end, 10), Axis::fractions(0.0, TOP, 8).written(write));
     let mut chart = axes(area, (&x_name, x), ("probability", y))?;
     let mut names = Vec::new();
     for (number, (name, values)) in of.labels.iter().enumerate() {
@@ -82,27 +84,27 @@ fn curves(area: &Area<'_>, of: &Utterance, end: f64) -> Drawn {
         } else if most > HEARD {
             let colour = colour(number - 1);
             series(&mut chart, values, 0, colour.stroke_width(3), Sample::Solid)?;
-            names.extend(peaks(values).into_iter().map(|(t, p)| (t, p, name, colour)));
+            names.extend(peaks(values).into_iter().map(|t| (t, name, colour)));
         }
     }
-    // A name stands above its peak, and above the name of a peak just before.
+    // A name stands above all curves, and above the name of a peak just before.
     names.sort_by_key(|name| name.0);
     let (mut before, mut level) = (None, 0);
-    for (t, p, name, colour) in names {
+    for (t, name, colour) in names {
         let is_near = before.is_some_and(|before| ((t - before) as f64) < 0.05 * end);
         level = if is_near { (level + 1) % 4 } else { 0 };
         before = Some(t);
         let text = style(LABEL, colour, HPos::Left, VPos::Bottom);
-        chart.draw_series([Text::new(name.clone(), (t as f64, p + 0.02 + 0.1 * f64::from(level)), text)])?;
+        chart.draw_series([Text::new(name.clone(), (t as f64, 1.02 + 0.11 * f64::from(level)), text)])?;
     }
     Ok(())
 }
 
-/// The largest value of each run above [`HEARD`], with its place.
-fn peaks(values: &[f64]) -> Vec<(usize, f64)> {
+/// The place of the largest value of each run above [`HEARD`].
+fn peaks(values: &[f64]) -> Vec<usize> {
     let steps: Vec<_> = values.iter().copied().enumerate().collect();
     let runs = steps.split(|(_, p)| *p <= HEARD).filter(|run| !run.is_empty());
-    runs.map(|run| run.iter().copied().fold(run[0], |best, step| if step.1 > best.1 { step } else { best })).collect()
+    runs.map(|run| run.iter().copied().fold(run[0], |best, step| if step.1 > best.1 { step } else { best }).0).collect()
 }
 
 #[cfg(test)]
@@ -111,8 +113,8 @@ mod tests {
 
     #[test]
     fn each_run_has_one_peak() {
-        assert_eq!(peaks(&[0.1, 0.5, 0.9, 0.9, 0.2, 0.4]), [(2, 0.9), (5, 0.4)]);
-        assert_eq!(peaks(&[]), []);
+        assert_eq!(peaks(&[0.1, 0.5, 0.9, 0.9, 0.2, 0.4]), [2, 5]);
+        assert!(peaks(&[]).is_empty());
     }
 
     #[test]

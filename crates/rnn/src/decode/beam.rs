@@ -21,8 +21,8 @@ type LanguageModel<'a> = dyn Fn(&[usize], usize) -> f64 + 'a;
 /// ln p(prefix) + weight·Σ_k lm(label_k | labels before it) + bonus·(number of labels),
 ///
 /// where p is the sum over the paths so far that collapse to the prefix. Among equal scores the prefix that is first in
-/// lexicographic order is better. If the width is at least the number of prefixes, the search is exact. O(T·width·C) for each
-/// sequence, and a sort of the candidates that are better than the beam's worst.
+/// lexicographic order is better. If the width is at least the number of prefixes, the search is exact. For each sequence
+/// O(T·width·(C + L·log width)), where L is the length of the labelings: prefixes are compared label by label.
 ///
 /// ```
 /// use rewind_autograd::Tensor;

@@ -27,7 +27,7 @@ use crate::error::Result;
 ///         break;
 ///     }
 /// }
-/// assert_eq!((early.best(&model)?.w.item(), early.lowest()), (1.0, Some(0.4)));
+/// assert_eq!((early.best(&model)?.w.item(), early.lowest(), early.waited()), (1.0, Some(0.4), 2));
 /// # Ok::<(), rewind_rnn::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -73,6 +73,11 @@ impl<T: Scalar> EarlyStopping<T> {
     /// The lowest finite value; none before the first.
     pub fn lowest(&self) -> Option<f64> {
         self.watch.best
+    }
+
+    /// How many values were observed since the last improvement.
+    pub fn waited(&self) -> u64 {
+        self.watch.waited
     }
 
     /// The parameters that had the lowest value, in the structure of `like`, whose elements are not read.

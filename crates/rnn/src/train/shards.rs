@@ -11,6 +11,9 @@ use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var};
 
 use crate::error::{Error, ErrorKind, Result};
 
+#[cfg(feature = "mpi")]
+use super::ranks::Exchange;
+
 /// Threads that compute gradients of shards, and the tapes that they record on, kept from step to step.
 ///
 /// ```
@@ -35,6 +38,9 @@ pub struct Shards<T: Scalar> {
     /// same shards in every step.
     workers: Vec<ThreadPool>,
     tapes: Mutex<Vec<Tape<T>>>,
+    /// The processes that the shards are dealt to, if there are others.
+    #[cfg(feature = "mpi")]
+    exchange: Option<Exchange>,
 }
 
 /// The losses and gradients of a step over shards.
@@ -58,7 +64,18 @@ impl<T: Scalar> Shards<T> {
             let text = format!("shards: {threads} threads cannot be started: {source}");
             Error::new(ErrorKind::Threads(Box::new(source)), text)
         })?;
-        Ok(Shards { workers, tapes: Mutex::new(Vec::new()) })
+        Ok(Shards {
+            workers,
+            tapes: Mutex::new(Vec::new()),
+            #[cfg(feature = "mpi")]
+            exchange: None,
+        })
+    }
+
+    /// The same threads, for the shards of this process among those of an MPI job.
+    #[cfg(feature = "mpi")]
+    pub(super) fn with_exchange(self, exchange: Exchange) -> Self {
+        Shards { exchange: Some(exchange), ..self }
     }
 
     /// The losses of `data`, one item a shard, and the gradient of their sum with respect to `module`.
@@ -78,26 +95,38 @@ impl<T: Scalar> Shards<T> {
         if data.is_empty() {
             panic!("gradients: no shard given; expected one at least");
         }
-        let results = self.run(data.len(), |shard, tape| {
+        let own = self.own(data.len());
+        let results = self.run(own.len(), |job, tape| {
             let on_tape = module.on(tape);
-            let loss = loss(tape, &on_tape, &data[shard]);
+            let loss = loss(tape, &on_tape, &data[own[job]]);
             if loss.element_count() != 1 {
                 return Err(loss.shape());
             }
             Ok((loss.value().item(), loss.backward().of(&on_tape)))
         });
-        if let Some((shard, Err(shape))) = results.iter().enumerate().find(|(_, result)| result.is_err()) {
-            panic!("gradients: the loss of shard {shard} has shape {:?}; expected a scalar", shape.as_slice());
+        if let Some((job, Err(shape))) = results.iter().enumerate().find(|(_, result)| result.is_err()) {
+            panic!("gradients: the loss of shard {} has shape {:?}; expected a scalar", own[job], shape.as_slice());
         }
-        let mut results: Vec<_> = results.into_iter().flatten().collect();
-        let losses = results.iter().map(|(loss, _)| *loss).collect();
-        add_up(&mut results);
-        let (_, gradients) = results.swap_remove(0);
-        ShardedStep { losses, gradients }
+        let (losses, mut gradients): (Vec<_>, Vec<_>) = results.into_iter().flatten().unzip();
+        #[cfg(feature = "mpi")]
+        if let Some(exchange) = &self.exchange {
+            return exchange.add_up(module, data.len(), losses, &gradients);
+        }
+        add_up(&mut gradients, add);
+        ShardedStep { losses, gradients: gradients.swap_remove(0) }
+    }
+
+    /// The shards that this process computes, of so many.
+    fn own(&self, shards: usize) -> Vec<usize> {
+        #[cfg(feature = "mpi")]
+        if let Some(exchange) = &self.exchange {
+            return exchange.own(shards).collect();
+        }
+        (0..shards).collect()
     }
 
     /// The results of `job` for `0..jobs`, in order. Job i runs on thread i modulo the number of threads, on an empty tape;
-    /// a single job runs on the caller's thread.
+    /// a single job runs on the caller's thread. Of several processes, each runs all jobs.
     ///
     /// ```
     /// use rewind_autograd::Tensor;
@@ -126,18 +155,18 @@ impl<T: Scalar> Shards<T> {
     }
 }
 
-/// Adds the gradients of all shards to those of the first: in order, and pairwise over halves for many, so that the error
-/// grows with the logarithm of their number.
-fn add_up<T: Scalar, M: Parameters<Tensor<T>>>(shards: &mut [(T, M)]) {
+/// Adds what all shards give to that of the first: in order, and pairwise over halves for many, so that the error grows with the
+/// logarithm of their number.
+pub(super) fn add_up<G>(shards: &mut [G], add: fn(&mut G, &G)) {
     const BLOCK: usize = 64;
     if shards.len() > BLOCK {
         let (first, second) = shards.split_at_mut(shards.len() / 2);
-        add_up(first);
-        add_up(second);
-        return add(&mut first[0].1, &second[0].1);
+        add_up(first, add);
+        add_up(second, add);
+        return add(&mut first[0], &second[0]);
     }
-    if let Some(((_, sum), rest)) = shards.split_first_mut() {
-        rest.iter().for_each(|(_, other)| add(sum, other));
+    if let Some((sum, rest)) = shards.split_first_mut() {
+        rest.iter().for_each(|other| add(sum, other));
     }
 }
 

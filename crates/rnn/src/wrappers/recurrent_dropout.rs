@@ -66,6 +66,9 @@ impl<'t, T: Scalar, C: Cell<'t, T>> Cell<'t, T> for RecurrentDropout<Var<'t, T>,
     #[track_caller]
     fn noisy_step(&self, x: Var<'t, T>, state: C::State, noise: Noise) -> C::State {
         check_rate("RecurrentDropout", self.rate);
+        if self.rate == 0.0 {
+            return self.cell.noisy_step(x, state, noise.part(0));
+        }
         let (h, output) = (state.output(), output_part(&state));
         let mask: Tensor<T> = noise.of_sequence().part(1).mask(&h.shape(), self.rate);
         let mask = h.tape().constant(mask);
