@@ -13,6 +13,8 @@ use crate::features::FrontEnd;
 
 /// The most recordings in a stream.
 const MOST: usize = 5;
+/// The length of what is in a stream, in s, beyond which nothing is added: training keeps the values of all its steps.
+const LONGEST: usize = 20;
 /// The most pronunciations of a stream: training computes the loss of each.
 const PRONUNCIATIONS: usize = 8;
 /// The length of quiet, in s.
@@ -38,14 +40,16 @@ pub(crate) fn streams(recordings: &[Recording], rng: &mut impl Rng) -> Vec<Clip>
     streams
 }
 
-/// How many recordings from the first on are a stream: `most`, or fewer if they are not of one speaker or have too many
+/// How many recordings from the first on are a stream: `most`, or fewer if they are not of one speaker, are long, or have too many
 /// pronunciations.
 fn together(recordings: &[&Recording], most: usize) -> usize {
     let mut count = 1;
-    let mut ways = recordings[0].clip.pronunciations.len();
+    let (mut ways, mut length) = (recordings[0].clip.pronunciations.len(), recordings[0].samples.len());
     for recording in recordings.iter().take(most).skip(1) {
         ways = ways.saturating_mul(recording.clip.pronunciations.len());
-        if recording.speaker != recordings[0].speaker || ways > PRONUNCIATIONS {
+        length += recording.samples.len();
+        let is_long = length > LONGEST * RATE as usize;
+        if recording.speaker != recordings[0].speaker || ways > PRONUNCIATIONS || is_long {
             break;
         }
         count += 1;
@@ -138,6 +142,14 @@ mod tests {
             let nine = streams.iter().filter(|stream| stream.pronunciations.len() == 9).count();
             assert_eq!(nine, 2, "each pronunciation of both is there, and no product of them");
         }
+    }
+
+    #[test]
+    fn long_recordings_are_not_joined() {
+        let long = |seconds: usize| Recording { samples: vec![0.1; seconds * RATE as usize], ..recording(0, "a", 1) };
+        let [nine, twelve, hour] = [9, 12, 3600].map(long);
+        assert_eq!(together(&[&nine, &nine, &nine], 5), 2);
+        assert_eq!([together(&[&nine, &twelve], 5), together(&[&hour, &nine], 5)], [1, 1]);
     }
 
     #[test]
