@@ -5,6 +5,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
+use rewind_examples::files::expect_file;
 
 use crate::resample::resampled;
 
@@ -25,10 +26,7 @@ pub(crate) const NO_DATA: &str = "it has no samples: there is no chunk \"data\""
 /// The samples of a WAV file at [`RATE`], in [-1, 1], the mean of its channels; or what is wrong with the file.
 pub(crate) fn read(path: &Path) -> Result<Vec<f32>, String> {
     let about = |reason: String| format!("{}: {reason}", path.display());
-    // What is no file may never end.
-    if fs::metadata(path).is_ok_and(|kind| !kind.is_file()) {
-        return Err(about("it is no regular file; expected a WAV file".to_owned()));
-    }
+    expect_file(path).map_err(|reason| format!("{} {reason}", path.display()))?;
     let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let (samples, rate) = parse(&bytes).map_err(about)?;
     if samples.iter().all(|&x| x == samples[0]) {
@@ -321,6 +319,8 @@ mod tests {
         let path = folder.path().join("a.wav");
         fs::write(&path, wav(&[0.0; 800]).unwrap()).unwrap();
         assert_eq!(read(&path).unwrap_err(), format!("{}: it is silent: all samples are equal", path.display()));
+        let told = read(folder.path()).unwrap_err();
+        assert!(told.ends_with(" is a folder, a pipe or a device; expected a file"), "{told}");
     }
 
     #[test]

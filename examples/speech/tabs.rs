@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
+use rewind_examples::files::expect_file;
 use rewind_examples::text;
 
 /// The cells of a table, as texts.
@@ -15,6 +16,7 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn read(path: PathBuf) -> Result<Table, Box<dyn Error>> {
+        expect_file(&path).map_err(|reason| format!("{} {reason}", path.display()))?;
         let text = text::read(&path)?;
         let columns = |line: &str| line.split('\t').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
         let mut lines = (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty());
