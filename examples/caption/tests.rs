@@ -215,7 +215,7 @@ fn wrong_input_is_named() {
     assert!(told(&["--load", &place.at("one/captions.tsv")]).contains("no whole safetensors file"));
     let save = PROGRAM.error(&["--save", "x", "--out", &out]);
     assert_eq!(save, "--save has room for one model, not for baseline, lstm: choose one by --model");
-    let folder = PROGRAM.error(&["--data", &one, "--out", &place.at("one/captions.tsv/out")]);
+    let folder = PROGRAM.error(&["--data", &one, "--out", &place.at("two/captions.tsv/out")]);
     assert!(folder.starts_with("cannot write to the folder "), "{folder}");
 
     let refused = |words: &[&str]| {

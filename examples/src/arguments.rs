@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::RangedU64ValueParser;
+use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser};
 
 /// The seed of a run that names none.
@@ -66,9 +66,9 @@ pub struct RunArguments {
     pub out: Option<PathBuf>,
 }
 
-/// A whole number from 1 to `most`.
-pub fn up_to(most: u64) -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..=most)
+/// A whole number from 1 to `most`. A number below 0 is read too, so that a message tells the range.
+pub fn up_to(most: u64) -> RangedI64ValueParser<usize> {
+    RangedI64ValueParser::new().range(1..=i64::try_from(most).unwrap_or(i64::MAX))
 }
 
 /// A number above 0: a value parser.
