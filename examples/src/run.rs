@@ -156,7 +156,7 @@ impl Run {
     }
 
     /// Whether [`after_step`](Run::after_step), which comes next, will save. If parts of the run have states that are not those of all
-    /// processes of the [`Team`](crate::Team), they are [shared](crate::Team::share) then.
+    /// processes of the [`Team`], they are [shared](crate::Team::share) then.
     ///
     /// # Errors
     ///

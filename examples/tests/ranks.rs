@@ -157,8 +157,11 @@ fn task(ranks: usize, name: &str, arguments: &[&str]) -> Command {
 /// The names and contents of the files in a folder.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder).expect("the program has made it").map(|entry| entry.expect("it can be listed"));
-    let mut files: Vec<_> =
-        entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect();
+    let file = |entry: fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        (name, fs::read(entry.path()).expect("it is a file"))
+    };
+    let mut files: Vec<_> = entries.map(file).collect();
     files.sort();
     files
 }
