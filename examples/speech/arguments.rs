@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use clap::builder::RangedU64ValueParser;
-use rewind_examples::arguments::up_to;
+use rewind_examples::arguments::{positive, probability, up_to};
 use rewind_examples::{CellKind, RunArguments, Task};
 
 /// Six LSTMs of so many units have 200 million weights.
@@ -60,7 +60,7 @@ pub(crate) struct Arguments {
     pub(crate) hidden: Option<usize>,
     /// The probability that dropout sets an output of a layer to 0; 0.4 by default with --data, 0.1
     /// without.
-    #[arg(long, value_name = "P", value_parser = dropout, conflicts_with = "load")]
+    #[arg(long, value_name = "P", value_parser = probability, conflicts_with = "load")]
     pub(crate) dropout: Option<f64>,
     /// How much recordings are changed at random in training (their speed, their bands, parts of them, noise), 0 for
     /// nothing; 1.5 by default with --data, 0 without.
@@ -122,17 +122,7 @@ fn seeds() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(2..=1000)
 }
 
-fn positive(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|x: &f64| *x > 0.0 && x.is_finite());
-    number.ok_or_else(|| "expected a number above 0".to_owned())
-}
-
 fn deviation(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|x: &f64| *x >= 0.0 && x.is_finite());
     number.ok_or_else(|| "expected a number of 0 or more".to_owned())
-}
-
-fn dropout(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|p| (0.0..1.0).contains(p));
-    number.ok_or_else(|| "expected a number from 0 to less than 1".to_owned())
 }
