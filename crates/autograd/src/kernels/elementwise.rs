@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use rten_simd::SimdUnaryOp;
+use rten_simd::{Isa, SimdOp, SimdUnaryOp};
 
 use super::runs::for_each_run;
 use crate::Scalar;
@@ -22,20 +22,45 @@ pub(super) fn simd<Op: SimdUnaryOp<f32>>(op: Op, from: &[f32], to: &mut [f32]) {
     op.map(from, to);
 }
 
+/// From this many elements on, a loop for the widest vectors of the processor pays for the call.
+const WORTH_A_CALL: usize = 128;
+
+/// Runs a loop over `len` elements, compiled for the widest vectors of this processor.
+#[inline(always)]
+fn wide(len: usize, body: impl FnOnce()) {
+    struct Body<F>(F);
+    impl<F: FnOnce()> SimdOp for Body<F> {
+        type Output = ();
+        #[inline(always)]
+        fn eval<I: Isa>(self, _: I) {
+            (self.0)();
+        }
+    }
+    #[inline(never)]
+    fn call(body: impl FnOnce()) {
+        Body(body).dispatch();
+    }
+    if len < WORTH_A_CALL { body() } else { call(body) }
+}
+
 /// `to[i] = f(from[i])` over slices.
 #[inline(always)]
 pub(crate) fn each<T: Copy>(from: &[T], to: &mut [T], f: impl Fn(T) -> T) {
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = f(from);
-    }
+    wide(to.len(), move || {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to = f(from);
+        }
+    });
 }
 
 /// `to[i] = f(a[i], b[i])` over slices.
 #[inline(always)]
 pub(crate) fn each_pair<T: Copy>(a: &[T], b: &[T], to: &mut [T], f: impl Fn(T, T) -> T) {
-    for ((to, &a), &b) in to.iter_mut().zip(a).zip(b) {
-        *to = f(a, b);
-    }
+    wide(to.len(), move || {
+        for ((to, &a), &b) in to.iter_mut().zip(a).zip(b) {
+            *to = f(a, b);
+        }
+    });
 }
 
 /// The rows of `elements`, of `length` each. `chunks_exact` begins with a division, which takes longer than adding a
@@ -73,9 +98,11 @@ pub(crate) fn each_row<T: Copy>(a: &[T], row: &[T], to: &mut [T], f: impl Fn(T, 
 /// `to[i] += from[i]` over slices.
 #[inline]
 pub(crate) fn add<T: Scalar>(to: &mut [T], from: &[T]) {
-    for (to, &x) in to.iter_mut().zip(from) {
-        *to += x;
-    }
+    wide(to.len(), move || {
+        for (to, &x) in to.iter_mut().zip(from) {
+            *to += x;
+        }
+    });
 }
 
 /// `to[i] = f(from[i])`, `to` contiguous in row-major order.

@@ -9,6 +9,7 @@ use super::elementwise;
 use super::gemm::{Gemm, Right};
 use super::panels::{Packed, lanes, pack_panel};
 use super::product::DEPTH_BLOCK;
+use super::sum_of_products::in_rows;
 use super::tile::{self, Output, Panels, Rows, VECTORS, most_rows, panels_at_once};
 use super::transpose::transpose;
 use crate::matrix::Matrix;
@@ -31,8 +32,12 @@ impl Gemm for f32 {
     type Packed = Packed;
     const PACKS: bool = true;
 
-    fn pack(b: Matrix<'_, f32>, spare: Option<Packed>) -> Packed {
-        Packed::new(b, lanes(), spare)
+    fn pack(b: Matrix<'_, f32>) -> Packed {
+        Packed::new(b, lanes())
+    }
+
+    fn stacked<'a>(parts: impl Iterator<Item = Matrix<'a, f32>>, shape: [usize; 2], f: impl FnOnce(Right<'_, f32>)) {
+        f(Right::packed(&Packed::stacked(parts, shape, lanes()), shape));
     }
 
     fn gemm(a: Matrix<'_, f32>, b: Right<'_, f32>, beta: f32, bias: Option<&[f32]>, c: &mut [f32]) {
@@ -254,7 +259,11 @@ impl Gemm for f64 {
     type Packed = ();
     const PACKS: bool = false;
 
-    fn pack(_: Matrix<'_, f64>, _: Option<()>) {}
+    fn pack(_: Matrix<'_, f64>) {}
+
+    fn stacked<'a>(parts: impl Iterator<Item = Matrix<'a, f64>>, shape: [usize; 2], f: impl FnOnce(Right<'_, f64>)) {
+        in_rows(parts, shape, |matrix| f(Right { matrix, packed: None }));
+    }
 
     fn gemm(a: Matrix<'_, f64>, b: Right<'_, f64>, beta: f64, bias: Option<&[f64]>, c: &mut [f64]) {
         let b = b.matrix;

@@ -107,7 +107,9 @@ impl<T: Gemm> PackCache<T> {
         };
         let mut pack = spare.unwrap_or_else(|| Box::new(Pack { key, packed: None, next: OnceLock::new() }));
         pack.key = key;
-        pack.packed = Some(T::pack(b, pack.packed.take()));
+        // First the old one, so that the new one gets its memory.
+        pack.packed = None;
+        pack.packed = Some(T::pack(b));
         pack
     }
 
@@ -199,7 +201,7 @@ mod tests {
             f32::gemm(row, Right { matrix: right, packed }, 0.0, None, &mut c);
             c
         };
-        assert_eq!(product(cache.get_or_pack(0, right)), product(Some(&f32::pack(right, None))));
+        assert_eq!(product(cache.get_or_pack(0, right)), product(Some(&f32::pack(right))));
     }
 
     #[test]

@@ -8,9 +8,7 @@ use rten_simd::{Isa, SimdOp};
 use super::product::DEPTH_BLOCK;
 use super::tile::{Panels, VECTORS};
 use crate::matrix::Matrix;
-
-/// Numbers in a cache line. A vector of AVX-512 fills one; loading two halves takes twice as long.
-const CACHE_LINE: usize = 16;
+use crate::storage::Buffer;
 
 /// Numbers in a vector of this processor.
 pub(super) fn lanes() -> usize {
@@ -27,38 +25,56 @@ pub(super) fn lanes() -> usize {
 
 /// A matrix `[k, n]`, packed: for each block of [`DEPTH_BLOCK`] rows all panels, each row by row. The last panel is padded with 0.
 pub struct Packed {
-    data: Vec<f32>,
-    /// Where the first cache line begins.
-    start: usize,
+    data: Buffer<f32>,
     cols: usize,
     /// Columns of a panel.
     width: usize,
 }
 
 impl Packed {
-    /// Packs `b` for vectors of `lanes` numbers, into the memory of `spare` if it is large enough.
-    pub(super) fn new(b: Matrix<'_, f32>, lanes: usize, spare: Option<Packed>) -> Packed {
+    /// Packs `b` for vectors of `lanes` numbers.
+    pub(super) fn new(b: Matrix<'_, f32>, lanes: usize) -> Packed {
         let width = VECTORS * lanes;
-        let mut data = spare.map_or_else(Vec::new, |spare| spare.data);
-        data.resize(b.rows * b.cols.next_multiple_of(width) + CACHE_LINE, 0.0);
-        let start = data.as_ptr().align_offset(size_of::<f32>() * CACHE_LINE).min(CACHE_LINE);
-        let mut rest = &mut data[start..];
-        for first in (0..b.rows).step_by(DEPTH_BLOCK) {
-            let block = b.row_block(first, DEPTH_BLOCK.min(b.rows - first));
-            for col in (0..b.cols).step_by(width) {
-                let (panel, after) = rest.split_at_mut(block.rows * width);
-                pack_panel(block.col_block(col, width.min(b.cols - col)), panel, width);
-                rest = after;
+        let data = Buffer::filled(b.rows * b.cols.next_multiple_of(width), |mut rest| {
+            for first in (0..b.rows).step_by(DEPTH_BLOCK) {
+                let block = b.row_block(first, DEPTH_BLOCK.min(b.rows - first));
+                for col in (0..b.cols).step_by(width) {
+                    let (panel, after) = rest.split_at_mut(block.rows * width);
+                    pack_panel(block.col_block(col, width.min(b.cols - col)), panel, width);
+                    rest = after;
+                }
             }
-        }
-        Packed { data, start, cols: b.cols, width }
+        });
+        Packed { data, cols: b.cols, width }
+    }
+
+    /// Packs matrices of `cols` columns, one below the other, of `rows` rows in all: one block of depth at most.
+    pub(super) fn stacked<'a>(
+        parts: impl Iterator<Item = Matrix<'a, f32>>,
+        [rows, cols]: [usize; 2],
+        lanes: usize,
+    ) -> Packed {
+        debug_assert!(rows <= DEPTH_BLOCK);
+        let width = VECTORS * lanes;
+        let data = Buffer::filled(rows * cols.next_multiple_of(width), |to| {
+            let mut first = 0;
+            for part in parts {
+                for row in 0..part.rows {
+                    let panels =
+                        to.chunks_exact_mut(rows * width).map(|panel| &mut panel[(first + row) * width..][..width]);
+                    panels.enumerate().for_each(|(p, panel)| pack_row(part, row, p * width, panel));
+                }
+                first += part.rows;
+            }
+        });
+        Packed { data, cols, width }
     }
 
     /// The panels from column `col` on in the block of `depth` rows that begins at row `first`.
     pub(super) fn panels(&self, first: usize, depth: usize, col: usize) -> Panels {
         let width = self.width;
-        let at = self.start + first * self.cols.next_multiple_of(width) + col * depth;
-        Panels { at: self.data[at..].as_ptr(), row_stride: width, stride: depth * width }
+        let at = first * self.cols.next_multiple_of(width) + col * depth;
+        Panels { at: self.data.data()[at..].as_ptr(), row_stride: width, stride: depth * width }
     }
 }
 
@@ -67,13 +83,27 @@ pub(super) fn pack_panel(b: Matrix<'_, f32>, to: &mut [f32], width: usize) {
     if b.col_stride != 1 && b.row_stride == 1 && b.cols == width {
         return super::transpose::transpose(b.transposed(), to, width);
     }
-    for (l, to) in to.chunks_exact_mut(width).enumerate() {
-        let from = &b.data[l * b.row_stride..];
-        let (columns, padding) = to.split_at_mut(b.cols);
-        match b.col_stride {
-            1 => columns.copy_from_slice(&from[..b.cols]),
-            stride => columns.iter_mut().enumerate().for_each(|(j, to)| *to = from[j * stride]),
-        }
-        padding.fill(0.0);
+    for (row, to) in to.chunks_exact_mut(width).enumerate() {
+        pack_row(b, row, 0, to);
     }
+}
+
+/// Copies a row of `b` from column `col` on to `to`, as far as it goes; the rest is 0.
+#[inline(always)]
+fn pack_row(b: Matrix<'_, f32>, row: usize, col: usize, to: &mut [f32]) {
+    let from = &b.data[row * b.row_stride + col * b.col_stride..];
+    let (columns, padding) = to.split_at_mut(to.len().min(b.cols - col));
+    match b.col_stride {
+        1 => copy_short(&from[..columns.len()], columns),
+        stride => columns.iter_mut().enumerate().for_each(|(j, to)| *to = from[j * stride]),
+    }
+    padding.fill(0.0);
+}
+
+/// Copies a row of a panel. A call of `memcpy` takes longer than the copy.
+#[inline(always)]
+fn copy_short(from: &[f32], to: &mut [f32]) {
+    let ((from, last), (to, last_to)) = (from.as_chunks::<8>(), to.as_chunks_mut::<8>());
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    last_to.iter_mut().zip(last).for_each(|(to, from)| *to = *from);
 }

@@ -50,19 +50,16 @@ pub(super) fn sum_of_products<T: Gemm, M: AsMatrix<T>>(pairs: &[(M, M)], beta: T
 fn multiply_together<T: Gemm, M: AsMatrix<T>>(pairs: &[(M, M)], beta: T, to: &mut [T]) {
     let rows = pairs.iter().map(|(x, _)| x.rows()).sum();
     let (x, g) = &pairs[0];
-    let (x_cols, g_cols) = (x.matrix().cols, g.matrix().cols);
-    stacked(pairs.iter().map(|(x, _)| x.matrix()), rows, x_cols, |x| {
-        stacked(pairs.iter().map(|(_, g)| g.matrix()), rows, g_cols, |g| {
-            multiply(x.transposed(), Packable::once(g), beta, None, to);
-        });
+    let (x_shape, g_shape) = ([rows, x.matrix().cols], [rows, g.matrix().cols]);
+    in_rows(pairs.iter().map(|(x, _)| x.matrix()), x_shape, |x| {
+        T::stacked(pairs.iter().map(|(_, g)| g.matrix()), g_shape, |g| T::gemm(x.transposed(), g, beta, None, to));
     });
 }
 
-/// Calls `f` with all parts, stacked along the rows.
-fn stacked<'a, T: Gemm>(
+/// Calls `f` with all parts, one below the other: of this shape.
+pub(super) fn in_rows<'a, T: Gemm>(
     parts: impl Iterator<Item = Matrix<'a, T>>,
-    rows: usize,
-    cols: usize,
+    [rows, cols]: [usize; 2],
     f: impl FnOnce(Matrix<'_, T>),
 ) {
     Buffer::filled(rows * cols, |all| {

@@ -48,7 +48,7 @@ struct Case<'a> {
 impl Case<'_> {
     /// `c` afterwards, by `run` for vectors of `lanes` numbers.
     fn on(&self, lanes: usize, c: &[f32], run: impl FnOnce(Loops<'_>)) -> Vec<f32> {
-        let packed = self.packed.then(|| Packed::new(self.b, lanes, None));
+        let packed = self.packed.then(|| Packed::new(self.b, lanes));
         let b = Right { matrix: self.b, packed: packed.as_ref() };
         let mut c = c.to_vec();
         let (a, columns, beta, bias) = (self.a, 0..self.b.cols, self.beta, self.bias);
@@ -278,7 +278,7 @@ mod guarded {
                     let (mut bias, mut c) = (guarded(n, 2.0), guarded(m * n, 3.0));
                     let (a, b) = (a.of(left.numbers(), m, k), b.of(right.numbers(), k, n));
                     for packed in [false, true] {
-                        let packed = packed.then(|| Packed::new(b, lanes(), None));
+                        let packed = packed.then(|| Packed::new(b, lanes()));
                         let right = Right { matrix: b, packed: packed.as_ref() };
                         f32::gemm(a, right, 0.5, Some(bias.numbers()), c.numbers());
                     }
