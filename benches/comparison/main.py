@@ -13,7 +13,7 @@ from .programs import OURS, REPOSITORY, Failure, build_ours, find_peers, set_up,
 from .report import report
 
 PEERS = ["pytorch", "pytorch plain", "jax", "candle"]
-PARTS = ["training", "chain", "memory", "growth", "kernel"]
+PARTS = ["training", "double", "inference", "chain", "memory", "growth", "kernel"]
 SHAPES = ["tiny", "small", "mnistrow", "medium", "zaremba", "large", "long"]
 QUICK_SHAPES = ["tiny", "small", "medium"]
 

@@ -107,8 +107,10 @@ def run_visibly(*command: str | Path, cwd: Path = REPOSITORY) -> None:
 
 def build_ours(target: Path) -> Program:
     """Builds the programs of this package."""
-    run_visibly("cargo", "build", "--release", "--locked", "--package", "rewind-benches", "--bins")
-    measurements = ("training_step", "in_turn", "memory", "chain", "kernel", "growth")
+    measurements = ("training_step", "in_turn", "double", "inference", "memory", "chain", "kernel", "growth")
+    # Optimised at link time, each takes a while.
+    binaries = [argument for name in measurements for argument in ("--bin", name)]
+    run_visibly("cargo", "build", "--release", "--locked", "--package", "rewind-benches", *binaries)
     return Program(OURS, "", (str(target / "release"),), CELLS, measurements)
 
 
@@ -149,7 +151,7 @@ def pytorch(venv: Path) -> list[Program]:
     python = venv / "bin" / "python"
     version = python_peer(python, "torch")
     command = (str(python), "-B", str(PEERS / "pytorch.py"))
-    measurements = ("training_step", "memory", "chain")
+    measurements = ("training_step", "double", "inference", "memory", "chain")
     return [
         Program("pytorch", version, command, CELLS, measurements, KEPT_HEAP),
         Program("pytorch plain", version, command, CELLS, measurements),

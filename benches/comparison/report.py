@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from . import goals
-from .measure import FEW_ROUNDS, Case, Plan, Results
+from .measure import DOUBLE_SHAPES, FEW_ROUNDS, PARTS_CELLS, STEP_BY_STEP, THREADS, Case, Plan, Results
 from .programs import OURS
 
 LAYERS = {"lstm": "nn.LSTM", "gru": "nn.GRU", "tanh": "nn.RNN", "custom": "a loop in Python"}
@@ -17,7 +17,7 @@ def report(results: Results, plan: Plan, head: dict[str, str], left_out: dict[st
         "\n".join(f"- {name}: {value}" for name, value in head.items()),
         f"Figures are medians of {plan.rounds} rounds (least to greatest); in a round every contestant runs once, in a "
         f"process of its own, and takes the median of the steps of {plan.milliseconds} ms, {plan.runs} at least, after a "
-        f"warm-up of a third as long. Growth and memory have "
+        f"warm-up of a third as long. Growth, memory, f64 and inference have "
         f"at most {FEW_ROUNDS} rounds. Ratios are of medians, on two threads. `pytorch` runs with a heap that glibc "
         "keeps, which is its best and what counts; `plain` is as it comes.",
     ]
@@ -27,6 +27,9 @@ def report(results: Results, plan: Plan, head: dict[str, str], left_out: dict[st
         "Training step, beside PyTorch": against_pytorch,
         "Training step, beside JAX and candle": against_others,
         "Training step, beside itself and the matrix kernel": ours,
+        "The matrix products of a step": products,
+        "Training step in f64": double,
+        "Inference, one step at a time": inference,
         "A node of the tape on [1, 8]": chain,
         "Peak memory of a training step": memory,
         "Growth with T": growth,
@@ -161,6 +164,43 @@ def ours(results: Results, plan: Plan) -> str:
     head = ["shape", "what", "first, ms", "second, ms", "ratio", "goal", "reached", "least to greatest", "limit"]
     text = table(head, rows)
     return text and text + note
+
+
+def products(results: Results, plan: Plan) -> str:
+    rows = []
+    for shape in plan.shapes if "kernel" in plan.parts else []:
+        for cell in ("lstm", "gru", "tanh"):
+            case = Case("kernel", OURS, cell, shape)
+            goal = goals.PERCENT_OF_PEAK.get(shape) if cell == "lstm" else None
+            percent = results.median(case, "percent_of_peak")
+            reached = at_least(percent, goal)
+            rows.append([shape, cell, spread(results, case), spread(results, case, "percent_of_peak"), *reached[1:]])
+    text = table(["shape", "cell", "ms", "% of the peak", "goal", "reached"], rows)
+    note = (
+        "\n\nThe peak is that of as many cores that multiply and add in registers alone, measured in the same process. What does not "
+        "come from the second-level cache is bound by memory: the weights of zaremba and large."
+    )
+    return text and text + note
+
+
+def double(results: Results, plan: Plan) -> str:
+    return apart(results, plan, "double", DOUBLE_SHAPES, THREADS, "ms")
+
+
+def inference(results: Results, plan: Plan) -> str:
+    text = apart(results, plan, "inference", STEP_BY_STEP, 1, "µs a step")
+    return text and text + "\n\nOne sequence on one thread, I = H = 128 and 512: `Stream` beside `LSTMCell` and `GRUCell` in inference mode."
+
+
+def apart(results: Results, plan: Plan, part: str, shapes: Iterable[str], threads: int, unit: str) -> str:
+    """What is measured beside training in f32."""
+    rows = []
+    for shape in shapes if part in plan.parts else []:
+        for cell in PARTS_CELLS:
+            mine, theirs = (Case(part, program, cell, shape, threads) for program in (OURS, "pytorch"))
+            judged = at_least(ratio(results, theirs, mine), goals.RATIO_APART)
+            rows.append([shape, cell, spread(results, mine), spread(results, theirs), *judged])
+    return table(["shape", "cell", f"rewind, {unit}", f"pytorch, {unit}", "ratio", "goal", "reached"], rows)
 
 
 def near_one(value: float | None) -> list[str]:

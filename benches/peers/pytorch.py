@@ -1,4 +1,4 @@
-"""The training step, its memory and the chain of small nodes in PyTorch.
+"""The training step, in either precision, its memory, inference step by step, and the chain of small nodes in PyTorch.
 
 `lstm`, `gru` and `tanh` are the fused layers; `custom` is an LSTM as a user writes it, a loop over time in Python.
 """
@@ -53,6 +53,26 @@ def training_step(cell: str, shape: Shape) -> Step:
     return run
 
 
+CELLS_OF_A_STEP = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "tanh": nn.RNNCell}
+
+
+def inference(cell: str, shape: Shape) -> Step:
+    """A sequence that comes one time step at a time."""
+    torch.manual_seed(1)
+    module = CELLS_OF_A_STEP[cell](shape.inputs, shape.hidden)
+    x = torch.empty(shape.steps, shape.batch, shape.inputs).uniform_(-1, 1)
+
+    @torch.inference_mode()
+    def run() -> float:
+        state, total = None, 0.0
+        for step_input in x.unbind(0):
+            state = module(step_input, state)
+            total += (state[0] if cell == "lstm" else state)[0, 0].item()
+        return total
+
+    return run
+
+
 def chain(runs: int) -> None:
     x, y = (torch.empty(step.CHAIN_SHAPE).uniform_(-1, 1).requires_grad_() for _ in range(2))
 
@@ -71,14 +91,21 @@ def chain(runs: int) -> None:
 
 
 def main() -> None:
-    given = step.arguments(__doc__, CELLS, ["training_step", "memory", "chain"])
+    measurements = ["training_step", "double", "memory", "inference", "chain"]
+    given = step.arguments(__doc__, CELLS, measurements)
     torch.set_num_threads(given.threads)
-    if given.measurement == "training_step":
-        step.print_times(given, CELLS, training_step)
-    elif given.measurement == "memory":
-        step.print_memory(given, training_step)
-    else:
-        chain(given.runs)
+    match given.measurement:
+        case "training_step":
+            step.print_times(given, CELLS, training_step)
+        case "double":
+            torch.set_default_dtype(torch.float64)
+            step.print_times(given, CELLS, training_step)
+        case "inference":
+            step.print_times(given, list(CELLS_OF_A_STEP), inference)
+        case "memory":
+            step.print_memory(given, training_step)
+        case _:
+            chain(given.runs)
 
 
 if __name__ == "__main__":

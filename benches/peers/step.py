@@ -29,7 +29,12 @@ SHAPES = {
     "zaremba": Shape(35, 20, 650, 650),
     "large": Shape(50, 64, 256, 512),
     "long": Shape(2000, 8, 64, 128),
+    "step128": Shape(1000, 1, 128, 128),
+    "step512": Shape(1000, 1, 512, 512),
 }
+
+# What `all` leaves out: a long sequence, and those of inference.
+APART = ("long", "step128", "step512")
 
 GATES = {"lstm": 4, "gru": 3, "tanh": 1, "custom": 4}
 
@@ -42,7 +47,7 @@ MakeStep = Callable[[str, Shape], Step]
 
 
 def arguments(description: str, cells: list[str], measurements: list[str]) -> argparse.Namespace:
-    """The arguments of a peer that has these cells and measurements (`training_step`, `memory`, `chain`)."""
+    """The arguments of a peer that has these cells and measurements (`training_step` and others of the programs in Rust)."""
     parser = argparse.ArgumentParser(description=description)
     commands = parser.add_subparsers(dest="measurement", required=True)
     for name in measurements:
@@ -52,9 +57,9 @@ def arguments(description: str, cells: list[str], measurements: list[str]) -> ar
             command.set_defaults(threads=1)
             continue
         command.add_argument("--cell", choices=cells, help="all of them if left out")
-        command.add_argument("--shape", choices=[*SHAPES, "all"], default="all", help="all is all but long")
+        command.add_argument("--shape", choices=[*SHAPES, "all"], default="all", help="all is all but long and those of inference")
         command.add_argument("--threads", type=int, default=2)
-        if name == "training_step":
+        if name != "memory":
             command.add_argument("--runs", type=int, default=7, help="steps that are timed at least")
             command.add_argument("--milliseconds", type=int, default=0, help="for which steps are timed at least")
     return parser.parse_args()
@@ -84,7 +89,7 @@ def milliseconds(warm_up: int, runs: int, work: Callable[[], object], least: flo
 
 def print_times(given: argparse.Namespace, cells: list[str], make: MakeStep) -> None:
     """Times every training step that was asked for."""
-    for name in [name for name in SHAPES if name != "long"] if given.shape == "all" else [given.shape]:
+    for name in [name for name in SHAPES if name not in APART] if given.shape == "all" else [given.shape]:
         for cell in [given.cell] if given.cell else cells:
             shape = SHAPES[name]
             step = make(cell, shape)

@@ -9,12 +9,12 @@ use clap::{Args, ValueEnum};
 
 use crate::pairs::Pair;
 use crate::timing::{median, nanoseconds, nanoseconds_for, nanoseconds_in_turn};
-use crate::{CellKind, LONG, SHAPES, Shape, Step, resident};
+use crate::{CellKind, SHAPES, Shape, Step, resident};
 
 /// At which sizes to run training steps, and on how many threads.
 #[derive(Args)]
 pub struct Sizes {
-    /// The sizes T, B, I, H by name; `all` is all but `long`.
+    /// The sizes T, B, I, H by name; `all` is all but `long` and those of inference.
     #[arg(long, default_value = "all", value_parser = PossibleValuesParser::new(names()))]
     shape: String,
     /// Threads that share the batch.
@@ -23,11 +23,12 @@ pub struct Sizes {
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    SHAPES.into_iter().chain([LONG]).map(|shape| shape.name).chain(["all"])
+    Shape::all().map(|shape| shape.name).chain(["all"])
 }
 
 impl Sizes {
-    fn threads(&self) -> usize {
+    /// Threads that share the batch.
+    pub fn threads(&self) -> usize {
         self.threads.into()
     }
 
@@ -48,8 +49,9 @@ pub struct Cases {
     /// The cell; all of them if it is left out.
     #[arg(long, value_enum)]
     cell: Option<CellKind>,
+    /// The sizes.
     #[command(flatten)]
-    sizes: Sizes,
+    pub sizes: Sizes,
 }
 
 impl Cases {
@@ -100,8 +102,9 @@ impl Repeats {
 /// Which training steps to time, and how often.
 #[derive(Args)]
 pub struct TimedCases {
+    /// The training steps.
     #[command(flatten)]
-    cases: Cases,
+    pub cases: Cases,
     #[command(flatten)]
     repeats: Repeats,
 }
@@ -109,6 +112,16 @@ pub struct TimedCases {
 impl TimedCases {
     /// Times every training step that was asked for, as `make` makes it; `cells` are those there are.
     pub fn print_times(&self, cells: &[CellKind], make: impl Fn(CellKind, Shape, usize) -> Step) {
+        self.print_times_and(cells, make, |_, _, _| String::new());
+    }
+
+    /// [`print_times`](TimedCases::print_times), with what `more` says of each case and its milliseconds at the end of its line.
+    pub fn print_times_and(
+        &self,
+        cells: &[CellKind],
+        make: impl Fn(CellKind, Shape, usize) -> Step,
+        more: impl Fn(CellKind, Shape, f64) -> String,
+    ) {
         let sizes = &self.cases.sizes;
         for (cell, shape) in self.cases.list(cells) {
             let mut step = make(cell, shape, sizes.threads());
@@ -116,9 +129,10 @@ impl TimedCases {
             let times = nanoseconds_for(self.repeats.time(), 2, self.repeats.runs.into(), work);
             let milliseconds = median(times) / 1e6;
             println!(
-                "{} median_ms={milliseconds:.4} gflops={:.1}",
+                "{} median_ms={milliseconds:.4} gflops={:.1}{}",
                 sizes.describe(cell.name(), shape),
                 shape.flops(cell) / milliseconds / 1e6,
+                more(cell, shape, milliseconds),
             );
         }
     }

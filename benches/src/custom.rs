@@ -10,11 +10,11 @@ parameters! {
     pub struct CustomLstm<P> { w: P, u: P, b: P }
 }
 
-impl CustomLstm<Tensor<f32>> {
+impl<T: Scalar> CustomLstm<Tensor<T>> {
     /// Parameters uniform in ±1/√H.
     pub fn new(inputs: usize, hidden: usize, rng: &mut StdRng) -> Self {
-        let bound = 1.0 / (hidden as f32).sqrt();
-        let mut uniform = |shape: &[usize]| Tensor::from_fn(shape, |_| rng.random_range(-bound..bound));
+        let bound = 1.0 / (hidden as f64).sqrt();
+        let mut uniform = |shape: &[usize]| Tensor::from_fn(shape, |_| T::from_f64(rng.random_range(-bound..bound)));
         CustomLstm { w: uniform(&[inputs, 4 * hidden]), u: uniform(&[hidden, 4 * hidden]), b: uniform(&[4 * hidden]) }
     }
 }

@@ -32,6 +32,15 @@ pub fn products_of_step(kind: CellKind, shape: Shape, threads: usize) -> Step {
     })
 }
 
+/// The multiplications and additions of these products.
+pub fn operations(kind: CellKind, shape: Shape) -> f64 {
+    let Shape { steps, batch, inputs, hidden, .. } = shape;
+    let forward = steps * (inputs + hidden);
+    let to_states = (steps - 1) * hidden;
+    let to_weights = forward;
+    (2 * batch * kind.gates() * hidden * (forward + to_states + to_weights)) as f64
+}
+
 /// The widths of the weights of the hidden state, in units of H: the GRU has a separate weight for its third gate.
 fn recurrent_weights(kind: CellKind) -> &'static [usize] {
     match kind {

@@ -21,8 +21,8 @@ use std::sync::{Mutex, PoisonError};
 use clap::ValueEnum;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rewind_autograd::{OnTape, Parameters, Tape, Tensor, Var};
-use rewind_rnn::{Cell, Gru, Lstm, Recurrent, Shards, TanhRnn, Unroll, unroll};
+use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var};
+use rewind_rnn::{Cell, Gru, Layer, Lstm, Recurrent, Shards, Stream, TanhRnn, Unroll, unroll};
 
 use custom::CustomLstm;
 
@@ -53,6 +53,12 @@ pub const SHAPES: [Shape; 6] = [
 
 /// A long sequence, to measure memory.
 pub const LONG: Shape = Shape { name: "long", steps: 2000, batch: 8, inputs: 64, hidden: 128 };
+
+/// Sequences that come one step at a time, for inference. A run of 1,000 steps takes as many milliseconds as a step microseconds.
+pub const STEP_BY_STEP: [Shape; 2] = [
+    Shape { name: "step128", steps: 1000, batch: 1, inputs: 128, hidden: 128 },
+    Shape { name: "step512", steps: 1000, batch: 1, inputs: 512, hidden: 512 },
+];
 
 /// One training step of a cell: a call runs it and returns its loss.
 pub type Step = Box<dyn FnMut() -> f32 + Send>;
@@ -92,9 +98,14 @@ impl CellKind {
 }
 
 impl Shape {
-    /// The shape of that name, [`LONG`] among them.
+    /// All shapes.
+    pub fn all() -> impl Iterator<Item = Shape> {
+        SHAPES.into_iter().chain([LONG]).chain(STEP_BY_STEP)
+    }
+
+    /// The shape of that name.
     pub fn named(name: &str) -> Option<Shape> {
-        SHAPES.into_iter().chain([LONG]).find(|shape| shape.name == name)
+        Shape::all().find(|shape| shape.name == name)
     }
 
     /// Multiplications and additions of a training step's matrix products: 6·T·B·(I + H)·G·H.
@@ -111,8 +122,9 @@ impl Shape {
     }
 
     /// The batch `[T, B, I]` in shards along B.
-    fn data(&self, rng: &mut StdRng) -> Vec<Tensor<f32>> {
-        let x = Tensor::from_fn(&[self.steps, self.batch, self.inputs], |_| rng.random_range(-1.0..1.0));
+    fn data<T: Scalar>(&self, rng: &mut StdRng) -> Vec<Tensor<T>> {
+        let number = |_| T::from_f64(rng.random_range(-1.0..1.0));
+        let x = Tensor::from_fn(&[self.steps, self.batch, self.inputs], number);
         let mut first = 0;
         let mut shard = |rows| {
             first += rows;
@@ -127,14 +139,47 @@ impl Shape {
 /// # Panics
 /// If the threads cannot be started.
 pub fn training_step(kind: CellKind, shape: Shape, threads: usize) -> Step {
+    training_step_in::<f32>(kind, shape, threads)
+}
+
+/// [`training_step`] in either precision.
+///
+/// # Panics
+/// If the threads cannot be started.
+pub fn training_step_in<T: Scalar>(kind: CellKind, shape: Shape, threads: usize) -> Step {
     let rng = &mut StdRng::seed_from_u64(1);
     let Shape { inputs, hidden, .. } = shape;
     match kind {
-        CellKind::Lstm => step_of(Lstm::new(inputs, hidden, rng), shape, threads),
-        CellKind::Gru => step_of(Gru::new(inputs, hidden, rng), shape, threads),
-        CellKind::Tanh => step_of(TanhRnn::new(inputs, hidden, rng), shape, threads),
-        CellKind::Custom => step_of(CustomLstm::new(inputs, hidden, rng), shape, threads),
+        CellKind::Lstm => step_of(Lstm::<Tensor<T>>::new(inputs, hidden, rng), shape, threads),
+        CellKind::Gru => step_of(Gru::<Tensor<T>>::new(inputs, hidden, rng), shape, threads),
+        CellKind::Tanh => step_of(TanhRnn::<Tensor<T>>::new(inputs, hidden, rng), shape, threads),
+        CellKind::Custom => step_of(CustomLstm::<Tensor<T>>::new(inputs, hidden, rng), shape, threads),
     }
+}
+
+/// Makes a pass of a trained layer over sequences of `shape` that come one time step at a time, on the caller's thread.
+pub fn inference(kind: CellKind, shape: Shape, _threads: usize) -> Step {
+    let rng = &mut StdRng::seed_from_u64(1);
+    let Shape { inputs, hidden, .. } = shape;
+    match kind {
+        CellKind::Lstm => stream_of(Recurrent(Lstm::new(inputs, hidden, rng)), shape),
+        CellKind::Gru => stream_of(Recurrent(Gru::new(inputs, hidden, rng)), shape),
+        CellKind::Tanh => stream_of(Recurrent(TanhRnn::new(inputs, hidden, rng)), shape),
+        CellKind::Custom => stream_of(Recurrent(CustomLstm::new(inputs, hidden, rng)), shape),
+    }
+}
+
+fn stream_of<M>(module: M, shape: Shape) -> Step
+where
+    M: Parameters<Tensor<f32>> + Send + 'static,
+    for<'t> M::With<Var<'t, f32>>: Layer<'t, f32>,
+{
+    let x = Tensor::from_fn(&[shape.steps, shape.batch, shape.inputs], |i| (i as f32).sin());
+    let mut stream = Stream::new(module, shape.batch);
+    Box::new(move || {
+        stream.restart();
+        (0..shape.steps).map(|t| stream.step(&x.index(0, t)).at(&[0, 0])).sum()
+    })
 }
 
 /// Makes a training step of the LSTM at `shape` in segments of √T time steps, of which only the last state is kept (see
@@ -184,29 +229,31 @@ pub fn separate_steps(shape: Shape, threads: usize) -> Step {
     })
 }
 
-fn step_of<M>(module: M, shape: Shape, threads: usize) -> Step
+fn step_of<T, M>(module: M, shape: Shape, threads: usize) -> Step
 where
-    M: Parameters<Tensor<f32>> + Send + Sync + 'static,
-    for<'t> M::With<Var<'t, f32>>: Cell<'t, f32>,
+    T: Scalar,
+    M: Parameters<Tensor<T>> + Send + Sync + 'static,
+    for<'t> M::With<Var<'t, T>>: Cell<'t, T>,
 {
     step_on(module, shape.data(&mut StdRng::seed_from_u64(2)), shape.hidden, threads)
 }
 
 /// A step over shards `[T, B, I]`.
-fn step_on<M>(module: M, data: Vec<Tensor<f32>>, hidden: usize, threads: usize) -> Step
+fn step_on<T, M>(module: M, data: Vec<Tensor<T>>, hidden: usize, threads: usize) -> Step
 where
-    M: Parameters<Tensor<f32>> + Send + Sync + 'static,
-    for<'t> M::With<Var<'t, f32>>: Cell<'t, f32>,
+    T: Scalar,
+    M: Parameters<Tensor<T>> + Send + Sync + 'static,
+    for<'t> M::With<Var<'t, T>>: Cell<'t, T>,
 {
-    let workers = Shards::<f32>::new(threads).expect("threads can be started");
+    let workers = Shards::<T>::new(threads).expect("threads can be started");
     let rows: usize = data.iter().map(|x| x.shape()[0] * x.shape()[1]).sum();
-    let outputs = (rows * hidden) as f32;
+    let outputs = T::from_f64((rows * hidden) as f64);
     Box::new(move || {
         let step = workers.gradients(&module, &data, |tape, cell, x| {
             let y = unroll(cell, tape.constant(x.clone())).outputs();
             y.square().sum() / outputs
         });
         std::hint::black_box(&step.gradients);
-        step.losses.iter().sum()
+        step.losses.iter().map(|loss| loss.to_f64() as f32).sum()
     })
 }

@@ -1,7 +1,12 @@
-//! The peak of one core: multiplications and additions in registers, without memory access.
+//! The peak of cores: multiplications and additions in registers, without memory access.
+
+use std::hint::black_box;
+use std::thread;
 
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, Simd, SimdOp};
+
+use crate::timing::{median, nanoseconds};
 
 /// Independent sums: more than the pipelines of a core hold, and fewer than it has registers.
 const SUMS: usize = 12;
@@ -38,4 +43,19 @@ pub fn multiply_adds() -> usize {
     let (operations, sum) = MultiplyAdds { times: 100_000 }.dispatch();
     assert!(sum > 0.0, "the sums grow towards 1 each");
     operations
+}
+
+/// The operations per nanosecond of so many cores at the same time, each the median of `runs`.
+///
+/// # Panics
+/// If the threads cannot be started.
+pub fn of_cores(cores: usize, runs: usize) -> f64 {
+    let one = move || {
+        let times = nanoseconds(runs / 4, runs, || {
+            black_box(multiply_adds());
+        });
+        multiply_adds() as f64 / median(times)
+    };
+    let cores: Vec<_> = (0..cores).map(|_| thread::spawn(one)).collect();
+    cores.into_iter().map(|core| core.join().expect("the loop does not panic")).sum()
 }

@@ -1,10 +1,7 @@
 //! The peak of one core: `cargo run --release -p rewind-benches --bin peak`.
 
-use std::hint::black_box;
-
 use clap::Parser;
-use rewind_benches::peak::multiply_adds;
-use rewind_benches::timing::{median, nanoseconds};
+use rewind_benches::peak::of_cores;
 
 /// Prints the f32 operations per second of one core that only multiplies and adds in registers.
 #[derive(Parser)]
@@ -16,9 +13,5 @@ struct Arguments {
 }
 
 fn main() {
-    let runs = Arguments::parse().runs.into();
-    let times = nanoseconds(runs / 4, runs, || {
-        black_box(multiply_adds());
-    });
-    println!("peak gflops={:.1}", multiply_adds() as f64 / median(times));
+    println!("peak gflops={:.1}", of_cores(1, Arguments::parse().runs.into()));
 }

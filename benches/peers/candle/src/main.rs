@@ -42,8 +42,8 @@ enum Arguments {
 fn main() -> std::result::Result<(), String> {
     let arguments = Arguments::parse();
     let threads = match &arguments {
-        Arguments::TrainingStep { cases } => cases.cases().threads(),
-        Arguments::Memory { case } => case.threads(),
+        Arguments::TrainingStep { cases } => cases.cases.sizes.threads(),
+        Arguments::Memory { case } => case.sizes.threads(),
         Arguments::Chain { .. } => 1,
     };
     if candle_core::utils::get_num_threads() != threads {
@@ -90,7 +90,7 @@ fn make(kind: CellKind, shape: Shape, _threads: usize) -> Step {
     }
 }
 
-fn step_of<C: RNN + 'static>(cell: C, output: fn(&C::State) -> Tensor, parameters: VarMap, shape: Shape) -> Step {
+fn step_of<C: RNN + Send + 'static>(cell: C, output: fn(&C::State) -> Tensor, parameters: VarMap, shape: Shape) -> Step {
     let Shape { steps, batch, inputs, .. } = shape;
     let x = Tensor::rand(-1f32, 1f32, (batch, steps, inputs), &Device::Cpu).expect("a random input");
     let step = move || -> Result<f32> {
