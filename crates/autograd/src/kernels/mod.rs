@@ -21,5 +21,6 @@ pub(crate) mod runs;
 mod sum_of_products;
 mod tile;
 mod transpose;
+mod vectors;
 
 pub(crate) use sum_of_products::ROWS_AT_ONCE;

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::gemm::{Gemm, Right};
+use super::panels::{Packed, vector_bytes};
 use crate::matrix::Matrix;
 
 /// Which part of a buffer was packed: offset, shape and strides.
@@ -27,7 +28,7 @@ type Spares<T> = Vec<Box<Pack<T>>>;
 struct Pack<T: Gemm> {
     key: Key,
     /// `None` only while it is being packed.
-    packed: Option<T::Packed>,
+    packed: Option<Packed<T>>,
     next: Link<T>,
 }
 
@@ -73,12 +74,9 @@ impl<T: Gemm> PackCache<T> {
         }
     }
 
-    /// The packed form of `b`, which starts at `offset` of the buffer; made at the first call. `None` where there is no
-    /// such form, or the list is full.
-    pub(crate) fn get_or_pack(&self, offset: usize, b: Matrix<'_, T>) -> Option<&T::Packed> {
-        if !T::PACKS {
-            return None;
-        }
+    /// The packed form of `b`, which starts at `offset` of the buffer; made at the first call. `None` where the
+    /// list is full.
+    pub(crate) fn get_or_pack(&self, offset: usize, b: Matrix<'_, T>) -> Option<&Packed<T>> {
         let key = [offset, b.rows, b.cols, b.row_stride, b.col_stride];
         let (mut link, mut made) = (&self.first, None);
         for _ in 0..MOST_PACKS {
@@ -109,7 +107,7 @@ impl<T: Gemm> PackCache<T> {
         pack.key = key;
         // First the old one, so that the new one gets its memory.
         pack.packed = None;
-        pack.packed = Some(T::pack(b));
+        pack.packed = Some(Packed::new(b, vector_bytes()));
         pack
     }
 
@@ -163,6 +161,7 @@ impl<'a, T: Gemm> Packable<'a, T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::matmul::gemm;
     use super::*;
 
     fn numbers(len: usize) -> Vec<f32> {
@@ -198,10 +197,10 @@ mod tests {
         let (row, right) = (Matrix::new(&old, [1, 40], [40, 1]), matrix(&new));
         let product = |packed| {
             let mut c = [0.0; 30];
-            f32::gemm(row, Right { matrix: right, packed }, 0.0, None, &mut c);
+            gemm(row, Right { matrix: right, packed }, 0.0, None, &mut c);
             c
         };
-        assert_eq!(product(cache.get_or_pack(0, right)), product(Some(&f32::pack(right))));
+        assert_eq!(product(cache.get_or_pack(0, right)), product(Some(&Packed::new(right, vector_bytes()))));
     }
 
     #[test]
@@ -262,15 +261,9 @@ mod tests {
                             let b = all.col_block(0, width);
                             let packed = cache.get_or_pack(0, b).expect("sixteen parts have room");
                             let mut c = [0.0; 64];
-                            f32::gemm(
-                                all.row_block(1, 1),
-                                Right { matrix: b, packed: Some(packed) },
-                                0.0,
-                                None,
-                                &mut c,
-                            );
+                            gemm(all.row_block(1, 1), Right { matrix: b, packed: Some(packed) }, 0.0, None, &mut c);
                             let mut expected = [0.0; 64];
-                            f32::gemm(all.row_block(1, 1), Right { matrix: b, packed: None }, 0.0, None, &mut expected);
+                            gemm(all.row_block(1, 1), Right { matrix: b, packed: None }, 0.0, None, &mut expected);
                             let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * b.abs();
                             assert!(c.iter().zip(&expected).all(close), "{width} columns");
                         }

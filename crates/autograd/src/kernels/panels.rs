@@ -7,34 +7,40 @@ use rten_simd::{Isa, SimdOp};
 
 use super::product::DEPTH_BLOCK;
 use super::tile::{Panels, VECTORS};
+use crate::Scalar;
 use crate::matrix::Matrix;
 use crate::storage::Buffer;
 
-/// Numbers in a vector of this processor.
-pub(super) fn lanes() -> usize {
-    struct Lanes;
-    impl SimdOp for Lanes {
+/// Bytes in a vector of this processor.
+pub(super) fn vector_bytes() -> usize {
+    struct Bytes;
+    impl SimdOp for Bytes {
         type Output = usize;
         fn eval<I: Isa>(self, isa: I) -> usize {
-            isa.f32().len()
+            size_of::<f32>() * isa.f32().len()
         }
     }
-    static LANES: LazyLock<usize> = LazyLock::new(|| Lanes.dispatch());
-    *LANES
+    static BYTES: LazyLock<usize> = LazyLock::new(|| Bytes.dispatch());
+    *BYTES
 }
 
 /// A matrix `[k, n]`, packed: for each block of [`DEPTH_BLOCK`] rows all panels, each row by row. The last panel is padded with 0.
-pub struct Packed {
-    data: Buffer<f32>,
+pub(crate) struct Packed<T: Scalar> {
+    data: Buffer<T>,
     cols: usize,
     /// Columns of a panel.
     width: usize,
 }
 
-impl Packed {
-    /// Packs `b` for vectors of `lanes` numbers.
-    pub(super) fn new(b: Matrix<'_, f32>, lanes: usize) -> Packed {
-        let width = VECTORS * lanes;
+/// Columns of a panel with vectors of so many bytes.
+pub(super) const fn panel_width<T>(vector_bytes: usize) -> usize {
+    VECTORS * (vector_bytes / size_of::<T>())
+}
+
+impl<T: Scalar> Packed<T> {
+    /// Packs `b` for vectors of so many bytes.
+    pub(super) fn new(b: Matrix<'_, T>, vector_bytes: usize) -> Self {
+        let width = panel_width::<T>(vector_bytes);
         let data = Buffer::filled(b.rows * b.cols.next_multiple_of(width), |mut rest| {
             for first in (0..b.rows).step_by(DEPTH_BLOCK) {
                 let block = b.row_block(first, DEPTH_BLOCK.min(b.rows - first));
@@ -50,12 +56,12 @@ impl Packed {
 
     /// Packs matrices of `cols` columns, one below the other, of `rows` rows in all: one block of depth at most.
     pub(super) fn stacked<'a>(
-        parts: impl Iterator<Item = Matrix<'a, f32>>,
+        parts: impl Iterator<Item = Matrix<'a, T>>,
         [rows, cols]: [usize; 2],
-        lanes: usize,
-    ) -> Packed {
+        vector_bytes: usize,
+    ) -> Self {
         debug_assert!(rows <= DEPTH_BLOCK);
-        let width = VECTORS * lanes;
+        let width = panel_width::<T>(vector_bytes);
         let data = Buffer::filled(rows * cols.next_multiple_of(width), |to| {
             let mut first = 0;
             for part in parts {
@@ -71,7 +77,7 @@ impl Packed {
     }
 
     /// The panels from column `col` on in the block of `depth` rows that begins at row `first`.
-    pub(super) fn panels(&self, first: usize, depth: usize, col: usize) -> Panels {
+    pub(super) fn panels(&self, first: usize, depth: usize, col: usize) -> Panels<T> {
         let width = self.width;
         let at = first * self.cols.next_multiple_of(width) + col * depth;
         Panels { at: self.data.data()[at..].as_ptr(), row_stride: width, stride: depth * width }
@@ -79,7 +85,7 @@ impl Packed {
 }
 
 /// Copies the columns of `b`, at most `width`, to rows of `width` numbers, the rest of which is 0.
-pub(super) fn pack_panel(b: Matrix<'_, f32>, to: &mut [f32], width: usize) {
+pub(super) fn pack_panel<T: Scalar>(b: Matrix<'_, T>, to: &mut [T], width: usize) {
     if b.col_stride != 1 && b.row_stride == 1 && b.cols == width {
         return super::transpose::transpose(b.transposed(), to, width);
     }
@@ -90,19 +96,19 @@ pub(super) fn pack_panel(b: Matrix<'_, f32>, to: &mut [f32], width: usize) {
 
 /// Copies a row of `b` from column `col` on to `to`, as far as it goes; the rest is 0.
 #[inline(always)]
-fn pack_row(b: Matrix<'_, f32>, row: usize, col: usize, to: &mut [f32]) {
+fn pack_row<T: Scalar>(b: Matrix<'_, T>, row: usize, col: usize, to: &mut [T]) {
     let from = &b.data[row * b.row_stride + col * b.col_stride..];
     let (columns, padding) = to.split_at_mut(to.len().min(b.cols - col));
     match b.col_stride {
         1 => copy_short(&from[..columns.len()], columns),
         stride => columns.iter_mut().enumerate().for_each(|(j, to)| *to = from[j * stride]),
     }
-    padding.fill(0.0);
+    padding.fill(T::ZERO);
 }
 
 /// Copies a row of a panel. A call of `memcpy` takes longer than the copy.
 #[inline(always)]
-fn copy_short(from: &[f32], to: &mut [f32]) {
+fn copy_short<T: Scalar>(from: &[T], to: &mut [T]) {
     let ((from, last), (to, last_to)) = (from.as_chunks::<8>(), to.as_chunks_mut::<8>());
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
     last_to.iter_mut().zip(last).for_each(|(to, from)| *to = *from);

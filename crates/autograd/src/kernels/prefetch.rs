@@ -50,7 +50,7 @@ enum Plan<T: Gemm> {
 
 /// Whether prefetching products with `b` pays.
 pub(super) fn is_worth_it<T: Gemm>(b: Matrix<'_, T>) -> bool {
-    T::PACKS && b.rows * b.cols >= STAYS_IN_CACHE
+    b.rows * b.cols >= STAYS_IN_CACHE
 }
 
 impl<T: Gemm> Prefetched<T> {

@@ -4,6 +4,7 @@
 use super::cache::MatrixCache;
 use super::elementwise;
 use super::gemm::Gemm;
+use super::matmul::gemm;
 use super::packs::Packable;
 use super::prefetch;
 use crate::matrix::{Matrix, Operand};
@@ -47,7 +48,7 @@ pub(super) fn product<T: Gemm + Pooled<Derived = MatrixCache<T>>>(
 
 /// Whether packing `b` pays: not if it is tiny, nor for a single row times a narrow matrix with contiguous rows.
 fn wants_packing<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
-    T::PACKS && b.rows * b.cols >= 256 && (a.rows > 1 || b.cols > NARROW || b.col_stride != 1)
+    b.rows * b.cols >= 256 && (a.rows > 1 || b.cols > NARROW || b.col_stride != 1)
 }
 
 /// A product whose depth is small enough to add its blocks sequentially: `to = a·b + beta·to + bias`.
@@ -87,5 +88,5 @@ fn in_halves<T: Gemm>(
 
 /// `to = a·b + beta·to + bias`, of shallow matrices.
 pub(super) fn multiply<T: Gemm>(a: Matrix<'_, T>, b: Packable<'_, T>, beta: T, bias: Option<&[T]>, to: &mut [T]) {
-    T::gemm(a, b.right(), beta, bias, to);
+    gemm(a, b.right(), beta, bias, to);
 }

@@ -2,8 +2,10 @@
 //! multiplied at once.
 
 use super::elementwise;
-use super::gemm::Gemm;
+use super::gemm::{Gemm, Right};
+use super::matmul::gemm;
 use super::packs::Packable;
+use super::panels::{Packed, vector_bytes};
 use super::product::{DEPTH, DEPTH_BLOCK, in_depth, multiply};
 use crate::matrix::{AsMatrix, Matrix};
 use crate::storage::Buffer;
@@ -52,12 +54,13 @@ fn multiply_together<T: Gemm, M: AsMatrix<T>>(pairs: &[(M, M)], beta: T, to: &mu
     let (x, g) = &pairs[0];
     let (x_shape, g_shape) = ([rows, x.matrix().cols], [rows, g.matrix().cols]);
     in_rows(pairs.iter().map(|(x, _)| x.matrix()), x_shape, |x| {
-        T::stacked(pairs.iter().map(|(_, g)| g.matrix()), g_shape, |g| T::gemm(x.transposed(), g, beta, None, to));
+        let g = Packed::stacked(pairs.iter().map(|(_, g)| g.matrix()), g_shape, vector_bytes());
+        gemm(x.transposed(), Right::packed(&g, g_shape), beta, None, to);
     });
 }
 
 /// Calls `f` with all parts, one below the other: of this shape.
-pub(super) fn in_rows<'a, T: Gemm>(
+fn in_rows<'a, T: Gemm>(
     parts: impl Iterator<Item = Matrix<'a, T>>,
     [rows, cols]: [usize; 2],
     f: impl FnOnce(Matrix<'_, T>),

@@ -1,10 +1,12 @@
 use rten_simd::isa::GenericIsa;
 
+use super::super::panels::Packed;
 use super::*;
 
 /// Numbers of all magnitudes: 1 to 2^±12, of both signs.
-fn numbers(len: usize, phase: f32) -> Vec<f32> {
-    (0..len).map(|i| (i as f32 * 0.7 + phase).sin() * f32::exp2(((i * 7) % 25) as f32 - 12.0)).collect()
+fn numbers<T: Scalar>(len: usize, phase: f64) -> Vec<T> {
+    let number = |i: usize| (i as f64 * 0.7 + phase).sin() * f64::exp2(((i * 7) % 25) as f64 - 12.0);
+    (0..len).map(|i| T::from_f64(number(i))).collect()
 }
 
 /// How a matrix lies in its buffer.
@@ -21,7 +23,7 @@ enum Lies {
 impl Lies {
     const ALL: [Lies; 4] = [Lies::InRows, Lies::InColumns, Lies::Apart, Lies::Stretched];
 
-    fn of(self, data: &[f32], rows: usize, cols: usize) -> Matrix<'_, f32> {
+    fn of<T: Scalar>(self, data: &[T], rows: usize, cols: usize) -> Matrix<'_, T> {
         let strides = match self {
             Lies::InRows => [cols, 1],
             Lies::InColumns => [1, rows],
@@ -32,64 +34,82 @@ impl Lies {
     }
 }
 
-fn at(m: Matrix<'_, f32>, i: usize, j: usize) -> f64 {
-    f64::from(m.data[i * m.row_stride + j * m.col_stride])
+fn at<T: Scalar>(m: Matrix<'_, T>, i: usize, j: usize) -> f64 {
+    m.data[i * m.row_stride + j * m.col_stride].to_f64()
+}
+
+/// Σ a·b in about twice the precision of `f64`: products and sums with their errors (Ogita, Rump and Oishi 2005).
+fn sum_of_products(terms: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (mut sum, mut errors) = (0.0, 0.0);
+    for (a, b) in terms {
+        let product = a * b;
+        let next = sum + product;
+        let part = next - sum;
+        errors += f64::mul_add(a, b, -product) + ((sum - (next - part)) + (product - part));
+        sum = next;
+    }
+    sum + errors
 }
 
 /// One product, on one instruction set.
-struct Case<'a> {
-    a: Matrix<'a, f32>,
-    b: Matrix<'a, f32>,
-    beta: f32,
-    bias: Option<&'a [f32]>,
+struct Case<'a, T> {
+    a: Matrix<'a, T>,
+    b: Matrix<'a, T>,
+    beta: f64,
+    bias: Option<&'a [T]>,
     packed: bool,
 }
 
-impl Case<'_> {
-    /// `c` afterwards, by `run` for vectors of `lanes` numbers.
-    fn on(&self, lanes: usize, c: &[f32], run: impl FnOnce(Loops<'_>)) -> Vec<f32> {
-        let packed = self.packed.then(|| Packed::new(self.b, lanes));
+impl<T: Gemm> Case<'_, T> {
+    /// `c` afterwards, by `run` for vectors of so many bytes.
+    fn on(&self, vector_bytes: usize, c: &[T], run: impl FnOnce(Loops<'_, T>)) -> Vec<T> {
+        let packed = self.packed.then(|| Packed::new(self.b, vector_bytes));
         let b = Right { matrix: self.b, packed: packed.as_ref() };
         let mut c = c.to_vec();
-        let (a, columns, beta, bias) = (self.a, 0..self.b.cols, self.beta, self.bias);
-        Part { a, b: &b, columns, beta, bias, c: c.as_mut_ptr() }.with_loops(lanes, run);
+        let (a, columns, beta, bias) = (self.a, 0..self.b.cols, T::from_f64(self.beta), self.bias);
+        Part { a, b: &b, columns, beta, bias, c: c.as_mut_ptr() }.with_loops(vector_bytes, run);
         c
     }
 
     /// By each instruction set of this processor.
-    fn on_each(&self, c: &[f32]) -> Vec<(&'static str, Vec<f32>)> {
+    fn on_each(&self, c: &[T]) -> Vec<(&'static str, Vec<T>)> {
+        fn bytes(isa: impl Isa) -> usize {
+            4 * isa.f32().len()
+        }
         let generic = GenericIsa::new();
-        let mut found = vec![("generic", self.on(generic.f32_lanes(), c, |loops| loops.eval(generic)))];
+        let mut found = vec![("generic", self.on(bytes(generic), c, |loops| loops.eval(generic)))];
         #[cfg(target_arch = "x86_64")]
         {
             if let Some(isa) = rten_simd::isa::Avx2Isa::new() {
-                found.push(("AVX2", self.on(isa.f32_lanes(), c, |loops| loops.eval(isa))));
+                found.push(("AVX2", self.on(bytes(isa), c, |loops| loops.eval(isa))));
             }
             if let Some(isa) = rten_simd::isa::Avx512Isa::new() {
-                found.push(("AVX-512", self.on(isa.f32_lanes(), c, |loops| loops.eval(isa))));
+                found.push(("AVX-512", self.on(bytes(isa), c, |loops| loops.eval(isa))));
             }
         }
-        found.push(("the best", self.on(lanes(), c, |loops| loops.dispatch())));
+        found.push(("the best", self.on(vector_bytes(), c, |loops| loops.dispatch())));
         found
     }
 
-    /// Every element agrees with that in `f64`, as far as the rounding of its sum allows.
-    fn check(&self, c: &[f32]) {
+    /// Every element agrees with that in higher precision, as far as the rounding of its sum allows.
+    fn check(&self, c: &[T]) {
         let (depth, cols) = (self.a.cols, self.b.cols);
         let found = self.on_each(c);
         for i in 0..self.a.rows {
             for j in 0..cols {
-                let terms = (0..depth).map(|l| at(self.a, i, l) * at(self.b, l, j));
-                let before = if self.beta == 0.0 { 0.0 } else { f64::from(self.beta) * f64::from(c[i * cols + j]) };
-                let bias = self.bias.map_or(0.0, |bias| f64::from(bias[j]));
-                let (sum, sizes) = terms.fold((0.0, 0.0), |(sum, sizes), x| (sum + x, sizes + x.abs()));
-                let (expected, size) = (sum + before + bias, sizes + before.abs() + bias.abs());
-                let bound = f64::from(f32::EPSILON) * (depth.min(DEPTH_BLOCK) + 4) as f64 * size + 1e-36;
+                let before = if self.beta == 0.0 { 0.0 } else { c[i * cols + j].to_f64() };
+                let bias = self.bias.map_or(0.0, |bias| bias[j].to_f64());
+                let terms = || {
+                    (0..depth).map(|l| (at(self.a, i, l), at(self.b, l, j))).chain([(self.beta, before), (1.0, bias)])
+                };
+                let (expected, size) = (sum_of_products(terms()), terms().map(|(a, b)| (a * b).abs()).sum::<f64>());
+                let bound = T::EPSILON.to_f64() * (depth.min(DEPTH_BLOCK) + 4) as f64 * size + 1e-36;
                 for (isa, c) in &found {
-                    let x = f64::from(c[i * cols + j]);
+                    let x = c[i * cols + j].to_f64();
                     assert!(
                         (x - expected).abs() <= bound,
-                        "{isa}, [{}, {depth}]·[{depth}, {cols}], beta {}, packed {}: {x:e} at [{i}, {j}]; expected {expected:e}",
+                        "{isa}, {}, [{}, {depth}]·[{depth}, {cols}], beta {}, packed {}: {x:e} at [{i}, {j}]; expected {expected:e}",
+                        T::NAME,
                         self.a.rows,
                         self.beta,
                         self.packed
@@ -100,19 +120,16 @@ impl Case<'_> {
     }
 }
 
-/// The number of lanes of an instruction set.
-trait F32Lanes: Isa {
-    fn f32_lanes(self) -> usize {
-        use rten_simd::ops::BitOps;
-        self.f32().len()
-    }
-}
-impl<I: Isa> F32Lanes for I {}
-
 #[test]
-fn every_size_and_layout_agrees_with_double_precision() {
+fn every_size_and_layout_agrees_with_higher_precision() {
+    sizes_and_layouts::<f32>();
+    sizes_and_layouts::<f64>();
+}
+
+fn sizes_and_layouts<T: Gemm>() {
     let sizes = [0, 1, 2, 3, 4, 6, 7, 13, 14, 15, 16, 17, 28, 29, 31, 32, 33, 40];
-    let (left, right, bias, before) = (numbers(2000, 0.0), numbers(2000, 1.0), numbers(40, 2.0), numbers(1600, 3.0));
+    let (left, right) = (numbers::<T>(2000, 0.0), numbers(2000, 1.0));
+    let (bias, before) = (numbers(40, 2.0), numbers(1600, 3.0));
     let mut case = 0;
     for m in sizes {
         for k in sizes {
@@ -131,9 +148,14 @@ fn every_size_and_layout_agrees_with_double_precision() {
 }
 
 #[test]
-fn blocks_of_rows_and_depth_agree_with_double_precision() {
+fn blocks_of_rows_and_depth_agree_with_higher_precision() {
+    blocks::<f32>();
+    blocks::<f64>();
+}
+
+fn blocks<T: Gemm>() {
     for (m, k, n) in [(1, 257, 33), (3, 512, 130), (29, 600, 65), (43, 300, 257), (513, 257, 7), (600, 20, 33)] {
-        let (left, right, bias) = (numbers(m * (k + 3), 0.0), numbers(k * (n + 3), 1.0), numbers(n, 2.0));
+        let (left, right, bias) = (numbers::<T>(m * (k + 3), 0.0), numbers(k * (n + 3), 1.0), numbers(n, 2.0));
         let before = numbers(m * n, 3.0);
         for (a, b, packed) in [
             (Lies::InRows, Lies::InRows, true),
@@ -151,8 +173,13 @@ fn blocks_of_rows_and_depth_agree_with_double_precision() {
 
 #[test]
 fn a_row_has_the_same_bits_however_many_there_are() {
+    rows_alone_and_together::<f32>();
+    rows_alone_and_together::<f64>();
+}
+
+fn rows_alone_and_together<T: Gemm>() {
     let (k, n) = (300, 37);
-    let (left, right, bias) = (numbers(68 * k, 0.0), numbers(k * n, 1.0), numbers(n, 2.0));
+    let (left, right, bias) = (numbers::<T>(68 * k, 0.0), numbers(k * n, 1.0), numbers(n, 2.0));
     let before = numbers(68 * n, 3.0);
     let b = Matrix::new(&right, [k, n], [n, 1]);
     for (beta, bias) in [(0.0, None), (0.0, Some(&bias[..])), (1.0, None), (0.5, Some(&bias[..]))] {
@@ -164,9 +191,10 @@ fn a_row_has_the_same_bits_however_many_there_are() {
         for height in [1, 2, 3, 6, 7, 8, 13, 14, 15, 29, 32, 68] {
             for packed in [true, false] {
                 for (which, (isa, together)) in rows(0, height, packed).into_iter().enumerate() {
-                    let expected = alone[..height].iter().flat_map(|row| row[which].1.iter().map(|x| x.to_bits()));
+                    let expected =
+                        alone[..height].iter().flat_map(|row| row[which].1.iter().map(|x| x.to_f64().to_bits()));
                     assert!(
-                        together.iter().map(|x| x.to_bits()).eq(expected),
+                        together.iter().map(|x| x.to_f64().to_bits()).eq(expected),
                         "{isa}, {height} rows, beta {beta}, bias {}, packed {packed}",
                         bias.is_some()
                     );
@@ -177,25 +205,31 @@ fn a_row_has_the_same_bits_however_many_there_are() {
 }
 
 #[test]
-fn what_is_not_finite_comes_out_as_in_double_precision() {
+fn what_is_not_finite_comes_out_as_in_higher_precision() {
+    not_finite::<f32>();
+    not_finite::<f64>();
+}
+
+fn not_finite<T: Gemm>() {
     let (m, k, n) = (15, 9, 35);
-    let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MAX, f32::MIN_POSITIVE, 1e-45];
+    let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 3e38, 1e-38, 1e-45];
     for (place, &x) in odd.iter().enumerate() {
         for &y in &odd {
-            let (mut left, mut right, mut bias) = (vec![1.0; m * k], vec![0.5; k * n], vec![0.0; n]);
-            (left[place], right[3 * n + 33], bias[34]) = (x, y, y);
+            let (mut left, mut right, mut bias) =
+                (vec![T::ONE; m * k], vec![T::from_f64(0.5); k * n], vec![T::ZERO; n]);
+            (left[place], right[3 * n + 33], bias[34]) = (T::from_f64(x), T::from_f64(y), T::from_f64(y));
             let (a, b) = (Matrix::new(&left, [m, k], [k, 1]), Matrix::new(&right, [k, n], [n, 1]));
             // What was there is overwritten, whatever it is.
             let case = Case { a, b, beta: 0.0, bias: Some(&bias), packed: place % 2 == 0 };
-            for (isa, c) in case.on_each(&vec![f32::NAN; m * n]) {
-                for (at_c, found) in c.iter().enumerate() {
+            for (isa, c) in case.on_each(&vec![T::from_f64(f64::NAN); m * n]) {
+                for (at_c, found) in c.iter().map(|found| found.to_f64()).enumerate() {
                     let (i, j) = (at_c / n, at_c % n);
-                    let terms = (0..k).map(|l| f64::from(left[i * k + l]) * f64::from(right[l * n + j]));
-                    let expected = (terms.sum::<f64>() + f64::from(bias[j])) as f32;
+                    let terms = (0..k).map(|l| left[i * k + l].to_f64() * right[l * n + j].to_f64());
+                    let expected = T::from_f64(terms.sum::<f64>() + bias[j].to_f64()).to_f64();
                     let same = found.is_nan() == expected.is_nan()
                         && (expected.is_nan() || found.is_infinite() == expected.is_infinite())
-                        && (!expected.is_infinite() || *found == expected);
-                    assert!(same, "{isa}, {x} and {y}: {found} at [{i}, {j}]; expected {expected}");
+                        && (!expected.is_infinite() || found == expected);
+                    assert!(same, "{isa}, {}, {x} and {y}: {found} at [{i}, {j}]; expected {expected}", T::NAME);
                 }
             }
         }
@@ -204,12 +238,17 @@ fn what_is_not_finite_comes_out_as_in_double_precision() {
 
 #[test]
 fn no_depth_leaves_what_was_there_and_the_bias() {
-    let (bias, before) = (numbers(7, 2.0), numbers(14, 3.0));
-    for beta in [0.0, 0.5] {
+    no_depth::<f32>();
+    no_depth::<f64>();
+}
+
+fn no_depth<T: Gemm>() {
+    let (bias, before) = (numbers::<T>(7, 2.0), numbers::<T>(14, 3.0));
+    for beta in [0.0, 0.5].map(T::from_f64) {
         let mut c = before.clone();
         let right = Right { matrix: Matrix::new(&[], [0, 7], [7, 1]), packed: None };
-        f32::gemm(Matrix::new(&[], [2, 0], [0, 1]), right, beta, Some(&bias), &mut c);
-        let expected: Vec<_> = before.iter().enumerate().map(|(i, c)| c * beta + bias[i % 7]).collect();
+        gemm(Matrix::new(&[], [2, 0], [0, 1]), right, beta, Some(&bias), &mut c);
+        let expected: Vec<_> = before.iter().enumerate().map(|(i, &c)| c * beta + bias[i % 7]).collect();
         assert_eq!(c, expected, "beta {beta}");
     }
 }
@@ -220,15 +259,15 @@ mod guarded {
     use super::*;
 
     /// Numbers at the very beginning or end of some pages; the program is killed by what touches the pages around.
-    struct Guarded {
+    struct Guarded<T> {
         pages: *mut libc::c_void,
         size: usize,
-        at: *mut f32,
+        at: *mut T,
         len: usize,
     }
 
-    impl Guarded {
-        fn new(data: &[f32], at_end: bool) -> Guarded {
+    impl<T: Scalar> Guarded<T> {
+        fn new(data: &[T], at_end: bool) -> Self {
             // SAFETY: fresh pages, which nothing else refers to; the first and the last become inaccessible, and the numbers lie
             // between them.
             unsafe {
@@ -241,19 +280,19 @@ mod guarded {
                 assert_eq!(libc::mprotect(pages, page, libc::PROT_NONE), 0);
                 assert_eq!(libc::mprotect(pages.byte_add(page + inner), page, libc::PROT_NONE), 0);
                 let offset = page + if at_end { inner - size_of_val(data) } else { 0 };
-                let at = pages.byte_add(offset).cast::<f32>();
+                let at = pages.byte_add(offset).cast::<T>();
                 at.copy_from_nonoverlapping(data.as_ptr(), data.len());
                 Guarded { pages, size, at, len: data.len() }
             }
         }
 
-        fn numbers(&mut self) -> &mut [f32] {
+        fn numbers(&mut self) -> &mut [T] {
             // SAFETY: the numbers were written there, and are borrowed as long as `self` is.
             unsafe { std::slice::from_raw_parts_mut(self.at, self.len) }
         }
     }
 
-    impl Drop for Guarded {
+    impl<T> Drop for Guarded<T> {
         fn drop(&mut self) {
             // SAFETY: the pages were mapped in `new`.
             unsafe { libc::munmap(self.pages, self.size) };
@@ -262,6 +301,11 @@ mod guarded {
 
     #[test]
     fn nothing_outside_of_the_matrices_is_touched() {
+        within_guards::<f32>();
+        within_guards::<f64>();
+    }
+
+    fn within_guards<T: Gemm>() {
         for (m, k, n) in
             [(1, 1, 1), (1, 33, 65), (2, 7, 31), (3, 5, 33), (7, 16, 16), (14, 257, 48), (15, 3, 129), (29, 20, 7)]
         {
@@ -273,18 +317,52 @@ mod guarded {
                         Lies::Apart => (rows - 1) * (cols + 3) + cols,
                         _ => rows * cols,
                     };
-                    let guarded = |len, phase| Guarded::new(&numbers(len, phase), at_end);
+                    let guarded = |len, phase| Guarded::new(&numbers::<T>(len, phase), at_end);
                     let (mut left, mut right) = (guarded(len(a, m, k), 0.0), guarded(len(b, k, n), 1.0));
                     let (mut bias, mut c) = (guarded(n, 2.0), guarded(m * n, 3.0));
                     let (a, b) = (a.of(left.numbers(), m, k), b.of(right.numbers(), k, n));
                     for packed in [false, true] {
-                        let packed = packed.then(|| Packed::new(b, lanes()));
+                        let packed = packed.then(|| Packed::new(b, vector_bytes()));
                         let right = Right { matrix: b, packed: packed.as_ref() };
-                        f32::gemm(a, right, 0.5, Some(bias.numbers()), c.numbers());
+                        gemm(a, right, T::from_f64(0.5), Some(bias.numbers()), c.numbers());
                     }
                     assert!(c.numbers().iter().all(|x| x.is_finite()));
                 }
             }
         }
+    }
+}
+
+/// An implementation that shares nothing with this one.
+#[test]
+fn products_in_double_precision_are_those_of_matrixmultiply() {
+    for (m, k, n) in [(1, 1, 1), (1, 33, 65), (7, 600, 129), (33, 64, 31), (40, 257, 300)] {
+        let (a, b) = (numbers::<f64>(m * k, 0.0), numbers::<f64>(k * n, 1.0));
+        let (mut expected, mut found) = (vec![0.0; m * n], vec![0.0; m * n]);
+        // SAFETY: the matrices are in row-major order, of the sizes that are given.
+        unsafe {
+            let [row_a, row_b] = [k as isize, n as isize];
+            matrixmultiply::dgemm(
+                m,
+                k,
+                n,
+                1.0,
+                a.as_ptr(),
+                row_a,
+                1,
+                b.as_ptr(),
+                row_b,
+                1,
+                0.0,
+                expected.as_mut_ptr(),
+                row_b,
+                1,
+            );
+        }
+        let right = Right { matrix: Matrix::row_major(&b, k, n), packed: None };
+        gemm(Matrix::row_major(&a, m, k), right, 0.0, None, &mut found);
+        let sizes = (0..m * n).map(|c| (0..k).map(|l| (a[c / n * k + l] * b[l * n + c % n]).abs()).sum::<f64>());
+        let close = |((x, y), size): ((&f64, &f64), f64)| (x - y).abs() <= 1e-14 * size;
+        assert!(found.iter().zip(&expected).zip(sizes).all(close), "[{m}, {k}]·[{k}, {n}]");
     }
 }
