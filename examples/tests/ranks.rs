@@ -100,9 +100,9 @@ impl Machines {
         // The name of a machine by the last number of its address.
         let name = one.replace("x1", "x${host##*.}");
         let enter = format!("exec ip netns exec {name} unshare --uts sh -c \"hostname {name}; $*\"");
-        fs::write(&machines.agent, format!("#!/bin/sh\nhost=$1; shift\n{enter}\n")).unwrap();
-        fs::set_permissions(&machines.agent, fs::Permissions::from_mode(0o755)).unwrap();
-        fs::write(&machines.hosts, "10.99.0.1 slots=2\n10.99.0.2 slots=2\n").unwrap();
+        fs::write(&machines.agent, format!("#!/bin/sh\nhost=$1; shift\n{enter}\n")).expect("the folder can be written");
+        fs::set_permissions(&machines.agent, fs::Permissions::from_mode(0o755)).expect("the folder can be written");
+        fs::write(&machines.hosts, "10.99.0.1 slots=2\n10.99.0.2 slots=2\n").expect("the folder can be written");
         Some(machines)
     }
 

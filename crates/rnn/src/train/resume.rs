@@ -71,8 +71,11 @@ impl<T: Scalar> Saved<T> {
         number.ok_or_else(|| self.damaged(name, "a number"))
     }
 
-    /// The count of that name, which can be incremented.
-    pub(crate) fn count(&self, name: &str) -> Result<u64> {
+    /// The count of that name, below 2^63, so that a run that goes on from it does not overflow it.
+    ///
+    /// # Errors
+    /// If there is none, or it is no such count.
+    pub fn count(&self, name: &str) -> Result<u64> {
         let count = Some(self.number(name)?).filter(|&count| count < COUNT_LIMIT);
         count.ok_or_else(|| self.damaged(name, "a count below 2^63"))
     }
