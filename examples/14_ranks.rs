@@ -44,7 +44,7 @@ impl Shard {
             Ok(Shard {
                 x: Tensor::from_fn(&[LENGTH, own.len(), 1], |i| waves.at(&[i / own.len(), own[i % own.len()], 0])),
                 truncated: TruncatedBptt::new(WINDOW, WINDOW, own.len())?.into(),
-                noise: Noise::new(seed + k as u64),
+                noise: Noise::new(seed.wrapping_add(k as u64)),
             })
         };
         (0..count).map(deal).collect()
@@ -91,6 +91,10 @@ fn train(ranks: &Ranks, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         let mut parts: Vec<(&str, &mut dyn Part<f32>)> = vec![("position", &mut at)];
         parts.extend(names.iter().zip(&mut waves).map(|(name, shard)| (name.as_str(), shard as &mut dyn Part<f32>)));
         file::load_run(file, &mut model, &mut adam, &mut parts)?;
+        for shard in &mut waves {
+            let truncated = shard.truncated.get_mut().expect("no step has panicked");
+            truncated.check_resumed(&model, at.batch().saturating_mul(WINDOW))?;
+        }
     }
     let shards = ranks.shards(*threads)?; // instead of `Shards::new(*threads)?`
     // The last step of a wave is only predicted.

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_autograd::Tensor;
 use rewind_examples::CellKind;
-use rewind_examples::memory::require;
+use rewind_examples::memory::require_in_file;
 use rewind_rnn::file::{self, Metadata};
 
 use crate::arguments::MAX_HIDDEN;
@@ -70,8 +70,7 @@ impl Trained {
         };
         let [data, test] = ["data", "test"].map(|key| metadata.get(key).map(PathBuf::from));
         let source = Source { data, test, seed: text("seed")?.parse().map_err(|_| wrong("seed"))? };
-        let bytes = 2 * size_of::<f32>() as u64 * design.parameters();
-        require(&format!("the model of {}", path.display()), bytes, "it is too large for this machine")?;
+        require_in_file(path, design.parameters())?;
         // Every parameter is replaced below: the seed does not matter.
         let mut model = design.model(&mut ChaCha8Rng::seed_from_u64(0));
         file::load(path, &mut model)?;

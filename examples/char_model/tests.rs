@@ -77,6 +77,25 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
 }
 
 #[test]
+fn streams_that_are_not_as_far_as_their_run_are_refused() {
+    let place = Place::new();
+    let (data, out) = (place.file("a.txt", pairs(1500)), place.at("out"));
+    PROGRAM
+        .outcome(&[&SMALL[..], &["--data", &data, "--out", &out]].concat(), Interrupt::after(3))
+        .expect_err("stopped");
+    let file = Path::new(&out).join("lstm.safetensors");
+    // A value of as many digits: the length of the header stays.
+    let (key, mut bytes) = (&b"rewind.part.shard1.value.position\":\"60"[..], fs::read(&file).expect("it was saved"));
+    let at = bytes.windows(key.len()).position(|part| part == key).expect("three windows of 20") + key.len();
+    bytes[at - 2..at].copy_from_slice(b"77");
+    fs::write(&file, bytes).expect("the folder can be written");
+    let file = file.display().to_string();
+    let told = PROGRAM.error(&["--resume", &file, "--out", &out]);
+    let wrong = "part `shard1`: truncated: 77 steps have been read; expected 60, as in the run";
+    assert_eq!(told, format!("{file}: {wrong}"));
+}
+
+#[test]
 fn a_saved_model_is_tested_and_writes() {
     let place = Place::new();
     let (data, out, net) = (place.file("a.txt", pairs(1500)), place.at("out"), place.at("net"));

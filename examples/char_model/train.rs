@@ -130,6 +130,11 @@ pub(crate) fn train(
     if let Some(from) = from {
         let parts = names.iter().zip(&mut shards).map(|(name, shard)| (name.as_str(), shard as &mut dyn Part<f32>));
         run.resume(from, model, &mut optimizer, parts.collect())?;
+        for (name, shard) in names.iter().zip(&mut shards) {
+            let truncated = shard.truncated.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let checked = truncated.check_resumed(model, run.at.batch().saturating_mul(cut.window));
+            checked.map_err(|error| format!("{}: part `{name}`: {error}", from.display()))?;
+        }
         // The text of the epoch that is resumed, with the states of the file.
         for (shard, now) in shards.iter_mut().zip(Shard::all(train, cut, recipe.shards, &run.at)?) {
             (shard.x, shard.next, shard.noise) = (now.x, now.next, now.noise);
@@ -141,7 +146,7 @@ pub(crate) fn train(
         Progress::new(&run.history.name, run.history.metric, epochs, windows.len() as u64, run.at.step());
     while run.at.epoch() < epochs {
         for () in run.at.rest(&windows)? {
-            let count = cut.streams * cut.window.min(cut.length - run.at.batch() * cut.window);
+            let count = cut.streams * cut.window.min(cut.length - run.at.batch().saturating_mul(cut.window));
             let (loss, mut gradients) = gradients(model, &shards, count, threads);
             clip::clip_norm(&mut gradients, CLIP)?;
             optimizer.set_learning_rate(recipe.rate_at(run.at.step(), steps));

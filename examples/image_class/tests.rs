@@ -174,6 +174,11 @@ fn a_saved_model_is_tested_and_classifies() {
         let told = PROGRAM.error(&["--load", &path, "--out", &out]);
         assert_eq!(told, format!("{path} was not saved by this program: its setting \"{key}\" is {value:?}"));
     }
+    let (path, mut metadata) = (place.at("changed"), trained.metadata());
+    metadata.insert("hidden".to_owned(), "4096".to_owned());
+    rewind_rnn::file::save(&path, &trained.model, &metadata).expect("the folder can be written");
+    let told = PROGRAM.error(&["--load", &path, "--out", &out]);
+    assert!(told.contains(": its settings are those of a model of about ") && told.ends_with(" has none"), "{told}");
 }
 
 #[test]

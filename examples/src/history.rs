@@ -40,7 +40,7 @@ pub struct History {
     pub test_figure: Vec<f64>,
     /// Of the epoch that is not at its end: the sums of losses and figures, and over how many.
     sums: [f64; 2],
-    count: usize,
+    count: u64,
 }
 
 impl History {
@@ -54,7 +54,7 @@ impl History {
     /// Adds the sums over the `count` items of a step.
     pub fn add(&mut self, loss: f64, figure: f64, count: usize) {
         self.sums = [self.sums[0] + loss, self.sums[1] + figure];
-        self.count += count;
+        self.count += count as u64;
     }
 
     /// The mean loss and figure of this epoch so far.
@@ -119,7 +119,7 @@ impl<T: Scalar> Part<T> for History {
         }
         let sums = numbers("sums")?.try_into().map_err(|_| saved.damaged("sums", "two numbers"))?;
         let History { name, metric, .. } = self.clone();
-        let count = saved.number("count")?;
+        let count = saved.count("count")?;
         let new = History { name, metric, train_loss, test_loss, train_figure, test_figure, sums, count };
         Ok(Box::new(move || *self = new))
     }
@@ -178,6 +178,7 @@ mod tests {
             ("train_loss", "x", "`train_loss` is \"x\"; expected numbers"),
             ("test_figure", "", "expected as many numbers as `train_loss`"),
             ("count", "-1", "`count` is \"-1\"; expected a number"),
+            ("count", "9223372036854775808", "expected a count below 2^63"),
         ] {
             let mut saved = good.clone();
             saved.values.insert(name.to_owned(), text.to_owned());

@@ -1,6 +1,7 @@
 //! Whether a run fits into memory: a failed allocation ends a program without an explanation.
 
 use std::fs;
+use std::path::Path;
 
 /// Checks that `needed` bytes are free for `what`, as far as the limits of the system and of this process are known.
 /// `advice` ends the message.
@@ -10,6 +11,23 @@ use std::fs;
 /// If they are not.
 pub fn require(what: &str, needed: u64, advice: &str) -> Result<(), String> {
     require_of(free(), what, needed, advice)
+}
+
+/// Checks that the file of a model has the bytes of so many `parameters`, before as many are allocated: a file of a few bytes may claim to
+/// be a model that fills the memory. Half of them will do, since the number may be an estimate.
+///
+/// # Errors
+///
+/// If it has not.
+pub fn require_in_file(path: &Path, parameters: u64) -> Result<(), String> {
+    let bytes = fs::metadata(path).map_or(0, |file| file.len());
+    if parameters.saturating_mul(2) <= bytes {
+        return Ok(());
+    }
+    let at = path.display();
+    Err(format!(
+        "{at}: its settings are those of a model of about {parameters} parameters; a file of {bytes} bytes has none"
+    ))
 }
 
 fn require_of(free: u64, what: &str, needed: u64, advice: &str) -> Result<(), String> {
@@ -68,6 +86,21 @@ mod tests {
             require_of(300 << 20, "training lstm", 5 << 29, "a smaller --hidden takes less").unwrap_err(),
             "training lstm takes about 2.5 GiB of memory, and 300 MiB are free; a smaller --hidden takes less"
         );
+    }
+
+    #[test]
+    fn a_file_of_a_few_bytes_is_no_large_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net");
+        fs::write(&path, [0; 100]).unwrap();
+        assert_eq!(require_in_file(&path, 50), Ok(()));
+        for parameters in [51, u64::MAX] {
+            let told = require_in_file(&path, parameters).unwrap_err().replace(&path.display().to_string(), "FILE");
+            let expected = format!(
+                "FILE: its settings are those of a model of about {parameters} parameters; a file of 100 bytes has none"
+            );
+            assert_eq!(told, expected);
+        }
     }
 
     #[test]

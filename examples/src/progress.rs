@@ -134,7 +134,7 @@ impl Progress {
         match &self.display {
             Display::Bar(_) => String::new(),
             Display::Lines { started, .. } => {
-                left(started.elapsed(), self.done - self.before, self.epochs * self.steps - self.before)
+                left(started.elapsed(), self.done - self.before, (self.epochs * self.steps).saturating_sub(self.before))
             }
         }
     }
@@ -204,6 +204,16 @@ mod tests {
         assert_eq!(left(Duration::from_secs(10), 2, 8), "30 s left");
         assert_eq!(left(Duration::from_secs(60), 1, 3), "2 min 00 s left");
         assert_eq!(left(Duration::ZERO, 0, 0), "0 s left");
+    }
+
+    #[test]
+    fn a_file_may_say_that_more_is_done_than_there_is() {
+        let out = Shared::default();
+        let mut progress = Progress::lines("gru", Metric::Bits, 2, 3, (1 << 63) - 1, Box::new(out.clone()));
+        progress.step([0.5, 0.75]);
+        progress.epoch(2, [0.5, 0.75]);
+        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text, "gru epoch 2/2 loss 0.500 bits 0.750 0 s left\n");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -68,6 +69,85 @@ fn a_run_goes_on_with_another_number_of_ranks() {
     assert_ne!(fs::read(&whole).unwrap(), fs::read(&stopped).unwrap());
     successful(training(4, &stopped, "2", &[]));
     assert!(fs::read(&whole).unwrap() == fs::read(&stopped).unwrap());
+}
+
+/// Two network namespaces with a cable between them: for Open MPI two machines, whose ranks talk by TCP. 10.99.0.1 and 10.99.0.2.
+struct Machines {
+    /// That of a machine is also that of its end of the cable.
+    names: [String; 2],
+    /// Starts a command on a machine, in the place of `ssh`.
+    agent: PathBuf,
+    hosts: PathBuf,
+}
+
+impl Machines {
+    /// `None` where the system does not let the test make them. Their files are in `folder`.
+    fn new(folder: &Path) -> Option<Machines> {
+        let names = [1, 2].map(|k| format!("rw{}x{k}", std::process::id()));
+        let machines = Machines { names, agent: folder.join("agent"), hosts: folder.join("hosts") };
+        let [one, two] = &machines.names;
+        let mut all = vec![format!("netns add {one}"), format!("netns add {two}")];
+        all.push(format!("link add {one} netns {one} type veth peer name {two} netns {two}"));
+        for (k, name) in (1..).zip(&machines.names) {
+            all.push(format!("-n {name} addr add 10.99.0.{k}/24 dev {name}"));
+            all.extend(["lo", name].map(|device| format!("-n {name} link set {device} up")));
+        }
+        let ip = |words: &String| Command::new("ip").args(words.split(' ')).stderr(Stdio::null()).status();
+        if !all.iter().all(|words| ip(words).is_ok_and(|status| status.success())) {
+            println!("not tested: network namespaces cannot be made here");
+            return None;
+        }
+        // The name of a machine by the last number of its address.
+        let name = one.replace("x1", "x${host##*.}");
+        let enter = format!("exec ip netns exec {name} unshare --uts sh -c \"hostname {name}; $*\"");
+        fs::write(&machines.agent, format!("#!/bin/sh\nhost=$1; shift\n{enter}\n")).expect("the folder can be written");
+        fs::set_permissions(&machines.agent, fs::Permissions::from_mode(0o755)).expect("the folder can be written");
+        fs::write(&machines.hosts, "10.99.0.1 slots=2\n10.99.0.2 slots=2\n").expect("the folder can be written");
+        Some(machines)
+    }
+
+    /// A command that begins on the first machine, with ranks on both.
+    fn run(&self, job: &Command) -> Command {
+        let mut command = Command::new(&self.agent);
+        command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1").arg("10.99.0.1");
+        command.arg(job.get_program()).args(["--mca", "plm_rsh_agent"]).arg(&self.agent);
+        command.arg("--hostfile").arg(&self.hosts).args(job.get_args());
+        command
+    }
+
+    /// The bytes that the second machine has got.
+    fn received(&self) -> u64 {
+        let name = &self.names[1];
+        let file = format!("/sys/class/net/{name}/statistics/rx_bytes");
+        let output = Command::new("ip").args(["netns", "exec", name, "cat", &file]).output().expect("there is ip");
+        String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number of bytes")
+    }
+}
+
+impl Drop for Machines {
+    fn drop(&mut self) {
+        for name in &self.names {
+            Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status().ok();
+        }
+    }
+}
+
+#[test]
+fn ranks_on_two_machines_give_the_bits_of_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let [alone, here, both] = ["alone", "here", "both"].map(|name| folder.path().join(name));
+    let expected = (successful(training(1, &alone, "1", &[])).stdout, fs::read(&alone).unwrap());
+    let hosts = folder.path().join("localhost");
+    fs::write(&hosts, "localhost slots=4\n").unwrap();
+    let mut command = mpirun(["--hostfile".as_ref(), hosts.as_os_str()]);
+    command.args(["-n", "4"]).arg(program()).arg("--file").arg(&here).args(["--epochs", "1"]);
+    assert!((successful(command).stdout, fs::read(&here).unwrap()) == expected, "a file of hosts");
+    let Some(machines) = Machines::new(folder.path()) else { return };
+    let found = (successful(machines.run(&training(4, &both, "1", &[]))).stdout, fs::read(&both).unwrap());
+    assert!(found == expected, "two machines");
+    // Of 3,329 parameters, half come to a machine in each of 99 steps at least.
+    let received = machines.received();
+    assert!(received > 99 * 3329 / 2 * 4, "{received} bytes came to the second machine");
 }
 
 /// The process of a rank of the training that writes `file`.

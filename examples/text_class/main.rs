@@ -74,6 +74,7 @@ fn learn(
     let recipe = Recipe::new(arguments);
     let reader = recipe.reader(&train);
     let design = recipe.design(arguments, &reader, train.classes.len());
+    design.require_vectors()?;
     let model = Classifier::new(design, &mut ChaCha8Rng::seed_from_u64(source.seed));
     let longest = train.items.iter().map(|text| text.len().min(words::MAX_WORDS)).max().unwrap_or(0);
     model.cells.require_memory(name, model.parameter_count(), [longest, recipe.batch])?;

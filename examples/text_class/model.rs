@@ -3,6 +3,7 @@
 use rand::Rng;
 use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{OnTape, Tensor, Var, parameters};
+use rewind_examples::memory::require;
 use rewind_examples::{CellKind, ReadOut, Reading};
 use rewind_rnn::{Dropout, Linear, Noise, Unroll, init};
 
@@ -25,6 +26,29 @@ pub(crate) struct Design {
     pub(crate) read_out: ReadOut,
     /// The rate of the dropout after the vectors and before the readout.
     pub(crate) dropout: f64,
+}
+
+/// The most words: a batch has the place of a word as an `f32`, which is exact up to here.
+const MOST_WORDS: usize = 1 << f32::MANTISSA_DIGITS;
+
+impl Design {
+    /// Checks that each word can have a vector: whether its place can be written, and whether there is memory.
+    ///
+    /// # Errors
+    ///
+    /// If not, with advice.
+    pub(crate) fn require_vectors(&self) -> Result<(), String> {
+        let Design { words, embedding, .. } = *self;
+        if words > MOST_WORDS {
+            return Err(format!("{words} distinct words; expected {MOST_WORDS} at most: --least leaves rare ones out"));
+        }
+        let bytes = (words as u64).saturating_mul((embedding * size_of::<f32>()) as u64);
+        require(
+            &format!("a vector for each of {words} words"),
+            bytes,
+            "a smaller --embedding or a larger --least takes less",
+        )
+    }
 }
 
 parameters! {
@@ -89,5 +113,36 @@ impl<'t> Classifier<Var<'t, f32>> {
             None => dropped,
         };
         self.readout.forward(seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_has_a_place_and_a_vector() {
+        let design = Design {
+            kind: CellKind::Gru,
+            both_ways: false,
+            words: MOST_WORDS,
+            evidence: 0,
+            embedding: 1,
+            hidden: 3,
+            classes: 2,
+            read_out: ReadOut::Last,
+            dropout: 0.0,
+        };
+        assert_eq!([MOST_WORDS - 1, MOST_WORDS].map(|place| place as f32 as usize), [MOST_WORDS - 1, MOST_WORDS]);
+        assert_eq!(design.require_vectors(), Ok(()));
+        let told = Design { words: MOST_WORDS + 1, ..design }.require_vectors().unwrap_err();
+        assert_eq!(told, "16777217 distinct words; expected 16777216 at most: --least leaves rare ones out");
+        if cfg!(target_os = "linux") {
+            let told = Design { embedding: 1 << 30, ..design }.require_vectors().unwrap_err();
+            assert!(
+                told.starts_with("a vector for each of 16777216 words takes about ") && told.contains("--least"),
+                "{told}"
+            );
+        }
     }
 }

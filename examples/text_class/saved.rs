@@ -79,6 +79,7 @@ impl Saved {
             read_out: ReadOut::from_str(text("read_out")?, false).map_err(|_| wrong("read_out"))?,
             dropout: dropout.ok_or_else(|| wrong("dropout"))?,
         };
+        design.require_vectors()?;
         let source = Source::of_metadata(&metadata).ok_or_else(|| wrong("seed"))?;
         // Every parameter is replaced below: the seed does not matter.
         let mut model = Classifier::new(design, &mut ChaCha8Rng::seed_from_u64(0));

@@ -60,7 +60,7 @@ pub(crate) struct Vocabulary {
     /// `[V][C]`: texts of each class that have the word, none of [`UNKNOWN`].
     counts: Vec<Vec<u32>>,
     /// `[C]`: the sums of those of all words.
-    totals: Vec<u32>,
+    totals: Vec<u64>,
     places: BTreeMap<String, usize>,
 }
 
@@ -83,7 +83,7 @@ impl Vocabulary {
     fn of_table(table: Vec<(String, Vec<u32>)>) -> Self {
         let (names, counts): (Vec<_>, Vec<Vec<u32>>) = table.into_iter().unzip();
         let places = names.iter().enumerate().map(|(place, name)| (name.clone(), place)).collect();
-        let totals = (0..counts[0].len()).map(|c| counts.iter().map(|row| row[c]).sum()).collect();
+        let totals = (0..counts[0].len()).map(|c| counts.iter().map(|row| u64::from(row[c])).sum()).collect();
         Vocabulary { names, counts, totals, places }
     }
 
@@ -108,9 +108,9 @@ impl Vocabulary {
         }
         let left_out = without.map(|part| (&part.counts[part.place(word)], &part.totals));
         let log = |c: usize| {
-            let [own, all] = left_out.map_or([0; 2], |(counts, totals)| [counts[c], totals[c]]);
+            let (own, all) = left_out.map_or((0, 0), |(counts, totals)| (counts[c], totals[c]));
             let (n, of_class) = (self.counts[place][c] - own, self.totals[c] - all);
-            (f64::from(n + 1) / (f64::from(of_class) + self.len() as f64)).ln()
+            ((f64::from(n) + 1.0) / (of_class as f64 + self.len() as f64)).ln()
         };
         let logs: Vec<f64> = (0..classes).map(log).collect();
         let mean = logs.iter().sum::<f64>() / classes as f64;
@@ -224,6 +224,13 @@ mod tests {
         assert_eq!(Vocabulary::parse(&all.text(), 2), Some(all.clone()));
         assert_eq!(Vocabulary::parse(&all.text(), 3), None);
         assert_eq!(Vocabulary::new(&texts(&["a b", "a"]), &[0, 1], 2, 2).len(), 2);
+        // The largest counts that a file can have: their sum does not wrap.
+        let most = all
+            .text()
+            .replace("[1,0]", &format!("[{0},{0}]", u32::MAX))
+            .replace("[0,2]", &format!("[{0},{0}]", u32::MAX));
+        let most = Vocabulary::parse(&most, 2).expect("it is a table");
+        assert!(most.totals == [2 * u64::from(u32::MAX) + 1; 2] && most.evidence("bad", None) == [0.0; 2], "{most:?}");
     }
 
     #[test]

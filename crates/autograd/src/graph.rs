@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::panic::Location;
 
+use crate::list::length;
+
 /// Which values the rules of an op read: the result of [`Op::reads`](crate::Op::reads).
 ///
 /// ```
@@ -80,6 +82,9 @@ pub(crate) struct Node<O> {
     pub(crate) location: Line,
 }
 
+/// What edges are in a message.
+const EDGES: &str = "inputs of nodes";
+
 /// The nodes of a tape, in the order of recording: the inputs of a node stand before it.
 pub(crate) struct Graph<O> {
     nodes: Vec<Node<O>>,
@@ -101,15 +106,17 @@ impl<O> Graph<O> {
     /// Adds the edges of the next node, whose rules read `reads` of them.
     ///
     /// # Panics
-    /// If there are 2³² edges.
+    /// If there are too many edges.
     #[inline(always)]
+    #[track_caller]
     pub(crate) fn push_edges(&mut self, inputs: impl Iterator<Item = u32>, reads: Reads) -> Range<u32> {
-        let first = self.edges.len();
+        let first = length(self.edges.len(), EDGES);
         self.edges.extend(inputs);
-        for (k, &input) in self.edges[first..].iter().enumerate() {
+        let end = length(self.edges.len(), EDGES);
+        for (k, &input) in self.edges[first as usize..].iter().enumerate() {
             self.nodes[input as usize].is_read |= reads.reads_input(k);
         }
-        first as u32..u32::try_from(self.edges.len()).expect("a tape holds fewer than 2^32 edges")
+        first..end
     }
 
     pub(crate) fn push(&mut self, node: Node<O>) {
@@ -145,5 +152,37 @@ impl<O> Graph<O> {
     pub(crate) fn clear(&mut self) {
         self.nodes.clear();
         self.edges.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: usize = u32::MAX as usize;
+
+    /// A graph of one node and so many edges to it: zeros, which the system stores nowhere until they are read.
+    fn with_edges(count: usize) -> Graph<()> {
+        let mut edges = vec![0; MOST + 2];
+        edges.truncate(count);
+        let node =
+            Node { op: None, edges: 0..0, tracked: true, is_read: false, scope: 0, location: Location::caller() };
+        Graph { nodes: vec![node], edges }
+    }
+
+    #[test]
+    #[ignore = "reserves 16 GiB of addresses"]
+    fn the_last_edge_has_a_place() {
+        let mut graph = with_edges(MOST - 2);
+        assert_eq!(graph.push_edges([0, 0].into_iter(), Reads::ALL), u32::MAX - 2..u32::MAX);
+        assert_eq!(graph.push_edges([].into_iter(), Reads::ALL), u32::MAX..u32::MAX);
+        assert!(graph.nodes[0].is_read);
+    }
+
+    #[test]
+    #[ignore = "reserves 16 GiB of addresses"]
+    #[should_panic(expected = "tape: there is no room for more inputs of nodes; expected 4294967295 at most")]
+    fn the_edge_after_it_is_refused() {
+        with_edges(MOST).push_edges([0].into_iter(), Reads::ALL);
     }
 }

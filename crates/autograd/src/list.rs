@@ -95,3 +95,42 @@ impl<X> DoubleEndedIterator for IntoIter<'_, X> {
 }
 
 impl<X> ExactSizeIterator for IntoIter<'_, X> {}
+
+/// The length of a list on a tape: of nodes, edges, scopes or bytes of names. Places in it have 32 bits.
+///
+/// # Panics
+/// If the list is longer than 32 bits can say.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn length(length: usize, of: &str) -> u32 {
+    match u32::try_from(length) {
+        Ok(length) => length,
+        Err(_) => too_long(of),
+    }
+}
+
+#[cold]
+#[track_caller]
+fn too_long(of: &str) -> ! {
+    panic!("tape: there is no room for more {of}; expected {} at most: clear the tape, or record segments", u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::length;
+
+    const MOST: usize = u32::MAX as usize;
+
+    #[test]
+    fn a_list_is_as_long_as_32_bits_say() {
+        assert_eq!([0, 7, MOST].map(|n| length(n, "nodes")), [0, 7, u32::MAX]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "tape: there is no room for more nodes; expected 4294967295 at most: clear the tape, or record segments"
+    )]
+    fn a_longer_one_is_refused_and_not_cut() {
+        length(MOST + 1, "nodes");
+    }
+}

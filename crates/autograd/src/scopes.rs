@@ -3,6 +3,11 @@
 //! A time step is one entry of the tree: entering it takes nanoseconds and, once the tape has its memory, no
 //! allocation. Text is formatted on demand (`naming.rs`).
 
+use crate::list::length;
+
+/// What the text of the tree is in a message.
+const NAMES: &str = "bytes of names";
+
 /// Start and end of a name in the text of the tree.
 type Name = (u32, u32);
 
@@ -18,7 +23,7 @@ pub(crate) enum Part {
     /// `name=number`: a time step.
     Numbered {
         name: &'static str,
-        number: u32,
+        number: usize,
     },
     /// The nodes from position `first` on are the parts of a split, with these names.
     Named {
@@ -76,15 +81,13 @@ impl Scopes {
         let part = part(self);
         self.parts |= matches!(part, Part::Named { .. } | Part::Counted { .. });
         self.entries.push(Entry { parent: self.current, part });
-        let entered = u32::try_from(self.entries.len()).expect("a tape holds fewer than 2^32 scopes");
-        self.set(entered)
+        self.set(length(self.entries.len(), "scopes"))
     }
 
     pub(crate) fn write(&mut self, name: &str) -> Name {
-        let place = |at: usize| u32::try_from(at).expect("the names on a tape are shorter than 4 GiB");
-        let start = place(self.text.len());
+        let start = length(self.text.len(), NAMES);
         self.text.push_str(name);
-        (start, place(self.text.len()))
+        (start, length(self.text.len(), NAMES))
     }
 
     fn entry(&self, scope: u32) -> Option<Entry> {
@@ -125,7 +128,7 @@ impl Scopes {
     pub(crate) fn numbered(&self, mut scope: u32, name: &str) -> Option<(u32, usize)> {
         while let Some(Entry { parent, part }) = self.entry(scope) {
             match part {
-                Part::Numbered { name: own, number } if own == name => return Some((scope, number as usize)),
+                Part::Numbered { name: own, number } if own == name => return Some((scope, number)),
                 _ => scope = parent,
             }
         }

@@ -14,7 +14,7 @@ use bumpalo::Bump;
 use smallbox::{SmallBox, space::S4};
 
 use crate::graph::{Graph, Line, Node, Reads};
-use crate::list::List;
+use crate::list::{List, length};
 use crate::scopes::{Part, Scopes};
 use crate::shape::count_or_panic;
 use crate::sums::Sum;
@@ -159,6 +159,7 @@ impl<T: Scalar> Tape<T> {
 
     /// Adds a value, and the node that it belongs to; in a first-order sweep, the value alone.
     #[inline(always)]
+    #[track_caller]
     fn push(
         &self,
         value: Tensor<T>,
@@ -177,12 +178,16 @@ impl<T: Scalar> Tape<T> {
         self.push_value(value)
     }
 
+    /// # Panics
+    /// If there are too many nodes.
     #[inline(always)]
+    #[track_caller]
     pub(crate) fn push_value(&self, value: Tensor<T>) -> Var<'_, T> {
         let mut values = self.values.borrow_mut();
-        let index = u32::try_from(values.len()).expect("a tape holds fewer than 2^32 nodes");
+        // With this one, so that the length of the list has 32 bits too, and not only the places in it.
+        let count = length(values.len() + 1, "nodes");
         values.push(value);
-        Var::new(self, index)
+        Var::new(self, count - 1)
     }
 
     /// Removes all nodes, and retains the memory for the next recording.
@@ -238,7 +243,7 @@ impl<T: Scalar> Tape<T> {
 
     /// As [`scope`](Tape::scope), with the name `name=number`: a time step, `t=3`. Costs one entry in a list.
     pub fn numbered_scope(&self, name: &'static str, number: usize) -> Scope<'_, T> {
-        Scope::enter(self, |_| Part::Numbered { name, number: u32::try_from(number).unwrap_or(u32::MAX) })
+        Scope::enter(self, |_| Part::Numbered { name, number })
     }
 
     /// An empty list with room for `capacity` items: variables, states of cells. They borrow the tape, so the list

@@ -120,7 +120,7 @@ impl<T: Scalar> Run<'_, T> {
         let Some(gradients) = self.gradients(projections, report)? else { return Ok(false) };
         let mut comparison = Comparison { entries, checked: entries, ..Comparison::default() };
         'directions: for (k, gradient) in gradients.iter().enumerate() {
-            let seed = self.seed + k as u64;
+            let seed = self.seed.wrapping_add(k as u64);
             objective.reseed(seed);
             let weights = objective.weights(self.inputs);
             let mut evaluate = |x: &[Tensor<T>], out: &mut Vec<T>| objective.evaluate(x, out);
@@ -166,7 +166,7 @@ impl<T: Scalar> Run<'_, T> {
 
     /// One gradient for each set of weights; at the first order all from one recording.
     fn gradients(&self, projections: usize, report: &mut Report) -> Result<Option<Vec<Vec<Tensor<T>>>>, Invalid> {
-        let seeds = (0..projections as u64).map(|k| self.seed + k);
+        let seeds = (0..projections as u64).map(|k| self.seed.wrapping_add(k));
         if self.order > 1 {
             return seeds.map(|seed| self.gradient(seed, report)).collect();
         }

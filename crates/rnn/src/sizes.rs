@@ -11,11 +11,23 @@ use smallvec::SmallVec;
 
 use crate::cell::{Cell, State, parts};
 
-/// Panics at the caller's line if a cell would have no input feature or no unit.
+/// The most inputs and units of a cell. No memory holds a weight of so many rows, and the lengths of those of all gates do not overflow.
+const MOST: usize = 1 << 32;
+
+/// Panics at the caller's line if a cell would have no input feature, no unit, or more than any memory holds.
 #[track_caller]
 pub(crate) fn check_sizes(cell: &str, inputs: usize, hidden: usize) {
     if inputs == 0 || hidden == 0 {
         panic!("{cell}: {inputs} inputs and {hidden} hidden units; expected at least one of each");
+    }
+    check_most(cell, inputs, hidden);
+}
+
+/// Panics at the caller's line if a cell would have more inputs or units than any memory holds.
+#[track_caller]
+pub(crate) fn check_most(cell: &str, inputs: usize, hidden: usize) {
+    if inputs.max(hidden) > MOST {
+        panic!("{cell}: {inputs} inputs and {hidden} hidden units; expected at most {MOST} of each");
     }
 }
 

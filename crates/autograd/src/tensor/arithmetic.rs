@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Tensor;
 use crate::Scalar;
 use crate::kernels::{elementwise, reduce};
-use crate::shape::{self, Shape, broadcast_or_panic, check_axis, check_indices, row_major};
+use crate::shape::{self, Shape, broadcast_or_panic, check_axis, check_indices, count_or_panic, row_major};
 
 /// Arithmetic, as ops and optimisers need it. Differentiable arithmetic is that of [`Var`](crate::Var).
 impl<T: Scalar> Tensor<T> {
@@ -207,6 +207,7 @@ impl<T: Scalar> Tensor<T> {
         check_indices("gather", self.shape(), axis, indices);
         let mut shape = Shape::from_slice(self.shape());
         shape[axis] = indices.len();
+        count_or_panic("gather", &shape);
         let pieces: Vec<_> = indices.iter().map(|&i| self.part(axis, i..i + 1)).collect();
         Self::assemble(&shape, pieces.iter().enumerate().map(|(to, piece)| (piece, axis, to)))
     }

@@ -56,7 +56,7 @@ impl<T: Scalar> Tensor<T> {
     /// If there is no such axis or position.
     #[track_caller]
     pub fn index(&self, axis: usize, at: usize) -> Self {
-        check_range("index", self.shape(), axis, &(at..at + 1));
+        check_range("index", self.shape(), axis, &(at..at.saturating_add(1)));
         self.position(axis, at)
     }
 

@@ -301,6 +301,7 @@ fn positions_at_the_end_of_all_numbers() {
     let tape = Tape::new();
     let x = tape.leaf(Tensor::<f64>::full(&[2, 3], 0.5));
     assert!(panic_of(|| x.index(0, usize::MAX)).2.starts_with("index: "));
+    assert!(panic_of(|| x.value().index(0, usize::MAX)).2.starts_with("index: range "));
 }
 
 #[test]

@@ -51,6 +51,16 @@ fn the_layer_is_that_of_the_parameters_read_last() {
 }
 
 #[test]
+fn a_step_keeps_its_number_in_a_stream_without_an_end() {
+    let tape = Tape::<f64>::new();
+    let x = tape.leaf(Tensor::scalar(0.5));
+    for t in [u32::MAX as usize + 7, usize::MAX] {
+        let _step = tape.numbered_scope("t", t);
+        assert_eq!(x.tanh().scope(), format!("t={t}"));
+    }
+}
+
+#[test]
 fn a_layer_that_is_also_a_scope_is_named_once() {
     let tape = Tape::new();
     let x = tape.constant(Tensor::full(&[1, 2], 0.5));

@@ -10,7 +10,7 @@ use crate::sizes::{check_parameters, check_sizes, rows};
 /// W `[I, G·H]`, U `[H, G·H]` and b `[G·H]` of a new cell of G = `gates` gates, uniform in ±1/√H.
 ///
 /// # Panics
-/// If `inputs` or `hidden` is 0.
+/// If `inputs` or `hidden` is 0, or above 2^32.
 #[track_caller]
 pub(crate) fn drawn<T: Scalar>(
     cell: &str,

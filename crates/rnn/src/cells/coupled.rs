@@ -49,7 +49,7 @@ impl<T: Scalar> CoupledLstm<Tensor<T>> {
     /// A cell with `hidden` units for `inputs` features, all parameters uniform in ±1/√H.
     ///
     /// # Panics
-    /// If `inputs` or `hidden` is 0.
+    /// If `inputs` or `hidden` is 0, or above 2^32.
     #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
         let [weight_ih, weight_hh, bias] = drawn("CoupledLstm", [inputs, hidden], 3, rng);

@@ -45,7 +45,7 @@ impl<T: Scalar> IndRnn<Tensor<T>> {
     /// uniform in ±1/√H.
     ///
     /// # Panics
-    /// If `inputs` or `hidden` is 0.
+    /// If `inputs` or `hidden` is 0, or above 2^32.
     #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
         check_sizes("IndRnn", inputs, hidden);

@@ -65,7 +65,7 @@ impl<T: Scalar> LayerNormLstm<Tensor<T>> {
     /// A cell with `hidden` units for `inputs` features: W and U uniform in ±1/√H, gains 1, biases 0 (as in the paper), ε = 1e-5.
     ///
     /// # Panics
-    /// If `inputs` or `hidden` is 0.
+    /// If `inputs` or `hidden` is 0, or above 2^32.
     #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
         let [weight_ih, weight_hh, _] = drawn("LayerNormLstm", [inputs, hidden], 4, rng);

@@ -49,7 +49,7 @@ impl<T: Scalar> Lru<Tensor<T>> {
     /// A cell with `hidden` units for `inputs` features, λ between 0.9 and 0.999. W is normal with variance 1/I.
     ///
     /// # Panics
-    /// If `inputs` or `hidden` is 0.
+    /// If `inputs` or `hidden` is 0, or above 2^32.
     #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
         Self::with_decay(inputs, hidden, [0.9, 0.999], rng)

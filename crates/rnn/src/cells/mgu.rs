@@ -48,7 +48,7 @@ impl<T: Scalar> Mgu<Tensor<T>> {
     /// A cell with `hidden` units for `inputs` features, all parameters uniform in ±1/√H.
     ///
     /// # Panics
-    /// If `inputs` or `hidden` is 0.
+    /// If `inputs` or `hidden` is 0, or above 2^32.
     #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
         check_sizes("Mgu", inputs, hidden);

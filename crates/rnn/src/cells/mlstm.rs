@@ -7,7 +7,7 @@ use super::built_in::built_in;
 use super::exponential::{EMPTY, ForgetGate, Gates};
 use crate::cell::State;
 use crate::init;
-use crate::sizes::{Expected, rows};
+use crate::sizes::{Expected, check_most, rows};
 
 parameters! {
     /// The mLSTM (Beck et al. 2024, "xLSTM: Extended Long Short-Term Memory"): N heads, each with a matrix that stores values v under keys k
@@ -132,6 +132,7 @@ impl<T: Scalar> MLstm<Tensor<T>> {
                 "MLstm: {inputs} inputs and {hidden} hidden units in {heads} heads; expected at least one of each, and heads of equal width"
             );
         }
+        check_most("MLstm", inputs, hidden);
         let mut bias_gates = init::normal::<T>(&[2 * heads], 0.1, rng);
         for (head, bias) in bias_gates.as_mut_slice()[heads..].iter_mut().enumerate() {
             *bias = T::from_f64(3.0 + 3.0 * head as f64 / (heads.max(2) - 1) as f64);

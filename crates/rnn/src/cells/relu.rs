@@ -44,7 +44,7 @@ impl<T: Scalar> ReluRnn<Tensor<T>> {
     /// A cell with `hidden` units for `inputs` features, all parameters uniform in ±1/√H.
     ///
     /// # Panics
-    /// If `inputs` or `hidden` is 0.
+    /// If `inputs` or `hidden` is 0, or above 2^32.
     #[track_caller]
     pub fn new(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
         let [weight_ih, weight_hh, bias] = drawn("ReluRnn", [inputs, hidden], 1, rng);
@@ -66,7 +66,7 @@ impl<T: Scalar> ReluRnn<Tensor<T>> {
     /// ```
     ///
     /// # Panics
-    /// If `inputs` or `hidden` is 0.
+    /// If `inputs` or `hidden` is 0, or above 2^32.
     #[track_caller]
     pub fn identity(inputs: usize, hidden: usize, rng: &mut impl Rng) -> Self {
         check_sizes("ReluRnn", inputs, hidden);

@@ -92,7 +92,11 @@ fn also<T: Scalar, M: Module<T>, K: Kind<T, M>>(
         if !matches!(along.verdict, Verdict::CannotTell(_)) {
             break;
         }
-        along = at_sizes::<T, M, K>(check.along_directions().orders(order).seed(seed + 1000 * again), place, sizes);
+        along = at_sizes::<T, M, K>(
+            check.along_directions().orders(order).seed(seed.wrapping_add(1000 * again)),
+            place,
+            sizes,
+        );
     }
     let name = if along.orders == orders { name } else { format!("{name}; compared at order one only") };
     points.push(Point { name, verdict: along.verdict.clone() });

@@ -6,7 +6,7 @@ use super::{Layer, Unroll};
 use crate::cell::{State, parts, with_parts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sizes::name_of;
-use crate::train::resume::Saved;
+use crate::train::resume::{COUNT_LIMIT, Saved};
 
 /// The state of a layer before a time step, as tensors: what a [`Stream`](crate::Stream) has carried so far.
 ///
@@ -85,10 +85,26 @@ impl<T: Scalar> Carried<T> {
 
     /// Another state, if it fits the layer.
     pub(super) fn with_state<'t, L: Layer<'t, T>>(&self, state: StreamState<T>, layer: &L) -> Result<Self> {
-        if let Some(misfit) = misfit(&state.parts, &layer.initial_state(self.batch)) {
-            return Err(Error::new(ErrorKind::Shape, format!("Stream: the state of {} {misfit}", name_of::<L>())));
+        self.check_state("Stream", &state, layer)?;
+        if state.position as u64 >= COUNT_LIMIT {
+            let text = format!("Stream: a state after {} steps; expected fewer than 2^63", state.position);
+            return Err(Error::new(ErrorKind::Setting, text));
         }
         Ok(Carried { batch: self.batch, state: Some(state) })
+    }
+
+    /// Whether the state kept, that of a file perhaps, is one of this layer.
+    pub(super) fn check<'t, L: Layer<'t, T>>(&self, what: &str, layer: &L) -> Result<()> {
+        self.state.as_ref().map_or(Ok(()), |state| self.check_state(what, state, layer))
+    }
+
+    fn check_state<'t, L: Layer<'t, T>>(&self, what: &str, state: &StreamState<T>, layer: &L) -> Result<()> {
+        match misfit(&state.parts, &layer.initial_state(self.batch)) {
+            Some(misfit) => {
+                Err(Error::new(ErrorKind::Shape, format!("{what}: the state of {} {misfit}", name_of::<L>())))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Keeps the state after `steps` more steps.
@@ -135,7 +151,7 @@ impl<T: Scalar> Carried<T> {
 
     /// What was saved.
     pub(super) fn resumed(&self, saved: &Saved<T>) -> Result<Self> {
-        let position = saved.number("carried")?;
+        let position = saved.place("carried")?;
         let number = |name: &str| name.strip_prefix(PART)?.parse::<usize>().ok();
         let mut parts: Vec<_> = saved.tensors.iter().map(|(name, part)| (number(name), part.clone())).collect();
         parts.sort_by_key(|&(number, _)| number);

@@ -122,7 +122,7 @@ impl Unroll<'_> {
         let parameters: Vec<_> = layer.leaves().into_iter().copied().collect();
         // The structure of the module, to be filled with variables of the tape that a segment runs on.
         let shared = Arc::new((module.clone(), loss, self.lengths.map(<[usize]>::to_vec)));
-        let (mut state, mut losses) = (state, Vec::new());
+        let (mut state, mut losses, first_step) = (state, Vec::new(), self.first_step);
         for start in (0..steps).step_by(every) {
             let parts = parts(&state);
             let mut inputs = vec![x.slice(0, start..steps.min(start + every))];
@@ -134,8 +134,8 @@ impl Unroll<'_> {
                 let steps = v[0].shape()[0];
                 let left = |length: &usize| length.saturating_sub(start).min(steps);
                 let left: Option<Vec<usize>> = lengths.as_ref().map(|all| all.iter().map(left).collect());
-                let how =
-                    Unroll { lengths: left.as_deref(), first_step: start, noise, is_segment: true, ..Unroll::new() };
+                let first_step = first_step + start;
+                let how = Unroll { lengths: left.as_deref(), first_step, noise, is_segment: true, ..Unroll::new() };
                 segment(module, how, v, |outputs| loss(tape, start, outputs))
             });
             losses.push(packed.slice(0, 0..1).reshape(&[]));

@@ -107,7 +107,8 @@ where
     /// Goes on from another state.
     ///
     /// # Errors
-    /// If the number of its parts or their shapes are not those of the layer and the number of sequences; nothing is changed then.
+    /// If the number of its parts or their shapes are not those of the layer and the number of sequences, or the position is 2^63 or
+    /// more; nothing is changed then.
     pub fn set_state(&mut self, state: StreamState<T>) -> Result<()> {
         self.carried = self.carried.with_state(state, &self.module.on(&Tape::quiet()))?;
         Ok(())

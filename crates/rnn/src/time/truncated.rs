@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use rewind_autograd::ops::layout::concat;
-use rewind_autograd::{Parameters, Scalar, Tape, Tensor, Var};
+use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var};
 
 use super::carried::Carried;
 use super::stream::check_causal;
@@ -80,6 +80,23 @@ impl<T: Scalar> TruncatedBptt<T> {
         self.position
     }
 
+    /// Checks what a file gave: that the position is after `steps` steps, as far as the rest of the run is, and that the state is one of
+    /// `module`, which no file can promise.
+    ///
+    /// # Errors
+    /// If it is not; [`window`](TruncatedBptt::window) would panic.
+    pub fn check_resumed<M>(&self, module: &M, steps: usize) -> Result<()>
+    where
+        M: Parameters<Tensor<T>>,
+        for<'s> M::With<Var<'s, T>>: Layer<'s, T>,
+    {
+        if self.position != steps {
+            let text = format!("truncated: {} steps have been read; expected {steps}, as in the run", self.position);
+            return Err(Error::new(ErrorKind::Run, text));
+        }
+        self.carried.check("truncated", &module.on(&Tape::quiet()))
+    }
+
     /// [`window_with`](TruncatedBptt::window_with) for sequences of T steps, without noise.
     ///
     /// # Panics
@@ -141,7 +158,7 @@ impl<T: Scalar> TruncatedBptt<T> {
     {
         self.check(how, layer, x);
         let total = x.shape()[0];
-        let steps = self.position..total.min(self.position + self.every);
+        let steps = self.position..total.min(self.position.saturating_add(self.every));
         let before = self.carried.position()..steps.end.saturating_sub(self.back).max(self.carried.position());
         let start = before.end;
         let unrecorded = if before.is_empty() {
@@ -153,7 +170,7 @@ impl<T: Scalar> TruncatedBptt<T> {
         };
         let mut state = self.carried.on("truncated", tape, layer);
         // The next window begins within this one, if it overlaps it: there the state is kept.
-        let cut = (steps.end + self.every).min(total).saturating_sub(self.back).clamp(start, steps.end);
+        let cut = steps.end.saturating_add(self.every).min(total).saturating_sub(self.back).clamp(start, steps.end);
         let mut pieces = Vec::new();
         for range in [start..cut, cut..steps.end].into_iter().filter(|range| !range.is_empty()) {
             let lengths = how.lengths_in(&range);
@@ -203,7 +220,7 @@ impl<T: Scalar> Part<T> for TruncatedBptt<T> {
     }
 
     fn resume<'a>(&'a mut self, saved: &Saved<T>) -> Result<Commit<'a>> {
-        let (carried, position) = (self.carried.resumed(saved)?, saved.number("position")?);
+        let (carried, position) = (self.carried.resumed(saved)?, saved.place("position")?);
         if carried.position() > position {
             return Err(saved.damaged("carried", "the state of a step that has been read"));
         }

@@ -6,6 +6,7 @@ use rewind_autograd::{List, Scalar, Tensor, Var};
 use crate::cell::{Cell, State, parts};
 use crate::noise::Noise;
 use crate::sizes::{StateShapes, check_features, check_input, check_lengths, check_tape, name_of};
+use crate::train::resume::COUNT_LIMIT;
 
 /// Unrolls `cell` over `x` `[T, B, I]`, from the cell's [first state](Cell::initial). All sequences have T steps; see
 /// [`Unroll`] for padded batches, other first states and the backward direction.
@@ -68,7 +69,14 @@ impl<'a> Unroll<'a> {
 
     /// Numbers the time steps from `step` on, in scopes and for the masks of dropout: a decoder that goes on where an encoder of T
     /// steps has ended begins at T. The [lens](crate::lens) needs it to see one chain of states.
+    ///
+    /// # Panics
+    /// If `step` is 2^63 or more.
+    #[track_caller]
     pub fn from_step(self, step: usize) -> Self {
+        if step as u64 >= COUNT_LIMIT {
+            panic!("from_step: step {step}; expected one below 2^63");
+        }
         Unroll { first_step: step, ..self }
     }
 

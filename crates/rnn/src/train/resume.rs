@@ -15,7 +15,7 @@ use rewind_autograd::{Scalar, Tensor};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Counts in a file are below this, so that a run that goes on from them does not overflow them.
-pub(super) const COUNT_LIMIT: u64 = 1 << 63;
+pub(crate) const COUNT_LIMIT: u64 = 1 << 63;
 
 /// The saved state of a part of a run.
 ///
@@ -71,10 +71,18 @@ impl<T: Scalar> Saved<T> {
         number.ok_or_else(|| self.damaged(name, "a number"))
     }
 
-    /// The count of that name, which can be incremented.
-    pub(super) fn count(&self, name: &str) -> Result<u64> {
+    /// The count of that name, below 2^63, so that a run that goes on from it does not overflow it.
+    ///
+    /// # Errors
+    /// If there is none, or it is no such count.
+    pub fn count(&self, name: &str) -> Result<u64> {
         let count = Some(self.number(name)?).filter(|&count| count < COUNT_LIMIT);
         count.ok_or_else(|| self.damaged(name, "a count below 2^63"))
+    }
+
+    /// The place in a sequence of that name, from which steps can be counted on.
+    pub(crate) fn place(&self, name: &str) -> Result<usize> {
+        usize::try_from(self.count(name)?).map_err(|_| self.damaged(name, "a place in a sequence"))
     }
 
     /// The number of that name, which was saved as an option and must be finite.

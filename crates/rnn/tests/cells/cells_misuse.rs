@@ -1,7 +1,9 @@
 //! Wrong sizes of the cells: the message names cell and parameter, at the caller's line.
 
 use rewind_autograd::{OnTape, Tape, Tensor, Var};
-use rewind_rnn::{Cell, CoupledLstm, Gru, IndRnn, LayerNormLstm, Lstm, LstmState, Mgu, PeepholeLstm, ProjectedLstm};
+use rewind_rnn::{
+    Cell, CoupledLstm, Gru, IndRnn, LayerNormLstm, Lstm, LstmState, MLstm, Mgu, PeepholeLstm, ProjectedLstm,
+};
 use rewind_rnn::{ReluRnn, TanhRnn, Unroll, unroll};
 
 use crate::cells_by_hand::{made, rng};
@@ -38,6 +40,32 @@ fn no_unit_and_no_input() {
     refused!("ProjectedLstm: 5 units projected to 0; expected at least one", {
         ProjectedLstm::<Tensor<f64>>::new(3, 5, 0, &mut rng())
     });
+}
+
+#[test]
+fn more_units_or_inputs_than_any_memory_holds() {
+    let most = "expected at most 4294967296 of each";
+    for many in [(1 << 32) + 1, 1 << 62, usize::MAX] {
+        refused!(
+            format!("Lstm: 3 inputs and {many} hidden units; {most}"),
+            Lstm::<Tensor<f64>>::new(3, many, &mut rng())
+        );
+        refused!(
+            format!("Gru: {many} inputs and 3 hidden units; {most}"),
+            Gru::<Tensor<f64>>::new(many, 3, &mut rng())
+        );
+        refused!(
+            format!("IndRnn: 3 inputs and {many} hidden units; {most}"),
+            IndRnn::<Tensor<f32>>::new(3, many, &mut rng())
+        );
+        refused!(
+            format!("MLstm: 3 inputs and {many} hidden units; {most}"),
+            MLstm::<Tensor<f32>>::new(3, many, 1, &mut rng())
+        );
+        refused!(format!("ProjectedLstm: 3 inputs and {many} hidden units; {most}"), {
+            ProjectedLstm::<Tensor<f64>>::new(3, many, 2, &mut rng())
+        });
+    }
 }
 
 #[test]

@@ -152,7 +152,8 @@ fn a_stack_over_a_padded_batch_has_the_gradients_of_the_whole_sequence() {
     let stack = (Recurrent(lstm(3, 6)), Dropout::new(0.3), Recurrent(zoneout), Recurrent(tanh(4, 2)));
     let (lengths, x) = ([13, 5, 1, 8], random(&[13, 4, 3], 5));
     for noise in [None, Some(Noise::new(4))] {
-        let mut how = Unroll::new().lengths(&lengths);
+        // The masks of dropout follow from the number of a step.
+        let mut how = Unroll::new().lengths(&lengths).from_step(7);
         if let Some(noise) = noise {
             how = how.noise(noise);
         }
@@ -176,7 +177,7 @@ fn a_stack_over_a_padded_batch_has_the_gradients_of_the_whole_sequence() {
             (out, last.value())
         };
         let (expected, expected_last) = run(None);
-        for every in [1, 3, 13, 20] {
+        for every in [1, 3, 13, 20, usize::MAX] {
             let (found, last) = run(Some(every));
             assert_close(&found, &expected, &format!("every {every}, noise {noise:?}"));
             assert_eq!(last, expected_last, "every {every}");
@@ -229,4 +230,41 @@ fn the_loss_of_many_segments_is_their_sum() {
     let segments = Unroll::new().through_in_segments(1, &module, &module.on(&tape), x, |tape, _, _| tape.scalar(0.1));
     let loss = f64::from(segments.loss().value().item());
     assert!((loss / (20_000.0 * f64::from(0.1_f32)) - 1.0).abs() < 1e-6, "{loss}");
+}
+
+parameters! {
+    /// h' = a ∘ h + x.
+    struct Leaky<P> {
+        a: P,
+    }
+}
+
+impl<'t> Cell<'t, f32> for Leaky<Var<'t, f32>> {
+    type State = Var<'t, f32>;
+    fn step(&self, x: Var<'t, f32>, h: Var<'t, f32>) -> Var<'t, f32> {
+        self.a * h + x
+    }
+    fn initial(&self, batch: usize) -> Var<'t, f32> {
+        self.a.tape().zeros(&[batch, 1])
+    }
+}
+
+#[test]
+fn a_million_steps_have_the_gradient_of_the_formula() {
+    const STEPS: usize = 1_000_000;
+    let a = 0.9_f32;
+    let module = Recurrent(Leaky { a: Tensor::full(&[1], a) });
+    let tape = Tape::new();
+    let layer = module.on(&tape);
+    let x = tape.constant(Tensor::scalar(1.0).broadcast_to(&[STEPS, 1, 1]));
+    let how = Unroll::new();
+    let loss = how.through_in_segments(1000, &module, &layer, x, |_, _, h| h.sum() / STEPS as f32).loss();
+    let gradient = f64::from(loss.backward().of(&layer).0.a.item());
+    // With x = 1 the loss is the sum of (T - k)·a^k over k < T, divided by T. Powers above the 400th are below 1e-18.
+    let (a, steps) = (f64::from(a), STEPS as f64);
+    let of =
+        |term: &dyn Fn(f64) -> f64| (0..400).map(|k| term(f64::from(k)) * (1.0 - f64::from(k) / steps)).sum::<f64>();
+    let (value, slope) = (of(&|k| a.powf(k)), of(&|k| k * a.powf(k - 1.0)));
+    assert!((f64::from(loss.value().item()) / value - 1.0).abs() < 1e-5, "{loss:?}");
+    assert!((gradient / slope - 1.0).abs() < 1e-5, "{gradient}, {slope}");
 }

@@ -105,6 +105,34 @@ fn a_state_that_does_not_fit_a_stream_changes_nothing() {
 }
 
 #[test]
+fn a_place_from_which_steps_cannot_be_counted_is_refused() {
+    let mut stream = Stream::new(Recurrent(lstm(3, 4)), 2);
+    stream.step(&random(&[2, 3], 1));
+    let kept = stream.state();
+    let last = StreamState { position: (1 << 63) - 1, ..kept.clone() };
+    stream.set_state(last).expect("the last that is not refused");
+    stream.step(&random(&[2, 3], 1));
+    assert_eq!(stream.position(), 1 << 63);
+    stream.set_state(kept).expect("its own state");
+    for position in [1 << 63, usize::MAX] {
+        let error = stream.set_state(StreamState { position, ..stream.state() }).expect_err("it is too large");
+        assert_eq!(error.to_string(), format!("Stream: a state after {position} steps; expected fewer than 2^63"));
+        assert!(matches!(error.kind(), ErrorKind::Setting) && stream.position() == 1);
+        let mut saved: Saved<f64> = stream.saved();
+        saved.values.insert("carried".to_owned(), position.to_string());
+        let error = stream.resume(&saved).err().expect("a number from a file");
+        assert_eq!(error.to_string(), format!("Stream: `carried` is \"{position}\"; expected a count below 2^63"));
+        let mut truncated = TruncatedBptt::<f64>::new(4, 4, 2).expect("the numbers are right");
+        let mut saved = truncated.saved();
+        saved.values.insert("position".to_owned(), position.to_string());
+        let error = truncated.resume(&saved).err().expect("a number from a file");
+        let expected = format!("TruncatedBptt: `position` is \"{position}\"; expected a count below 2^63");
+        assert_eq!(error.to_string(), expected);
+        refused!(format!("from_step: step {position}; expected one below 2^63"), Unroll::new().from_step(position));
+    }
+}
+
+#[test]
 fn windows_have_the_masks_and_the_padding_of_the_whole_sequence() {
     let rng = &mut StdRng::seed_from_u64(1);
     let zoned = Zoneout::new(gru(4, 4, Reset::BeforeProduct), &[0.3]);
@@ -115,7 +143,8 @@ fn windows_have_the_masks_and_the_padding_of_the_whole_sequence() {
         let tape = Tape::new();
         how.through(&module.on(&tape), tape.constant(x.clone())).outputs.value()
     };
-    for (every, back) in [(1, 1), (1, 5), (3, 3), (3, 7), (4, 2), (5, 40), (23, 23), (30, 1)] {
+    for (every, back) in [(1, 1), (1, 5), (3, 3), (3, 7), (4, 2), (5, 40), (23, 23), (30, 1), (usize::MAX, usize::MAX)]
+    {
         let mut truncated = TruncatedBptt::new(every, back, 3).expect("the numbers are right");
         while truncated.position() < 23 {
             let tape = Tape::new();
@@ -256,6 +285,30 @@ fn truncated_training_goes_on_from_a_file_with_the_same_bits() {
     saved.values.insert("position".to_owned(), "1".to_owned());
     let error = other.truncated.resume(&saved).err().expect("it has carried more than it has read");
     assert!(error.to_string().starts_with("TruncatedBptt: `carried` is "), "{error}");
+}
+
+#[test]
+fn a_state_from_a_file_is_compared_with_the_module() {
+    let module = Recurrent(lstm(3, 4));
+    let mut truncated = TruncatedBptt::new(3, 3, 2).expect("the numbers are right");
+    truncated.check_resumed(&module, 0).expect("it has not begun");
+    let tape = Tape::new();
+    truncated.window(&module, &module.on(&tape), &tape, &random(&[9, 2, 3], 1));
+    truncated.check_resumed(&module, 3).expect("its own state");
+    let told = |truncated: &TruncatedBptt<f64>, steps| {
+        let error = truncated.check_resumed(&module, steps).expect_err("it does not fit");
+        (error.to_string(), matches!(error.kind(), ErrorKind::Run))
+    };
+    let read = "truncated: 3 steps have been read; expected 6, as in the run".to_owned();
+    assert_eq!(told(&truncated, 6), (read, true));
+    let mut wide = truncated.saved();
+    wide.tensors[1].1 = random(&[2, 5], 1);
+    let mut none = truncated.saved();
+    none.tensors.clear();
+    for (saved, misfit) in [(wide, "has part `cell` as [2, 5]; expected [2, 4]"), (none, "has 0 parts; expected 2")] {
+        truncated.resume(&saved).expect("a file promises the number of sequences alone")();
+        assert_eq!(told(&truncated, 3), (format!("truncated: the state of Lstm {misfit}"), false));
+    }
 }
 
 #[test]

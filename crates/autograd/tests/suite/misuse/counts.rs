@@ -64,6 +64,7 @@ fn ops_do_not_make_what_is_too_large() {
     refused!(format!("concat: shape [{rows}, 3] is too large: {MOST}"), concat(&[large; 3], 1));
     refused!(format!("stack: shape [3, {rows}, 1] is too large: {MOST}"), stack(&[large; 3], 0));
     refused!(format!("index_select: shape [{rows}, 3] is too large: {MOST}"), large.index_select(1, &[0, 0, 0]));
+    refused!(format!("gather: shape [{rows}, 3] is too large: {MOST}"), large.value().gather(1, &[0, 0, 0]));
 }
 
 #[test]
