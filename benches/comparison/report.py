@@ -174,11 +174,14 @@ def products(results: Results, plan: Plan) -> str:
             goal = goals.PERCENT_OF_PEAK.get(shape) if cell == "lstm" else None
             percent = results.median(case, "percent_of_peak")
             reached = at_least(percent, goal)
-            rows.append([shape, cell, spread(results, case), spread(results, case, "percent_of_peak"), *reached[1:]])
-    text = table(["shape", "cell", "ms", "% of the peak", "goal", "reached"], rows)
+            read = [shown(results.median(case, field), 0) for field in ("read_gb_s", "readable_gb_s")]
+            rows.append([shape, cell, spread(results, case), spread(results, case, "percent_of_peak"), *reached[1:], *read])
+    head = ["shape", "cell", "ms", "% of the peak", "goal", "reached", "weights read, GB/s", "readable, GB/s"]
+    text = table(head, rows)
     note = (
-        "\n\nThe peak is that of as many cores that multiply and add in registers alone, measured in the same process. What does not "
-        "come from the second-level cache is bound by memory: the weights of zaremba and large."
+        "\n\nThe peak is that of as many cores that multiply and add in registers alone, measured in the same process. `weights "
+        "read` are the recurrent weights, which every time step reads in both directions; `readable` is what these cores read of an array as "
+        "large, whichever cache holds it."
     )
     return text and text + note
 

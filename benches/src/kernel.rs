@@ -41,6 +41,13 @@ pub fn operations(kind: CellKind, shape: Shape) -> f64 {
     (2 * batch * kind.gates() * hidden * (forward + to_states + to_weights)) as f64
 }
 
+/// The bytes of packed weights that the time steps of all shards read: the recurrent weights and their transposes. Those of the inputs
+/// are read once for many steps where they are large.
+pub fn weight_bytes(kind: CellKind, shape: Shape) -> f64 {
+    let weights = shape.hidden * kind.gates() * shape.hidden * size_of::<f32>();
+    (shape.shards().len() * (2 * shape.steps - 1) * weights) as f64
+}
+
 /// The widths of the weights of the hidden state, in units of H: the GRU has a separate weight for its third gate.
 fn recurrent_weights(kind: CellKind) -> &'static [usize] {
     match kind {

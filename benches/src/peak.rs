@@ -1,4 +1,4 @@
-//! The peak of cores: multiplications and additions in registers, without memory access.
+//! The peak of cores: multiplications and additions in registers, without memory access, and reading an array.
 
 use std::hint::black_box;
 use std::thread;
@@ -50,12 +50,49 @@ pub fn multiply_adds() -> usize {
 /// # Panics
 /// If the threads cannot be started.
 pub fn of_cores(cores: usize, runs: usize) -> f64 {
-    let one = move || {
+    on_cores(cores, move || {
         let times = nanoseconds(runs / 4, runs, || {
             black_box(multiply_adds());
         });
         multiply_adds() as f64 / median(times)
-    };
-    let cores: Vec<_> = (0..cores).map(|_| thread::spawn(one)).collect();
+    })
+}
+
+/// The bytes per nanosecond that so many cores read at the same time, each an array of `bytes` of its own again and again, the median
+/// of `runs`: of the cache that holds it, or of memory.
+///
+/// # Panics
+/// If the threads cannot be started.
+pub fn reads_of_cores(cores: usize, bytes: usize, runs: usize) -> f64 {
+    on_cores(cores, move || {
+        let array = vec![1.0_f32; bytes / size_of::<f32>()];
+        let times = nanoseconds(runs / 4, runs, || {
+            black_box(Largest(&array).dispatch());
+        });
+        bytes as f64 / median(times)
+    })
+}
+
+fn on_cores(cores: usize, one: impl Fn() -> f64 + Clone + Send + 'static) -> f64 {
+    let cores: Vec<_> = (0..cores).map(|_| thread::spawn(one.clone())).collect();
     cores.into_iter().map(|core| core.join().expect("the loop does not panic")).sum()
+}
+
+/// Reads an array: the largest number at each of some places of a cache line.
+struct Largest<'a>(&'a [f32]);
+
+impl SimdOp for Largest<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) -> f32 {
+        let ops = isa.f32();
+        let mut sums = [ops.zero(); SUMS];
+        for part in self.0.chunks_exact(SUMS * ops.len()) {
+            for (sum, x) in sums.iter_mut().zip(part.chunks_exact(ops.len())) {
+                *sum = ops.max(*sum, ops.load(x));
+            }
+        }
+        sums.into_iter().fold(0.0, |most, sum| sum.to_array().as_ref().iter().copied().fold(most, f32::max))
+    }
 }
