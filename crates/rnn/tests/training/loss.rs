@@ -275,14 +275,14 @@ fn accuracy_counts_the_rows_that_have_a_target() {
 
 #[test]
 fn accuracy_refuses_what_it_cannot_count() {
-    let outputs = Tensor::from_vec(vec![0.0, 1.0, f64::NAN, 0.0], &[2, 2]);
+    let outputs = Tensor::from_vec(vec![0.0, 1.0, 0.0, f64::NAN], &[2, 2]);
     let message = |targets: &[Option<usize>]| accuracy(&outputs, targets).expect_err("refused").to_string();
     assert_eq!(message(&[Some(0)]), "accuracy: 1 targets for outputs of shape [2, 2]; expected 2, one a row");
     assert_eq!(
         message(&[Some(2), None]),
         "accuracy: target of row 0 is class 2; expected a class below 2, the last axis of the outputs"
     );
-    assert_eq!(message(&[Some(1), Some(1)]), "accuracy: the output at [1, 0] is NaN; expected numbers");
+    assert_eq!(message(&[Some(1), Some(1)]), "accuracy: the output at [1, 1] is NaN; expected numbers");
     assert_eq!(
         message(&[None, None]),
         "accuracy: none of 2 rows counts; expected at least one target that is not ignored"
