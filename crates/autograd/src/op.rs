@@ -235,8 +235,8 @@ impl<'t, T: Scalar> Term<'t, T> {
             },
             Term::Slice { part, axis, start } => {
                 let (part, shape) = (part.shape(), input.shape());
-                let ends = |k: usize| if k == axis { start.saturating_add(part[k]) } else { part[k] };
-                let fits = |k: usize| ends(k) == shape[k] || k == axis && ends(k) < shape[k];
+                let fits =
+                    |k: usize| if k == axis { start.saturating_add(part[k]) <= shape[k] } else { part[k] == shape[k] };
                 part.len() == shape.len() && axis < shape.len() && (0..shape.len()).all(fits)
             }
         }

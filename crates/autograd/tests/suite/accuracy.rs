@@ -183,6 +183,28 @@ fn layer_norm_of_rows_far_from_0_has_the_precision_of_those_around_0() {
     layer_norm_ignores_the_mean::<f64>(&[0.0, 1.0, 1e3, -1e6, 1e9, 1e14]);
 }
 
+/// A row that is s times as large, with s²·eps, has the same normal form, whether its squares are in range or not.
+fn layer_norm_keeps_eps<T: Scalar>(exponents: &[i32]) {
+    let row = [1.0, -2.0, 4.0, 0.5];
+    let [expected, expected_slope] = layer_norm_around::<f64>(0.0, &row, 0.25);
+    for &exponent in exponents {
+        let size = 2_f64.powi(exponent);
+        let [found, slope] = layer_norm_around::<T>(0.0, &row.map(|x| x * size), 0.25 * size * size);
+        for i in 0..row.len() {
+            let near = |a: f64, b: f64| (a - b).abs() <= 32.0 * T::EPSILON.to_f64();
+            assert!(near(found[i], expected[i]), "{} 2^{exponent}: {found:?}, expected {expected:?}", T::NAME);
+            let found = slope[i] * size;
+            assert!(near(found, expected_slope[i]), "{} 2^{exponent}: slope {found}, not {expected_slope:?}", T::NAME);
+        }
+    }
+}
+
+#[test]
+fn layer_norm_of_large_rows_keeps_its_eps() {
+    layer_norm_keeps_eps::<f32>(&[0, 20, 48, 55, 60]);
+    layer_norm_keeps_eps::<f64>(&[0, 20, 48, 60, 200, 500]);
+}
+
 #[test]
 fn layer_norm_of_equal_elements_is_0() {
     for value in [1e-30, 0.1, 123_456.7, 1e15, 1e17, 3e38] {

@@ -200,29 +200,35 @@ fn the_gradient_of_a_smoothed_target_keeps_its_digits() {
     smoothed::<f64>(100.0, 1e-12);
 }
 
-fn confident_softmax<T: Scalar>(gap: f64) {
-    let tape = Tape::<T>::new();
-    let x = tape.leaf(row(&[gap, 0.0]));
+/// The derivatives of a softmax of two logits, of which number `likely` is larger by `gap`.
+fn confident_softmax<T: Scalar>(gap: f64, likely: usize) {
+    let (tape, other) = (Tape::<T>::new(), 1 - likely);
+    let mut logits = [0.0; 2];
+    logits[likely] = gap;
+    let x = tape.leaf(row(&logits));
+    let in_order = |likely_first: [f64; 2]| [likely_first[likely], likely_first[other]];
     let product = (-gap).exp() / (1.0 + (-gap).exp()).powi(2);
-    let gradient = x.softmax(0).index(0, 0).backward().get(x);
-    assert_near(&gradient, &[product, -product]);
+    let gradient = x.softmax(0).index(0, likely).backward().get(x);
+    assert_near(&gradient, &in_order([product, -product]));
     let second = {
         let ones = tape.scalar(T::ONE);
-        let first = x.softmax(0).index(0, 1).grad_from(ones, &[x])[0];
-        first.index(0, 0).backward().get(x)
+        let first = x.softmax(0).index(0, other).grad_from(ones, &[x])[0];
+        first.index(0, likely).backward().get(x)
     };
-    // p₁'' by x₀ twice is p₀·p₁·(p₀ - p₁), away from a gap of 0.
+    // With p of the likely one and q of the other, q'' by the likely logit twice is p·q·(p - q), away from a gap of 0.
     let expected = product * (1.0 - 2.0 / (1.0 + gap.exp()));
     if gap > 0.0 {
-        assert_near(&second, &[expected, -expected]);
+        assert_near(&second, &in_order([expected, -expected]));
     }
 }
 
 #[test]
 fn the_gradient_of_a_confident_softmax_keeps_its_digits() {
     for gap in [0.0, 1.0, 10.0, 17.0, 20.0, 40.0, 80.0] {
-        confident_softmax::<f32>(gap);
-        confident_softmax::<f64>(gap);
+        for likely in [0, 1] {
+            confident_softmax::<f32>(gap, likely);
+            confident_softmax::<f64>(gap, likely);
+        }
     }
 }
 
@@ -267,6 +273,9 @@ fn what_is_not_chosen_gets_no_gradient_not_even_of_an_infinite_cotangent() {
 #[test]
 fn both_bounds_of_a_clamp_belong_to_its_inside() {
     assert_eq!(gradient_of(&[-1.0, 0.5, 2.0, 2.5], |x| x.clamp(-1.0, 2.0)), [1.0, 1.0, 1.0, 0.0]);
+    // A range of one number is a range.
+    let tape = Tape::new();
+    assert_eq!(tape.leaf(row::<f64>(&[-1.0, 0.5, 2.0])).clamp(0.5, 0.5).value().to_vec(), [0.5; 3]);
 }
 
 const INF: f64 = f64::INFINITY;

@@ -1,5 +1,8 @@
 //! Ops that a user writes as rows: what the macro makes of them.
 
+use rewind_autograd::ops::layout::{concat, stack};
+use rewind_autograd::ops::linalg::affine;
+use rewind_autograd::ops::recurrence::{linear_recurrence, linear_recurrence_reversed};
 use rewind_autograd::shape::{broadcast_or_panic, check_axis, check_indices};
 use rewind_autograd::{Op, Reads, Tape, Tensor, Term, ops};
 use rewind_check as check;
@@ -154,6 +157,26 @@ fn the_docs_of_every_op_start_with_its_value_and_its_rules() {
     let (full, lacking): (Vec<_>, Vec<_>) = rewind_autograd::ops::names().partition(formulas);
     assert!(lacking.is_empty() && full.len() > 60, "no formulas in the first paragraph of {lacking:?}");
     assert_eq!(rewind_autograd::ops::docs("no_such_op"), None);
+}
+
+/// An export has to tell apart two ops of one name.
+#[test]
+fn the_settings_of_ops_with_any_number_of_inputs_can_be_read() {
+    let tape = Tape::<f64>::new();
+    let (x, w, row) = (tape.leaf(sample(&[3, 3])), tape.leaf(sample(&[3, 3])), tape.leaf(sample(&[3])));
+    for (y, setting, value) in [
+        (concat(&[x, w], 1), "axis", "1"),
+        (stack(&[x, w], 2), "axis", "2"),
+        (affine(&[(x, w)], None), "bias", "false"),
+        (affine(&[(x, w)], Some(row)), "bias", "true"),
+        (linear_recurrence(x, w, row), "reversed", "false"),
+        (linear_recurrence_reversed(x, w, row), "reversed", "true"),
+    ] {
+        let op = tape.op(y.position()).expect("an op was recorded");
+        assert_eq!(op.settings(), [(setting, value.to_owned())], "{}", tape.node(y.position()).name);
+    }
+    let without = x.map_cotangent(|cotangent| -cotangent);
+    assert_eq!(tape.op(without.position()).expect("an op was recorded").settings(), []);
 }
 
 #[test]

@@ -331,3 +331,29 @@ fn a_product_of_two_vectors_can_be_differentiated_again() {
     let inputs = [Array::sample(&[3, 4], 1).tensor(), Array::sample(&[3], 2).tensor()];
     check::full().orders(3).function(&inputs, |tape, v| tape.apply(VectorTimes, v).tanh()).assert();
 }
+
+/// y = 1 whatever x is: a term of zero.
+struct One;
+
+impl Op<f64> for One {
+    fn name(&self) -> &'static str {
+        "one"
+    }
+    fn forward(&self, inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+        Tensor::full(inputs[0].shape(), 1.0)
+    }
+    fn vjp<'t>(&self, _input: usize, _at: &Site<'t, f64>) -> Term<'t, f64> {
+        Term::Zero
+    }
+}
+
+#[test]
+fn a_cotangent_of_zero_flows_on_and_meets_an_infinite_slope() {
+    let tape = Tape::new();
+    let x = tape.leaf(Tensor::from_vec(vec![0.0, 4.0], &[2]));
+    let loss = tape.apply(One, &[x.sqrt()]).sum();
+    // 0 times the slope of the root: at 0 that is 0·∞.
+    for gradient in [loss.backward().get(x), loss.grad(&[x])[0].value()] {
+        assert!(gradient.at(&[0]).is_nan() && gradient.at(&[1]) == 0.0, "{gradient:?}");
+    }
+}

@@ -292,11 +292,16 @@ fn a_mask_of_minus_infinity_rules_a_class_out_at_every_order() {
 
 #[test]
 fn padding_is_invisible_whatever_stands_there() {
+    padding_is_invisible(5);
+    padding_is_invisible(6); // no sequence fills all steps
+}
+
+fn padding_is_invisible(steps: usize) {
     let lengths = [5, 1, 3];
     let targets = [vec![1, 2], vec![3], vec![]];
-    let mut x = numbers::<f64>(&[5, 3, 4], 2.0, 9);
+    let mut x = numbers::<f64>(&[steps, 3, 4], 2.0, 9);
     for (b, &length) in lengths.iter().enumerate() {
-        (length..5).for_each(|t| x.as_mut_slice()[(t * 3 + b) * 4..][..4].fill(f64::NAN));
+        (length..steps).for_each(|t| x.as_mut_slice()[(t * 3 + b) * 4..][..4].fill(f64::NAN));
     }
     let tape = Tape::new();
     let whole = tape.leaf(x.clone());
@@ -312,7 +317,7 @@ fn padding_is_invisible_whatever_stands_there() {
         for (whole, own) in [(first.value(), own_first.value()), (second.clone(), own_second)] {
             let column = whole.slice(1, b..b + 1);
             assert_close(&column.slice(0, 0..length).to_vec(), &own.to_vec(), 1e-15, "derivative");
-            assert!(column.slice(0, length..5).to_vec().iter().all(|&g| g == 0.0), "padding of sequence {b}");
+            assert!(column.slice(0, length..steps).to_vec().iter().all(|&g| g == 0.0), "padding of sequence {b}");
         }
     }
 }
@@ -342,4 +347,13 @@ fn log_probabilities_serve_as_logits() {
     let log_p = tape.leaf(tape.leaf(logits.clone()).log_softmax(2).value());
     let loss = |x| ctc(x, &[vec![1], vec![2, 1]], &[4, 3], SUM).expect("good").total.value().item();
     assert!((loss(log_p) - loss(tape.leaf(logits))).abs() < 1e-14);
+}
+
+#[test]
+fn nodes_are_named_after_the_loss() {
+    let tape = Tape::<f64>::new();
+    let logits = tape.leaf(numbers(&[4, 1, 3], 2.0, 4));
+    ctc(logits, &[vec![1]], &[4], SUM).expect("good").total.grad(&[logits]);
+    let count = |name: &str| (0..tape.len()).filter(|&i| tape.node(i).name == name).count();
+    assert_eq!((count("ctc_loss"), count("ctc_occupancy")), (1, 1));
 }

@@ -256,6 +256,15 @@ fn no_time_axis() {
 }
 
 #[test]
+fn steps_are_numbered_on_from_the_one_that_is_given() {
+    let tape = Tape::new();
+    let x = tape.constant(random(&[3, 2, 4], 2));
+    let unrolled = Unroll::new().from_step(5).lengths(&[3, 2]).run(&gru(4, 5, Reset::AfterProduct).on(&tape), x);
+    assert_eq!((unrolled.states[0].scope(), unrolled.states[2].scope()), ("t=5".to_owned(), "t=7".to_owned()));
+    assert_eq!(unrolled.output(2).scope(), "t=7", "the mask of an output after the end of a sequence");
+}
+
+#[test]
 fn nodes_know_their_layer_time_step_and_gate() {
     // Two layers in one step, by name `0` and `1` in the pair.
     struct Stacked<'t>((rewind_rnn::Lstm<Var<'t, f64>>, rewind_rnn::Gru<Var<'t, f64>>));

@@ -72,10 +72,21 @@ fn losses_of_rows_agree_with_differences_to_second_order() {
     check::function(&x, |_, x| loss::binary_cross_entropy(x[0], &target, Reduction::Sum).expect("good")).assert();
 }
 
+#[test]
+fn the_last_step_is_that_of_each_sequence() {
+    let tape = Tape::<f64>::new();
+    let outputs = tape.leaf(numbers(&[4, 3, 2], 9));
+    for lengths in [[4, 4, 4], [4, 1, 3], [2, 2, 2], [1, 3, 2]] {
+        let last = loss::last_step(outputs, &lengths).expect("good").value();
+        for (b, length) in lengths.into_iter().enumerate() {
+            assert_eq!(last.index(0, b), outputs.value().index(0, length - 1).index(0, b), "{lengths:?}, sequence {b}");
+        }
+    }
+}
+
 /// The losses of a padded batch by each of the three functions, and those of each sequence alone.
 #[test]
 fn padding_is_invisible_whatever_stands_there() {
-    let lengths = [3, 1];
     let targets = [1, 2, 0, 99, 3, 99]; // 99 is no class, and stands behind the end
     type Losses = for<'t> fn(Var<'t, f64>, &[usize], &Tensor<f64>, &[usize]) -> rewind_rnn::Result<StepLosses<'t, f64>>;
     let kinds: [Losses; 3] = [
@@ -86,7 +97,8 @@ fn padding_is_invisible_whatever_stands_there() {
     let x = numbers(&[3, 2, 4], 3);
     let mut target = numbers::<f64>(&[3, 2, 4], 4).map(|x| x.abs() / 2.0);
     target.as_mut_slice()[12..16].fill(f64::NAN); // step 1 of the second sequence
-    for losses in kinds {
+    // The second time no sequence fills all steps.
+    for (losses, lengths) in kinds.into_iter().flat_map(|kind| [(kind, [3, 1]), (kind, [2, 1])]) {
         let tape = Tape::new();
         let whole = tape.leaf(x.clone());
         let found = losses(whole, &targets, &target, &lengths).expect("padding is not looked at");
@@ -246,6 +258,12 @@ fn bad_lengths_are_named() {
         message(loss::last_step(tape.zeros(&[2, 4]), &[1, 1])),
         "last_step: outputs of shape [2, 4]; expected [T, B, C]: time steps, sequences, numbers"
     );
+    // A target of another batch, where there is padding.
+    let misfit = loss::mean_squared_error_steps(x, &Tensor::zeros(&[3, 4, 4]), &[3, 1], Reduction::Mean);
+    assert_eq!(
+        message(misfit),
+        "mean_squared_error: target of shape [3, 4, 4]; expected [3, 2, 4], the shape of the outputs"
+    );
 }
 
 #[test]
@@ -275,14 +293,14 @@ fn accuracy_counts_the_rows_that_have_a_target() {
 
 #[test]
 fn accuracy_refuses_what_it_cannot_count() {
-    let outputs = Tensor::from_vec(vec![0.0, 1.0, f64::NAN, 0.0], &[2, 2]);
+    let outputs = Tensor::from_vec(vec![0.0, 1.0, 0.0, f64::NAN], &[2, 2]);
     let message = |targets: &[Option<usize>]| accuracy(&outputs, targets).expect_err("refused").to_string();
     assert_eq!(message(&[Some(0)]), "accuracy: 1 targets for outputs of shape [2, 2]; expected 2, one a row");
     assert_eq!(
         message(&[Some(2), None]),
         "accuracy: target of row 0 is class 2; expected a class below 2, the last axis of the outputs"
     );
-    assert_eq!(message(&[Some(1), Some(1)]), "accuracy: the output at [1, 0] is NaN; expected numbers");
+    assert_eq!(message(&[Some(1), Some(1)]), "accuracy: the output at [1, 1] is NaN; expected numbers");
     assert_eq!(
         message(&[None, None]),
         "accuracy: none of 2 rows counts; expected at least one target that is not ignored"

@@ -2,7 +2,7 @@
 //! in `reference`.
 
 use rewind_autograd::{OnTape, Parameters, Tape, Tensor, parameters};
-use rewind_rnn::optim::{Adagrad, Adam, AdamW, Moments, Optimizer, RmsProp, Sgd};
+use rewind_rnn::optim::{Adagrad, Adam, AdamW, Moments, Optimizer, RmsProp, Settings, Sgd};
 
 parameters! {
     struct Model<P> { layers: Vec<Layer<P>>, scale: P }
@@ -117,6 +117,79 @@ fn stretched_gradients_are_read_as_what_they_stand_for() {
     Adam::new(0.1).step(&mut m, &whole).expect("a good step");
     Adam::new(0.1).step(&mut other, &stretched).expect("a good step");
     assert_eq!(numbers(&m), numbers(&other));
+}
+
+/// Three steps with a weight decay of 0.1 are those whose gradients have 0.1·w added.
+fn decays_by_the_gradient<O: Optimizer<f64>>(mut decayed: O, mut plain: O) {
+    let (mut found, mut expected) = (model(), model());
+    for step in 0..3 {
+        decayed.step(&mut found, &gradient(step)).expect("a good step");
+        let weights: Vec<_> = expected.leaves().into_iter().cloned().collect();
+        let (mut g, mut weights) = (gradient(step), weights.into_iter());
+        g.visit_mut(|_, g| *g = g.zip(&weights.next().expect("one for each"), |g, w| g + 0.1 * w));
+        plain.step(&mut expected, &g).expect("a good step");
+    }
+    assert_eq!(numbers(&found), numbers(&expected));
+}
+
+#[test]
+fn weight_decay_adds_to_the_gradient_and_that_of_adamw_shrinks_the_weight() {
+    decays_by_the_gradient(Sgd::new(0.1).weight_decay(0.1), Sgd::new(0.1));
+    decays_by_the_gradient(Sgd::new(0.1).momentum(0.9).weight_decay(0.1), Sgd::new(0.1).momentum(0.9));
+    decays_by_the_gradient(RmsProp::new(0.01).weight_decay(0.1), RmsProp::new(0.01));
+    decays_by_the_gradient(Adagrad::new(0.1).weight_decay(0.1), Adagrad::new(0.1));
+    decays_by_the_gradient(Adam::new(0.01).weight_decay(0.1), Adam::new(0.01));
+    let (mut found, mut expected) = (model(), model());
+    let (mut adamw, mut adam) = (AdamW::new(0.01).weight_decay(0.1), Adam::new(0.01));
+    for step in 0..3 {
+        adamw.step(&mut found, &gradient(step)).expect("a good step");
+        expected.visit_mut(|_, w| *w = w.map(|w| (1.0 - 0.01 * 0.1) * w));
+        adam.step(&mut expected, &gradient(step)).expect("a good step");
+    }
+    assert_eq!(numbers(&found), numbers(&expected));
+}
+
+#[test]
+fn a_file_can_tell_the_settings_of_every_optimiser() {
+    let assert_settings = |found: Settings, expected: &[(&str, &str)]| {
+        let found: Vec<_> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(found, expected);
+    };
+    let sgd = Sgd::<f64>::new(0.1).momentum(0.9).nesterov(true);
+    assert_settings(sgd.settings(), &[("momentum", "0.9"), ("nesterov", "true"), ("weight_decay", "0.0")]);
+    let rmsprop = RmsProp::<f64>::new(0.1).alpha(0.5).weight_decay(0.25);
+    assert_settings(rmsprop.settings(), &[("alpha", "0.5"), ("eps", "1e-8"), ("weight_decay", "0.25")]);
+    let adagrad = Adagrad::<f64>::new(0.1).eps(0.5);
+    assert_settings(adagrad.settings(), &[("eps", "0.5"), ("weight_decay", "0.0")]);
+    let adam = [("beta1", "0.5"), ("beta2", "0.999"), ("eps", "1e-8"), ("weight_decay", "0.0")];
+    assert_settings(Adam::<f64>::new(0.1).betas(0.5, 0.999).settings(), &adam);
+}
+
+/// An optimiser of one's own that changes nothing.
+struct Frozen(f64);
+
+impl Optimizer<f64> for Frozen {
+    fn step<M: Parameters<Tensor<f64>>>(&mut self, _parameters: &mut M, _gradients: &M) -> rewind_rnn::Result<()> {
+        Ok(())
+    }
+    fn learning_rate(&self) -> f64 {
+        self.0
+    }
+    fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.0 = learning_rate;
+    }
+    fn moments(&self) -> Moments<f64> {
+        Moments { steps: 0, tensors: Vec::new() }
+    }
+    fn load_moments(&mut self, _moments: &Moments<f64>) -> rewind_rnn::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_optimiser_of_ones_own_has_the_name_of_its_type_and_no_settings() {
+    assert_eq!((Frozen(0.1).name(), Frozen(0.1).settings()), ("Frozen".to_owned(), Settings::new()));
+    assert_eq!(Optimizer::<f32>::name(&RmsProp::<f32>::new(0.1)), "RmsProp");
 }
 
 /// The message of a step that must fail; asserts that it changed nothing.
@@ -254,10 +327,32 @@ fn a_module_without_leaves_has_a_state_that_can_be_loaded() {
     resumed.load_moments(&adam.moments()).expect("its own state");
     resumed.step(&mut nothing, &none).expect("nothing to change");
     assert_eq!(resumed.moments(), Moments { steps: 2, tensors: Vec::new() });
+    // Its state is no state of a module with leaves, whether the resumed optimiser has taken a step or not.
+    let mut fresh = Adam::new(0.1);
+    fresh.load_moments(&adam.moments()).expect("its own state");
+    for mut optimizer in [resumed, fresh] {
+        assert_eq!(
+            refused(&mut optimizer, &mut model(), &gradient(0)),
+            "optimiser: leaf 0 is none of the optimiser's memory and `layers.0.weight` of the parameters; expected the same names"
+        );
+    }
+}
+
+#[test]
+fn moments_of_other_leaves_are_refused_in_the_order_of_their_file() {
+    parameters! { struct Two<P> { a: P, b: P } }
+    let two = || Two { a: Tensor::scalar(1.0), b: Tensor::scalar(2.0) };
+    let names = ["b.exp_avg", "b.exp_avg_sq", "c.exp_avg", "c.exp_avg_sq"];
+    // Of a run that was saved before its first step.
+    let saved = Moments { steps: 0, tensors: names.map(|name| (name.to_owned(), Tensor::scalar(0.5))).to_vec() };
+    let mut adam = Adam::new(0.1);
+    adam.load_moments(&saved).expect("whole in itself");
+    let error = adam.step(&mut two(), &two()).expect_err("`c` is no leaf of it").to_string();
     assert_eq!(
-        refused(&mut resumed, &mut model(), &gradient(0)),
-        "optimiser: leaf 0 is none of the optimiser's memory and `layers.0.weight` of the parameters; expected the same names"
+        error,
+        "optimiser: leaf 0 is `b` of the optimiser's memory and `a` of the parameters; expected the same names"
     );
+    assert_eq!(adam.moments(), saved, "a refused step changed something");
 }
 
 #[test]

@@ -180,8 +180,10 @@ mod tests {
         let tensor = |rate: f64| Tensor::from_fn(&[3, 2, 3], |i| (i as f64 * rate).sin());
         let (x, other) = (tensor(0.7), tensor(1.3));
         loss.forward(&[&x]);
-        let address = |shares: Tensor<f64>| shares.as_slice().map(<[f64]>::as_ptr);
-        assert_eq!(address(with.forward(&[&x])), address(with.forward(&[&x])), "the known shares");
+        // Both are held, or the memory of the first would serve the second.
+        let shares = [with.forward(&[&x]), with.forward(&[&x])];
+        let [first, second] = shares.each_ref().map(|shares| shares.as_slice().map(<[f64]>::as_ptr));
+        assert_eq!(first, second, "the known shares");
         let mut changed = x.clone();
         changed.as_mut_slice()[0] = 2.0;
         for x in [&x, &other, &changed, &x.to_contiguous(), &x.reshape(&[3, 2, 3])] {
@@ -190,6 +192,31 @@ mod tests {
         assert_ne!(with.forward(&[&x]), with.forward(&[&changed]));
         loss.forward(&[&other]);
         assert_eq!(with.forward(&[&x]), without.forward(&[&x]), "the known shares are now those of another tensor");
+    }
+
+    /// The shares of two sequences of seven steps, in these directions.
+    fn shares(inputs: &[&Tensor<f64>]) -> Tensor<f64> {
+        let targets: Targets = [Target::new(&[1, 2, 2], 7, 0), Target::new(&[2], 7, 0)].into();
+        Occupancy { targets, known: None }.forward(inputs)
+    }
+
+    #[test]
+    fn a_sequence_of_nan_has_shares_of_nan_and_the_others_have_theirs() {
+        let x = Tensor::from_fn(&[7, 2, 3], |i| -(i as f64 * 0.7).sin().abs());
+        let mut spoiled = x.clone();
+        spoiled.as_mut_slice()[(3 * 2 + 1) * 3] = f64::NAN; // step 3 of the second sequence
+        let found = shares(&[&spoiled]);
+        assert_eq!(found.slice(1, 0..1), shares(&[&x]).slice(1, 0..1));
+        assert!(found.slice(1, 1..2).to_vec().iter().all(|share| share.is_nan()), "{found:?}");
+    }
+
+    #[test]
+    fn what_all_classes_of_a_direction_have_in_common_costs_no_digits() {
+        let x = Tensor::from_fn(&[7, 2, 3], |i| -(i as f64 * 0.7).sin().abs());
+        let direction = Tensor::from_fn(&[7, 2, 3], |i| (i * 37 % 64) as f64 / 1024.0);
+        let shifted = direction.map(|u| u + 2_f64.powi(30)); // without rounding
+        let found = shares(&[&x, &shifted]).zip(&shares(&[&x, &direction]), |a, b| (a - b).abs()).to_vec();
+        assert!(found.iter().all(|&off| off < 1e-13), "{found:?}");
     }
 
     #[test]

@@ -89,5 +89,12 @@ mod tests {
         assert_eq!(exp(f64::NEG_INFINITY), (0.0, f64::NEG_INFINITY));
         assert_eq!(ln(0.0, -3.0), f64::NEG_INFINITY);
         assert_eq!(ln(2.0, -1.0), 0.0);
+        // 1 - 2^-21, and its neighbour above 1: no digit is lost beside ln 2.
+        for (m, e, near) in
+            [(2.0 - 2.0_f64.powi(-20), -1.0, -2.0_f64.powi(-21)), (1.0 + 2.0_f64.powi(-21), 0.0, 2.0_f64.powi(-21))]
+        {
+            let off = ln(m, e) / near.ln_1p() - 1.0;
+            assert!(off.abs() < 1e-14, "ln(1 + {near:e}): off by {off:e}");
+        }
     }
 }
