@@ -8,6 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_autograd::Tensor;
 use rewind_examples::image::{MAX_SIDE, Size};
+use rewind_examples::memory::expect_parameters;
 use rewind_rnn::file::{self, Metadata};
 
 use crate::arguments::{MAX_HIDDEN, ModelKind};
@@ -66,6 +67,7 @@ impl Trained {
         };
         let [data, test] = ["data", "test"].map(|key| metadata.get(key).map(PathBuf::from));
         let source = Source { data, test, seed: text("seed")?.parse().map_err(|_| wrong("seed"))? };
+        expect_parameters(path, design.parameter_count())?;
         // Every parameter is replaced below: the seed does not matter.
         let mut model = Captioner::new(design, &mut ChaCha8Rng::seed_from_u64(0));
         file::load(path, &mut model)?;

@@ -57,10 +57,10 @@ impl Design {
         self.hidden.min(64)
     }
 
-    /// The parameters, as many as the largest cell has.
+    /// The number of parameters.
     pub(crate) fn parameters(self) -> u64 {
         let [characters, embedding, hidden] = [self.characters, self.embedding(), self.hidden].map(|size| size as u64);
-        characters * embedding + 4 * hidden * (embedding + hidden + 2) + (hidden + 1) * characters
+        characters * embedding + self.kind.parameters(self.embedding(), self.hidden) + (hidden + 1) * characters
     }
 
     pub(crate) fn model(self, rng: &mut impl Rng) -> Model<Tensor<f32>> {

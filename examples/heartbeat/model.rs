@@ -34,6 +34,15 @@ parameters! {
     }
 }
 
+impl Design {
+    /// The parameters of its classifier.
+    pub(crate) fn parameters(self) -> u64 {
+        let Design { kind, both_ways, per_step, hidden, classes, .. } = self;
+        let read = if both_ways { 2 * hidden } else { hidden };
+        Reading::parameters(kind, [per_step, hidden], both_ways) + ((read + 1) * classes) as u64
+    }
+}
+
 impl Classifier<Tensor<f32>> {
     pub(crate) fn new(design: Design, rng: &mut impl Rng) -> Self {
         let Design { kind, per_step, hidden, both_ways, classes, .. } = design;

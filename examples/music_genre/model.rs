@@ -43,6 +43,14 @@ pub(crate) struct Design {
     pub(crate) read_out: ReadOut,
 }
 
+impl Design {
+    /// The parameters of its classifier.
+    pub(crate) fn parameters(self) -> u64 {
+        let [hidden, classes] = [self.hidden, self.classes].map(|size| size as u64);
+        self.kind.parameters(self.encoding.width(), self.hidden) + (hidden + 1) * classes
+    }
+}
+
 impl Classifier<Tensor<f32>> {
     /// A new classifier. `gain` multiplies the input weights: a step of a score is mostly zeros, so with the usual initial
     /// values the pre-activations would be almost 0.

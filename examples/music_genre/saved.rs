@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_autograd::Tensor;
+use rewind_examples::memory::expect_parameters;
 use rewind_rnn::file::{self, Metadata};
 
 use crate::arguments::MAX_HIDDEN;
@@ -84,6 +85,7 @@ impl Saved {
         let read_out = ReadOut::from_str(text("read_out")?, false).map_err(|_| wrong("read_out"))?;
         let (hidden, max_steps) = (number("hidden", MAX_HIDDEN)?, number("max_steps", u64::MAX)?);
         let design = Design { kind, hidden, classes: classes.len(), encoding, max_steps, read_out };
+        expect_parameters(path, design.parameters())?;
         // Every parameter is replaced below: the seed does not matter.
         let mut model = Classifier::new(design, 1.0, &mut ChaCha8Rng::seed_from_u64(0));
         file::load(path, &mut model)?;

@@ -108,6 +108,11 @@ fn a_saved_network_answers_as_before() {
         let message = Saved::load(&path).expect_err("the setting is wrong").to_string();
         assert!(message.ends_with(&format!("its setting \"{key}\" is \"{value}\"")), "{message}");
     }
+    // A network of that size is possible, but not in this file.
+    let large = [("hidden".to_owned(), "4096".to_owned())];
+    file::save(&path, &saved.model, &known.into_iter().chain(large).collect()).expect("the folder can be written");
+    let message = Saved::load(&path).expect_err("the file is too short").to_string();
+    assert!(message.contains(" bytes; a model of its settings has "), "{message}");
 
     let whole = fs::read(&path).expect("it was just written");
     fs::write(&path, &whole[..whole.len() / 2]).expect("the folder can be written");

@@ -35,14 +35,10 @@ impl Design {
 
     /// Parameters of the network.
     pub(crate) fn parameters(&self) -> usize {
-        let (gates, biases) = match self.cell {
-            CellKind::Tanh => (1, 1),
-            CellKind::Lstm => (4, 4),
-            CellKind::Gru => (3, 4),
-        };
-        let unit = |k: usize| gates * (self.inputs(k) + self.hidden) + biases;
+        let directions = if self.one_way { 1 } else { 2 };
+        let layer = |k: usize| directions * self.cell.parameters(self.inputs(k), self.hidden) as usize;
         let readout = (self.inputs(self.layers) + 1) * CLASSES;
-        readout + (0..self.layers).map(|k| self.width() * unit(k)).sum::<usize>()
+        readout + (0..self.layers).map(layer).sum::<usize>()
     }
 
     /// Features that layer number `k` reads; after the last layer, those that the readout does.

@@ -9,7 +9,7 @@ use rand::rngs::ChaCha8Rng;
 use rewind_autograd::Tensor;
 use rewind_examples::CellKind;
 use rewind_examples::labelled::Source;
-use rewind_examples::memory::require_in_file;
+use rewind_examples::memory::expect_parameters;
 use rewind_rnn::file::{self, Metadata};
 
 use crate::arguments::{MAX_HIDDEN, MAX_LAYERS};
@@ -68,7 +68,7 @@ impl Saved {
         };
         let normal = Normal::of_metadata(&metadata).map_err(wrong)?;
         let source = Source::of_metadata(&metadata).ok_or_else(|| wrong("seed"))?;
-        require_in_file(path, design.parameters() as u64)?;
+        expect_parameters(path, design.parameters() as u64)?;
         // Every parameter is replaced below: the seed does not matter.
         let mut network = Network::new(design, &mut ChaCha8Rng::seed_from_u64(0));
         file::load(path, &mut network)?;

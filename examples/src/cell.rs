@@ -26,6 +26,18 @@ impl CellKind {
             CellKind::Gru => "gru",
         }
     }
+
+    /// The number of parameters of a cell with so many `inputs` and `hidden` units.
+    pub fn parameters(self, inputs: usize, hidden: usize) -> u64 {
+        let (gates, biases) = match self {
+            CellKind::Tanh => (1, 1),
+            CellKind::Lstm => (4, 4),
+            // The reset gate acts on one of the two biases of n.
+            CellKind::Gru => (3, 4),
+        };
+        let [inputs, hidden] = [inputs, hidden].map(|size| size as u64);
+        hidden * (gates * (inputs + hidden) + biases)
+    }
 }
 
 /// A cell of any of the three kinds.

@@ -6,12 +6,15 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
+use png::{BitDepth, ColorType, Decoder, Encoder, Limits, Transformations};
 
 use crate::files::{WriteError, write_whole};
 
 /// The longest side of an image that is read, in pixels.
 pub const MAX_SIDE: usize = 512;
+
+/// The memory that a decoder may take: twice the largest image, with four values of 16 bits in each pixel.
+const MAX_BYTES: usize = 2 * MAX_SIDE * MAX_SIDE * 4 * 2;
 
 /// What the values of a pixel are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,8 +104,11 @@ impl Image {
     pub fn read(path: &Path, channels: Channels) -> Result<Self, String> {
         let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
         let broken = |error: png::DecodingError| format!("is not a whole PNG file: {error}");
-        let mut decoder = Decoder::new(BufReader::new(file));
+        let mut decoder = Decoder::new_with_limits(BufReader::new(file), Limits { bytes: MAX_BYTES });
         decoder.set_transformations(Transformations::normalize_to_color8());
+        // Compressed texts and profiles of colours can be a thousand times as long as the file, and none is used.
+        decoder.set_ignore_text_chunk(true);
+        decoder.set_ignore_iccp_chunk(true);
         // A file of a few bytes may claim to be an image that fills the memory.
         let header = decoder.read_header_info().map_err(broken)?;
         let size = Size { width: header.width as usize, height: header.height as usize };
@@ -222,6 +228,18 @@ mod tests {
         }
         let told = Image::from_fn(SIZE, Channels::Grey, |_, _| [0.5]).write(&folder.path().join("no/a.png"));
         assert!(told.unwrap_err().to_string().starts_with("cannot write "));
+    }
+
+    /// Compressed, a text takes a thousandth of its length: this one would exceed the limit of the decoder.
+    #[test]
+    fn texts_in_a_file_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        let mut encoder = Encoder::new(File::create(&path).unwrap(), 2, 1);
+        encoder.add_ztxt_chunk("Comment".to_owned(), "0".repeat(MAX_BYTES + 1)).unwrap();
+        encoder.write_header().unwrap().write_image_data(&[7, 255]).unwrap();
+        assert!(fs::metadata(&path).unwrap().len() < 100_000);
+        assert_eq!(Image::read(&path, Channels::Grey).unwrap().bytes, [7, 255]);
     }
 
     #[test]

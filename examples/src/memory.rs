@@ -13,29 +13,30 @@ pub fn require(what: &str, needed: u64, advice: &str) -> Result<(), String> {
     require_of(free(), what, needed, advice)
 }
 
-/// Checks that the file of a model has the bytes of so many `parameters`, before as many are allocated: a file of a few bytes may claim to
-/// be a model that fills the memory. Half of them will do, since the number may be an estimate.
-///
-/// # Errors
-///
-/// If it has not.
-pub fn require_in_file(path: &Path, parameters: u64) -> Result<(), String> {
-    let bytes = fs::metadata(path).map_or(0, |file| file.len());
-    if parameters.saturating_mul(2) <= bytes {
-        return Ok(());
-    }
-    let at = path.display();
-    Err(format!(
-        "{at}: its settings are those of a model of about {parameters} parameters; a file of {bytes} bytes has none"
-    ))
-}
-
 fn require_of(free: u64, what: &str, needed: u64, advice: &str) -> Result<(), String> {
     if needed <= free {
         return Ok(());
     }
     let [needed, free] = [needed, free].map(size);
     Err(format!("{what} takes about {needed} of memory, and {free} are free; {advice}"))
+}
+
+/// Checks that the file at `path` is long enough for a model of so many `parameters`. Settings that are damaged can describe a model of any
+/// size, and memory is taken for it before its tensors are read.
+///
+/// # Errors
+///
+/// If it is not.
+pub fn expect_parameters(path: &Path, parameters: u64) -> Result<(), String> {
+    let at = path.display();
+    let bytes = fs::metadata(path).map_err(|error| format!("cannot read {at}: {error}"))?.len();
+    if parameters.saturating_mul(size_of::<f32>() as u64) <= bytes {
+        return Ok(());
+    }
+    Err(format!(
+        "{at} has {bytes} bytes; a model of its settings has {parameters} parameters of {} bytes each",
+        size_of::<f32>()
+    ))
 }
 
 /// The bytes that can still be allocated: the least of the system's free memory, the limit of the process's group, and
@@ -89,17 +90,15 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_few_bytes_is_no_large_model() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("net");
-        fs::write(&path, [0; 100]).unwrap();
-        assert_eq!(require_in_file(&path, 50), Ok(()));
-        for parameters in [51, u64::MAX] {
-            let told = require_in_file(&path, parameters).unwrap_err().replace(&path.display().to_string(), "FILE");
-            let expected = format!(
-                "FILE: its settings are those of a model of about {parameters} parameters; a file of 100 bytes has none"
-            );
-            assert_eq!(told, expected);
+    fn a_file_has_room_for_its_model() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, [0; 40]).unwrap();
+        assert_eq!(expect_parameters(file.path(), 10), Ok(()));
+        let at = file.path().display();
+        for parameters in [11, u64::MAX] {
+            let told =
+                format!("{at} has 40 bytes; a model of its settings has {parameters} parameters of 4 bytes each");
+            assert_eq!(expect_parameters(file.path(), parameters), Err(told));
         }
     }
 

@@ -74,6 +74,13 @@ const VALUES: usize = 18;
 /// Copies of the parameters at the peak of training: themselves, two moments, gradients of two shards, packed forms.
 const COPIES: usize = 12;
 
+impl Reading<Tensor<f32>> {
+    /// The number of parameters of a [`Reading::new`] with these arguments.
+    pub fn parameters(kind: CellKind, [inputs, hidden]: [usize; 2], both_ways: bool) -> u64 {
+        kind.parameters(inputs, hidden) * if both_ways { 2 } else { 1 }
+    }
+}
+
 impl<P> Reading<P> {
     /// Checks that there is memory to train a model of so many `parameters` on batches of `[steps, batch, I]`.
     ///

@@ -70,6 +70,16 @@ const GAIN: f32 = 4.0;
 /// The initial weight of evidence. That of naive Bayes is 1, as if words came independently; they do not.
 const CONFIDENCE: f32 = 0.3;
 
+impl Design {
+    /// The parameters of its classifier.
+    pub(crate) fn parameters(self) -> u64 {
+        let Design { kind, both_ways, embedding, hidden, evidence, .. } = self;
+        let cells = Reading::parameters(kind, [embedding + evidence, hidden], both_ways);
+        let read = if both_ways { 2 * hidden } else { hidden } + evidence;
+        [[self.words, embedding], [read + 1, self.classes]].iter().fold(cells, |sum, [a, b]| sum + (a * b) as u64)
+    }
+}
+
 impl Classifier<Tensor<f32>> {
     pub(crate) fn new(design: Design, rng: &mut impl Rng) -> Self {
         let Design { kind, embedding, hidden, evidence, classes, .. } = design;

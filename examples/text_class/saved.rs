@@ -9,6 +9,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_autograd::Tensor;
 use rewind_examples::labelled::Source;
+use rewind_examples::memory::expect_parameters;
 use rewind_examples::{CellKind, ReadOut};
 use rewind_rnn::file::{self, Metadata};
 
@@ -81,6 +82,7 @@ impl Saved {
         };
         design.require_vectors()?;
         let source = Source::of_metadata(&metadata).ok_or_else(|| wrong("seed"))?;
+        expect_parameters(path, design.parameters())?;
         // Every parameter is replaced below: the seed does not matter.
         let mut model = Classifier::new(design, &mut ChaCha8Rng::seed_from_u64(0));
         file::load(path, &mut model)?;

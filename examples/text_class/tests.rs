@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use clap::CommandFactory;
-use rewind_autograd::Parameters;
+use rewind_autograd::{OnTape, Parameters};
 use rewind_examples::testing::{Place, Program, figure};
 use rewind_examples::{CommandLine, Interrupt};
 
@@ -130,6 +130,13 @@ fn a_saved_network_is_tested_and_answers() {
     // Settings that would take all memory before the parameters are looked at.
     let saved = Saved::load(Path::new(&net)).expect("it was saved");
     assert_eq!(saved.model.names()[..2], ["words", "cells.forward.weight_ih"]);
+    let path = place.at("changed");
+    let told = |key: &str, value: &str| {
+        let mut metadata = saved.metadata();
+        metadata.insert(key.to_owned(), value.to_owned());
+        rewind_rnn::file::save(&path, &saved.model, &metadata).expect("the folder can be written");
+        PROGRAM.error(&["--load", &path, "--out", &out])
+    };
     for (key, value) in [
         ("hidden", "1000000000"),
         ("embedding", "0"),
@@ -140,13 +147,13 @@ fn a_saved_network_is_tested_and_answers() {
         ("words", "[[\"\",[0]]]"),
         ("read_out", "first"),
     ] {
-        let mut metadata = saved.metadata();
-        metadata.insert(key.to_owned(), value.to_owned());
-        let path = place.at("changed");
-        rewind_rnn::file::save(&path, &saved.model, &metadata).expect("the folder can be written");
-        let told = PROGRAM.error(&["--load", &path, "--out", &out]);
-        assert_eq!(told, format!("{path} was not saved by this program: its setting \"{key}\" is {value:?}"));
+        let expected = format!("{path} was not saved by this program: its setting \"{key}\" is {value:?}");
+        assert_eq!(told(key, value), expected);
     }
+    // A model of that size is possible, but not in this file.
+    let large = told("hidden", "4096");
+    assert!(large.contains(" bytes; a model of its settings has "), "{large}");
+    assert_eq!(saved.model.design.parameters(), saved.model.parameter_count() as u64);
 }
 
 #[test]

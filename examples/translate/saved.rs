@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rewind_autograd::Tensor;
 use rewind_examples::labelled::Source;
-use rewind_examples::memory::require_in_file;
+use rewind_examples::memory::expect_parameters;
 use rewind_rnn::file::{self, Metadata};
 
 use crate::arguments::{MAX_SIZE, ModelKind};
@@ -65,7 +65,7 @@ impl Saved {
             dropout: dropout.ok_or_else(|| wrong("dropout"))?,
         };
         let source = Source::of_metadata(&metadata).ok_or_else(|| wrong("seed"))?;
-        require_in_file(path, design.parameters())?;
+        expect_parameters(path, design.parameters())?;
         // Every parameter is replaced below: the seed does not matter.
         let mut model = Translator::new(design, &mut ChaCha8Rng::seed_from_u64(0));
         file::load(path, &mut model)?;
