@@ -198,6 +198,23 @@ mod tests {
         assert_close(sum.at(&[0, 1]), 30_000, "one of the two");
     }
 
+    /// What a sum holds is memory of the sweep: of a weight at T time steps, not T products, and of few terms one array.
+    #[test]
+    fn a_sum_holds_one_array_and_products_of_a_block_of_rows() {
+        let mut few = Sum::default();
+        (1..BLOCK).for_each(|_| few.add_dense(Tensor::full(&[3], 1.0_f32)));
+        assert!(few.rest.is_none());
+
+        let (mut sum, mut most) = (Sum::default(), 0);
+        for _ in 0..1000 {
+            sum.add_product(Tensor::full(&[4, 2], 1.0_f32), Tensor::full(&[4, 1], 0.5));
+            let waiting = sum.rest.iter().flat_map(|rest| &rest.products).map(|(x, _)| x.shape()[0]).sum();
+            most = most.max(waiting);
+        }
+        assert_eq!(most, ROWS_AT_ONCE);
+        assert_eq!(sum.finish().expect("products were added").to_vec(), [2000.0; 2]);
+    }
+
     #[test]
     fn infinities_move_with_their_part() {
         let mut sum = Sum::default();
