@@ -1,6 +1,6 @@
 //! The text of a run and its characters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
@@ -114,14 +114,16 @@ impl Alphabet {
     ///
     /// If there are more than [`MAX_CHARACTERS`].
     pub(crate) fn of(text: &str) -> Result<Self, String> {
-        let places: BTreeMap<char, usize> = text.chars().map(|c| (c, 0)).collect();
-        if places.len() > MAX_CHARACTERS {
-            let count = places.len();
+        // One by one: a set that is collected takes memory for every character of the text.
+        let mut distinct = BTreeSet::new();
+        text.chars().for_each(|c| _ = distinct.insert(c));
+        if distinct.len() > MAX_CHARACTERS {
+            let count = distinct.len();
             return Err(format!(
                 "the training text has {count} distinct characters; expected {MAX_CHARACTERS} at most"
             ));
         }
-        let characters: Vec<char> = places.into_keys().collect();
+        let characters: Vec<char> = distinct.into_iter().collect();
         let places = characters.iter().enumerate().map(|(place, &c)| (c, place)).collect();
         Ok(Alphabet { characters, places })
     }

@@ -1,5 +1,6 @@
 //! Tables with a header, whose columns tabs separate.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -22,7 +23,8 @@ impl Table {
         let mut lines = (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty());
         let (_, header) = lines.next().ok_or_else(|| format!("{} has no header", path.display()))?;
         let header = columns(header);
-        if let Some((place, name)) = header.iter().enumerate().find(|(place, name)| header[..*place].contains(name)) {
+        let mut before = BTreeSet::new();
+        if let Some((place, name)) = header.iter().enumerate().find(|(_, name)| !before.insert(*name)) {
             let (at, number) = (path.display(), place + 1);
             return Err(format!("{at}: column {number} is called {:?}, as one before it", text::start(name)).into());
         }

@@ -1,6 +1,6 @@
 //! Labelled lines, `label<TAB>item`, and where those of a run come from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -129,8 +129,10 @@ pub fn read<X>(
         Some(classes) => classes.to_vec(),
         None => found(&names, path)?,
     };
-    let place = |name: &&str| classes.iter().position(|class| class == name).expect("every label was looked for");
-    Ok(Labelled { labels: names.iter().map(place).collect(), items, classes })
+    let places: BTreeMap<&str, usize> =
+        (0..classes.len()).rev().map(|place| (classes[place].as_str(), place)).collect();
+    let labels = names.iter().map(|name| places[name]).collect();
+    Ok(Labelled { labels, items, classes })
 }
 
 /// The distinct labels of a file.

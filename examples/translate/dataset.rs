@@ -1,6 +1,6 @@
 //! Sentences with their translations: made by the program, or lines `source<TAB>target`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub(crate) struct Sentence {
 /// The sentences of a file, each distinct source once. More columns than two, such as the source of a sentence, are ignored.
 pub(crate) fn read(path: &Path, unit: Unit) -> Result<Vec<Sentence>, Box<dyn Error>> {
     let (at, text) = (path.display(), text::read(path)?);
-    let (mut sentences, mut places) = (Vec::<Sentence>::new(), BTreeMap::new());
+    let (mut sentences, mut places, mut known) = (Vec::<Sentence>::new(), BTreeMap::new(), BTreeSet::new());
     let (mut long, mut empty) = (Vec::new(), 0);
     for (line, row) in (1..).zip(text::lines(&text)) {
         if row.trim().is_empty() {
@@ -48,11 +48,11 @@ pub(crate) fn read(path: &Path, unit: Unit) -> Result<Vec<Sentence>, Box<dyn Err
             long.push(line);
             continue;
         }
-        let place = *places.entry(source.to_owned()).or_insert_with(|| {
+        let place = *places.entry(source).or_insert_with(|| {
             sentences.push(Sentence { source: source.to_owned(), targets: Vec::new() });
             sentences.len() - 1
         });
-        if !sentences[place].targets.iter().any(|known| known == target) {
+        if known.insert((place, target)) {
             sentences[place].targets.push(target.to_owned());
         }
     }

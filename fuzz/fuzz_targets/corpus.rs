@@ -16,12 +16,9 @@ use rewind_fuzz::{Bound, Folder, seed};
 
 static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::default);
 
-/// A byte of the text becomes a place among the characters.
-const BOUND: Bound = Bound { ratio: 32, fixed: 128 << 10 };
-
 fuzz_target!(init: seeds(), |data: &[u8]| {
     let source = Source { data: Some(FOLDER.file("a.txt", data)), test: None, seed: 1 };
-    BOUND.check(data.len(), || {
+    Bound::TEN.check(data.len(), || {
         let Ok([train, test]) = source.read(true).map_err(|error| error.to_string()) else { return };
         let alphabet = Alphabet::of(&train).expect("an input has fewer characters");
         assert_eq!(Alphabet::of(&alphabet.text()).as_ref(), Ok(&alphabet));

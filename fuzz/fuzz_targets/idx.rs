@@ -17,7 +17,7 @@ use rewind_fuzz::{Bound, Folder, seed};
 static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::default);
 
 /// An image of one byte is an image: it has a size and a place.
-const BOUND: Bound = Bound { ratio: 160, fixed: 128 << 10 };
+const BOUND: Bound = Bound { ratio: 96, fixed: 128 << 10 };
 
 // The first byte says which of the two files are compressed: bits 0 and 1 by the target, bits 2 and 3 by their names alone. The second
 // is the length of the labels.

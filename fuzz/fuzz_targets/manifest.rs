@@ -21,7 +21,7 @@ use rewind_fuzz::{Bound, Folder, seed};
 static FOLDERS: LazyLock<[Folder; 2]> = LazyLock::new(Default::default);
 
 /// A tab makes a cell.
-const BOUND: Bound = Bound { ratio: 256, fixed: 128 << 10 };
+const BOUND: Bound = Bound { ratio: 128, fixed: 128 << 10 };
 
 // A manifest, and after an empty line a lexicon.
 fuzz_target!(init: seeds(), |data: &[u8]| {
@@ -31,7 +31,7 @@ fuzz_target!(init: seeds(), |data: &[u8]| {
     both.file(manifest::MANIFEST, border.map_or(data, |end| &data[..=end]));
     both.file("words_phones.tsv", border.map_or(data, |end| &data[end + 2..]));
     for (folder, other) in [(alone, None), (alone, Some(both)), (both, None)] {
-        let rows = BOUND.check(2 * data.len(), || {
+        let rows = BOUND.check(data.len(), || {
             manifest::read(folder.path(), other.map(Folder::path)).map_err(|error| error.to_string())
         });
         for row in rows.unwrap_or_default() {

@@ -17,7 +17,7 @@ use score::{Encoding, Note, Score};
 static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::default);
 
 /// A note takes three bytes of a file at least.
-const BOUND: Bound = Bound { ratio: 64, fixed: 128 << 10 };
+const BOUND: Bound = Bound { ratio: 40, fixed: 128 << 10 };
 
 fuzz_target!(init: seeds(), |data: &[u8]| {
     let path = FOLDER.file("a.mid", data);

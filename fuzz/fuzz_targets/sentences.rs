@@ -19,7 +19,7 @@ use words::{Language, Unit};
 static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::default);
 
 /// A line of four bytes is a sentence, its translation and a place in an index.
-const BOUND: Bound = Bound { ratio: 128, fixed: 128 << 10 };
+const BOUND: Bound = Bound { ratio: 64, fixed: 128 << 10 };
 
 fuzz_target!(init: seeds(), |data: &[u8]| {
     let path = FOLDER.file("a.tsv", data);

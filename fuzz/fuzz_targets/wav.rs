@@ -21,7 +21,7 @@ use source::Samples;
 static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::default);
 
 /// A byte may be a sample, which is a number of four bytes at each stage.
-const BOUND: Bound = Bound { ratio: 40, fixed: 128 << 10 };
+const BOUND: Bound = Bound { ratio: 20, fixed: 128 << 10 };
 
 fuzz_target!(init: seeds(), |data: &[u8]| {
     let path = FOLDER.file("a.wav", data);

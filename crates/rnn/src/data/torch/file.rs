@@ -63,24 +63,36 @@ impl LayerName {
         self.layer == Some(layer)
     }
 
-    /// Whether `name` is that of a parameter of this layer, known here or not.
-    pub(super) fn covers(&self, name: &str) -> bool {
-        let prefix = joined(&self.network, "");
-        name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(&self.suffix())).is_some_and(|p| !p.contains('.'))
+    /// What tells whether a name is that of a parameter of this layer, known here or not.
+    pub(super) fn covers(&self) -> impl Fn(&str) -> bool {
+        let (prefix, suffix) = (joined(&self.network, ""), self.suffix());
+        move |name| {
+            let rest = name.strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_suffix(suffix.as_str()));
+            rest.is_some_and(|parameter| !parameter.contains('.'))
+        }
+    }
+
+    /// The number of the layer that a parameter of `network` belongs to, in either direction.
+    pub(super) fn layer_of(network: &str, parameter: &str) -> Option<usize> {
+        let rest = parameter.strip_prefix(network)?;
+        let own = if network.is_empty() { rest } else { rest.strip_prefix('.')? };
+        let forward = own.strip_suffix("_reverse").unwrap_or(own);
+        let (_, number) = forward.rsplit_once("_l").filter(|_| !own.contains('.'))?;
+        number.parse().ok().filter(|layer: &usize| layer.to_string() == number)
     }
 }
 
 /// An error if the file has no network of that name, which names those that it has.
 pub(super) fn check_network(file: &TensorFile, network: &str) -> Result<()> {
-    let of_parameter = |info: &TensorInfo| {
+    fn of_parameter(info: &TensorInfo) -> Option<&str> {
         let (network, parameter) = info.name.rsplit_once('.').unwrap_or(("", &info.name));
-        PARAMETERS.iter().any(|known| parameter.starts_with(known)).then(|| network.to_owned())
-    };
-    let networks: BTreeSet<String> = file.tensors().iter().filter_map(of_parameter).collect();
-    if networks.contains(network) {
+        PARAMETERS.iter().any(|known| parameter.starts_with(known)).then_some(network)
+    }
+    let found = || file.tensors().iter().filter_map(of_parameter);
+    if found().any(|found| found == network) {
         return Ok(());
     }
-    let networks = networks.into_iter().collect();
+    let networks = found().collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect();
     Err(file.mismatch(vec![Problem::NoNetwork { name: network.to_owned(), networks }]))
 }
 
@@ -161,7 +173,8 @@ impl<T: Scalar> TorchLayer<T> {
         let biases = if has_bias { ["bias_ih", "bias_hh"].map(&mut read) } else { [None, None] };
         let weight_hr = file.has(&name.parameter("weight_hr")).then(|| read("weight_hr")).flatten();
         let known = PARAMETERS.map(|parameter| name.parameter(parameter));
-        let others = file.tensors().iter().filter(|info| name.covers(&info.name) && !known.contains(&info.name));
+        let covers = name.covers();
+        let others = file.tensors().iter().filter(|info| covers(&info.name) && !known.contains(&info.name));
         problems.extend(others.map(|info| {
             let (name, shape) = (info.name.clone(), info.shape.clone());
             Problem::Unexpected { name, shape }

@@ -1,5 +1,6 @@
 //! Whole networks of PyTorch: every layer and direction of one, from and to a safetensors file.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rewind_autograd::{Parameters, Scalar, Tensor};
@@ -196,9 +197,10 @@ impl<L: TorchStackLayer> FromTorch for Vec<L> {
 
     fn read_torch(file: &TensorFile, network: &str, precision: Precision) -> Result<Self> {
         check_network(file, network)?;
-        let is_in = |depth: usize| names(network, depth + 1, true)[2 * depth..].iter().any(|name| covers(file, name));
+        let layer = |info: &TensorInfo| LayerName::layer_of(network, &info.name);
+        let layers: BTreeSet<usize> = file.tensors().iter().filter_map(layer).collect();
         // With a gap among the numbers, the layers above it are surplus.
-        let depth = (0..).find(|&depth| !is_in(depth)).unwrap_or(0).max(1);
+        let depth = (0..).find(|depth| !layers.contains(depth)).unwrap_or(0).max(1);
         let names = names(network, depth, L::BIDIRECTIONAL);
         let (mut problems, mut read) = (Vec::new(), Vec::new());
         for name in &names {
@@ -210,7 +212,12 @@ impl<L: TorchStackLayer> FromTorch for Vec<L> {
                 },
             }
         }
-        problems.extend(surplus(file, network, |found| names.iter().any(|name| name.covers(found))));
+        let directions = if L::BIDIRECTIONAL { 2 } else { 1 };
+        let known = |found: &str| {
+            let layer = LayerName::layer_of(network, found).filter(|&layer| layer < depth);
+            layer.is_some_and(|layer| names[directions * layer..][..directions].iter().any(|name| name.covers()(found)))
+        };
+        problems.extend(surplus(file, network, known));
         if problems.is_empty() {
             problems = unlike_first(&names, &read);
         }
@@ -233,10 +240,6 @@ fn names(network: &str, depth: usize, bidirectional: bool) -> Vec<LayerName> {
         std::iter::once(forward).chain(backward)
     };
     (0..depth).flat_map(directions).collect()
-}
-
-fn covers(file: &TensorFile, name: &LayerName) -> bool {
-    file.tensors().iter().any(|info| name.covers(&info.name))
 }
 
 fn layers<L: TorchStackLayer>(stack: &[L]) -> Layers<L> {
