@@ -11,7 +11,7 @@ RATIOS = {
 }
 
 # The same in f64, and for inference one step at a time.
-RATIO_APART = 1.0
+RATIO_OF_FEW = 1.0
 
 # A cell of plain ops that nobody knows, against the library's: how far their times may differ.
 CUSTOM_DEVIATION = 0.05

@@ -12,10 +12,10 @@ THREADS = 2
 FEW_ROUNDS = 3
 
 
-# Where f64 is measured, and inference step by step; of these cells.
+# Where f64 is measured, and inference step by step, for these cells.
 DOUBLE_SHAPES = ("small", "medium", "large")
 STEP_BY_STEP = ("step128", "step512")
-PARTS_CELLS = ("lstm", "gru")
+FEW_CELLS = ("lstm", "gru")
 
 # Two steps of ours that take turns in one process: the custom LSTM beside the library's, one thread beside two, the matrix
 # products of the LSTM beside the LSTM.
@@ -96,8 +96,8 @@ def measure(plan: Plan, programs: list[Program]) -> Results:
         in_turn(results, training_cases(plan, programs, shape), programs, plan.rounds, plan)
     for part, shapes, threads in (("double", DOUBLE_SHAPES, THREADS), ("inference", STEP_BY_STEP, 1)):
         for shape in shapes if part in plan.parts else []:
-            peers = with_measurement(programs, part)
-            cases = [Case(part, p.name, cell, shape, threads) for cell in PARTS_CELLS for p in peers]
+            contestants = [p for p in with_measurement(programs, part) if p.name != "pytorch plain"]
+            cases = [Case(part, p.name, cell, shape, threads) for cell in FEW_CELLS for p in contestants]
             in_turn(results, cases, programs, few, plan)
     if "chain" in plan.parts:
         cases = [Case("chain", p.name, threads=1) for p in with_measurement(programs, "chain")]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from . import goals
-from .measure import DOUBLE_SHAPES, FEW_ROUNDS, PARTS_CELLS, STEP_BY_STEP, THREADS, Case, Plan, Results
+from .measure import DOUBLE_SHAPES, FEW_CELLS, FEW_ROUNDS, STEP_BY_STEP, THREADS, Case, Plan, Results
 from .programs import OURS
 
 LAYERS = {"lstm": "nn.LSTM", "gru": "nn.GRU", "tanh": "nn.RNN", "custom": "a loop in Python"}
@@ -187,21 +187,21 @@ def products(results: Results, plan: Plan) -> str:
 
 
 def double(results: Results, plan: Plan) -> str:
-    return apart(results, plan, "double", DOUBLE_SHAPES, THREADS, "ms")
+    return few_cells(results, plan, "double", DOUBLE_SHAPES, THREADS, "ms")
 
 
 def inference(results: Results, plan: Plan) -> str:
-    text = apart(results, plan, "inference", STEP_BY_STEP, 1, "µs a step")
+    text = few_cells(results, plan, "inference", STEP_BY_STEP, 1, "µs a step")
     return text and text + "\n\nOne sequence on one thread, I = H = 128 and 512: `Stream` beside `LSTMCell` and `GRUCell` in inference mode."
 
 
-def apart(results: Results, plan: Plan, part: str, shapes: Iterable[str], threads: int, unit: str) -> str:
-    """What is measured beside training in f32."""
+def few_cells(results: Results, plan: Plan, part: str, shapes: Iterable[str], threads: int, unit: str) -> str:
+    """A part that is measured for few cells, beside PyTorch."""
     rows = []
     for shape in shapes if part in plan.parts else []:
-        for cell in PARTS_CELLS:
+        for cell in FEW_CELLS:
             mine, theirs = (Case(part, program, cell, shape, threads) for program in (OURS, "pytorch"))
-            judged = at_least(ratio(results, theirs, mine), goals.RATIO_APART)
+            judged = at_least(ratio(results, theirs, mine), goals.RATIO_OF_FEW)
             rows.append([shape, cell, spread(results, mine), spread(results, theirs), *judged])
     return table(["shape", "cell", f"rewind, {unit}", f"pytorch, {unit}", "ratio", "goal", "reached"], rows)
 

@@ -178,7 +178,8 @@ where
     let mut stream = Stream::new(module, shape.batch);
     Box::new(move || {
         stream.restart();
-        (0..shape.steps).map(|t| stream.step(&x.index(0, t)).at(&[0, 0])).sum()
+        let outputs = (0..shape.steps).map(|t| stream.step(&x.index(0, t)));
+        outputs.last().map_or(0.0, |last| last.to_vec().iter().sum())
     })
 }
 

@@ -22,7 +22,7 @@ static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::default);
 fuzz_target!(init: seeds(), |data: &[u8]| {
     let bytes = tensors::file(data);
     let path = FOLDER.file("a.safetensors", &bytes);
-    Bound::TENSORS.check(bytes.len(), || read(&path));
+    Bound::TEN.check(bytes.len(), || read(&path));
 });
 
 fn lstm(seed: u64) -> Recurrent<Lstm<Weights>> {

@@ -24,7 +24,7 @@ static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::default);
 fuzz_target!(init: seeds(), |data: &[u8]| {
     let bytes = tensors::file(data);
     let path = FOLDER.file("run.safetensors", &bytes);
-    Bound::TENSORS.check(bytes.len(), || resume(&path));
+    Bound::TEN.check(bytes.len(), || resume(&path));
 });
 
 struct Run {

@@ -20,9 +20,6 @@ impl Bound {
     /// Ten times the file, and the buffers that any file is read through.
     pub const TEN: Bound = Bound { ratio: 10, fixed: 128 << 10 };
 
-    /// Of tensors: an entry of eleven bytes in a header has a name and a text in two maps.
-    pub const TENSORS: Bound = Bound { ratio: 32, ..Bound::TEN };
-
     /// Reads a file of so many bytes.
     ///
     /// # Panics

@@ -1,4 +1,4 @@
-//! A number that matrices are multiplied of, and the right-hand matrix of a product.
+//! What the matrix kernel needs of an element type, and the right-hand matrix of a product.
 
 use rten_simd::Isa;
 
@@ -20,7 +20,7 @@ impl<'a, T: Gemm> Right<'a, T> {
     }
 }
 
-/// A number with vectors for the tile of a product.
+/// An element type with vectors for the tile of a product.
 pub trait Gemm: Scalar {
     /// Runs the loops of a product with the vectors of an instruction set.
     fn run<I: Isa>(isa: I, loops: Loops<'_, Self>);

@@ -60,7 +60,8 @@ impl<T: Scalar> Packed<T> {
         [rows, cols]: [usize; 2],
         vector_bytes: usize,
     ) -> Self {
-        debug_assert!(rows <= DEPTH_BLOCK);
+        // The tile reads packed rows without looking at their number.
+        assert!(rows <= DEPTH_BLOCK, "stacked rows are one block of depth");
         let width = panel_width::<T>(vector_bytes);
         let data = Buffer::filled(rows * cols.next_multiple_of(width), |to| {
             let mut first = 0;
