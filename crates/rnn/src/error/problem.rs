@@ -35,8 +35,10 @@ pub enum Problem {
     NotInFile {
         /// Its name.
         name: String,
-        /// The names of all tensors in the file.
+        /// The first names in the file: a network has many tensors, and each of them may be missing.
         others: Vec<String>,
+        /// How many more names there are.
+        more: usize,
     },
     /// A tensor of a foreign file has a shape that does not belong to the module.
     Layout {
@@ -107,10 +109,9 @@ impl fmt::Display for Problem {
             Problem::Shape { name, found, expected } => {
                 write!(f, "`{name}` has shape {found:?}; expected {expected:?}")
             }
-            Problem::NotInFile { name, others } => {
-                const SHOWN: usize = 4;
-                write!(f, "`{name}` is not in the file, which holds {}", quoted(&others[..others.len().min(SHOWN)]))?;
-                if others.len() > SHOWN { write!(f, " and {} more", others.len() - SHOWN) } else { Ok(()) }
+            Problem::NotInFile { name, others, more } => {
+                write!(f, "`{name}` is not in the file, which holds {}", quoted(others))?;
+                if *more > 0 { write!(f, " and {more} more") } else { Ok(()) }
             }
             Problem::Layout { name, found, expected } => write!(f, "`{name}` has shape {found:?}; expected {expected}"),
             Problem::Range { name, index, value, expected } => {

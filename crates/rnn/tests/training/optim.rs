@@ -356,6 +356,22 @@ fn moments_of_other_leaves_are_refused_in_the_order_of_their_file() {
 }
 
 #[test]
+fn moments_of_fewer_leaves_are_refused_in_the_order_of_their_file() {
+    parameters! { struct Three<P> { a: P, b: P, c: P } }
+    let three = || Three { a: Tensor::scalar(1.0), b: Tensor::scalar(2.0), c: Tensor::scalar(3.0) };
+    let names = ["b.exp_avg", "b.exp_avg_sq", "a.exp_avg", "a.exp_avg_sq"];
+    let saved = Moments { steps: 0, tensors: names.map(|name| (name.to_owned(), Tensor::scalar(0.5))).to_vec() };
+    let mut adam = Adam::new(0.1);
+    adam.load_moments(&saved).expect("whole in itself");
+    let error = adam.step(&mut three(), &three()).expect_err("`c` has no moments").to_string();
+    assert_eq!(
+        error,
+        "optimiser: leaf 0 is `b` of the optimiser's memory and `a` of the parameters; expected the same names"
+    );
+    assert_eq!(adam.moments(), saved, "a refused step changed something");
+}
+
+#[test]
 fn states_that_do_not_fit_are_refused() {
     let mut adam = Adam::new(0.1);
     let mut m = model();

@@ -37,7 +37,7 @@ impl Run {
             adam: Adam::new(0.05),
             sum: Accumulator::new(),
             average: Average::new(0.8),
-            plateau: Plateau::new(0.5, 1).min_change(0.05),
+            plateau: Plateau::new(0.5, 1).min_change(0.05).cooldown(1),
             early: EarlyStopping::new(2),
             at: Position::new(seed),
         }

@@ -118,11 +118,18 @@ impl TensorFile {
     /// [`tensor`](TensorFile::tensor) with a [`Problem`] as its error, which does not name the file.
     pub(crate) fn read<T: Scalar>(&self, name: &str, precision: Precision) -> std::result::Result<Tensor<T>, Problem> {
         let Some(at) = self.position(name) else {
-            let others = self.tensors.iter().map(|tensor| tensor.name.clone()).collect();
-            return Err(Problem::NotInFile { name: name.to_owned(), others });
+            return Err(self.lacks(name.to_owned()));
         };
         let (dtype, place) = &self.places[at];
         format::decode(name, *dtype, &self.tensors[at].shape, &self.bytes[place.clone()], precision)
+    }
+
+    /// The problem that there is no tensor of that name.
+    pub(crate) fn lacks(&self, name: String) -> Problem {
+        const SHOWN: usize = 4;
+        let others: Vec<_> = self.tensors.iter().take(SHOWN).map(|tensor| tensor.name.clone()).collect();
+        let more = self.tensors.len() - others.len();
+        Problem::NotInFile { name, others, more }
     }
 
     /// Whether there is a tensor of that name.

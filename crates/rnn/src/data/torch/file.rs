@@ -206,10 +206,7 @@ fn cell<T: Scalar, C>(
             Misfit::Surplus { parameter, found } => {
                 Problem::Unexpected { name: name.parameter(parameter), shape: found }
             }
-            Misfit::Missing { parameter } => {
-                let others = file.tensors().iter().map(|info| info.name.clone()).collect();
-                Problem::NotInFile { name: name.parameter(parameter), others }
-            }
+            Misfit::Missing { parameter } => file.lacks(name.parameter(parameter)),
         });
         file.mismatch(problems.collect())
     })?;

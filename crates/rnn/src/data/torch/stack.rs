@@ -115,12 +115,12 @@ pub fn load_stack<L: TorchStackLayer>(
             problems.extend(difference(&file, name.parameter(parameter), tensor, precision));
         }
     }
-    let known: Vec<_> = names
+    let known: BTreeSet<_> = names
         .iter()
         .zip(&expected)
         .flat_map(|(name, layer)| layer.tensors().into_iter().map(|(p, _)| name.parameter(p)))
         .collect();
-    problems.extend(surplus(&file, network, |name| known.iter().any(|known| known == name)));
+    problems.extend(surplus(&file, network, |name| known.contains(name)));
     let again = rebuilt::<L>(&expected)?;
     problems.extend(beyond_torch(stack, &again, true));
     if !problems.is_empty() {
