@@ -12,7 +12,7 @@ from .measure import Plan, Results, measure
 from .programs import OURS, REPOSITORY, Failure, build_ours, find_peers, set_up, target_directory
 from .report import report
 
-PEERS = ["pytorch", "pytorch plain", "jax", "candle"]
+PEERS = ["pytorch", "pytorch plain", "jax", "candle", "burn"]
 PARTS = ["training", "double", "inference", "chain", "memory", "growth", "kernel"]
 SHAPES = ["tiny", "small", "mnistrow", "medium", "zaremba", "large", "long"]
 QUICK_SHAPES = ["tiny", "small", "medium"]
@@ -43,7 +43,7 @@ def arguments() -> argparse.Namespace:
         description="Runs Rewind's benches and those of its peers in turn; prints and records the ratios.",
     )
     parser.add_argument(
-        "--setup", action="store_true", help="first make the Python environment and build candle's bench"
+        "--setup", action="store_true", help="first make the Python environment and build the peers in Rust"
     )
     parser.add_argument("--setup-only", action="store_true", help="do that and nothing else")
     parser.add_argument("--venv", type=Path, help="the Python environment (target/peers-venv)")

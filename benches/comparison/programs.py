@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -114,12 +115,19 @@ def build_ours(target: Path) -> Program:
     return Program(OURS, "", (str(target / "release"),), CELLS, measurements)
 
 
-def candle_target(target: Path) -> Path:
-    return target / "peer-candle"
+# The peers in Rust, each a workspace of its own in `peers`: the crate that has its version, and what it measures.
+RUST_PEERS = {
+    "candle": ("candle-core", ("training_step", "memory", "chain")),
+    "burn": ("burn", ("training_step", "memory")),
+}
+
+
+def peer_target(target: Path, name: str) -> Path:
+    return target / f"peer-{name}"
 
 
 def set_up(target: Path, venv: Path) -> None:
-    """Makes the Python environment of the peers, and builds candle's."""
+    """Makes the Python environment of the peers, and builds those in Rust."""
     existing = next(path for path in (venv, *venv.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if not (venv / "bin" / "python").exists():
@@ -130,9 +138,10 @@ def set_up(target: Path, venv: Path) -> None:
             )
         run_visibly(sys.executable, "-m", "venv", venv)
     run_visibly(venv / "bin" / "python", "-m", "pip", "install", "--requirement", PEERS / "requirements.txt")
-    # Within its directory, where its cargo settings lie.
-    build = ("cargo", "build", "--release", "--target-dir", candle_target(target))
-    run_visibly(*build, cwd=PEERS / "candle")
+    for name in RUST_PEERS:
+        # Within its directory, where its cargo settings lie.
+        build = ("cargo", "build", "--release", "--target-dir", peer_target(target, name))
+        run_visibly(*build, cwd=PEERS / name)
 
 
 def python_peer(python: Path, module: str) -> str:
@@ -165,16 +174,16 @@ def jax(venv: Path) -> list[Program]:
     return [Program("jax", version, command, ("lstm",), ("training_step", "memory"))]
 
 
-def candle(target: Path) -> list[Program]:
-    binary = candle_target(target) / "release" / "rewind-peer-candle"
+def rust_peer(target: Path, name: str) -> list[Program]:
+    crate, measurements = RUST_PEERS[name]
+    binary = peer_target(target, name) / "release" / f"rewind-peer-{name}"
     if not binary.exists():
         raise Failure(f"no {binary}")
-    lock = (PEERS / "candle" / "Cargo.lock").read_text()
-    version = re.search(r'name = "candle-core"\nversion = "(.*?)"', lock)
-    measurements = ("training_step", "memory", "chain")
+    lock = (PEERS / name / "Cargo.lock").read_text()
+    version = re.search(rf'name = "{crate}"\nversion = "(.*?)"', lock)
     return [
         Program(
-            "candle",
+            name,
             version[1] if version else "unknown",
             (str(binary),),
             ("lstm", "gru"),
@@ -188,7 +197,8 @@ def find_peers(target: Path, venv: Path) -> tuple[list[Program], dict[str, str]]
     """The peers that are there, and why others are left out."""
     found: list[Program] = []
     left_out = {}
-    peers = {"pytorch": lambda: pytorch(venv), "jax": lambda: jax(venv), "candle": lambda: candle(target)}
+    peers = {"pytorch": lambda: pytorch(venv), "jax": lambda: jax(venv)}
+    peers |= {name: partial(rust_peer, target, name) for name in RUST_PEERS}
     for name, find in peers.items():
         try:
             found += find()

@@ -25,7 +25,7 @@ def report(results: Results, plan: Plan, head: dict[str, str], left_out: dict[st
     parts += [f"Failed: {case} ({reason})." for case, reason in results.failures.items()]
     sections = {
         "Training step, beside PyTorch": against_pytorch,
-        "Training step, beside JAX and candle": against_others,
+        "Training step, beside JAX, candle and burn": against_others,
         "Training step, beside itself and the matrix kernel": ours,
         "The matrix products of a step": products,
         "Training step in f64": double,
@@ -131,7 +131,7 @@ def against_pytorch(results: Results, plan: Plan) -> str:
 def against_others(results: Results, plan: Plan) -> str:
     rows = []
     for shape in plan.shapes if "training" in plan.parts else []:
-        for program, cell in (("jax", "lstm"), ("candle", "lstm"), ("candle", "gru")):
+        for program, cell in (("jax", "lstm"), *((peer, cell) for peer in ("candle", "burn") for cell in ("lstm", "gru"))):
             mine, theirs = step(OURS, cell, shape), step(program, cell, shape)
             times = [spread(results, mine), spread(results, theirs)]
             rows.append([shape, cell, program, *times, shown(ratio(results, theirs, mine))])
@@ -233,7 +233,7 @@ def memory(results: Results, plan: Plan) -> str:
     rows = []
     for shape in ("medium", "long"):
         mine = Case("memory", OURS, "lstm", shape)
-        for program in (OURS, "pytorch plain", "pytorch", "jax", "candle"):
+        for program in (OURS, "pytorch plain", "pytorch", "jax", "candle", "burn"):
             case = Case("memory", program, "lstm", shape)
             row = [shape, program, spread(results, case, "first_mb")]
             row += [shown(results.median(case, field), 1) for field in ("second_mb", "third_mb")]
