@@ -69,8 +69,8 @@ struct Arguments {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=WAVES as i64))]
     shards: u16,
     /// Threads of each rank.
-    #[arg(long, default_value_t = 1)]
-    threads: usize,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
     /// Passes over the waves, in all.
     #[arg(long, default_value_t = 3)]
     epochs: u64,
@@ -80,12 +80,12 @@ struct Arguments {
 }
 
 fn train(ranks: &Ranks, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let Arguments { seed, shards: count, threads, epochs, file } = arguments;
-    let mut rng = StdRng::seed_from_u64(*seed);
+    let &Arguments { seed, shards: count, threads, epochs, ref file } = arguments;
+    let mut rng = StdRng::seed_from_u64(seed);
     let mut model: Model = (Recurrent(Gru::new(1, 32, &mut rng)), Linear::new(32, 1, &mut rng));
     let mut adam = Adam::new(3e-3);
-    let mut at = Position::new(*seed);
-    let mut waves = Shard::all((*count).into(), *seed)?;
+    let mut at = Position::new(seed);
+    let mut waves = Shard::all((count).into(), seed)?;
     let names: Vec<_> = (0..waves.len()).map(|k| format!("shard{k}")).collect();
     if file.exists() {
         let mut parts: Vec<(&str, &mut dyn Part<f32>)> = vec![("position", &mut at)];
@@ -96,10 +96,10 @@ fn train(ranks: &Ranks, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             truncated.check_resumed(&model, at.batch().saturating_mul(WINDOW))?;
         }
     }
-    let shards = ranks.shards(*threads)?; // instead of `Shards::new(*threads)?`
+    let shards = ranks.shards(threads.into())?; // instead of `Shards::new(threads.into())?`
     // The last step of a wave is only predicted.
     let windows = vec![(); (LENGTH - 1) / WINDOW];
-    while at.epoch() < *epochs {
+    while at.epoch() < epochs {
         for () in at.rest(&windows)? {
             let mut step = shards.gradients(&model, &waves, |tape, on_tape, Shard { x, truncated, noise }| {
                 let mut truncated = truncated.lock().expect("no step has panicked");
@@ -111,9 +111,9 @@ fn train(ranks: &Ranks, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             adam.step(&mut model, &step.gradients)?;
             at.advance(windows.len());
             if at.batch() == 0 {
-                waves = Shard::all((*count).into(), *seed)?; // with the state 0
+                waves = Shard::all((count).into(), seed)?; // with the state 0
             }
-            if at.step().is_multiple_of(SAVE_EVERY) || at.epoch() == *epochs {
+            if at.step().is_multiple_of(SAVE_EVERY) || at.epoch() == epochs {
                 // The states of all shards, for the file.
                 ranks.share(&mut waves)?;
                 if ranks.rank() == 0 {

@@ -196,7 +196,7 @@ fn recordings<'r>(rows: impl Iterator<Item = &'r Row>, train: bool) -> Result<Ve
             None if train => short.push(row),
             None => return Err(wrong(format!("{}: it is shorter than 25 ms", row.file.display())).into()),
             Some(features) => {
-                let clip = Clip { name: row.name.clone(), features, pronunciations: row.pronunciations.clone() };
+                let clip = Clip { name: row.name.clone(), features, pronunciations: row.pronunciations.to_vec() };
                 if train && clip.features.shape()[0] < clip.least_steps() {
                     short.push(row);
                 } else {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rewind_examples::text;
 
@@ -22,8 +23,9 @@ pub(crate) struct Row {
     /// The file as the manifest names it, and where it is.
     pub(crate) name: String,
     pub(crate) file: PathBuf,
-    /// The phones in every pronunciation, the usual one first.
-    pub(crate) pronunciations: Vec<Vec<usize>>,
+    /// The phones in every pronunciation, the usual one first. Rows of one word share them: a table may have thousands of rows for a word with
+    /// thousands of pronunciations.
+    pub(crate) pronunciations: Arc<Vec<Vec<usize>>>,
     /// `train` and others; empty if the manifest has no such column.
     pub(crate) split: String,
     pub(crate) speaker: String,
@@ -32,7 +34,7 @@ pub(crate) struct Row {
 /// The pronunciations of words: for words of the column of this name.
 struct Lexicon {
     column: String,
-    pronunciations: HashMap<String, Vec<Vec<usize>>>,
+    pronunciations: HashMap<String, Arc<Vec<Vec<usize>>>>,
     path: PathBuf,
 }
 
@@ -57,6 +59,7 @@ fn lexicon(folder: &Path) -> Result<Option<Lexicon>, Box<dyn Error>> {
         let said = phones::parse(&row[spelled]).map_err(|reason| format!("{}: {reason}", table.at(*line)))?;
         pronunciations.entry(row[0].clone()).or_default().push(said);
     }
+    let pronunciations = pronunciations.into_iter().map(|(word, said)| (word, Arc::new(said))).collect();
     Ok(Some(Lexicon { column: table.header[0].clone(), pronunciations, path: table.path }))
 }
 
@@ -79,7 +82,7 @@ pub(crate) fn read(folder: &Path, other: Option<&Path>) -> Result<Vec<Row>, Box<
         (None, None, None) => None,
     };
     let pronunciations_of = |row: &[String]| match (spelled, &lexicon) {
-        (Some(column), _) => phones::parse(&row[column]).map(|phones| vec![phones]),
+        (Some(column), _) => phones::parse(&row[column]).map(|phones| Arc::new(vec![phones])),
         (None, Some(lexicon)) => {
             let word = &row[table.expect(&lexicon.column)?];
             let unknown = || format!("{:?} is no {} of {}", text::start(word), lexicon.column, lexicon.path.display());

@@ -2,7 +2,7 @@
 //!
 //! Checksums find what was changed by accident, since the run began or since the file was written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -129,22 +129,26 @@ pub(crate) fn named<'a>(command: &'a Given, argument: &str) -> Option<&'a Path> 
 /// twice, as a pipe. Of such things in a folder, only the names count.
 fn checksum(path: &Path, beside: Beside) -> Option<String> {
     let mut hasher = Hasher::new();
-    let mut bytes = add(path, &mut hasher).ok()?;
+    let mut seen = HashSet::new();
+    let mut bytes = add(path, &mut hasher, &mut seen).ok()?;
     if let Some(other) = beside(path).filter(|_| path.is_file()) {
-        bytes += add(&other, &mut hasher).ok()?;
+        bytes += add(&other, &mut hasher, &mut seen).ok()?;
     }
     Some(format!("{bytes}-{:08x}", hasher.finalize()))
 }
 
-/// Adds a file or a folder, and returns how many bytes its files have.
-fn add(path: &Path, hasher: &mut Hasher) -> io::Result<u64> {
+/// Adds a file or a folder, and returns how many bytes its files have. A folder counts once: links may lead back to it.
+fn add(path: &Path, hasher: &mut Hasher, seen: &mut HashSet<PathBuf>) -> io::Result<u64> {
     let kind = fs::metadata(path)?;
     if kind.is_dir() {
+        if !seen.insert(path.canonicalize()?) {
+            return Ok(0);
+        }
         let mut entries: Vec<_> = fs::read_dir(path)?.collect::<Result<_, _>>()?;
         entries.sort_by_key(fs::DirEntry::file_name);
         return entries.iter().try_fold(0, |bytes, entry| {
             hasher.update(entry.file_name().as_encoded_bytes());
-            Ok(bytes + add(&entry.path(), hasher).unwrap_or(0))
+            Ok(bytes + add(&entry.path(), hasher, seen).unwrap_or(0))
         });
     }
     if !kind.is_file() {
@@ -194,6 +198,23 @@ mod tests {
         assert_ne!(before, sum("a/y"));
         fs::write(at("a/b/x"), "ong").unwrap();
         assert_ne!(with(), before, "a byte of the file beside it");
+    }
+
+    /// With every folder that a link leads back to, the number of paths would double.
+    #[test]
+    fn links_that_lead_back_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("a")).unwrap();
+        fs::write(at("a/x"), "one").unwrap();
+        for link in ["l1", "l2", "l3"] {
+            std::os::unix::fs::symlink(".", at("a").join(link)).unwrap();
+        }
+        let sum = || checksum(folder.path(), |_| None).expect("a folder");
+        let first = sum();
+        assert!(first.starts_with("3-"), "{first}: the file counts once");
+        fs::write(at("a/x"), "two").unwrap();
+        assert_ne!(sum(), first);
     }
 
     #[test]

@@ -8,6 +8,8 @@ const TRACK: &[u8] = b"MTrk";
 const HEADER: &[u8] = b"MThd";
 /// The letters and the length before the data of a chunk.
 const HEAD: usize = 8;
+/// How many times the bytes of a file are searched for end marks, at most. Tracks of the right length are searched once.
+const MOST_SEARCHES: usize = 4;
 
 /// The parts of a MIDI file.
 pub(super) struct Parts<'a> {
@@ -32,7 +34,7 @@ pub(super) fn take_apart<'a>(bytes: &'a [u8], oddities: &mut Oddities) -> Result
         let found = if start.is_empty() { "nothing".to_owned() } else { format!("\"{}\"", start.escape_ascii()) };
         return Err(MidiError::NotMidi { found });
     }
-    let mut chunks = Chunks { bytes, at: 0 };
+    let mut chunks = Chunks { bytes, at: 0, searched: 0 };
     let truncated = |announced: String| MidiError::Truncated { announced, bytes: bytes.len() };
     let (_, length) = chunks.head(0).ok_or_else(|| truncated("a header was expected".to_owned()))?;
     if length < 6 {
@@ -101,6 +103,8 @@ struct Chunks<'a> {
     bytes: &'a [u8],
     /// Where the next chunk should begin.
     at: usize,
+    /// How many bytes were read in search of end marks. Where lengths reach over many tracks, each search would read them all.
+    searched: usize,
 }
 
 impl<'a> Chunks<'a> {
@@ -163,7 +167,7 @@ impl<'a> Chunks<'a> {
         let start = self.at + HEAD;
         let Some((_, length)) = self.head(self.at) else { return Next::Nothing };
         let declared = start.checked_add(length).filter(|&end| end <= self.bytes.len());
-        let mark = declared.and_then(|end| end_mark(&self.bytes[start..end])).map(|mark| start + mark);
+        let mark = declared.and_then(|end| self.end_mark(start, end));
         let end = match (declared, mark) {
             // The length reaches into the next track, or over it.
             (Some(end), Some(mark)) if mark < end && (self.is_track(mark) || !self.is_border(end)) => mark,
@@ -182,6 +186,18 @@ impl<'a> Chunks<'a> {
         Next::Track(&self.bytes[start..end])
     }
 
+    /// Where the first end mark from `start` on ends, if there is one before `end`. Not looked for where the searches before have read the file
+    /// many times over.
+    fn end_mark(&mut self, start: usize, end: usize) -> Option<usize> {
+        if self.searched > MOST_SEARCHES * self.bytes.len() {
+            return None;
+        }
+        let mut events = Events::new(&self.bytes[start..end]);
+        let mark = events.by_ref().map_while(Result::ok).find(|&(_, event)| event == Event::EndOfTrack);
+        self.searched += events.at();
+        mark.map(|_| start + events.at())
+    }
+
     /// Where the events that begin at `start` end, whatever the length says: after an end mark, or where the next track
     /// begins.
     fn end_of_events(&self, start: usize) -> Option<usize> {
@@ -194,13 +210,6 @@ impl<'a> Chunks<'a> {
         }
         Some(start + events.at())
     }
-}
-
-/// The offset after the first end mark.
-fn end_mark(data: &[u8]) -> Option<usize> {
-    let mut events = Events::new(data);
-    events.by_ref().map_while(Result::ok).find(|&(_, event)| event == Event::EndOfTrack)?;
-    Some(events.at())
 }
 
 /// The MIDI file inside a RIFF file (`.rmi`); any other file as it is.
@@ -220,4 +229,33 @@ fn unwrap_riff(bytes: &[u8]) -> &[u8] {
         rest = next;
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each track claims all tracks after it, and its events go through them: their heads are notes to it.
+    #[test]
+    fn tracks_that_claim_the_next_ones_are_read_a_few_times() {
+        const COUNT: usize = 25_000;
+        let size = 14 + 12 * COUNT;
+        let mut bytes = b"MThd\0\0\0\x06\0\x01".to_vec();
+        bytes.extend((COUNT as u16).to_be_bytes());
+        bytes.extend([1, 224]);
+        for _ in 0..COUNT {
+            // A length whose lower half is the rest of a time when it is read as events.
+            let rest = size - bytes.len() - HEAD;
+            let length = rest.checked_sub(0x8082).map_or([0, 0, 0, 4], |over| [0, (over >> 16) as u8, 0x80, 0x81]);
+            bytes.extend(TRACK.iter().chain(&length).chain(&[0, 0x90, b'<', b'@']));
+        }
+        let mut chunks = Chunks { bytes: &bytes, at: 14, searched: 0 };
+        let mut tracks = 0;
+        while let Next::Track(_) = chunks.next(true, &mut Oddities::default()) {
+            tracks += 1;
+        }
+        assert!(tracks > 1, "{tracks}");
+        let most = (MOST_SEARCHES + 1) * bytes.len();
+        assert!(chunks.searched > bytes.len() && chunks.searched <= most, "{} of {most} bytes", chunks.searched);
+    }
 }

@@ -157,7 +157,10 @@ impl fmt::Display for TensorFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} tensors, {} bytes", self.path.display(), self.tensors.len(), self.bytes.len())?;
         let widest = |text: fn(&TensorInfo) -> &String| self.tensors.iter().map(|t| text(t).chars().count()).max();
-        let (names, types) = (widest(|t| &t.name).unwrap_or(0), widest(|t| &t.dtype).unwrap_or(0));
+        // Columns as wide as their widest text, but not as a name that no terminal shows in a line.
+        const WIDEST: usize = 80;
+        let column = |text: fn(&TensorInfo) -> &String| widest(text).unwrap_or(0).min(WIDEST);
+        let (names, types) = (column(|t| &t.name), column(|t| &t.dtype));
         for TensorInfo { name, shape, dtype } in &self.tensors {
             write!(f, "\n  {name:<names$}  {dtype:<types$}  {shape:?}")?;
         }

@@ -2,7 +2,7 @@
 
 use rand::{SeedableRng, rngs::StdRng};
 use rewind_autograd::{Parameters, Tensor};
-use rewind_rnn::file::{self, FileModule, Metadata, Precision, Problem};
+use rewind_rnn::file::{self, FileModule, Metadata, Precision, Problem, TensorFile};
 use rewind_rnn::optim::Sgd;
 use rewind_rnn::{Bidirectional, Dropout, ErrorKind, Gru, Linear, Merge, Recurrent, ReluRnn, Reset, TanhRnn};
 
@@ -122,4 +122,15 @@ fn the_users_metadata_are_returned_without_the_settings() {
     assert_eq!(file::metadata(folder.file()).expect("it is there"), metadata);
     let file = file::TensorFile::open(folder.file()).expect("it is there");
     assert_eq!(file.metadata()["rewind.module.reset"], "AfterProduct");
+}
+
+/// A width of more than 65,535 cannot be asked of a formatter, and a long name is no reason to pad all others.
+#[test]
+fn a_file_with_a_long_name_is_listed() {
+    let folder = Folder::new();
+    let named = |name: String| (name, Tensor::<f32>::zeros(&[2]));
+    let tensors: Vec<_> = (0..100).map(|k| named(format!("t{k}"))).chain([named("x".repeat(70_000))]).collect();
+    file::save_tensors(folder.file(), &tensors, &Metadata::new()).expect("good tensors");
+    let listed = TensorFile::open(folder.file()).expect("the file just saved").to_string();
+    assert!(listed.contains("101 tensors") && listed.contains("t99") && listed.len() < 90_000, "{}", listed.len());
 }
