@@ -114,3 +114,25 @@ fn copy_short<T: Scalar>(from: &[T], to: &mut [T]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
     last_to.iter_mut().zip(last).for_each(|(to, from)| *to = *from);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panel_has_the_numbers_of_its_columns_and_zeros_behind_them() {
+        const WIDTH: usize = 16;
+        let data: Vec<_> = (1..400).map(|i| i as f32).collect();
+        for (rows, cols) in [(1, 1), (3, 7), (5, 8), (20, 15), (9, 16), (16, 16)] {
+            for [row_stride, col_stride] in [[cols, 1], [1, rows], [cols + 2, 1], [0, 1], [1, 0], [2, 20]] {
+                let b = Matrix::new(&data, [rows, cols], [row_stride, col_stride]);
+                // A buffer that is used again has any numbers.
+                let mut panel = vec![f32::NAN; rows * WIDTH];
+                pack_panel(b, &mut panel, WIDTH);
+                let number = |i, j| if j < cols { data[i * row_stride + j * col_stride] } else { 0.0 };
+                let expected: Vec<_> = (0..rows * WIDTH).map(|at| number(at / WIDTH, at % WIDTH)).collect();
+                assert_eq!(panel, expected, "[{rows}, {cols}], strides {row_stride} and {col_stride}");
+            }
+        }
+    }
+}
