@@ -154,10 +154,9 @@ fn blocks_of_rows_and_depth_agree_with_higher_precision() {
 }
 
 fn blocks<T: Gemm>() {
-    // The last one has rows that evict each other, and are copied.
-    for (m, k, n) in
-        [(1, 257, 33), (3, 512, 130), (29, 600, 65), (43, 300, 257), (513, 257, 7), (600, 20, 33), (15, 512, 256)]
-    {
+    let sizes = [(1, 257, 33), (3, 512, 130), (29, 600, 65), (43, 300, 257), (513, 257, 7), (600, 20, 33)];
+    // Rows that evict each other, and are copied.
+    for (m, k, n) in sizes.into_iter().chain([(15, 512, 256), (40, 9, 260)]) {
         let (left, right, bias) = (numbers::<T>(m * (k + 3), 0.0), numbers(k * (n + 3), 1.0), numbers(n, 2.0));
         let before = numbers(m * n, 3.0);
         for (a, b, packed) in [
@@ -165,6 +164,7 @@ fn blocks<T: Gemm>() {
             (Lies::InRows, Lies::Apart, false),
             (Lies::InColumns, Lies::InColumns, true),
             (Lies::Apart, Lies::InColumns, false),
+            (Lies::Stretched, Lies::InRows, false),
         ] {
             let (a, b) = (a.of(&left, m, k), b.of(&right, k, n));
             for (beta, bias) in [(0.0, Some(&bias[..])), (1.0, None), (-0.5, Some(&bias[..]))] {
