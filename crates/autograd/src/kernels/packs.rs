@@ -186,6 +186,17 @@ mod tests {
     }
 
     #[test]
+    fn a_block_of_rows_is_packed_as_the_part_of_the_buffer_that_it_covers() {
+        let data = numbers(20 * 30);
+        let cache = PackCache::<f32>::default();
+        let part = |row: usize, rows| Matrix::new(&data[30 * row..], [rows, 30], [30, 1]);
+        let all = Packable { matrix: part(2, 18), offset: 2 * 30, packs: Some(&cache) };
+        let block = all.row_block(4, 8).right().packed.expect("it can be packed");
+        let same = cache.get_or_pack(6 * 30, part(6, 8)).expect("it can be packed");
+        assert!(std::ptr::eq(block, same));
+    }
+
+    #[test]
     fn a_changed_matrix_is_packed_where_it_was_before() {
         let (old, new) = (numbers(40 * 30), numbers(2 * 40 * 30).split_off(40 * 30));
         let matrix = |data| Matrix::new(data, [40, 30], [30, 1]);

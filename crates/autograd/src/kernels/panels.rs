@@ -114,3 +114,56 @@ fn copy_short<T: Scalar>(from: &[T], to: &mut [T]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
     last_to.iter_mut().zip(last).for_each(|(to, from)| *to = *from);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panel_has_the_numbers_of_its_columns_and_zeros_behind_them() {
+        const WIDTH: usize = 16;
+        let data: Vec<_> = (1..400).map(|i| i as f32).collect();
+        for (rows, cols) in [(1, 1), (3, 7), (5, 8), (20, 15), (9, 16), (16, 16)] {
+            for [row_stride, col_stride] in [[cols, 1], [1, rows], [cols + 2, 1], [0, 1], [1, 0], [2, 20]] {
+                let b = Matrix::new(&data, [rows, cols], [row_stride, col_stride]);
+                // A buffer that is used again has any numbers.
+                let mut panel = vec![f32::NAN; rows * WIDTH];
+                pack_panel(b, &mut panel, WIDTH);
+                let number = |i, j| if j < cols { data[i * row_stride + j * col_stride] } else { 0.0 };
+                let expected: Vec<_> = (0..rows * WIDTH).map(|at| number(at / WIDTH, at % WIDTH)).collect();
+                assert_eq!(panel, expected, "[{rows}, {cols}], strides {row_stride} and {col_stride}");
+            }
+        }
+    }
+
+    #[test]
+    fn matrices_one_below_the_other_are_packed_as_one() {
+        let data: Vec<_> = (1..2000).map(|i| i as f32).collect();
+        for cols in [5, 16, 40] {
+            for [row_stride, col_stride] in [[cols, 1], [1, 7], [cols + 2, 1], [2, 20], [0, 1]] {
+                let part = |rows| Matrix::new(&data[100 * rows..], [rows, cols], [row_stride, col_stride]);
+                let parts = [3, 1, 6].map(part);
+                let numbers = |part: Matrix<'_, f32>| {
+                    let mut to = vec![0.0; part.rows * cols];
+                    part.copy_to(&mut to);
+                    to
+                };
+                let whole: Vec<_> = parts.into_iter().flat_map(numbers).collect();
+                for vector_bytes in [16, 32, 64] {
+                    let width = panel_width::<f32>(vector_bytes);
+                    let len = 10 * cols.next_multiple_of(width);
+                    // The buffer that is used again has any numbers.
+                    drop(Buffer::<f32>::filled(len, |to| to.fill(f32::NAN)));
+                    let packed = Packed::stacked(parts.into_iter(), [10, cols], vector_bytes);
+                    let number = |row, col| if col < cols { whole[row * cols + col] } else { 0.0 };
+                    let expected: Vec<_> =
+                        (0..len).map(|at| number(at / width % 10, at / (10 * width) * width + at % width)).collect();
+                    let case = format!(
+                        "{cols} columns, strides {row_stride} and {col_stride}, vectors of {vector_bytes} bytes"
+                    );
+                    assert_eq!(packed.data.data()[..len], expected, "{case}");
+                }
+            }
+        }
+    }
+}

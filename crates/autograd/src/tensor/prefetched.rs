@@ -53,6 +53,44 @@ fn rows_that_follow_each_other_are_multiplied_at_once_and_right() {
 }
 
 #[test]
+fn rows_with_other_numbers_between_them_are_multiplied_alone() {
+    let (wider, w) = (sample(&[STEPS, ROWS, DEPTH + 7], 0.0), sample(&[DEPTH, 1000], 1.0));
+    let (x, bias) = (wider.slice(2, 0..DEPTH), sample(&[1000], 3.0));
+    (0..STEPS).for_each(|t| assert_as_alone(&x, t, [&w, &bias], "rows apart"));
+    // Each step begins where the one before it ends, but its rows are columns of the buffer.
+    let x = sample(&[STEPS, DEPTH, ROWS], 0.0).permute(&[0, 2, 1]);
+    (0..STEPS).for_each(|t| assert_as_alone(&x, t, [&w, &bias], "rows that are columns"));
+    assert_eq!(waiting(&w), 0);
+}
+
+#[test]
+fn rows_wait_until_they_are_read_and_no_longer() {
+    let w = sample(&[DEPTH, 1000], 1.0);
+    let step = |x: &Tensor<f32>, t| {
+        drop(x.index(0, t).matmul(&w));
+        waiting(&w)
+    };
+    // From the second step on 128 rows at once, which are those of 42 steps.
+    let x = sample(&[STEPS, ROWS, DEPTH], 0.0);
+    (0..STEPS).for_each(|t| assert_eq!(step(&x, t), usize::from(![0, 42, 59].contains(&t)), "step {t}"));
+    // Steps that do not follow each other say nothing of the next one.
+    (0..STEPS).rev().for_each(|t| assert_eq!(step(&x, t), 0, "step {t}"));
+    // The last step has none to be multiplied with.
+    let two = sample(&[2, ROWS, DEPTH], 0.0);
+    assert_eq!([step(&two, 0), step(&two, 1)], [0, 0]);
+    let three = sample(&[3, 1, DEPTH], 0.0);
+    // The second step is read twice.
+    assert_eq!([0, 1, 1, 2].map(|t| step(&three, t)), [0, 1, 1, 0]);
+}
+
+#[test]
+fn nothing_waits_at_a_weight_that_stays_in_the_cache() {
+    let (x, w) = (sample(&[STEPS, ROWS, DEPTH], 0.0), sample(&[DEPTH, 100], 1.0));
+    (0..4).for_each(|t| drop(x.index(0, t).matmul(&w)));
+    assert_eq!(waiting(&w), 0);
+}
+
+#[test]
 fn biases_that_begin_at_one_place_are_told_apart() {
     let (x, w) = (sample(&[STEPS, ROWS, DEPTH], 0.0), sample(&[DEPTH, 1000], 1.0));
     let table = sample(&[1000, 1000], 3.0);

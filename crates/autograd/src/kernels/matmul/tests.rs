@@ -154,7 +154,9 @@ fn blocks_of_rows_and_depth_agree_with_higher_precision() {
 }
 
 fn blocks<T: Gemm>() {
-    for (m, k, n) in [(1, 257, 33), (3, 512, 130), (29, 600, 65), (43, 300, 257), (513, 257, 7), (600, 20, 33)] {
+    let sizes = [(1, 257, 33), (3, 512, 130), (29, 600, 65), (43, 300, 257), (513, 257, 7), (600, 20, 33)];
+    // Rows that evict each other, and are copied.
+    for (m, k, n) in sizes.into_iter().chain([(15, 512, 256), (40, 9, 260)]) {
         let (left, right, bias) = (numbers::<T>(m * (k + 3), 0.0), numbers(k * (n + 3), 1.0), numbers(n, 2.0));
         let before = numbers(m * n, 3.0);
         for (a, b, packed) in [
@@ -162,6 +164,7 @@ fn blocks<T: Gemm>() {
             (Lies::InRows, Lies::Apart, false),
             (Lies::InColumns, Lies::InColumns, true),
             (Lies::Apart, Lies::InColumns, false),
+            (Lies::Stretched, Lies::InRows, false),
         ] {
             let (a, b) = (a.of(&left, m, k), b.of(&right, k, n));
             for (beta, bias) in [(0.0, Some(&bias[..])), (1.0, None), (-0.5, Some(&bias[..]))] {
@@ -201,6 +204,29 @@ fn rows_alone_and_together<T: Gemm>() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn threads_share_a_product_without_changing_its_bits() {
+    shared::<f32>();
+    shared::<f64>();
+}
+
+fn shared<T: Gemm>() {
+    // More threads than there are cores, maybe; and neither the rows nor the columns are a multiple of three.
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads can be started");
+    for (m, k, n) in [(160, 500, 170), (170, 500, 160)] {
+        assert!(m * k * n >= WORTH_SHARING);
+        let (left, right, bias) = (numbers::<T>(m * k, 0.0), numbers(k * n, 1.0), numbers(n, 2.0));
+        let (a, b) = (Matrix::row_major(&left, m, k), Matrix::row_major(&right, k, n));
+        let (mut together, mut alone) = (numbers::<T>(m * n, 3.0), numbers::<T>(m * n, 3.0));
+        let beta = T::from_f64(0.5);
+        threads.install(|| gemm(a, Right { matrix: b, packed: None }, beta, Some(&bias), &mut together));
+        for (row, c) in alone.chunks_exact_mut(n).enumerate() {
+            gemm(a.row_block(row, 1), Right { matrix: b, packed: None }, beta, Some(&bias), c);
+        }
+        assert!(together == alone, "[{m}, {k}]·[{k}, {n}] of {}", T::NAME);
     }
 }
 
