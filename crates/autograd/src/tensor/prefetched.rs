@@ -142,23 +142,3 @@ fn a_sequence_that_is_over_leaves_nothing_behind() {
     (0..STEPS).for_each(|t| drop(x.index(0, t).matmul(&w)));
     assert_eq!(waiting(&w), 0);
 }
-
-/// Buffers return to a free list with what was derived from them, and the next tensor of their size gets them.
-#[test]
-fn a_buffer_that_is_used_again_keeps_nothing_of_its_last_weight() {
-    let x = sample(&[STEPS, ROWS, DEPTH], 0.0);
-    let weights = [1.0, 2.0].map(|phase| sample(&[DEPTH, 1000], phase));
-    let first = weights[0].map(|w| w + 1.0);
-    let place = first.buffer.data().as_ptr();
-    (0..4).for_each(|t| drop(x.index(0, t).matmul(&first)));
-    assert_eq!(waiting(&first), 1);
-    drop(first);
-    let second = weights[1].map(|w| w + 1.0);
-    assert_eq!(second.buffer.data().as_ptr(), place, "the buffer of the first weight was to be used again");
-    let fresh = Tensor::from_vec(second.to_vec(), second.shape());
-    assert_eq!(waiting(&second), 0);
-    for t in [4, 5, 20] {
-        let products = [&second, &fresh].map(|w| bits(&x.index(0, t).matmul(w)));
-        assert!(products[0] == products[1], "step {t}");
-    }
-}
