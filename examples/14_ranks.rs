@@ -85,7 +85,7 @@ fn train(ranks: &Ranks, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut model: Model = (Recurrent(Gru::new(1, 32, &mut rng)), Linear::new(32, 1, &mut rng));
     let mut adam = Adam::new(3e-3);
     let mut at = Position::new(seed);
-    let mut waves = Shard::all((count).into(), seed)?;
+    let mut waves = Shard::all(count.into(), seed)?;
     let names: Vec<_> = (0..waves.len()).map(|k| format!("shard{k}")).collect();
     if file.exists() {
         let mut parts: Vec<(&str, &mut dyn Part<f32>)> = vec![("position", &mut at)];
@@ -111,7 +111,7 @@ fn train(ranks: &Ranks, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             adam.step(&mut model, &step.gradients)?;
             at.advance(windows.len());
             if at.batch() == 0 {
-                waves = Shard::all((count).into(), seed)?; // with the state 0
+                waves = Shard::all(count.into(), seed)?; // with the state 0
             }
             if at.step().is_multiple_of(SAVE_EVERY) || at.epoch() == epochs {
                 // The states of all shards, for the file.

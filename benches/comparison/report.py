@@ -128,10 +128,14 @@ def against_pytorch(results: Results, plan: Plan) -> str:
     return text and text + note
 
 
+# What the other peers have.
+OTHERS = [("jax", "lstm"), ("candle", "lstm"), ("candle", "gru"), ("burn", "lstm"), ("burn", "gru")]
+
+
 def against_others(results: Results, plan: Plan) -> str:
     rows = []
     for shape in plan.shapes if "training" in plan.parts else []:
-        for program, cell in (("jax", "lstm"), *((peer, cell) for peer in ("candle", "burn") for cell in ("lstm", "gru"))):
+        for program, cell in OTHERS:
             mine, theirs = step(OURS, cell, shape), step(program, cell, shape)
             times = [spread(results, mine), spread(results, theirs)]
             rows.append([shape, cell, program, *times, shown(ratio(results, theirs, mine))])

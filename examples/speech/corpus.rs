@@ -15,7 +15,7 @@ use crate::audio;
 use crate::features::FrontEnd;
 use crate::manifest::{MANIFEST, Row, read};
 use crate::normal::{Normal, Scales};
-use crate::phones::least_steps;
+use crate::phones::{Pronunciations, least_steps};
 use crate::streams::streams;
 use crate::synth::{Speaker, speak, words};
 
@@ -32,8 +32,7 @@ pub(crate) struct Clip {
     pub(crate) name: String,
     /// `[L, FEATURES]`.
     pub(crate) features: Tensor<f32>,
-    /// The phones in every pronunciation, the usual one first.
-    pub(crate) pronunciations: Vec<Vec<usize>>,
+    pub(crate) pronunciations: Pronunciations,
 }
 
 impl Clip {
@@ -196,7 +195,7 @@ fn recordings<'r>(rows: impl Iterator<Item = &'r Row>, train: bool) -> Result<Ve
             None if train => short.push(row),
             None => return Err(wrong(format!("{}: it is shorter than 25 ms", row.file.display())).into()),
             Some(features) => {
-                let clip = Clip { name: row.name.clone(), features, pronunciations: row.pronunciations.to_vec() };
+                let clip = Clip { name: row.name.clone(), features, pronunciations: row.pronunciations.clone() };
                 if train && clip.features.shape()[0] < clip.least_steps() {
                     short.push(row);
                 } else {
@@ -236,7 +235,7 @@ fn made(seed: u64, train: bool) -> [Vec<Recording>; 2] {
     let recording = |number: usize| {
         let Spoken { samples, phones } = utterance(seed, number);
         let features = front_end.features(&samples).expect("there is silence of more than a window");
-        let clip = Clip { name: format!("utterance {}", number + 1), features, pronunciations: vec![phones] };
+        let clip = Clip { name: format!("utterance {}", number + 1), features, pronunciations: [phones].into() };
         Recording { clip, samples, speaker: String::new() }
     };
     let learned = if train { (0..first).map(recording).collect() } else { Vec::new() };

@@ -9,7 +9,7 @@ use rewind_rnn::loss::{Ctc, Reduction, ctc};
 
 use crate::corpus::Clip;
 use crate::model::Network;
-use crate::phones::{BLANK, CLASSES, least_steps, slashed};
+use crate::phones::{BLANK, CLASSES, Pronunciations, least_steps, slashed};
 
 /// Recordings that are heard at once, and their steps: a minute has 6,000.
 const TOGETHER: usize = 32;
@@ -27,7 +27,7 @@ pub(crate) struct Heard {
     /// ln p of the classes, `[L, C]`.
     pub(crate) log_p: Vec<Tensor<f32>>,
     /// The pronunciations of each clip.
-    truth: Vec<Vec<Vec<usize>>>,
+    truth: Vec<Pronunciations>,
 }
 
 impl Heard {
@@ -122,10 +122,10 @@ fn together(count: usize, length: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
 /// As [`ctc`].
 pub(crate) fn likeliest(
     log_p: &Tensor<f32>,
-    said: &[Vec<Vec<usize>>],
+    said: &[Pronunciations],
     lengths: &[usize],
 ) -> rewind_rnn::Result<Vec<Vec<usize>>> {
-    let most = said.iter().map(Vec::len).max().unwrap_or(0);
+    let most = said.iter().map(|all| all.len()).max().unwrap_or(0);
     let mut best: Vec<_> = said.iter().map(|pronunciations| (f32::INFINITY, &pronunciations[0])).collect();
     for number in 0..if most > 1 { most } else { 0 } {
         let these: Vec<_> = said.iter().map(|all| all.get(number).unwrap_or(&all[0])).collect();
@@ -143,9 +143,9 @@ pub(crate) fn likeliest(
 }
 
 /// The error rate against the pronunciation of each clip that is closest to what was found, the usual one of equals.
-fn rate(truth: &[Vec<Vec<usize>>], found: &[Vec<usize>]) -> ErrorRate {
+fn rate(truth: &[Pronunciations], found: &[Vec<usize>]) -> ErrorRate {
     let edits = |phones: &[usize], found: &[usize]| error_rate([(phones, found)]).edits.total();
-    let closest = |(said, found): (&'_ Vec<Vec<usize>>, &Vec<usize>)| {
+    let closest = |(said, found): (&'_ Pronunciations, &Vec<usize>)| {
         said.iter().min_by_key(|phones| edits(phones, found)).cloned().unwrap_or_default()
     };
     let truth: Vec<_> = truth.iter().zip(found).map(closest).collect();
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_likeliest_pronunciation_is_learned() {
-        let said = [vec![vec![1, 2, 3], vec![1, 4, 3], vec![1, 4]]];
+        let said = [[vec![1, 2, 3], vec![1, 4, 3], vec![1, 4]].into()];
         let of = |classes: &[usize]| likeliest(&sure(classes), &said, &[classes.len()]).unwrap().remove(0);
         assert_eq!(of(&[1, 2, 0, 3]), [1, 2, 3]);
         assert_eq!(of(&[1, 4, 4, 3]), [1, 4, 3]);
@@ -187,12 +187,12 @@ mod tests {
         assert_eq!(of(&[1]), [1, 2, 3]);
         // Both are as likely.
         assert_eq!(of(&[1, 5, 3]), [1, 2, 3]);
-        assert_eq!(likeliest(&sure(&[5]), &[vec![vec![1]]], &[1]).unwrap(), [[1]]);
+        assert_eq!(likeliest(&sure(&[5]), &[[vec![1]].into()], &[1]).unwrap(), [[1]]);
     }
 
     #[test]
     fn the_closest_pronunciation_is_judged_by() {
-        let truth = [vec![vec![1, 2, 3], vec![1, 4, 3, 5]], vec![vec![6]]];
+        let truth = [vec![vec![1, 2, 3], vec![1, 4, 3, 5]], vec![vec![6]]].map(Pronunciations::from);
         let of = |found: &[usize]| {
             let rate = rate(&truth, &[found.to_vec(), vec![6]]);
             (rate.edits.total(), rate.reference_labels)

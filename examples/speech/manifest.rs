@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rewind_examples::text;
 
-use crate::phones;
+use crate::phones::{self, Pronunciations};
 use crate::tabs::Table;
 
 /// The table of a folder.
@@ -23,9 +22,7 @@ pub(crate) struct Row {
     /// The file as the manifest names it, and where it is.
     pub(crate) name: String,
     pub(crate) file: PathBuf,
-    /// The phones in every pronunciation, the usual one first. Rows of one word share them: a table may have thousands of rows for a word with
-    /// thousands of pronunciations.
-    pub(crate) pronunciations: Arc<Vec<Vec<usize>>>,
+    pub(crate) pronunciations: Pronunciations,
     /// `train` and others; empty if the manifest has no such column.
     pub(crate) split: String,
     pub(crate) speaker: String,
@@ -34,7 +31,7 @@ pub(crate) struct Row {
 /// The pronunciations of words: for words of the column of this name.
 struct Lexicon {
     column: String,
-    pronunciations: HashMap<String, Arc<Vec<Vec<usize>>>>,
+    pronunciations: HashMap<String, Pronunciations>,
     path: PathBuf,
 }
 
@@ -59,7 +56,7 @@ fn lexicon(folder: &Path) -> Result<Option<Lexicon>, Box<dyn Error>> {
         let said = phones::parse(&row[spelled]).map_err(|reason| format!("{}: {reason}", table.at(*line)))?;
         pronunciations.entry(row[0].clone()).or_default().push(said);
     }
-    let pronunciations = pronunciations.into_iter().map(|(word, said)| (word, Arc::new(said))).collect();
+    let pronunciations = pronunciations.into_iter().map(|(word, said)| (word, said.into())).collect();
     Ok(Some(Lexicon { column: table.header[0].clone(), pronunciations, path: table.path }))
 }
 
@@ -82,7 +79,7 @@ pub(crate) fn read(folder: &Path, other: Option<&Path>) -> Result<Vec<Row>, Box<
         (None, None, None) => None,
     };
     let pronunciations_of = |row: &[String]| match (spelled, &lexicon) {
-        (Some(column), _) => phones::parse(&row[column]).map(|phones| Arc::new(vec![phones])),
+        (Some(column), _) => phones::parse(&row[column]).map(|phones| [phones].into()),
         (None, Some(lexicon)) => {
             let word = &row[table.expect(&lexicon.column)?];
             let unknown = || format!("{:?} is no {} of {}", text::start(word), lexicon.column, lexicon.path.display());
@@ -110,4 +107,24 @@ pub(crate) fn read(folder: &Path, other: Option<&Path>) -> Result<Vec<Row>, Box<
         });
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn rows_of_a_word_share_its_pronunciations() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(MANIFEST), "file\tword\na.wav\tsix\nb.wav\tone\nc.wav\tsix\n").unwrap();
+        let lexicon = "word\tphones\nsix\tS IH K S\none\tW AH N\nsix\tS IH S\n";
+        fs::write(folder.path().join("words_phones.tsv"), lexicon).unwrap();
+        let rows = read(folder.path(), None).unwrap();
+        let [a, b, c] = [0, 1, 2].map(|row| &rows[row].pronunciations);
+        assert_eq!([a.len(), b.len()], [2, 1]);
+        assert!(Arc::ptr_eq(a, c), "a copy for each row takes rows times pronunciations");
+    }
 }

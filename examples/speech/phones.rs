@@ -1,6 +1,12 @@
 //! The 39 phones that the field reports error rates on: ARPAbet, folded as for TIMIT (Lee and Hon 1989).
 
+use std::sync::Arc;
+
 use rewind_examples::text;
+
+/// The phones in every pronunciation of a word, the usual one first. All clips of the word share them: thousands of recordings may be of one
+/// word, and a lexicon may have thousands of pronunciations of it.
+pub(crate) type Pronunciations = Arc<[Vec<usize>]>;
 
 /// The phones in the order of their classes, which begin at 1: class 0 is the blank of CTC. `SIL` is a pause, `DX` a flap.
 pub(crate) const PHONES: [&str; 39] = [

@@ -10,6 +10,7 @@ use rand_distr::{Distribution, StandardNormal};
 use crate::audio::RATE;
 use crate::corpus::{Clip, Recording};
 use crate::features::FrontEnd;
+use crate::phones::Pronunciations;
 
 /// The most recordings in a stream.
 const MOST: usize = 5;
@@ -58,13 +59,14 @@ fn together(recordings: &[&Recording], most: usize) -> usize {
 }
 
 /// Every pronunciation of recordings that are said one after the other; the usual one first.
-fn pronunciations(recordings: &[&Recording]) -> Vec<Vec<usize>> {
-    recordings.iter().fold(vec![Vec::new()], |before, recording| {
+fn pronunciations(recordings: &[&Recording]) -> Pronunciations {
+    let all = recordings.iter().fold(vec![Vec::new()], |before, recording| {
         let of_this = |phones: &Vec<usize>| {
             recording.clip.pronunciations.iter().map(|own| [&phones[..], own].concat()).collect::<Vec<_>>()
         };
         before.iter().flat_map(of_this).collect()
-    })
+    });
+    all.into()
 }
 
 /// The samples of a stream.

@@ -20,7 +20,7 @@ use crate::corpus::{Clip, Corpus};
 use crate::evaluate::{Heard, likeliest};
 use crate::flat_start;
 use crate::model::Network;
-use crate::phones::BLANK;
+use crate::phones::{BLANK, Pronunciations};
 use crate::recipe::Recipe;
 
 /// The joint norm that gradients are clipped to.
@@ -30,7 +30,7 @@ const CLIP: f64 = 1.0;
 struct Shard {
     batch: PaddedBatch<f32>,
     /// The pronunciations of each clip, in the order of the batch.
-    said: Vec<Vec<Vec<usize>>>,
+    said: Vec<Pronunciations>,
     noise: Noise,
 }
 
