@@ -9,7 +9,7 @@ use rten_simd::{Isa, SimdOp};
 use super::elementwise;
 use super::gemm::{Gemm, Right};
 use super::panels::{pack_panel, panel_width, vector_bytes};
-use super::product::DEPTH_BLOCK;
+use super::product::DEPTH_AT_ONCE;
 use super::tile::{self, Output, Panels, Rows, most_rows, panels_at_once};
 use super::transpose::transpose;
 #[cfg(target_arch = "x86_64")]
@@ -22,9 +22,9 @@ use crate::storage::Buffer;
 /// Weights of fewer elements stay in the cache between two time steps, or two products.
 pub(crate) const STAYS_IN_CACHE: usize = 1 << 18;
 
-/// Rows of the left-hand matrix that are multiplied by a panel before the next panel: a block of depth of them stays in the
+/// Rows of the left-hand matrix that are multiplied by a panel before the next panel: what is multiplied of them at once stays in the
 /// second-level cache.
-const ROWS_AT_ONCE: usize = 512;
+const ROWS_AT_ONCE: usize = 256;
 
 /// From this many multiplications on, waking other threads pays.
 const WORTH_SHARING: usize = 1 << 23;
@@ -110,7 +110,7 @@ impl<'a, T: Gemm> Part<'a, T> {
     /// Calls `run` with the loops for vectors of so many bytes.
     #[inline]
     fn with_loops(self, vector_bytes: usize, run: impl FnOnce(Loops<'_, T>)) {
-        let (rows, depth) = (self.a.rows.min(ROWS_AT_ONCE), self.a.cols.min(DEPTH_BLOCK));
+        let (rows, depth) = (self.a.rows.min(ROWS_AT_ONCE), self.a.cols.min(DEPTH_AT_ONCE));
         let (width, tile_rows) = (panel_width::<T>(vector_bytes), most_rows(vector_bytes));
         let tiles = rows.div_ceil(tile_rows);
         let copies_rows = copies_rows(self.a, tiles, self.columns.len());
@@ -189,8 +189,8 @@ impl<T: Gemm> Loops<'_, T> {
         let Matrix { rows, cols: depth, .. } = self.part.a;
         for row in (0..rows).step_by(ROWS_AT_ONCE) {
             let height = ROWS_AT_ONCE.min(rows - row);
-            for first in (0..depth).step_by(DEPTH_BLOCK) {
-                self.block(with, row, height, first, DEPTH_BLOCK.min(depth - first));
+            for first in (0..depth).step_by(DEPTH_AT_ONCE) {
+                self.block(with, row, height, first, DEPTH_AT_ONCE.min(depth - first));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use rten_simd::ops::BitOps;
 use rten_simd::{Isa, SimdOp};
 
-use super::product::DEPTH_BLOCK;
+use super::product::DEPTH_AT_ONCE;
 use super::tile::{Panels, VECTORS};
 use crate::Scalar;
 use crate::matrix::Matrix;
@@ -24,7 +24,7 @@ pub(super) fn vector_bytes() -> usize {
     *BYTES
 }
 
-/// A matrix `[k, n]`, packed: for each block of [`DEPTH_BLOCK`] rows all panels, each row by row. The last panel is padded with 0.
+/// A matrix `[k, n]`, packed: for each [`DEPTH_AT_ONCE`] rows all panels, each row by row. The last panel is padded with 0.
 pub(crate) struct Packed<T: Scalar> {
     data: Buffer<T>,
     cols: usize,
@@ -42,8 +42,8 @@ impl<T: Scalar> Packed<T> {
     pub(super) fn new(b: Matrix<'_, T>, vector_bytes: usize) -> Self {
         let width = panel_width::<T>(vector_bytes);
         let data = Buffer::filled(b.rows * b.cols.next_multiple_of(width), |mut rest| {
-            for first in (0..b.rows).step_by(DEPTH_BLOCK) {
-                let block = b.row_block(first, DEPTH_BLOCK.min(b.rows - first));
+            for first in (0..b.rows).step_by(DEPTH_AT_ONCE) {
+                let block = b.row_block(first, DEPTH_AT_ONCE.min(b.rows - first));
                 for col in (0..b.cols).step_by(width) {
                     let (panel, after) = rest.split_at_mut(block.rows * width);
                     pack_panel(block.col_block(col, width.min(b.cols - col)), panel, width);
@@ -54,14 +54,14 @@ impl<T: Scalar> Packed<T> {
         Packed { data, cols: b.cols, width }
     }
 
-    /// Packs matrices of `cols` columns, one below the other, of `rows` rows in all: one block of depth at most.
+    /// Packs matrices of `cols` columns, one below the other, of `rows` rows in all: multiplied at once.
     pub(super) fn stacked<'a>(
         parts: impl Iterator<Item = Matrix<'a, T>>,
         [rows, cols]: [usize; 2],
         vector_bytes: usize,
     ) -> Self {
         // The tile reads packed rows without looking at their number.
-        assert!(rows <= DEPTH_BLOCK, "stacked rows are one block of depth");
+        assert!(rows <= DEPTH_AT_ONCE, "stacked rows are multiplied at once");
         let width = panel_width::<T>(vector_bytes);
         let data = Buffer::filled(rows * cols.next_multiple_of(width), |to| {
             let mut first = 0;

@@ -10,8 +10,12 @@ use super::prefetch;
 use crate::matrix::{Matrix, Operand};
 use crate::storage::{Buffer, Pooled};
 
-/// The depth of the blocks in which the kernels accumulate a product.
-pub(crate) const DEPTH_BLOCK: usize = 256;
+/// The depth of the blocks in which the kernels accumulate a product: each is summed in registers, and then added.
+pub(super) const DEPTH_BLOCK: usize = 256;
+
+/// The depth over which a tile of a product adds block after block before the next tile. Each such pass reads and writes the whole
+/// result, which is a tenth of the time where it does not fit the cache; and what is deeper leaves it.
+pub(super) const DEPTH_AT_ONCE: usize = 2 * DEPTH_BLOCK;
 
 /// The largest depth whose blocks are added sequentially.
 pub(super) const DEPTH: usize = 16 * DEPTH_BLOCK;
@@ -77,7 +81,7 @@ fn in_halves<T: Gemm>(
     to: &mut [T],
     shallow: Shallow<T>,
 ) {
-    let half = (a.cols / 2).next_multiple_of(DEPTH_BLOCK);
+    let half = (a.cols / 2).next_multiple_of(DEPTH_AT_ONCE);
     in_depth(a.col_block(0, half), b.row_block(0, half), beta, bias, to, shallow);
     let (a, b) = (a.col_block(half, a.cols - half), b.row_block(half, a.cols - half));
     Buffer::filled(to.len(), |second| {

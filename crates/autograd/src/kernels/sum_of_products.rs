@@ -6,13 +6,13 @@ use super::gemm::{Gemm, Right};
 use super::matmul::gemm;
 use super::packs::Packable;
 use super::panels::{Packed, vector_bytes};
-use super::product::{DEPTH, DEPTH_BLOCK, in_depth, multiply};
+use super::product::{DEPTH, DEPTH_AT_ONCE, in_depth, multiply};
 use crate::matrix::{AsMatrix, Matrix};
 use crate::storage::Buffer;
 
-/// Rows of several pairs that are multiplied at once. Fewer than the kernel's depth block would write the sum more
-/// often; more would leave the cache between stacking and multiplying.
-pub(crate) const ROWS_AT_ONCE: usize = DEPTH_BLOCK;
+/// Rows of several pairs that are multiplied at once. Fewer than the kernel takes would write the sum more often; more would leave
+/// the cache between stacking and multiplying.
+pub(crate) const ROWS_AT_ONCE: usize = DEPTH_AT_ONCE;
 
 /// From this many rows on, stacking does not pay: the copy takes longer than writing the sum more often.
 const ROWS_ENOUGH: usize = 64;

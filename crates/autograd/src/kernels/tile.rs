@@ -4,8 +4,10 @@
 //! AVX-512, six with sixteen. Each step of the depth loads two vectors of the right-hand matrix and multiplies them by one number of
 //! each row, so a tile of few rows waits for its own sums; it takes several panels at once instead.
 //!
-//! An element is Σ a·b over the depth, in order, whatever tile it lies in: its bits do not depend on the other rows and columns.
+//! An element is Σ a·b over the depth, in blocks and in order, whatever tile it lies in: its bits do not depend on the other rows and
+//! columns.
 
+use super::product::DEPTH_BLOCK;
 use super::vectors::Vectors;
 use crate::Scalar;
 
@@ -88,30 +90,53 @@ pub(super) unsafe fn multiply<V: Vectors>(
     unsafe { heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14) }
 }
 
-/// The product of `ROWS` rows by `N` vectors of columns.
+/// The product of `ROWS` rows by `N` vectors of columns, in blocks of depth: the elements of the output are in the cache from the second
+/// block on.
 ///
 /// # Safety
 /// As [`multiply`].
 #[inline(always)]
 unsafe fn tile<V: Vectors, const ROWS: usize, const N: usize>(
     with: V,
+    mut a: Rows<V::Number>,
+    mut b: Panels<V::Number>,
+    depth: usize,
+    mut c: Output<V::Number>,
+) {
+    let mut rest = depth;
+    while rest > 0 {
+        let block = if rest < DEPTH_BLOCK { rest } else { DEPTH_BLOCK };
+        // SAFETY: the caller's promise is that of `sums` and of `write`; the pointers pass the end only after the last block.
+        unsafe { write(with, sums::<V, ROWS, N>(with, a, b, block), c) };
+        a.at = a.at.wrapping_add(block * a.col_stride);
+        b.at = b.at.wrapping_add(block * b.row_stride);
+        (c.beta, c.bias, rest) = (V::Number::ONE, std::ptr::null(), rest - block);
+    }
+}
+
+/// Σ a·b over the depth, for `ROWS` rows and `N` vectors of columns.
+///
+/// # Safety
+/// As [`multiply`].
+#[inline(always)]
+unsafe fn sums<V: Vectors, const ROWS: usize, const N: usize>(
+    with: V,
     a: Rows<V::Number>,
     b: Panels<V::Number>,
     depth: usize,
-    c: Output<V::Number>,
-) {
-    let (lanes, zero) = (with.len(), V::Number::ZERO);
-    let mut sums = [[with.splat(zero); N]; ROWS];
+) -> [[V::Vector; N]; ROWS] {
+    let zero = with.splat(V::Number::ZERO);
+    let mut sums = [[zero; N]; ROWS];
     let (mut left, mut right, mut step) = (a.at, b.at, 0);
     // Loops without iterators: without much optimisation, as in tests, iterators are calls.
     while step < depth {
         // SAFETY: the caller promises that the rows and panels can be read over the depth; the pointers pass their end only
         // after the last step, and are not read there.
         unsafe {
-            let mut vectors = [with.splat(zero); N];
+            let mut vectors = [zero; N];
             let mut v = 0;
             while v < N {
-                let at = right.wrapping_add(v / VECTORS * b.stride + v % VECTORS * lanes);
+                let at = right.wrapping_add(v / VECTORS * b.stride + v % VECTORS * with.len());
                 // A tile of few rows is read as fast as the processor fetches ahead by itself.
                 if N == VECTORS {
                     with.prefetch(at.wrapping_add(AHEAD * b.row_stride));
@@ -132,6 +157,20 @@ unsafe fn tile<V: Vectors, const ROWS: usize, const N: usize>(
         }
         (left, right, step) = (left.wrapping_add(a.col_stride), right.wrapping_add(b.row_stride), step + 1);
     }
+    sums
+}
+
+/// `c = sums + beta·c + bias`.
+///
+/// # Safety
+/// As [`multiply`], of the output.
+#[inline(always)]
+unsafe fn write<V: Vectors, const ROWS: usize, const N: usize>(
+    with: V,
+    sums: [[V::Vector; N]; ROWS],
+    c: Output<V::Number>,
+) {
+    let (lanes, zero) = (with.len(), V::Number::ZERO);
     let (mut i, whole) = (0, c.width >= N * lanes);
     while i < ROWS {
         let mut v = 0;

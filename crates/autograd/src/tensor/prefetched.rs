@@ -6,7 +6,7 @@ use crate::Tensor;
 
 const STEPS: usize = 60;
 const ROWS: usize = 3;
-const DEPTH: usize = 300;
+const DEPTH: usize = 600;
 
 fn sample(shape: &[usize], phase: f32) -> Tensor<f32> {
     Tensor::from_fn(shape, |i| (i as f32 * 0.7 + phase).sin())

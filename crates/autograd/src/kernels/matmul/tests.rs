@@ -1,6 +1,7 @@
 use rten_simd::isa::GenericIsa;
 
 use super::super::panels::Packed;
+use super::super::product::DEPTH_BLOCK;
 use super::*;
 
 /// Numbers of all magnitudes: 1 to 2^±12, of both signs.
@@ -154,9 +155,9 @@ fn blocks_of_rows_and_depth_agree_with_higher_precision() {
 }
 
 fn blocks<T: Gemm>() {
-    let sizes = [(1, 257, 33), (3, 512, 130), (29, 600, 65), (43, 300, 257), (513, 257, 7), (600, 20, 33)];
+    let sizes = [(1, 513, 33), (3, 1024, 130), (29, 1100, 65), (43, 300, 257), (257, 513, 7), (600, 20, 33)];
     // Rows that evict each other, and are copied.
-    for (m, k, n) in sizes.into_iter().chain([(15, 512, 256), (40, 9, 260)]) {
+    for (m, k, n) in sizes.into_iter().chain([(15, 1024, 256), (40, 9, 260)]) {
         let (left, right, bias) = (numbers::<T>(m * (k + 3), 0.0), numbers(k * (n + 3), 1.0), numbers(n, 2.0));
         let before = numbers(m * n, 3.0);
         for (a, b, packed) in [
@@ -181,7 +182,7 @@ fn a_row_has_the_same_bits_however_many_there_are() {
 }
 
 fn rows_alone_and_together<T: Gemm>() {
-    let (k, n) = (300, 37);
+    let (k, n) = (600, 37);
     let (left, right, bias) = (numbers::<T>(68 * k, 0.0), numbers(k * n, 1.0), numbers(n, 2.0));
     let before = numbers(68 * n, 3.0);
     let b = Matrix::new(&right, [k, n], [n, 1]);
@@ -216,7 +217,7 @@ fn threads_share_a_product_without_changing_its_bits() {
 fn shared<T: Gemm>() {
     // More threads than there are cores, maybe; and neither the rows nor the columns are a multiple of three.
     let threads = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads can be started");
-    for (m, k, n) in [(160, 500, 170), (170, 500, 160)] {
+    for (m, k, n) in [(160, 530, 170), (170, 530, 160)] {
         assert!(m * k * n >= WORTH_SHARING);
         let (left, right, bias) = (numbers::<T>(m * k, 0.0), numbers(k * n, 1.0), numbers(n, 2.0));
         let (a, b) = (Matrix::row_major(&left, m, k), Matrix::row_major(&right, k, n));
