@@ -3,7 +3,7 @@
 //! A value that is used many times gets a term for each use. Sums work on tensors; nothing here knows the tape.
 
 use crate::kernels::reduce::BLOCK;
-use crate::tensor::{ROWS_AT_ONCE, sum_of_products};
+use crate::tensor::{rows_at_once, sum_of_products};
 use crate::{Scalar, Tensor};
 
 /// The cotangent of one node, summed in place.
@@ -114,8 +114,8 @@ impl<T: Scalar> Sum<T> {
     /// Adds xᵀ·g for x `[…, m]` and g `[…, n]`: later, with other products at once.
     pub(crate) fn add_product(&mut self, x: Tensor<T>, g: Tensor<T>) {
         let (x, g) = (x.into_rows(), g.into_rows());
-        let rows = x.shape()[0];
-        if self.rest.as_ref().is_some_and(|rest| rest.rows + rows > ROWS_AT_ONCE) {
+        let (rows, most) = (x.shape()[0], rows_at_once(x.shape()[1] * g.shape()[1]));
+        if self.rest.as_ref().is_some_and(|rest| rest.rows + rows > most) {
             self.multiply();
         }
         let rest = self.rest.get_or_insert_default();
@@ -205,14 +205,16 @@ mod tests {
         (1..BLOCK).for_each(|_| few.add_dense(Tensor::full(&[3], 1.0_f32)));
         assert!(few.rest.is_none());
 
-        let (mut sum, mut most) = (Sum::default(), 0);
-        for _ in 0..1000 {
-            sum.add_product(Tensor::full(&[4, 2], 1.0_f32), Tensor::full(&[4, 1], 0.5));
-            let waiting = sum.rest.iter().flat_map(|rest| &rest.products).map(|(x, _)| x.shape()[0]).sum();
-            most = most.max(waiting);
+        for ([m, n], at_once) in [([2, 1], 256), ([1024, 256], 512)] {
+            let (mut sum, mut most) = (Sum::default(), 0);
+            for _ in 0..300 {
+                sum.add_product(Tensor::full(&[4, m], 1.0_f32), Tensor::full(&[4, n], 0.5));
+                let waiting = sum.rest.iter().flat_map(|rest| &rest.products).map(|(x, _)| x.shape()[0]).sum();
+                most = most.max(waiting);
+            }
+            assert_eq!(most, at_once, "[{m}, {n}]");
+            assert_eq!(sum.finish().expect("products were added").to_vec(), vec![600.0; m * n], "[{m}, {n}]");
         }
-        assert_eq!(most, ROWS_AT_ONCE);
-        assert_eq!(sum.finish().expect("products were added").to_vec(), [2000.0; 2]);
     }
 
     #[test]

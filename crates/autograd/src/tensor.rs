@@ -17,7 +17,7 @@ use crate::storage::Buffer;
 
 use layout::Layout;
 
-pub(crate) use products::{ROWS_AT_ONCE, sum_of_products};
+pub(crate) use products::{rows_at_once, sum_of_products};
 
 /// A dense array of any rank. Cloning, slicing, transposing and broadcasting copy no elements.
 ///

@@ -23,4 +23,4 @@ mod tile;
 mod transpose;
 mod vectors;
 
-pub(crate) use sum_of_products::ROWS_AT_ONCE;
+pub(crate) use sum_of_products::rows_at_once;

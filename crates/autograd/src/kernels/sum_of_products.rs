@@ -3,16 +3,18 @@
 
 use super::elementwise;
 use super::gemm::{Gemm, Right};
-use super::matmul::gemm;
+use super::matmul::{STAYS_IN_CACHE, gemm};
 use super::packs::Packable;
 use super::panels::{Packed, vector_bytes};
-use super::product::{DEPTH, DEPTH_AT_ONCE, in_depth, multiply};
+use super::product::{DEPTH, DEPTH_AT_ONCE, DEPTH_BLOCK, in_depth, multiply};
 use crate::matrix::{AsMatrix, Matrix};
 use crate::storage::Buffer;
 
-/// Rows of several pairs that are multiplied at once. Fewer than the kernel takes would write the sum more often; more would leave
-/// the cache between stacking and multiplying.
-pub(crate) const ROWS_AT_ONCE: usize = DEPTH_AT_ONCE;
+/// Rows of several pairs that are multiplied at once, for a sum of so many elements. Fewer would write the sum more often, which costs
+/// little while it stays in the cache; more would leave the cache between stacking and multiplying.
+pub(crate) fn rows_at_once(elements: usize) -> usize {
+    if elements < STAYS_IN_CACHE { DEPTH_BLOCK } else { DEPTH_AT_ONCE }
+}
 
 /// From this many rows on, stacking does not pay: the copy takes longer than writing the sum more often.
 const ROWS_ENOUGH: usize = 64;
@@ -31,12 +33,12 @@ pub(super) fn sum_of_products<T: Gemm, M: AsMatrix<T>>(pairs: &[(M, M)], beta: T
         });
         return;
     }
-    let (mut rest, mut beta) = (pairs, beta);
+    let (mut rest, mut beta, most) = (pairs, beta, rows_at_once(to.len()));
     while let Some((x, g)) = rest.first() {
         let mut rows = 0;
         let fits = |(x, _): &&(M, M)| {
             rows += x.rows();
-            rows <= ROWS_AT_ONCE
+            rows <= most
         };
         let group = if x.rows() < ROWS_ENOUGH { rest.iter().take_while(fits).count() } else { 1 };
         if group == 1 {

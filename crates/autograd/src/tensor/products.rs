@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Tensor;
 use crate::Scalar;
-pub(crate) use crate::kernels::ROWS_AT_ONCE;
+pub(crate) use crate::kernels::rows_at_once;
 use crate::kernels::runs::for_each_run;
 use crate::matrix::{AsMatrix, Matrix, Operand};
 use crate::shape::{self, broadcast_or_panic, count_or_panic, element_count};
