@@ -7,6 +7,8 @@
 //! An element is Σ a·b over the depth, in blocks and in order, whatever tile it lies in: its bits do not depend on the other rows and
 //! columns.
 
+use std::mem::MaybeUninit;
+
 use super::product::DEPTH_BLOCK;
 use super::vectors::Vectors;
 use crate::Scalar;
@@ -23,6 +25,9 @@ pub(super) const fn most_rows(bytes: usize) -> usize {
     // One number of a row is multiplied from memory, or from the last register.
     (registers - VECTORS - 1) / VECTORS
 }
+
+/// The most sums of a tile.
+const MOST_SUMS: usize = most_rows(64) * VECTORS;
 
 /// How many panels a tile of so many rows takes at once: enough sums to keep the multipliers busy.
 pub(super) const fn panels_at_once(rows: usize) -> usize {
@@ -61,7 +66,8 @@ pub(super) struct Output<T> {
     pub(super) bias: *const T,
 }
 
-/// The product of `rows` by `panels` panels, over `depth`.
+/// The product of `rows` by `panels` panels, over `depth`, in blocks: the elements of the output are in the cache from the second block
+/// on.
 ///
 /// # Safety
 /// All rows and panels can be read over the depth, `width` columns of each row of the output can be read and written, and nobody
@@ -69,62 +75,56 @@ pub(super) struct Output<T> {
 #[inline(always)]
 pub(super) unsafe fn multiply<V: Vectors>(
     with: V,
-    a: Rows<V::Number>,
-    b: Panels<V::Number>,
-    panels: usize,
-    depth: usize,
-    c: Output<V::Number>,
-) {
-    macro_rules! heights {
-        ($($rows:literal)*) => {
-            match (a.rows, panels) {
-                (1, 4) => tile::<V, 1, { 4 * VECTORS }>(with, a, b, depth, c),
-                (2, 2) => tile::<V, 2, { 2 * VECTORS }>(with, a, b, depth, c),
-                (3, 2) => tile::<V, 3, { 2 * VECTORS }>(with, a, b, depth, c),
-                $(($rows, 1) => tile::<V, $rows, VECTORS>(with, a, b, depth, c),)*
-                (rows, _) => unreachable!("a tile of {rows} rows and {panels} panels"),
-            }
-        };
-    }
-    // SAFETY: the caller's promise is that of `tile`.
-    unsafe { heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14) }
-}
-
-/// The product of `ROWS` rows by `N` vectors of columns, in blocks of depth: the elements of the output are in the cache from the second
-/// block on.
-///
-/// # Safety
-/// As [`multiply`].
-#[inline(always)]
-unsafe fn tile<V: Vectors, const ROWS: usize, const N: usize>(
-    with: V,
     mut a: Rows<V::Number>,
     mut b: Panels<V::Number>,
+    panels: usize,
     depth: usize,
     mut c: Output<V::Number>,
 ) {
+    let mut sums = [MaybeUninit::<V::Vector>::uninit(); MOST_SUMS];
+    let sums = sums.as_mut_ptr().cast();
     let mut rest = depth;
     while rest > 0 {
         let block = if rest < DEPTH_BLOCK { rest } else { DEPTH_BLOCK };
-        // SAFETY: the caller's promise is that of `sums` and of `write`; the pointers pass the end only after the last block.
-        unsafe { write(with, sums::<V, ROWS, N>(with, a, b, block), c) };
+        macro_rules! heights {
+            ($($rows:literal)*) => {
+                match (a.rows, panels) {
+                    (1, 4) => sum::<V, 1, { 4 * VECTORS }>(with, a, b, block, sums),
+                    (2, 2) => sum::<V, 2, { 2 * VECTORS }>(with, a, b, block, sums),
+                    (3, 2) => sum::<V, 3, { 2 * VECTORS }>(with, a, b, block, sums),
+                    $(($rows, 1) => sum::<V, $rows, VECTORS>(with, a, b, block, sums),)*
+                    (rows, _) => unreachable!("a tile of {rows} rows and {panels} panels"),
+                }
+            };
+        }
+        // SAFETY: the caller's promise is that of `sum`, whose sums fit, and of `write`, which reads as many. The pointers pass the end
+        // only after the last block.
+        unsafe {
+            heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+            match panels {
+                1 => write::<V, VECTORS>(with, sums, a.rows, c),
+                2 => write::<V, { 2 * VECTORS }>(with, sums, a.rows, c),
+                _ => write::<V, { 4 * VECTORS }>(with, sums, a.rows, c),
+            }
+        }
         a.at = a.at.wrapping_add(block * a.col_stride);
         b.at = b.at.wrapping_add(block * b.row_stride);
         (c.beta, c.bias, rest) = (V::Number::ONE, std::ptr::null(), rest - block);
     }
 }
 
-/// Σ a·b over the depth, for `ROWS` rows and `N` vectors of columns.
+/// Σ a·b over the depth, for `ROWS` rows and `N` vectors of columns, written to `to` row by row.
 ///
 /// # Safety
-/// As [`multiply`].
+/// All rows and panels can be read over the depth, and `ROWS · N` vectors can be written.
 #[inline(always)]
-unsafe fn sums<V: Vectors, const ROWS: usize, const N: usize>(
+unsafe fn sum<V: Vectors, const ROWS: usize, const N: usize>(
     with: V,
     a: Rows<V::Number>,
     b: Panels<V::Number>,
     depth: usize,
-) -> [[V::Vector; N]; ROWS] {
+    to: *mut V::Vector,
+) {
     let zero = with.splat(V::Number::ZERO);
     let mut sums = [[zero; N]; ROWS];
     let (mut left, mut right, mut step) = (a.at, b.at, 0);
@@ -157,50 +157,63 @@ unsafe fn sums<V: Vectors, const ROWS: usize, const N: usize>(
         }
         (left, right, step) = (left.wrapping_add(a.col_stride), right.wrapping_add(b.row_stride), step + 1);
     }
-    sums
-}
-
-/// `c = sums + beta·c + bias`.
-///
-/// # Safety
-/// As [`multiply`], of the output.
-#[inline(always)]
-unsafe fn write<V: Vectors, const ROWS: usize, const N: usize>(
-    with: V,
-    sums: [[V::Vector; N]; ROWS],
-    c: Output<V::Number>,
-) {
-    let (lanes, zero) = (with.len(), V::Number::ZERO);
-    let (mut i, whole) = (0, c.width >= N * lanes);
+    let mut i = 0;
     while i < ROWS {
         let mut v = 0;
         while v < N {
-            let at = c.at.wrapping_add(i * c.row_stride + v * lanes);
-            let bias = c.bias.wrapping_add(v * lanes);
-            let mut sum = sums[i][v];
-            let count = c.width.saturating_sub(v * lanes).min(lanes);
-            // SAFETY: the caller promises that `width` columns of each row can be read and written; the count keeps to those.
-            unsafe {
-                if whole {
-                    if c.beta != zero {
-                        sum = with.add(with.mul(with.load(at), with.splat(c.beta)), sum);
-                    }
-                    if !c.bias.is_null() {
-                        sum = with.add(sum, with.load(bias));
-                    }
-                    with.store(sum, at);
-                } else {
-                    if c.beta != zero {
-                        sum = with.add(with.mul(with.load_first(count, at), with.splat(c.beta)), sum);
-                    }
-                    if !c.bias.is_null() {
-                        sum = with.add(sum, with.load_first(count, bias));
-                    }
-                    with.store_first(count, sum, at);
-                }
-            }
+            // SAFETY: the caller promises that so many can be written.
+            unsafe { to.add(i * N + v).write(sums[i][v]) };
             v += 1;
         }
         i += 1;
+    }
+}
+
+/// `c = sums + beta·c + bias`, for `rows` rows of `N` vectors of sums. The same instructions for tiles of all heights: they should stay
+/// in the cache together.
+///
+/// # Safety
+/// `width` columns of each row of the output can be read and written, those of the bias read, and `rows · N` sums.
+#[inline(always)]
+unsafe fn write<V: Vectors, const N: usize>(with: V, sums: *const V::Vector, rows: usize, c: Output<V::Number>) {
+    let (lanes, zero) = (with.len(), V::Number::ZERO);
+    let beta = with.splat(c.beta);
+    let (mut i, mut at, mut sums) = (0, c.at, sums);
+    // SAFETY: the caller promises that `width` columns of each row can be read and written; the counts keep to those.
+    unsafe {
+        if c.width >= N * lanes {
+            while i < rows {
+                let mut v = 0;
+                while v < N {
+                    let mut sum = *sums.add(v);
+                    if c.beta != zero {
+                        sum = with.add(with.mul(with.load(at.add(v * lanes)), beta), sum);
+                    }
+                    if !c.bias.is_null() {
+                        sum = with.add(sum, with.load(c.bias.add(v * lanes)));
+                    }
+                    with.store(sum, at.add(v * lanes));
+                    v += 1;
+                }
+                (i, at, sums) = (i + 1, at.wrapping_add(c.row_stride), sums.wrapping_add(N));
+            }
+            return;
+        }
+        while i < rows {
+            let mut v = 0;
+            while v * lanes < c.width {
+                let count = (c.width - v * lanes).min(lanes);
+                let mut sum = *sums.add(v);
+                if c.beta != zero {
+                    sum = with.add(with.mul(with.load_first(count, at.add(v * lanes)), beta), sum);
+                }
+                if !c.bias.is_null() {
+                    sum = with.add(sum, with.load_first(count, c.bias.add(v * lanes)));
+                }
+                with.store_first(count, sum, at.add(v * lanes));
+                v += 1;
+            }
+            (i, at, sums) = (i + 1, at.wrapping_add(c.row_stride), sums.wrapping_add(N));
+        }
     }
 }
