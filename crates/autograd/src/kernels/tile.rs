@@ -86,30 +86,52 @@ pub(super) unsafe fn multiply<V: Vectors>(
     let mut rest = depth;
     while rest > 0 {
         let block = if rest < DEPTH_BLOCK { rest } else { DEPTH_BLOCK };
-        macro_rules! heights {
+        macro_rules! sum_of_heights {
             ($($rows:literal)*) => {
-                match (a.rows, panels) {
-                    (1, 4) => sum::<V, 1, { 4 * VECTORS }>(with, a, b, block, sums),
-                    (2, 2) => sum::<V, 2, { 2 * VECTORS }>(with, a, b, block, sums),
-                    (3, 2) => sum::<V, 3, { 2 * VECTORS }>(with, a, b, block, sums),
-                    $(($rows, 1) => sum::<V, $rows, VECTORS>(with, a, b, block, sums),)*
-                    (rows, _) => unreachable!("a tile of {rows} rows and {panels} panels"),
+                match a.rows {
+                    $($rows => sum::<V, $rows, VECTORS>(with, a, b, block, sums),)*
+                    rows => unreachable!("a tile of {rows} rows"),
                 }
             };
         }
-        // SAFETY: the caller's promise is that of `sum`, whose sums fit, and of `write`, which reads as many. The pointers pass the end
-        // only after the last block.
+        // SAFETY: the caller's promise is that of `few`, of `sum`, whose sums fit, and of `write`, which reads as many. The pointers pass
+        // the end only after the last block.
         unsafe {
-            heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
-            match panels {
-                1 => write::<V, VECTORS>(with, sums, a.rows, c),
-                2 => write::<V, { 2 * VECTORS }>(with, sums, a.rows, c),
-                _ => write::<V, { 4 * VECTORS }>(with, sums, a.rows, c),
+            match (a.rows, panels) {
+                (1, 1) => few::<V, 1, VECTORS>(with, a, b, block, c),
+                (1, 4) => few::<V, 1, { 4 * VECTORS }>(with, a, b, block, c),
+                (2, 2) => few::<V, 2, { 2 * VECTORS }>(with, a, b, block, c),
+                (3, 2) => few::<V, 3, { 2 * VECTORS }>(with, a, b, block, c),
+                _ => {
+                    sum_of_heights!(2 3 4 5 6 7 8 9 10 11 12 13 14);
+                    write::<V, VECTORS>(with, sums, a.rows, c);
+                }
             }
         }
         a.at = a.at.wrapping_add(block * a.col_stride);
         b.at = b.at.wrapping_add(block * b.row_stride);
         (c.beta, c.bias, rest) = (V::Number::ONE, std::ptr::null(), rest - block);
+    }
+}
+
+/// The product of `ROWS` rows by `N` vectors of columns: few rows, whose sums go from registers to the output.
+///
+/// # Safety
+/// As [`multiply`].
+#[inline(always)]
+unsafe fn few<V: Vectors, const ROWS: usize, const N: usize>(
+    with: V,
+    a: Rows<V::Number>,
+    b: Panels<V::Number>,
+    depth: usize,
+    c: Output<V::Number>,
+) {
+    let mut sums = [[MaybeUninit::<V::Vector>::uninit(); N]; ROWS];
+    let sums = sums.as_mut_ptr().cast();
+    // SAFETY: the caller's promise; the sums fit.
+    unsafe {
+        sum::<V, ROWS, N>(with, a, b, depth, sums);
+        write::<V, N>(with, sums, ROWS, c);
     }
 }
 
