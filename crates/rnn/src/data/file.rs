@@ -36,6 +36,7 @@
 
 mod checksum;
 mod format;
+mod header;
 mod parts;
 mod regular;
 mod replace;

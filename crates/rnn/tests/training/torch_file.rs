@@ -152,10 +152,7 @@ fn only_a_regular_file_is_opened() {
     for (path, what) in [(pipe.0.as_path(), "a pipe"), (&folder, "a folder"), (Path::new("/dev/zero"), "a device")] {
         let error = TensorFile::open(path).expect_err("no regular file");
         assert!(matches!(error.kind(), ErrorKind::Read(_)));
-        assert_eq!(
-            error.to_string(),
-            format!("file {path:?}: cannot be read: it is {what}; expected a regular file")
-        );
+        assert_eq!(error.to_string(), format!("file {path:?}: cannot be read: it is {what}; expected a regular file"));
     }
 }
 

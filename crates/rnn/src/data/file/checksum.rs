@@ -82,8 +82,7 @@ pub(super) fn damage(parsed: &Parsed, file: &[u8]) -> Option<String> {
         return is_lost.then(why);
     };
     let found = of_parsed(parsed, file);
-    let why =
-        || format!("its contents have the checksum {found}; expected {expected:?}, as its metadata `{KEY}` says");
+    let why = || format!("its contents have the checksum {found}; expected {expected:?}, as its metadata `{KEY}` says");
     (found != *expected).then_some(why())
 }
 

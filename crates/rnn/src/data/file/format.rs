@@ -11,6 +11,7 @@ use rewind_autograd::shape::{checked_element_count, unravel};
 use rewind_autograd::{Scalar, Tensor};
 use safetensors::Dtype;
 
+use super::header::Header;
 use super::{Metadata, Precision, Problem, TensorInfo, checksum};
 
 /// The name that the header reserves for the metadata.
@@ -100,16 +101,15 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     let header = usize::try_from(length).ok().filter(|&n| n <= LONGEST_HEADER).and_then(|n| rest.get(..n));
     let header = header.ok_or_else(|| format!("the header is said to be {length} bytes long"))?;
     let data = &rest[header.len()..];
-    let listed: safetensors::tensor::Metadata =
-        serde_json::from_slice(header).map_err(|e| format!("invalid header: {e}"))?;
+    let header = Header::read(header).map_err(|e| format!("invalid header: {e}"))?;
+    let (names, listed, metadata) = header.checked().map_err(|e| format!("invalid header: {e}"))?;
     if listed.data_len() != data.len() {
         return Err(format!("{} bytes of numbers are listed, {} are there", listed.data_len(), data.len()));
     }
     let start = bytes.len() - data.len();
-    let mut all: Vec<_> = listed.tensors().into_iter().collect();
-    all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    let (mut tensors, mut places) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
-    for (name, info) in all {
+    let (mut tensors, mut places) = (Vec::with_capacity(names.len()), Vec::with_capacity(names.len()));
+    for name in names {
+        let info = listed.info(&name).expect("the names are those of what is listed");
         // The other axes of a tensor without elements may have any length: they do not add to the length of the file.
         if checked_element_count(&info.shape).is_none() {
             return Err(format!("`{name}` has shape {:?}, more than memory can hold", info.shape));
@@ -117,7 +117,6 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
         places.push((info.dtype, start + info.data_offsets.0..start + info.data_offsets.1));
         tensors.push(TensorInfo { name, shape: info.shape.clone(), dtype: info.dtype.to_string().to_lowercase() });
     }
-    let metadata = listed.metadata().clone().unwrap_or_default().into_iter().collect();
     Ok(Parsed { tensors, places, metadata })
 }
 

@@ -4,11 +4,13 @@ use std::fmt;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rewind_autograd::{Scalar, Tensor};
 use safetensors::Dtype;
 
 use super::{Metadata, Problem, about, checksum, expect_regular, format};
+use crate::data::torch::Index;
 use crate::error::{Error, ErrorKind, Result, problem};
 
 /// How to read elements of another type than the requested one.
@@ -61,6 +63,8 @@ pub struct TensorFile {
     /// The type and the range in `bytes` of every tensor.
     places: Vec<(Dtype, Range<usize>)>,
     metadata: Metadata,
+    /// Of the names, when the first layer of PyTorch is read.
+    index: OnceLock<Index>,
 }
 
 impl TensorFile {
@@ -91,7 +95,7 @@ impl TensorFile {
             return Err(about(&path, ErrorKind::Checksum, why));
         }
         let format::Parsed { tensors, places, metadata } = parsed;
-        Ok(TensorFile { path, bytes, tensors, places, metadata })
+        Ok(TensorFile { path, bytes, tensors, places, metadata, index: OnceLock::new() })
     }
 
     /// The path of the file.
@@ -129,8 +133,14 @@ impl TensorFile {
 
     /// The problem that there is no tensor of that name.
     pub(crate) fn lacks(&self, name: String) -> Problem {
+        // Every layer of a network may lack a tensor, each in a message of its own.
         const SHOWN: usize = 4;
-        let others: Vec<_> = self.tensors.iter().take(SHOWN).map(|tensor| tensor.name.clone()).collect();
+        const LETTERS: usize = 100;
+        let shown = |name: &String| match name.char_indices().nth(LETTERS) {
+            Some((end, _)) => format!("{}…", &name[..end]),
+            None => name.clone(),
+        };
+        let others: Vec<_> = self.tensors.iter().take(SHOWN).map(|tensor| shown(&tensor.name)).collect();
         let more = self.tensors.len() - others.len();
         Problem::NotInFile { name, others, more }
     }
@@ -143,6 +153,11 @@ impl TensorFile {
     /// The tensor of that name.
     pub(crate) fn info(&self, name: &str) -> Option<&TensorInfo> {
         self.position(name).map(|at| &self.tensors[at])
+    }
+
+    /// Where PyTorch's names put the tensors.
+    pub(crate) fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::new(&self.tensors))
     }
 
     /// The error with all problems of the file.
