@@ -36,7 +36,7 @@ pub(crate) fn both_ways<T: Scalar, C: Parameters<Tensor<T>>>(
     inputs.iter().map(|&inputs| Bidirectional::cells(cell(inputs), cell(inputs))).collect()
 }
 
-/// Each layer was looked for among the names of all: 20,000 of them took a minute.
+/// Looking for each layer among the names of all takes time with the square of their number.
 #[test]
 fn a_deep_stack_is_read_and_its_surplus_named() {
     const DEPTH: usize = 20_000;
