@@ -96,6 +96,9 @@ fn train(ranks: &Ranks, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             truncated.check_resumed(&model, at.batch().saturating_mul(WINDOW))?;
         }
     }
+    if at.epoch() >= epochs && ranks.rank() == 0 {
+        println!("{}: complete after {} epochs; more --epochs go on from it", file.display(), at.epoch());
+    }
     let shards = ranks.shards(threads.into())?; // instead of `Shards::new(threads.into())?`
     // The last step of a wave is only predicted.
     let windows = vec![(); (LENGTH - 1) / WINDOW];

@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use rewind_examples::division::test_part;
-use rewind_examples::files::expect_file;
 use rewind_examples::files::{WriteError, expect_empty, prepare_folder, write_whole};
 use rewind_examples::image::{Channels, Image, Size};
 use rewind_examples::{RunArguments, say, text};
@@ -69,10 +68,7 @@ fn read(folder: &Path, size: Option<Size>) -> Result<Vec<Item>, Box<dyn Error>> 
     let (mut items, mut broken) = (Vec::new(), Vec::new());
     for (name, captions) in read_table(&folder.join(CAPTIONS))? {
         let path = folder.join(name);
-        match expect_file(&path)
-            .and_then(|()| Image::read(&path, Channels::Rgb))
-            .and_then(|image| fits(&image, expected).map(|()| image))
-        {
+        match Image::read(&path, Channels::Rgb).and_then(|image| fits(&image, expected).map(|()| image)) {
             Ok(image) => {
                 expected = Some(image.size);
                 items.push(Item { image, captions });

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rewind_examples::testing::{Place, Program, figure};
+use rewind_examples::testing::{Place, Program, figure, sealed};
 use rewind_examples::{CommandLine, Interrupt};
 
 use crate::arguments::Arguments;
@@ -88,7 +88,7 @@ fn streams_that_are_not_as_far_as_their_run_are_refused() {
     let (key, mut bytes) = (&b"rewind.part.shard1.value.position\":\"60"[..], fs::read(&file).expect("it was saved"));
     let at = bytes.windows(key.len()).position(|part| part == key).expect("three windows of 20") + key.len();
     bytes[at - 2..at].copy_from_slice(b"77");
-    fs::write(&file, bytes).expect("the folder can be written");
+    fs::write(&file, sealed(bytes)).expect("the folder can be written");
     let file = file.display().to_string();
     let told = PROGRAM.error(&["--resume", &file, "--out", &out]);
     let wrong = "part `shard1`: truncated: 77 steps have been read; expected 60, as in the run";

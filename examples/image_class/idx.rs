@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use rewind_examples::files::expect_file;
 use rewind_examples::image::{Channels, Image, MAX_SIDE, Size};
 
 /// The most values of a file: a thousand times those of MNIST do not fit into memory.
@@ -54,6 +55,7 @@ pub(crate) fn labels_of(path: &Path) -> Result<PathBuf, String> {
 fn values<const N: usize>(path: &Path, axes: &str) -> Result<([usize; N], Vec<u8>), String> {
     let at = path.display();
     let cannot = |error: std::io::Error| format!("cannot read {at}: {error}");
+    expect_file(path).map_err(|reason| format!("{at} {reason}"))?;
     let file = File::open(path).map_err(cannot)?;
     let is_compressed = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"));
     let mut file: Box<dyn Read> = if is_compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rewind_rnn::file;
 use tempfile::NamedTempFile;
 
 use crate::team::is_silent;
@@ -92,17 +93,31 @@ pub fn prepare_file(path: &Path) -> Result<(), WriteError> {
     part(path, 4 * RANDOM).map(drop).map_err(|source| WriteError::file(path, source))
 }
 
-/// Checks that `path`, if there is something, is a file and not a pipe or a device, from which a program might read for ever.
+/// Checks that `path`, if there is something, is a file and not a pipe or a device, from which a program might read for ever
+/// ([`file::expect_regular`]).
 ///
 /// # Errors
 ///
-/// That it is none, as the end of a sentence that begins with its name.
+/// What is there, as the end of a sentence that begins with its name.
 pub fn expect_file(path: &Path) -> Result<(), String> {
-    match fs::metadata(path) {
-        Ok(found) if !found.is_file() => Err("is a folder, a pipe or a device; expected a file".to_owned()),
+    match file::expect_regular(path) {
+        Err(found) if found.kind() == io::ErrorKind::InvalidInput => Err(format!("cannot be read: {found}")),
         // That it is missing is told by who reads it.
         _ => Ok(()),
     }
+}
+
+/// [`expect_file`], but for pipes, such as a shell's `<(…)`: a text is read to its end wherever it comes from.
+///
+/// # Errors
+///
+/// As [`expect_file`].
+pub fn expect_file_or_pipe(path: &Path) -> Result<(), String> {
+    #[cfg(unix)]
+    if fs::metadata(path).is_ok_and(|found| std::os::unix::fs::FileTypeExt::is_fifo(&found.file_type())) {
+        return Ok(());
+    }
+    expect_file(path)
 }
 
 /// Writes `bytes` to a temporary file beside `path`, and renames it to `path`. The folder must exist.

@@ -206,7 +206,7 @@ mod tests {
         let kind = Kind { item: "number", file: "text file", endings: &["txt"] };
         let found = read(root.path(), None, kind, |path| fs::read_to_string(path).map_err(|e| e.to_string())).unwrap();
         assert_eq!(found.items, [("1".to_owned(), 0)]);
-        let told = format!("{} is a folder, a pipe or a device; expected a file", pipe.display());
+        let told = format!("{} cannot be read: it is a pipe; expected a regular file", pipe.display());
         assert_eq!(found.broken, [told]);
     }
 

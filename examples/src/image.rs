@@ -8,7 +8,7 @@ use std::path::Path;
 
 use png::{BitDepth, ColorType, Decoder, Encoder, Limits, Transformations};
 
-use crate::files::{WriteError, write_whole};
+use crate::files::{WriteError, expect_file, write_whole};
 
 /// The longest side of an image that is read, in pixels.
 pub const MAX_SIDE: usize = 512;
@@ -102,6 +102,7 @@ impl Image {
     ///
     /// What is wrong with the file, as the end of a sentence that begins with its name.
     pub fn read(path: &Path, channels: Channels) -> Result<Self, String> {
+        expect_file(path)?;
         let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
         let broken = |error: png::DecodingError| format!("is not a whole PNG file: {error}");
         let mut decoder = Decoder::new_with_limits(BufReader::new(file), Limits { bytes: MAX_BYTES });
@@ -263,6 +264,8 @@ mod tests {
         assert!(told(&changed).starts_with("is not a whole PNG file: "));
         Image::from_fn(Size { width: MAX_SIDE + 1, height: 1 }, Channels::Grey, |_, _| [0.0]).write(&path).unwrap();
         assert_eq!(Image::read(&path, Channels::Grey).unwrap_err(), "is 513x1 pixels; expected 512 a side at most");
+        let endless = Image::read(Path::new("/dev/zero"), Channels::Grey).unwrap_err();
+        assert_eq!(endless, "cannot be read: it is a device; expected a regular file");
         assert!(Image::read(Path::new("none"), Channels::Grey).unwrap_err().starts_with("cannot be read: "));
     }
 }

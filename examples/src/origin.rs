@@ -1,8 +1,8 @@
 //! What the file of a run says of where it comes from: the program, its settings, the data, the folder of its pictures.
 //!
-//! Checksums find what was changed by accident, since the run began or since the file was written.
+//! Checksums find what has changed of the data since the run began. The file itself has one of its own ([`file::checksum`]).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -18,11 +18,8 @@ pub(crate) const COMMAND: &str = "command";
 pub(crate) const MODEL: &str = "model";
 pub(crate) const OUT: &str = "out";
 const PROGRAM: &str = "program";
-const SETTINGS: &str = "checksum";
 /// The arguments that name data, and the keys of their checksums.
 const DATA: [(&str, &str); 2] = [("--data", "data_checksum"), ("--test", "test_checksum")];
-/// The prefix of what changes from save to save.
-const PARTS: &str = "rewind.";
 
 /// Gives the file that is read together with another one ([`Task::beside`](crate::Task::beside)).
 pub(crate) type Beside = fn(&Path) -> Option<PathBuf>;
@@ -66,41 +63,24 @@ pub(crate) fn expect_outside(data: &Path, argument: &str, written: &Path) -> Res
     Ok(())
 }
 
-/// As it stands in the file at `path`, with a checksum of all settings. The folder of the pictures is left out if it is that of the file, so
-/// that equal runs have equal files.
-pub(crate) fn sealed(mut metadata: Metadata, path: &Path) -> Metadata {
+/// As it stands in the file at `path`: without the folder of the pictures if it is that of the file, so that equal runs have equal files.
+pub(crate) fn placed(mut metadata: Metadata, path: &Path) -> Metadata {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if path.parent().is_some_and(|folder| metadata.get(OUT) == Some(&folder.display().to_string())) {
         metadata.remove(OUT);
     }
-    let sum = checksum_of_settings(&metadata);
-    metadata.insert(SETTINGS.to_owned(), sum);
     metadata
 }
 
-fn checksum_of_settings(metadata: &Metadata) -> String {
-    let own = |key: &String| key != SETTINGS && !key.starts_with(PARTS);
-    let own: BTreeMap<_, _> = metadata.iter().filter(|(key, _)| own(key)).collect();
-    let text = serde_json::to_string(&own).expect("a map of texts can be written");
-    let mut hasher = Hasher::new();
-    hasher.update(text.as_bytes());
-    format!("{:08x}", hasher.finalize())
-}
-
-/// The metadata of the file of a run of `program`. A file without these checksums, of an earlier version or of another
-/// program, is left to be checked by who reads it.
+/// The metadata of the file of a run of `program`. A file that names no program is left to be checked by who reads it.
 ///
 /// # Errors
 ///
-/// If the file cannot be read, is of another program, or its settings are not those that it was saved with.
+/// If the file cannot be read, is damaged, or is of another program.
 pub(crate) fn read(path: &Path, program: &str) -> Result<Metadata, Box<dyn Error>> {
     let (metadata, at) = (file::metadata(path)?, path.display());
     if let Some(other) = metadata.get(PROGRAM).filter(|other| *other != program) {
         return Err(format!("{at} is the file of a run of {other}; expected one of {program}").into());
-    }
-    if metadata.get(SETTINGS).is_some_and(|sum| *sum != checksum_of_settings(&metadata)) {
-        let advice = "expected those that it was saved with";
-        return Err(format!("{at}: its settings were changed after it was saved, or are damaged; {advice}").into());
     }
     Ok(metadata)
 }
@@ -218,20 +198,9 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_is_edited_is_noticed() {
-        let command = Given::from([("--seed".to_owned(), vec!["3".to_owned()])]);
-        let metadata = sealed(metadata("caption", &command, Path::new("x")), Path::new("y/net"));
-        assert!(metadata.contains_key(OUT));
-        let sum = checksum_of_settings(&metadata);
-        assert_eq!(metadata.get(SETTINGS), Some(&sum));
-        let with = |key: &str| [metadata.clone(), [(key.to_owned(), "new".to_owned())].into()].into_iter().flatten();
-        assert_eq!(checksum_of_settings(&with("rewind.part.position.value.epoch").collect()), sum);
-        for key in ["seed", COMMAND, PROGRAM] {
-            assert_ne!(checksum_of_settings(&with(key).collect()), sum, "{key}");
-        }
-        let without: Metadata = metadata.into_iter().filter(|(key, _)| key != OUT).collect();
-        assert_ne!(checksum_of_settings(&without), sum);
-        let beside = self::metadata("caption", &command, Path::new("y"));
-        assert!(!sealed(beside, Path::new("y/net")).contains_key(OUT));
+    fn the_folder_of_the_file_is_left_out() {
+        let metadata = metadata("caption", &Given::new(), Path::new("y"));
+        assert_eq!(placed(metadata.clone(), Path::new("x/net")), metadata);
+        assert!(!placed(metadata, Path::new("y/net")).contains_key(OUT));
     }
 }

@@ -14,12 +14,14 @@ pub fn say(line: impl std::fmt::Display) {
     if is_silent() {
         return;
     }
+    // In one write: in pieces, it would mix with the messages of other processes within a line.
+    let line = format!("{line}\n");
     if cfg!(debug_assertions) {
         // Tests, which are debug builds, catch what the macro writes, and nothing else. The macro panics where the stream
         // is closed.
-        eprintln!("{line}");
+        eprint!("{line}");
     } else {
-        let _ = writeln!(io::stderr(), "{line}");
+        let _ = io::stderr().write_all(line.as_bytes());
     }
 }
 

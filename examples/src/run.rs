@@ -89,7 +89,7 @@ impl Run {
     pub fn new(name: &str, metric: Metric, seed: u64, path: &Path, metadata: Metadata, interrupt: Interrupt) -> Self {
         interrupt.set_training(true);
         let (at, history, path) = (Position::new(seed), History::new(name, metric), path.to_owned());
-        let metadata = origin::sealed(metadata, &path);
+        let metadata = origin::placed(metadata, &path);
         Run { at, history, path, metadata, interrupt, saved: Instant::now(), decided: None }
     }
 

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use crate::files::expect_file_or_pipe;
 use crate::say;
 
 /// The mark that some editors write before the text.
@@ -21,10 +22,11 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 ///
 /// # Errors
 ///
-/// If the file cannot be read, is empty, is no text (it has a zero byte), or is not UTF-8: with the line; and if its lines end as on old
+/// If the file cannot be read, is a folder or a device, is empty, is no text (it has a zero byte), or is not UTF-8: with the line; and if its lines end as on old
 /// Macs.
 pub fn read(path: &Path) -> Result<String, Box<dyn Error>> {
     let at = path.display();
+    expect_file_or_pipe(path).map_err(|reason| format!("{at} {reason}"))?;
     let bytes = fs::read(path).map_err(|error| format!("cannot read {at}: {error}"))?;
     let text = decoded(&bytes).map_err(|reason| format!("{at}{reason}"))?;
     let text = match text.strip_prefix(BYTE_ORDER_MARK) {
@@ -99,6 +101,20 @@ mod tests {
         assert_eq!(of("\u{feff}a\r\nb\r\n".as_bytes()).as_deref(), Ok("a\nb\n"));
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_read_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::write(pipe, "one\ntwo\n").unwrap()
+        });
+        assert_eq!(read(&pipe).unwrap(), "one\ntwo\n");
+        writer.join().unwrap();
+    }
+
     #[test]
     fn what_is_no_text_is_named_with_its_line() {
         assert_eq!(of(b"").unwrap_err(), "FILE is empty; expected text");
@@ -109,6 +125,8 @@ mod tests {
         assert_eq!(latin, "FILE, line 2: byte 8 is 0xe9; expected UTF-8: convert the file, from Latin-1 perhaps");
         let binary = of(b"\x89PNG\n\x00\x01").unwrap_err();
         assert_eq!(binary, "FILE, line 2: byte 6 is 0; expected text, and no binary file");
+        let endless = read(Path::new("/dev/zero")).unwrap_err().to_string();
+        assert_eq!(endless, "/dev/zero cannot be read: it is a device; expected a regular file");
         assert!(read(Path::new("no such file")).unwrap_err().to_string().starts_with("cannot read no such file: "));
     }
 }

@@ -150,6 +150,17 @@ fn ranks_on_two_machines_give_the_bits_of_one_process() {
     assert!(received > 99 * 3329 / 2 * 4, "{received} bytes came to the second machine");
 }
 
+#[test]
+fn a_job_that_is_complete_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run");
+    successful(training(2, &file, "1", &[]));
+    let before = fs::read(&file).unwrap();
+    let told = String::from_utf8(successful(training(2, &file, "1", &[])).stdout).unwrap();
+    assert_eq!(told, format!("{}: complete after 1 epochs; more --epochs go on from it\n", file.display()));
+    assert!(fs::read(&file).unwrap() == before);
+}
+
 /// The process of a rank of the training that writes `file`.
 fn process_of(rank: usize, file: &Path) -> Option<u32> {
     let holds = |process: &Path, what: &str, text: &str| {

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use rewind_autograd::{Tensor, parameters};
+use rewind_examples::testing::sealed;
 use rewind_fuzz::{Bound, Folder, seed, tensors};
 use rewind_rnn::file::{self, Metadata, Precision, TensorFile};
 
@@ -15,9 +16,10 @@ parameters! { struct Model<P> { weight: P, bias: P } }
 static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::default);
 
 fuzz_target!(init: seeds(), |data: &[u8]| {
-    // As it is, and with the length that belongs to its header.
+    // As it is, with the length that belongs to its header, and with the checksum that belongs to its contents.
     let header = data.iter().rposition(|&byte| byte == b'}').map_or(0, |end| end + 1);
-    for bytes in [data.to_vec(), tensors::framed(&data[..header], &data[header..])] {
+    let framed = tensors::framed(&data[..header], &data[header..]);
+    for bytes in [data.to_vec(), framed.clone(), sealed(framed)] {
         let path = FOLDER.file("a.safetensors", &bytes);
         Bound::TEN.check(bytes.len(), || read(&path));
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use rewind_examples::testing::sealed;
 use rewind_rnn::file::TensorFile;
 use serde_json::{Map, Value, json};
 
@@ -38,7 +39,8 @@ pub fn file(data: &[u8]) -> Vec<u8> {
         header.insert(name.to_owned(), json!({ "dtype": dtype, "shape": shape, "data_offsets": offsets }));
     }
     header.insert("__metadata__".to_owned(), Value::Object(metadata));
-    framed(Value::Object(header).to_string().as_bytes(), &elements)
+    // A checksum cannot be guessed, so that a changed file has the one of what it holds now.
+    sealed(framed(Value::Object(header).to_string().as_bytes(), &elements))
 }
 
 /// A file of a header and elements.

@@ -65,6 +65,8 @@ pub enum ErrorKind {
     Write(io::Error),
     /// A file is truncated or not a safetensors file.
     Malformed,
+    /// The contents of a file are not those that its checksum was computed of: it is damaged, or was edited.
+    Checksum,
     /// A safetensors file of another program, or of another version of the format. Its layouts may differ where its shapes do not.
     Foreign,
     /// A file does not fit the module to be loaded: all its problems, first those of the leaves of the module, in their order, then

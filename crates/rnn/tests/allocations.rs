@@ -1,4 +1,4 @@
-//! Counts the allocations of a training step after the first ones.
+//! Counts the allocations of a training step after the first ones, and the bytes that a file takes while it is opened.
 //!
 //! A separate binary, because the counter replaces the allocator.
 
@@ -6,6 +6,7 @@ use allocation_counter::measure;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rewind_autograd::{OnTape, Parameters, Scalar, Tape, Tensor, Var};
+use rewind_rnn::file::TensorFile;
 use rewind_rnn::optim::{Adam, Optimizer, Sgd};
 use rewind_rnn::{Cell, Gru, Lstm, TanhRnn, unroll};
 
@@ -67,4 +68,19 @@ fn a_training_step_allocates_nothing_after_the_first() {
             assert_eq!(third, 0, "{what}: so many allocations after Adam has its moments");
         }
     }
+}
+
+/// A tree of the values of a header takes 25 times its length.
+#[test]
+fn a_header_of_a_megabyte_takes_ten_at_most() {
+    let entry = |k: usize| format!("\"{k:x}\":{{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}");
+    let header = format!("{{{}}}", (0..20_000).map(entry).collect::<Vec<_>>().join(","));
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+    assert!(bytes.len() > 1_000_000, "{}", bytes.len());
+    let path = std::env::temp_dir().join(format!("rewind-header-{}.safetensors", std::process::id()));
+    std::fs::write(&path, &bytes).expect("a writable folder for temporary files");
+    let taken =
+        measure(|| assert_eq!(TensorFile::open(&path).expect("a whole file").tensors().len(), 20_000)).bytes_max;
+    std::fs::remove_file(&path).ok();
+    assert!(taken <= 10 * bytes.len() as u64, "{taken} bytes for {}", bytes.len());
 }

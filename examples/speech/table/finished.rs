@@ -1,5 +1,6 @@
 //! The trainings that are done, in a file: a table that was stopped goes on without them.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -39,6 +40,8 @@ pub(crate) struct Finished {
     /// What all trainings have in common, in one line.
     recipe: String,
     rows: Vec<Row>,
+    /// Where the training of a network from a seed is among them.
+    places: HashMap<(String, u64), usize>,
 }
 
 impl Finished {
@@ -47,7 +50,7 @@ impl Finished {
     /// # Errors
     /// If the file cannot be read, or a row is no training of this recipe: with the line.
     pub(crate) fn read(path: PathBuf, recipe: String) -> Result<Finished, Box<dyn Error>> {
-        let mut finished = Finished { path, recipe, rows: Vec::new() };
+        let mut finished = Finished { path, recipe, rows: Vec::new(), places: HashMap::new() };
         if !finished.path.exists() {
             return Ok(finished);
         }
@@ -58,7 +61,7 @@ impl Finished {
         }
         for (line, cells) in &table.rows {
             let row = finished.row(cells).map_err(|reason| format!("{}: {reason}", table.at(*line)))?;
-            finished.rows.push(row);
+            finished.push(row);
         }
         Ok(finished)
     }
@@ -99,7 +102,12 @@ impl Finished {
 
     /// The training of a network from a seed.
     pub(crate) fn of(&self, network: &str, seed: u64) -> Option<&Row> {
-        self.rows.iter().find(|row| row.network == network && row.seed == seed)
+        self.places.get(&(network.to_owned(), seed)).map(|&place| &self.rows[place])
+    }
+
+    fn push(&mut self, row: Row) {
+        self.places.insert((row.network.clone(), row.seed), self.rows.len());
+        self.rows.push(row);
     }
 
     /// Adds a training, and writes the file. What another program has written to it meanwhile stays.
@@ -111,7 +119,7 @@ impl Finished {
         let own = std::mem::replace(self, there);
         for row in own.rows.into_iter().chain([row]) {
             if self.of(&row.network, row.seed).is_none() {
-                self.rows.push(row);
+                self.push(row);
             }
         }
         let mut text = HEADER.join("\t") + "\n";

@@ -101,6 +101,44 @@ fn functions_are_right_over_all_magnitudes() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// At the end of the range of its sigmoid, silu loses what its docs say and no more.
+#[test]
+fn silu_far_below_zero_is_as_its_docs_say() {
+    // f32: as exact as anywhere down to -127.5·ln 2, and 0 from there.
+    let x: Vec<f64> = (0..20_000).map(|i| -80.0 - f64::from(i) / 512.0).collect();
+    let [value, slope, _] = derivatives::<f32>(|_, v| v[0].silu(), &x);
+    let end = -127.5 * std::f64::consts::LN_2;
+    for (i, &x) in x.iter().enumerate() {
+        let sigmoid = 1.0 / (1.0 + (-x).exp());
+        for (order, (found, exact)) in
+            [(value[i], x * sigmoid), (slope[i], sigmoid * (1.0 + x * (1.0 - sigmoid)))].into_iter().enumerate()
+        {
+            if x > end {
+                let allowed = ROUNDINGS[order] * f64::from(f32::EPSILON) * exact.abs();
+                assert!((found - exact).abs() <= allowed, "order {order} at {x}: {found:e}, exact {exact:e}");
+            } else {
+                assert!(found == 0.0 && exact.abs() < 3.7e-37, "order {order} at {x}: {found:e}, exact {exact:e}");
+            }
+        }
+    }
+    // f64: all numbers 2^300 times as large, so that what is exact is no subnormal number. Here 1 - sigmoid x is 1.
+    let x: Vec<f64> = (0..20_000).map(|i| -700.0 - f64::from(i) / 256.0).collect();
+    let [value, slope, _] = derivatives::<f64>(|_, v| v[0].silu(), &x);
+    let large = 2f64.powi(300);
+    for (i, &x) in x.iter().enumerate() {
+        let exp = (x / 2.0).exp() * ((x / 2.0).exp() * large);
+        for (order, (found, exact)) in [(value[i], x * exp), (slope[i], (1.0 + x) * exp)].into_iter().enumerate() {
+            let lost = (1.0 + x.abs()) * (f64::from_bits(1) * large);
+            let allowed = ROUNDINGS[order] * f64::EPSILON * exact.abs() + lost;
+            assert!(
+                (found * large - exact).abs() <= allowed,
+                "order {order} at {x}: {found:e}, exact {exact:e} / 2^300"
+            );
+            assert!(found == 0.0 || x > -745.2, "order {order} at {x}: {found:e}");
+        }
+    }
+}
+
 #[test]
 fn naive_forms_are_found_wrong() {
     let case = Case::fixture("accuracy/accuracy.safetensors");

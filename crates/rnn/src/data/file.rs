@@ -6,6 +6,10 @@
 //! is one. Saving and loading reject infinite and NaN parameters: a run that diverged must not replace the last good
 //! file.
 //!
+//! A file has a [`checksum`] over its numbers, names, shapes and metadata, which is compared whenever it is opened: a changed bit of a
+//! weight, of a moment, of a count of steps or of a setting is an error. Files of earlier versions, `rewind.format` 1, and of other
+//! programs have none and are read without it; one of `rewind.format` 2 that lost its checksum is refused.
+//!
 //! A file also has the types and the settings of a module, and a module with others is not loaded: a GRU that resets before the product
 //! and one that resets after it have the same parameters, and are different functions. A setting is compared by what `Debug` prints of it,
 //! and not at all if that contains an address. [`load_leaves`] loads the parameters alone; files of earlier versions have no settings.
@@ -30,8 +34,11 @@
 //! # Ok::<(), rewind_rnn::Error>(())
 //! ```
 
+mod checksum;
 mod format;
+mod header;
 mod parts;
+mod regular;
 mod replace;
 mod settings;
 mod tensors;
@@ -47,6 +54,8 @@ use crate::error::{Error, ErrorKind, Result, problem};
 use crate::nonfinite::finite_tensor;
 
 pub use crate::error::Problem;
+pub use checksum::checksum;
+pub use regular::expect_regular;
 pub use replace::replace;
 pub use settings::FileModule;
 pub use tensors::{Precision, TensorFile, TensorInfo};
@@ -63,7 +72,10 @@ const OWN_KEYS: &str = "rewind.";
 
 /// The metadata key of the format version. It marks the files of this crate.
 const FORMAT_KEY: &str = "rewind.format";
-const FORMAT: &str = "1";
+/// The versions that are read. The first has no checksum; the second, which is written, has one, so that a file that lost it is not taken
+/// for one that never had it.
+const FORMATS: [&str; 2] = ["1", CHECKED_FORMAT];
+const CHECKED_FORMAT: &str = "2";
 
 /// Saves every leaf of `module` under its dotted name, the types and settings of the module, and `metadata`. The same module and
 /// metadata give the same bytes.
@@ -136,9 +148,9 @@ fn write<T: Scalar>(path: &Path, tensors: &[(String, Tensor<T>)], metadata: &Met
         return Err(refused(path, problems));
     }
     let mut entries = metadata.clone();
-    entries.insert(FORMAT_KEY.to_owned(), FORMAT.to_owned());
+    entries.insert(FORMAT_KEY.to_owned(), CHECKED_FORMAT.to_owned());
     entries.extend(own.clone());
-    let written = format::encode(&sorted, &entries).and_then(|bytes| replace(path, &bytes));
+    let written = format::encode(&sorted, entries).and_then(|bytes| replace(path, &bytes));
     written.map_err(|source| {
         let why = format!("cannot be written: {source}");
         about(path, ErrorKind::Write(source), why)
@@ -329,13 +341,13 @@ pub fn metadata(path: impl AsRef<Path>) -> Result<Metadata> {
 fn own(file: &TensorFile) -> Result<Metadata> {
     let mut metadata = file.metadata().clone();
     match metadata.remove(FORMAT_KEY) {
-        Some(version) if version == FORMAT => {
+        Some(version) if FORMATS.contains(&version.as_str()) => {
             metadata.retain(|key, _| !key.starts_with(OWN_KEYS));
             Ok(metadata)
         }
         found => {
             let what = match found {
-                Some(version) => format!("of format version {version:?}; expected version {FORMAT}"),
+                Some(version) => format!("of format version {version:?}; expected version {}", FORMATS.join(" or ")),
                 None => "not one of `file::save`: its metadata has no `rewind.format`; `file::TensorFile` reads the \
                          files of other programs, `torch::load_stack` the networks of PyTorch, `torch::FromTorch` single layers"
                     .to_owned(),

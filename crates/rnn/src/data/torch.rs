@@ -7,6 +7,7 @@
 
 mod cells;
 mod file;
+mod index;
 mod stack;
 
 use rewind_autograd::{Scalar, Tensor};
@@ -15,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 
 pub use cells::TorchCell;
 pub use file::{FromTorch, LayerName};
+pub(crate) use index::Index;
 pub use stack::{TorchStackLayer, load_stack, save_stack, stack_tensors};
 
 /// One layer, in one direction, as `torch.nn.RNN`, `LSTM` and `GRU` name and lay out its parameters; G is 1, 4 or 3.

@@ -1,6 +1,6 @@
 //! Problems with the tensors of a file, and their messages.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use crate::nonfinite::NonFinite;
 
@@ -35,7 +35,7 @@ pub enum Problem {
     NotInFile {
         /// Its name.
         name: String,
-        /// The first names in the file: a network has many tensors, and each of them may be missing.
+        /// The first names in the file, or the first 100 letters of each: a network has many tensors, and each of them may be missing.
         others: Vec<String>,
         /// How many more names there are.
         more: usize,
@@ -152,5 +152,10 @@ pub(crate) fn listed(problems: &[Problem]) -> String {
         1 => "1 thing".to_owned(),
         n => format!("{n} things"),
     };
-    problems.iter().fold(format!("{count} wrong:"), |text, problem| format!("{text}\n  {problem}"))
+    let mut text = format!("{count} wrong:");
+    for problem in problems {
+        // Writing to a String does not fail.
+        write!(text, "\n  {problem}").ok();
+    }
+    text
 }

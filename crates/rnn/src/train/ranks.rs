@@ -4,6 +4,7 @@ mod exchange;
 mod states;
 
 use std::fmt::Display;
+use std::io::{self, Write};
 use std::rc::Rc;
 
 use ferrompi::{Communicator, Mpi, ReduceOp, ThreadLevel};
@@ -114,7 +115,9 @@ impl Ranks {
 
     /// Ends the job, on all ranks.
     fn end_job(&self, why: &str) -> ! {
-        eprintln!("rank {} of {}: {why}", self.rank(), self.count());
+        // In one write: in pieces, it would mix with the messages of other ranks within a line.
+        let told = format!("rank {} of {}: {why}\n", self.rank(), self.count());
+        io::stderr().write_all(told.as_bytes()).ok();
         self.world().abort(1)
     }
 }

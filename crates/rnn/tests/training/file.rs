@@ -1,5 +1,6 @@
 //! Files of modules: loading returns what was saved, and a failure changes nothing.
 
+mod checksum;
 mod replace;
 mod settings;
 mod training;
@@ -65,6 +66,15 @@ impl Drop for Folder {
 /// The bytes as a text of as many bytes, to find places in it.
 pub(crate) fn ascii(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect()
+}
+
+/// The bytes of a file that was changed on purpose, with the checksum of what it holds now.
+pub(crate) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let key = "\"rewind.checksum\":\"";
+    let at = ascii(&bytes).find(key).expect("it has a checksum") + key.len();
+    let sum = file::checksum(&bytes).expect("a whole file");
+    bytes[at..at + sum.len()].copy_from_slice(sum.as_bytes());
+    bytes
 }
 
 fn round_trip<T: Scalar>() {
@@ -167,11 +177,11 @@ fn truncated_and_foreign_files_are_named() {
         "a safetensors file, but not one of `file::save`: its metadata has no `rewind.format`; `file::TensorFile` reads \
          the files of other programs, `torch::load_stack` the networks of PyTorch, `torch::FromTorch` single layers"
     );
-    let at = ascii(&whole).find("\"rewind.format\":\"1\"").expect("the version is in the header") + 17;
+    let at = ascii(&whole).find("\"rewind.format\":\"2\"").expect("the version is in the header") + 17;
     let mut newer = whole.clone();
     newer[at] = b'7';
-    fs::write(folder.file(), newer).expect("writable");
-    assert_eq!(refused(&folder), "a safetensors file, but of format version \"7\"; expected version 1");
+    fs::write(folder.file(), sealed(newer)).expect("writable");
+    assert_eq!(refused(&folder), "a safetensors file, but of format version \"7\"; expected version 1 or 2");
     fs::remove_file(folder.file()).expect("it is there");
     assert!(refused(&folder).starts_with("cannot be read: "));
 }
@@ -195,7 +205,7 @@ fn nan_is_neither_loaded_nor_saved() {
     let mut bytes = good;
     let end = bytes.len();
     bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
-    fs::write(folder.file(), bytes).expect("writable");
+    fs::write(folder.file(), sealed(bytes)).expect("writable");
     assert_eq!(refused(&folder), "does not fit, 1 thing wrong:\n  `scale` is NaN at []; expected finite numbers");
 }
 

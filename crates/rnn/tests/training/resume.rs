@@ -13,6 +13,8 @@ use rewind_rnn::optim::{Adam, Optimizer, Plateau, Sgd};
 use rewind_rnn::resume::{Part, Position};
 use rewind_rnn::{Accumulator, Average, EarlyStopping, ErrorKind, Linear, Result, TanhRnn, Unroll, clip};
 
+use crate::file::sealed;
+
 parameters! {
     struct Model<P> { cell: TanhRnn<P>, readout: Linear<P> }
 }
@@ -244,7 +246,7 @@ fn damaged_values_are_named_and_change_nothing() {
         bytes.splice(at..end, value.bytes());
         let length = u64::from_le_bytes(*good.first_chunk().expect("8 bytes")) + value.len() as u64 - (end - at) as u64;
         bytes[..8].copy_from_slice(&length.to_le_bytes());
-        fs::write(&path, bytes).expect("writable");
+        fs::write(&path, sealed(bytes)).expect("writable");
         refused(&mut other, &path)
     };
     assert_eq!(message("position.value.epoch", "many"), "Position: `epoch` is \"many\"; expected a number");
@@ -274,7 +276,7 @@ fn damaged_values_are_named_and_change_nothing() {
     let start = 8 + u64::from_le_bytes(*good.first_chunk().expect("8 bytes")) as usize + offset;
     let mut bytes = good.clone();
     bytes[start..start + 4].copy_from_slice(&f32::NAN.to_le_bytes());
-    fs::write(&path, bytes).expect("writable");
+    fs::write(&path, sealed(bytes)).expect("writable");
     let expected = "does not fit, 1 thing wrong:\n  `average:cell.bias.average` is NaN at [0]; expected finite numbers";
     assert_eq!(refused(&mut other, &path), expected);
 }

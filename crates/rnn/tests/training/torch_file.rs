@@ -1,12 +1,12 @@
 //! Files of other programs: PyTorch's, read into cells that compute what PyTorch computed, and broken ones.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rewind_autograd::ops::layout::concat;
 use rewind_autograd::{OnTape, Scalar, Tape, Tensor, Var, parameters};
 use rewind_rnn::file::{self, Metadata, Precision, TensorFile};
 use rewind_rnn::torch::{FromTorch, LayerName, TorchLayer};
-use rewind_rnn::{Cell, Gru, Linear, Lstm, TanhRnn, Unroll};
+use rewind_rnn::{Cell, ErrorKind, Gru, Linear, Lstm, TanhRnn, Unroll};
 
 fn fixture(name: &str) -> PathBuf {
     let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/torch_file");
@@ -139,6 +139,20 @@ fn a_module_of_one_type_is_loaded_into_one_of_another() {
         let edge = Pair { a: Tensor::full(&[2], value), b: Tensor::zeros(&[1]) };
         file::save(&file.0, &edge, &Metadata::new()).expect("a good module");
         assert_eq!(file::load_converted(&file.0, &mut narrow).is_ok(), fits, "{value:e}");
+    }
+}
+
+/// Opening a pipe would wait for its writer, and reading a device would never end.
+#[cfg(unix)]
+#[test]
+fn only_a_regular_file_is_opened() {
+    let pipe = Scratch::new();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe.0).status().expect("a command of POSIX").success());
+    let folder = std::env::temp_dir();
+    for (path, what) in [(pipe.0.as_path(), "a pipe"), (&folder, "a folder"), (Path::new("/dev/zero"), "a device")] {
+        let error = TensorFile::open(path).expect_err("no regular file");
+        assert!(matches!(error.kind(), ErrorKind::Read(_)));
+        assert_eq!(error.to_string(), format!("file {path:?}: cannot be read: it is {what}; expected a regular file"));
     }
 }
 

@@ -36,6 +36,23 @@ pub(crate) fn both_ways<T: Scalar, C: Parameters<Tensor<T>>>(
     inputs.iter().map(|&inputs| Bidirectional::cells(cell(inputs), cell(inputs))).collect()
 }
 
+/// Looking for each layer among the names of all takes time with the square of their number.
+#[test]
+fn a_deep_stack_is_read_and_its_surplus_named() {
+    const DEPTH: usize = 20_000;
+    let names: Vec<_> =
+        (0..DEPTH).flat_map(|k| ["weight_ih", "weight_hh"].map(|name| format!("{name}_l{k}"))).collect();
+    let mut tensors: Vec<(&str, &[usize])> = names.iter().map(|name| (name.as_str(), &[1, 1][..])).collect();
+    let file = Scratch::holding(&tensors);
+    let read = |file: &Scratch| OneWay::<TanhRnn<Tensor<f32>>>::load_torch(&file.0, "", Precision::AsStored);
+    let mut stack = read(&file).expect("a network");
+    assert_eq!(stack.len(), DEPTH);
+    load_stack(&file.0, "", &mut stack, Precision::AsStored).expect("the same network");
+    tensors.push(("noise_l19999", &[1]));
+    let told = read(&Scratch::holding(&tensors)).expect_err("a parameter that no layer has").to_string();
+    assert!(told.ends_with("1 thing wrong:\n  `noise_l19999` of shape [1] is not part of the module"), "{told}");
+}
+
 /// The outputs of a stack for `x`.
 macro_rules! outputs {
     ($stack:expr, $x:expr) => {{

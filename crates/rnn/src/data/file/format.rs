@@ -11,7 +11,8 @@ use rewind_autograd::shape::{checked_element_count, unravel};
 use rewind_autograd::{Scalar, Tensor};
 use safetensors::Dtype;
 
-use super::{Metadata, Precision, Problem, TensorInfo};
+use super::header::Header;
+use super::{Metadata, Precision, Problem, TensorInfo, checksum};
 
 /// The name that the header reserves for the metadata.
 pub(super) const METADATA: &str = "__metadata__";
@@ -19,28 +20,33 @@ pub(super) const METADATA: &str = "__metadata__";
 /// The longest header that is read or written, in bytes: that of the `safetensors` crate.
 const LONGEST_HEADER: usize = 100_000_000;
 
-/// 8 bytes of header length, a JSON header padded with spaces to a multiple of 8, the elements in little-endian order.
+/// 8 bytes of header length, a JSON header padded with spaces to a multiple of 8, the elements in little-endian order. The
+/// [checksum](super::checksum()) joins the metadata.
 ///
 /// # Errors
 /// If the header would be longer than one that can be read.
-pub(super) fn encode<T: Scalar>(
-    tensors: &BTreeMap<&str, &Tensor<T>>,
-    metadata: &BTreeMap<String, String>,
-) -> io::Result<Vec<u8>> {
-    let dtype = if size_of::<T>() == 4 { "F32" } else { "F64" };
-    let entries: Vec<_> = metadata.iter().map(|(key, value)| format!("{}:{}", quoted(key), quoted(value))).collect();
-    let mut header = format!("{{{}:{{{}}}", quoted(METADATA), entries.join(","));
-    let mut elements = Vec::new();
-    for (name, tensor) in tensors {
+pub(super) fn encode<T: Scalar>(tensors: &BTreeMap<&str, &Tensor<T>>, mut metadata: Metadata) -> io::Result<Vec<u8>> {
+    let (mut elements, mut places) = (Vec::new(), Vec::with_capacity(tensors.len()));
+    for tensor in tensors.values() {
         let start = elements.len();
         for x in tensor.to_vec() {
-            match dtype {
+            match T::NAME {
                 // Exact: the number is an f32 on its way through f64.
-                "F32" => elements.extend((x.to_f64() as f32).to_le_bytes()),
+                "f32" => elements.extend((x.to_f64() as f32).to_le_bytes()),
                 _ => elements.extend(x.to_f64().to_le_bytes()),
             }
         }
-        let (shape, end) = (tensor.shape(), elements.len());
+        places.push(start..elements.len());
+    }
+    let listed = || tensors.iter().zip(&places).map(|((name, tensor), place)| (*name, tensor.shape(), place));
+    let entries = listed().map(|(name, shape, place)| (name, T::NAME, shape, &elements[place.clone()]));
+    let sum = checksum::of(&metadata, entries);
+    metadata.insert(checksum::KEY.to_owned(), sum);
+
+    let entries: Vec<_> = metadata.iter().map(|(key, value)| format!("{}:{}", quoted(key), quoted(value))).collect();
+    let mut header = format!("{{{}:{{{}}}", quoted(METADATA), entries.join(","));
+    let dtype = T::NAME.to_uppercase();
+    for (name, shape, Range { start, end }) in listed() {
         header += &format!(
             ",{}:{{\"dtype\":\"{dtype}\",\"shape\":{shape:?},\"data_offsets\":[{start},{end}]}}",
             quoted(name)
@@ -95,16 +101,15 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     let header = usize::try_from(length).ok().filter(|&n| n <= LONGEST_HEADER).and_then(|n| rest.get(..n));
     let header = header.ok_or_else(|| format!("the header is said to be {length} bytes long"))?;
     let data = &rest[header.len()..];
-    let listed: safetensors::tensor::Metadata =
-        serde_json::from_slice(header).map_err(|e| format!("invalid header: {e}"))?;
+    let header = Header::read(header).map_err(|e| format!("invalid header: {e}"))?;
+    let (names, listed, metadata) = header.checked().map_err(|e| format!("invalid header: {e}"))?;
     if listed.data_len() != data.len() {
         return Err(format!("{} bytes of numbers are listed, {} are there", listed.data_len(), data.len()));
     }
     let start = bytes.len() - data.len();
-    let mut all: Vec<_> = listed.tensors().into_iter().collect();
-    all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    let (mut tensors, mut places) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
-    for (name, info) in all {
+    let (mut tensors, mut places) = (Vec::with_capacity(names.len()), Vec::with_capacity(names.len()));
+    for name in names {
+        let info = listed.info(&name).expect("the names are those of what is listed");
         // The other axes of a tensor without elements may have any length: they do not add to the length of the file.
         if checked_element_count(&info.shape).is_none() {
             return Err(format!("`{name}` has shape {:?}, more than memory can hold", info.shape));
@@ -112,7 +117,6 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
         places.push((info.dtype, start + info.data_offsets.0..start + info.data_offsets.1));
         tensors.push(TensorInfo { name, shape: info.shape.clone(), dtype: info.dtype.to_string().to_lowercase() });
     }
-    let metadata = listed.metadata().clone().unwrap_or_default().into_iter().collect();
     Ok(Parsed { tensors, places, metadata })
 }
 

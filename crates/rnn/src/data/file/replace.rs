@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::{Builder, NamedTempFile};
 
+use super::expect_regular;
+
 /// Writes `bytes` to a temporary file in the folder of `path`, and renames it to `path` when it is complete and synced.
 ///
 /// A symbolic link is followed, and the new file gets the permissions of the old one. A path that is not a regular file, or is
@@ -70,13 +72,12 @@ fn followed(path: &Path) -> io::Result<Cow<'_, Path>> {
 
 /// The permissions of `path`, if it is a regular file that may be written.
 fn writable(path: &Path) -> io::Result<Permissions> {
-    let metadata = fs::metadata(path)?;
-    let refused = |kind, why: &str| Err(io::Error::new(kind, why));
-    match metadata.permissions() {
-        _ if !metadata.is_file() => refused(io::ErrorKind::InvalidInput, "it is no regular file"),
-        permissions if permissions.readonly() => refused(io::ErrorKind::PermissionDenied, "it is read-only"),
-        permissions => Ok(permissions),
+    expect_regular(path)?;
+    let permissions = fs::metadata(path)?.permissions();
+    if permissions.readonly() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is read-only"));
     }
+    Ok(permissions)
 }
 
 /// A new file in `folder` that no other process writes to or removes. Dropped, it is removed.

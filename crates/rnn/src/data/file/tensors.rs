@@ -1,13 +1,16 @@
 //! A safetensors file of any program: its list of tensors, and their elements.
 
 use std::fmt;
+use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rewind_autograd::{Scalar, Tensor};
 use safetensors::Dtype;
 
-use super::{Metadata, Problem, about, format};
+use super::{Metadata, Problem, about, checksum, expect_regular, format};
+use crate::data::torch::Index;
 use crate::error::{Error, ErrorKind, Result, problem};
 
 /// How to read elements of another type than the requested one.
@@ -60,35 +63,39 @@ pub struct TensorFile {
     /// The type and the range in `bytes` of every tensor.
     places: Vec<(Dtype, Range<usize>)>,
     metadata: Metadata,
+    /// Of the names, when the first layer of PyTorch is read.
+    index: OnceLock<Index>,
 }
 
 impl TensorFile {
-    /// Reads the file at `path` and checks that it contains every tensor of its header.
+    /// Reads the file at `path` and checks that it contains every tensor of its header, and has its [`checksum`](super::checksum()) if it
+    /// was saved with one.
     ///
     /// # Errors
-    /// If the file cannot be read, is truncated or is not a safetensors file.
+    /// If the file cannot be read, is a folder, a pipe or a device, is truncated or is not a safetensors file, or its contents are not those that it was saved with.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let bytes = match std::fs::read(&path) {
+        let bytes = match expect_regular(&path).and_then(|()| fs::read(&path)) {
             Ok(bytes) => bytes,
             Err(source) => {
                 let why = format!("cannot be read: {source}");
                 return Err(about(&path, ErrorKind::Read(source), why));
             }
         };
-        match format::parse(&bytes) {
-            Ok(format::Parsed { tensors, places, metadata }) => {
-                Ok(TensorFile { path, bytes, tensors, places, metadata })
-            }
-            Err(reason) => {
-                let why = format!(
-                    "{} bytes that are no whole safetensors file ({reason}); expected 8 bytes of header length, a JSON \
-                     header, and exactly the numbers it lists",
-                    bytes.len()
-                );
-                Err(about(&path, ErrorKind::Malformed, why))
-            }
+        let parsed = format::parse(&bytes).map_err(|reason| {
+            let why = format!(
+                "{} bytes that are no whole safetensors file ({reason}); expected 8 bytes of header length, a JSON \
+                 header, and exactly the numbers it lists",
+                bytes.len()
+            );
+            about(&path, ErrorKind::Malformed, why)
+        })?;
+        if let Some(damage) = checksum::damage(&parsed, &bytes) {
+            let why = format!("was damaged or edited after it was written: {damage}");
+            return Err(about(&path, ErrorKind::Checksum, why));
         }
+        let format::Parsed { tensors, places, metadata } = parsed;
+        Ok(TensorFile { path, bytes, tensors, places, metadata, index: OnceLock::new() })
     }
 
     /// The path of the file.
@@ -126,8 +133,14 @@ impl TensorFile {
 
     /// The problem that there is no tensor of that name.
     pub(crate) fn lacks(&self, name: String) -> Problem {
+        // Every layer of a network may lack a tensor, each in a message of its own.
         const SHOWN: usize = 4;
-        let others: Vec<_> = self.tensors.iter().take(SHOWN).map(|tensor| tensor.name.clone()).collect();
+        const LETTERS: usize = 100;
+        let shown = |name: &String| match name.char_indices().nth(LETTERS) {
+            Some((end, _)) => format!("{}…", &name[..end]),
+            None => name.clone(),
+        };
+        let others: Vec<_> = self.tensors.iter().take(SHOWN).map(|tensor| shown(&tensor.name)).collect();
         let more = self.tensors.len() - others.len();
         Problem::NotInFile { name, others, more }
     }
@@ -140,6 +153,11 @@ impl TensorFile {
     /// The tensor of that name.
     pub(crate) fn info(&self, name: &str) -> Option<&TensorInfo> {
         self.position(name).map(|at| &self.tensors[at])
+    }
+
+    /// Where PyTorch's names put the tensors.
+    pub(crate) fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::new(&self.tensors))
     }
 
     /// The error with all problems of the file.

@@ -1,12 +1,11 @@
 //! Modules from a safetensors file that PyTorch wrote.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use rewind_autograd::{Scalar, Tensor};
 
 use super::cells::transposed;
-use super::{GRU, Kind, LSTM, Misfit, PROJECTED_LSTM, RELU_RNN, RNN, TorchLayer};
+use super::{GRU, Index, Kind, LSTM, Misfit, PROJECTED_LSTM, RELU_RNN, RNN, TorchLayer};
 use crate::data::file::{Precision, Problem, TensorFile, TensorInfo, read_finite};
 use crate::error::Result;
 use crate::{Gru, Linear, Lstm, ProjectedLstm, ReluRnn, TanhRnn};
@@ -63,6 +62,20 @@ impl LayerName {
         self.layer == Some(layer)
     }
 
+    /// The tensors of this layer, known here or not.
+    fn tensors<'a>(&self, file: &'a TensorFile) -> impl Iterator<Item = &'a TensorInfo> {
+        let (covers, tensors) = (self.covers(), file.tensors());
+        let mut places = self.places(file.index(), tensors).to_vec();
+        places.sort_unstable(); // by name
+        places.into_iter().map(|at| &tensors[at]).filter(move |info| covers(&info.name))
+    }
+
+    /// The places among which they are: those of its layer, or of its module if it has no number.
+    pub(super) fn places<'a>(&self, index: &'a Index, tensors: &[TensorInfo]) -> &'a [usize] {
+        let ending = self.suffix();
+        index.places(tensors, &self.network, self.layer.map(|_| ending.as_str()))
+    }
+
     /// What tells whether a name is that of a parameter of this layer, known here or not.
     pub(super) fn covers(&self) -> impl Fn(&str) -> bool {
         let (prefix, suffix) = (joined(&self.network, ""), self.suffix());
@@ -84,16 +97,11 @@ impl LayerName {
 
 /// An error if the file has no network of that name, which names those that it has.
 pub(super) fn check_network(file: &TensorFile, network: &str) -> Result<()> {
-    fn of_parameter(info: &TensorInfo) -> Option<&str> {
-        let (network, parameter) = info.name.rsplit_once('.').unwrap_or(("", &info.name));
-        PARAMETERS.iter().any(|known| parameter.starts_with(known)).then_some(network)
-    }
-    let found = || file.tensors().iter().filter_map(of_parameter);
-    if found().any(|found| found == network) {
+    let networks = file.index().networks();
+    if networks.binary_search_by(|found| found.as_str().cmp(network)).is_ok() {
         return Ok(());
     }
-    let networks = found().collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect();
-    Err(file.mismatch(vec![Problem::NoNetwork { name: network.to_owned(), networks }]))
+    Err(file.mismatch(vec![Problem::NoNetwork { name: network.to_owned(), networks: networks.to_vec() }]))
 }
 
 /// `name` in `module`, whose name may be empty.
@@ -142,7 +150,7 @@ pub trait FromTorch: Sized {
 }
 
 /// A parameter that a layer may have in PyTorch.
-const PARAMETERS: [&str; 5] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"];
+pub(super) const PARAMETERS: [&str; 5] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"];
 
 impl<T: Scalar> TorchLayer<T> {
     /// The layer of that name in `file`, for any kind of cell. A layer without biases is one with `bias=False`.
@@ -173,8 +181,7 @@ impl<T: Scalar> TorchLayer<T> {
         let biases = if has_bias { ["bias_ih", "bias_hh"].map(&mut read) } else { [None, None] };
         let weight_hr = file.has(&name.parameter("weight_hr")).then(|| read("weight_hr")).flatten();
         let known = PARAMETERS.map(|parameter| name.parameter(parameter));
-        let covers = name.covers();
-        let others = file.tensors().iter().filter(|info| covers(&info.name) && !known.contains(&info.name));
+        let others = name.tensors(file).filter(|info| !known.contains(&info.name));
         problems.extend(others.map(|info| {
             let (name, shape) = (info.name.clone(), info.shape.clone());
             Problem::Unexpected { name, shape }

@@ -90,10 +90,13 @@ fn links_and_permissions_stay_and_what_is_no_file_is_refused() {
     // A device, a socket or a folder cannot be replaced by a file.
     fs::create_dir(folder.file()).expect("the folder is ours");
     let refused = save().expect_err("a folder").to_string();
-    assert_eq!(refused, format!("file {:?}: cannot be written: it is no regular file", folder.file()));
+    assert_eq!(
+        refused,
+        format!("file {:?}: cannot be written: it is a folder; expected a regular file", folder.file())
+    );
     assert_eq!(folder.names(), ["model.safetensors", "real"]);
     let device = file::save("/dev/null", &model::<f32>(), &Metadata::new()).expect_err("a device").to_string();
-    assert_eq!(device, "file \"/dev/null\": cannot be written: it is no regular file");
+    assert_eq!(device, "file \"/dev/null\": cannot be written: it is a device; expected a regular file");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rewind_rnn::ErrorKind;
 use rewind_rnn::file::{self, Metadata};
 use rewind_rnn::optim::{Adagrad, Adam, AdamW, Moments, Optimizer, RmsProp, Sgd};
 
-use super::{Folder, Model, empty, model};
+use super::{Folder, Model, empty, model, sealed};
 
 #[test]
 fn an_optimiser_goes_on_from_a_file() {
@@ -28,7 +28,7 @@ fn an_optimiser_goes_on_from_a_file() {
 }
 
 /// A step of training with gradients that depend on the parameters and on the number of the step.
-fn train_step<T: Scalar>(m: &mut Model<Tensor<T>>, optimizer: &mut impl Optimizer<T>, step: usize) {
+pub(super) fn train_step<T: Scalar>(m: &mut Model<Tensor<T>>, optimizer: &mut impl Optimizer<T>, step: usize) {
     let gradients = m.map(|_, p: &Tensor<T>| p.map(|x| x * T::from_f64(1.5) + T::from_f64((step as f64).cos())));
     optimizer.set_learning_rate(optimizer.learning_rate() * 0.9);
     optimizer.step(m, &gradients).expect("a good step");
@@ -116,7 +116,7 @@ fn what_cannot_be_resumed_changes_neither_model_nor_optimiser() {
     // In the order of the names the moments come after the layers, which have 6 + 2 + 6 elements.
     let first = bytes.len() - 4 * (numbers - 14);
     bytes[first..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
-    fs::write(folder.file(), bytes).expect("writable");
+    fs::write(folder.file(), sealed(bytes)).expect("writable");
     let message = refused(&mut || file::load_training(folder.file(), &mut other, &mut fresh));
     assert!(message.contains("`optimizer:layers.0.weight.exp_avg` is NaN at [0, 0]"), "{message}");
 
@@ -138,7 +138,7 @@ fn a_number_of_steps_that_nobody_took_is_refused() {
     let steps = (u64::MAX >> 1).to_string();
     let at = bytes.windows(steps.len()).position(|text| text == steps.as_bytes()).expect("the steps are in the header");
     bytes[at..][..steps.len()].copy_from_slice(b"9999999999999999999");
-    fs::write(folder.file(), bytes).expect("writable");
+    fs::write(folder.file(), sealed(bytes)).expect("writable");
     let error = file::load_training(folder.file(), &mut m, &mut adam).expect_err("not taken").to_string();
     let expected = "optimiser: the loaded state has taken 9999999999999999999 steps; expected fewer than 2^63";
     assert!(error.ends_with(expected), "{error}");
@@ -164,7 +164,7 @@ fn a_learning_rate_that_is_none_is_refused() {
         let at = good.windows(key.len()).position(|bytes| bytes == key).expect("it is in the header") + key.len();
         let mut bytes = good.clone();
         bytes[at..at + 4].copy_from_slice(written.as_bytes());
-        fs::write(folder.file(), bytes).expect("writable");
+        fs::write(folder.file(), sealed(bytes)).expect("writable");
         let error = file::load_training(folder.file(), &mut m, &mut adam).expect_err("no learning rate").to_string();
         assert!(error.contains(&format!("its metadata key `rewind.learning_rate` is \"{shown}\"")), "{error}");
     }
@@ -252,7 +252,7 @@ fn a_file_without_settings_is_read_as_before() {
     let places: Vec<_> = (0..bytes.len() - old.len()).filter(|&at| bytes[at..].starts_with(old)).collect();
     assert_eq!(places.len(), 4);
     places.into_iter().for_each(|at| bytes[at..at + new.len()].copy_from_slice(new));
-    fs::write(folder.file(), bytes).expect("writable");
+    fs::write(folder.file(), sealed(bytes)).expect("writable");
     let mut other = Adam::new(0.1).betas(0.5, 0.5);
     file::load_training(folder.file(), &mut empty::<f32>(), &mut other).expect("nothing to compare");
     assert_eq!((other.moments().steps, other.settings()["beta1"].as_str()), (1, "0.5"));
