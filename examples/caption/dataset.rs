@@ -1,6 +1,5 @@
 //! Images with their captions: drawn, or from a folder of PNG files with a table.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::fmt::Write as _;
@@ -29,22 +28,25 @@ pub(crate) struct Item {
     pub(crate) captions: Vec<String>,
 }
 
-/// The captions of a table by the names of the files, in the order of the names.
-fn read_table(path: &Path) -> Result<BTreeMap<String, Vec<String>>, Box<dyn Error>> {
-    let (at, table) = (path.display(), text::read(path)?);
-    let (mut captions, mut long) = (BTreeMap::<String, Vec<String>>::new(), Vec::new());
-    for (number, line) in (1..).zip(text::lines(&table)) {
-        let columns: Vec<_> = line.split('\t').map(str::trim).collect();
-        match columns[..] {
-            [name, caption] if !name.is_empty() && !caption.is_empty() => {
+/// The rows of a table, a file and a caption, in the order of the files. The captions of a file stay in theirs.
+fn rows_of<'t>(table: &'t str, path: &Path) -> Result<Vec<[&'t str; 2]>, Box<dyn Error>> {
+    let at = path.display();
+    // Room for as many rows as there may be, of four bytes: room that is doubled would be many times the text.
+    let most = table.matches('\t').count().min(table.len() / 4 + 1);
+    let (mut rows, mut long, mut first) = (Vec::with_capacity(most), 0, None);
+    for (number, line) in (1..).zip(text::lines(table)) {
+        let mut columns = line.split('\t').map(str::trim);
+        match [columns.next(), columns.next(), columns.next()] {
+            [Some(name), Some(caption), None] if !name.is_empty() && !caption.is_empty() => {
                 if caption.split_whitespace().count() > MAX_LENGTH {
-                    long.push(number);
+                    long += 1;
+                    first.get_or_insert(number);
                 } else {
-                    captions.entry(name.to_owned()).or_default().push(caption.to_owned());
+                    rows.push([name, caption]);
                 }
             }
             _ => {
-                let found = match columns.len() {
+                let found = match line.split('\t').count() {
                     2 => "one of them is empty".to_owned(),
                     count => format!("{count} found"),
                 };
@@ -52,37 +54,44 @@ fn read_table(path: &Path) -> Result<BTreeMap<String, Vec<String>>, Box<dyn Erro
             }
         }
     }
-    if let Some(first) = long.first() {
-        let count = long.len();
+    if let Some(first) = first {
         say(format!(
-            "{at}: left out {count} captions of more than {MAX_LENGTH} words, the first of them in line {first}"
+            "{at}: left out {long} captions of more than {MAX_LENGTH} words, the first of them in line {first}"
         ));
     }
-    Ok(captions)
+    // They are parts of one text: a later one has a higher address.
+    rows.sort_unstable_by_key(|&[name, caption]| (name, caption.as_ptr()));
+    Ok(rows)
 }
 
 /// The images of a folder with their captions. Files that cannot be read, and images of another size than `size` (or, where
 /// there is none, than the first image), are left out and reported.
 fn read(folder: &Path, size: Option<Size>) -> Result<Vec<Item>, Box<dyn Error>> {
     let mut expected = size;
-    let (mut items, mut broken) = (Vec::new(), Vec::new());
-    for (name, captions) in read_table(&folder.join(CAPTIONS))? {
-        let path = folder.join(name);
+    let (mut items, mut broken, mut first) = (Vec::new(), 0, None);
+    let table = folder.join(CAPTIONS);
+    let text = text::read(&table)?;
+    for rows in rows_of(&text, &table)?.chunk_by(|[a, _], [b, _]| a == b) {
+        let path = folder.join(rows[0][0]);
         match Image::read(&path, Channels::Rgb).and_then(|image| fits(&image, expected).map(|()| image)) {
             Ok(image) => {
                 expected = Some(image.size);
+                let captions = rows.iter().map(|[_, caption]| (*caption).to_owned()).collect();
                 items.push(Item { image, captions });
             }
-            Err(reason) => broken.push(format!("{} {reason}", path.display())),
+            Err(reason) => {
+                broken += 1;
+                first.get_or_insert_with(|| format!("{} {reason}", path.display()));
+            }
         }
     }
     let at = folder.display();
-    match (items.is_empty(), broken.first()) {
+    match (items.is_empty(), first) {
         (true, None) => Err(format!("{at} has no caption to use").into()),
         (true, Some(first)) => Err(format!("{at} has no image to use: {first}").into()),
         (false, None) => Ok(items),
         (false, Some(first)) => {
-            say(format!("{at}: left out {} images, the first of them because {first}", broken.len()));
+            say(format!("{at}: left out {broken} images, the first of them because {first}"));
             Ok(items)
         }
     }
@@ -197,4 +206,18 @@ pub(crate) fn write(folder: &Path, items: &[Item]) -> Result<(), WriteError> {
         }
     }
     write_whole(&folder.join(CAPTIONS), table.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_in_the_order_of_the_files_and_captions_in_theirs() {
+        let rows = rows_of("b\tz\na\tx\nb\ty\n b \t w \n", Path::new("t")).unwrap();
+        assert_eq!(rows, [["a", "x"], ["b", "z"], ["b", "y"], ["b", "w"]]);
+        let told = |table: &str| rows_of(table, Path::new("t")).unwrap_err().to_string();
+        assert_eq!(told("a\tx\ty\n"), "t, line 1: expected the columns file and caption; 3 found");
+        assert_eq!(told("a\tx\n\n"), "t, line 2: expected the columns file and caption; 1 found");
+    }
 }

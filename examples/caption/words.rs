@@ -23,7 +23,9 @@ impl Vocabulary {
     ///
     /// If there are none, or more than [`MAX_WORDS`].
     pub(crate) fn of<'a>(captions: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
-        let words: BTreeSet<&str> = captions.into_iter().flat_map(str::split_whitespace).collect();
+        let mut words = BTreeSet::new();
+        // Not collected, which would list equal words too.
+        words.extend(captions.into_iter().flat_map(str::split_whitespace));
         if !(1..=MAX_WORDS).contains(&words.len()) {
             return Err(format!("the captions have {} distinct words; expected 1 to {MAX_WORDS}", words.len()));
         }

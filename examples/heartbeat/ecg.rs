@@ -152,7 +152,7 @@ pub(crate) fn make(seed: u64) -> [Labelled<Vec<f32>>; 2] {
         let labels: Vec<_> = (0..count).map(|i| i % CLASSES.len()).collect();
         let mut item = |&label: &usize| {
             let values: Vec<_> = strip(RHYTHMS[label], &mut rng).into_iter().map(f64::from).collect();
-            normalised(&values).expect("the beats of a strip change it")
+            normalised(values).expect("the beats of a strip change it")
         };
         let items = labels.iter().map(&mut item).collect();
         Labelled { classes: CLASSES.map(str::to_owned).into(), items, labels }

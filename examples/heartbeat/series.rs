@@ -19,7 +19,12 @@ pub(crate) fn parse(text: &str, length: &Cell<Option<usize>>) -> Result<Option<V
         let shown: String = text.chars().take(30).collect();
         number.ok_or_else(|| format!("value {} is {shown:?}; expected a number", place + 1))
     };
-    let values: Vec<f64> = text.trim_end().split('\t').enumerate().map(number).collect::<Result<_, _>>()?;
+    let cells = text.trim_end().split('\t');
+    // A value takes two bytes of the text: room that is doubled would be many times that.
+    let mut values = Vec::with_capacity(cells.clone().count());
+    for cell in cells.enumerate() {
+        values.push(number(cell)?);
+    }
     let expected = length.get().unwrap_or(values.len());
     if values.len() != expected {
         return Err(format!("{} values; expected {expected}", values.len()));
@@ -28,19 +33,19 @@ pub(crate) fn parse(text: &str, length: &Cell<Option<usize>>) -> Result<Option<V
         return Err(format!("{} values; expected {MAX_VALUES} at most", values.len()));
     }
     length.set(Some(expected));
-    Ok(normalised(&values))
+    Ok(normalised(values))
 }
 
 /// The series with mean 0 and standard deviation 1; `None` if it does not change, but for rounding.
-pub(crate) fn normalised(values: &[f64]) -> Option<Vec<f32>> {
+pub(crate) fn normalised(mut values: Vec<f64>) -> Option<Vec<f32>> {
     let n = values.len() as f64;
     // Sums and squares of any finite values stay finite. A power of two changes no bit of the result.
     let largest = values.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
     let scale = 2_f64.powi(-(largest.log2() as i32).clamp(-1000, 1000));
-    let scaled: Vec<f64> = values.iter().map(|x| x * scale).collect();
-    let mean = scaled.iter().sum::<f64>() / n;
-    let deviation = (scaled.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
-    (deviation > 1e-14).then(|| scaled.iter().map(|x| ((x - mean) / deviation) as f32).collect())
+    values.iter_mut().for_each(|x| *x *= scale);
+    let mean = values.iter().sum::<f64>() / n;
+    let deviation = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+    (deviation > 1e-14).then(|| values.iter().map(|x| ((x - mean) / deviation) as f32).collect())
 }
 
 /// Changes of a series that leave its class as it is.
@@ -89,7 +94,7 @@ mod tests {
     fn lines_are_series_of_one_length() {
         let length = Cell::new(None);
         let read = parse("1\t-2.5e0\t3 ", &length);
-        assert_eq!(read, Ok(normalised(&[1.0, -2.5, 3.0])));
+        assert_eq!(read, Ok(normalised(vec![1.0, -2.5, 3.0])));
         assert_eq!(parse(" ", &length), Ok(None));
         let wrong = |text: &str| parse(text, &length).unwrap_err();
         assert_eq!(wrong("1\t2"), "2 values; expected 3");
@@ -109,15 +114,16 @@ mod tests {
         for factor in [5e-300, 1e-30, 1.0, 1e37, 5e307] {
             for offset in [0.0, 1e7, -1e7] {
                 let found =
-                    normalised(&[1.0, 2.0, 3.0].map(|x| factor * (x / 3.0 + offset / 1e7))).expect("it changes");
+                    normalised(vec![1.0, 2.0, 3.0].into_iter().map(|x| factor * (x / 3.0 + offset / 1e7)).collect())
+                        .expect("it changes");
                 assert!((found[0] + 1.5_f32.sqrt()).abs() < 1e-5 && found[1].abs() < 1e-5, "{found:?}");
             }
         }
         // A million times its own range away from 0.
-        let far = normalised(&[1e7, 1e7 + 1.0, 1e7 + 2.0]).expect("it changes");
+        let far = normalised(vec![1e7, 1e7 + 1.0, 1e7 + 2.0]).expect("it changes");
         assert!((far[0] + 1.5_f32.sqrt()).abs() < 1e-5 && far[1].abs() < 1e-5, "{far:?}");
         for flat in [vec![7.7; 33], vec![0.1], vec![0.0; 7], vec![-1e308; 2]] {
-            assert_eq!(normalised(&flat), None, "{flat:?}");
+            assert_eq!(normalised(flat.clone()), None, "{flat:?}");
         }
     }
 

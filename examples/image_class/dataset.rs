@@ -109,11 +109,11 @@ fn read(path: &Path) -> Result<Dataset, Box<dyn Error>> {
         Dataset { classes: found.classes, items: found.items }
     } else {
         let images = idx::read(path)?;
-        let mut labels: Vec<u8> = images.iter().map(|(_, label)| *label).collect();
+        let mut labels = images.labels.clone();
         labels.sort_unstable();
         labels.dedup();
         let class = |label| labels.partition_point(|&known| known < label);
-        let items = images.into_iter().map(|(image, label)| (image, class(label))).collect();
+        let items = images.iter().map(|(image, label)| (image, class(label))).collect();
         Dataset { classes: labels.iter().map(u8::to_string).collect(), items }
     };
     if data.items.is_empty() {

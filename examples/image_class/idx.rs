@@ -14,12 +14,29 @@ use rewind_examples::image::{Channels, Image, MAX_SIDE, Size};
 /// The most values of a file: a thousand times those of MNIST do not fit into memory.
 const MOST: u64 = 1 << 31;
 
+/// Images of one size with their labels. They lie together: one of a few pixels is smaller than an [`Image`] of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Images {
+    pub(crate) size: Size,
+    values: Vec<u8>,
+    pub(crate) labels: Vec<u8>,
+}
+
+impl Images {
+    /// The images and their labels, in the order of the file.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Image, u8)> {
+        let image = |bytes: &[u8]| Image { size: self.size, channels: Channels::Grey, bytes: bytes.to_vec() };
+        let Size { width, height } = self.size;
+        self.values.chunks_exact(width * height).map(image).zip(self.labels.iter().copied())
+    }
+}
+
 /// The images of a file and their labels.
 ///
 /// # Errors
 ///
 /// A file that cannot be read, has another format, or holds more or less than its header says.
-pub(crate) fn read(path: &Path) -> Result<Vec<(Image, u8)>, String> {
+pub(crate) fn read(path: &Path) -> Result<Images, String> {
     let ([count, height, width], values) = values(path, "images: count, rows, columns")?;
     let size = Size { width, height };
     if width.min(height) == 0 || width.max(height) > MAX_SIDE {
@@ -31,8 +48,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<(Image, u8)>, String> {
         let [images, labels] = [path, &labels_path].map(Path::display);
         return Err(format!("{images} has {count} images, and {labels} has {labels_count} labels"));
     }
-    let image = |bytes: &[u8]| Image { size, channels: Channels::Grey, bytes: bytes.to_vec() };
-    Ok(values.chunks_exact(width * height).map(image).zip(labels).collect())
+    Ok(Images { size, values, labels })
 }
 
 /// The file of the labels of a file of images: `train-labels-idx1-ubyte` of `train-images-idx3-ubyte`, compressed or not.
@@ -113,7 +129,8 @@ pub(crate) mod tests {
         }
         fn read(&self, name: &str) -> Result<Vec<(Image, u8)>, String> {
             let root = self.0.path().display().to_string();
-            read(&self.0.path().join(name)).map_err(|told| told.replace(&root, "ROOT").replace('\\', "/"))
+            let images = read(&self.0.path().join(name)).map(|images| images.iter().collect());
+            images.map_err(|told| told.replace(&root, "ROOT").replace('\\', "/"))
         }
     }
 

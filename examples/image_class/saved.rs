@@ -58,11 +58,11 @@ impl Trained {
         let number = |key: &str, most: usize| {
             text(key)?.parse().ok().filter(|n| (1..=most).contains(n)).ok_or_else(|| wrong(key))
         };
-        let classes: Vec<_> = text("classes")?.split(',').map(str::to_owned).collect();
+        let classes = || Ok::<_, String>(text("classes")?.split(','));
         let design = Design {
             kind: ModelKind::from_str(text("kind")?, false).map_err(|_| wrong("kind"))?,
             hidden: number("hidden", MAX_HIDDEN as usize)?,
-            classes: classes.len(),
+            classes: classes()?.count(),
             size: Size { width: number("width", MAX_SIDE)?, height: number("height", MAX_SIDE)? },
         };
         let [data, test] = ["data", "test"].map(|key| metadata.get(key).map(PathBuf::from));
@@ -71,6 +71,7 @@ impl Trained {
         // Every parameter is replaced below: the seed does not matter.
         let mut model = Classifier::new(design, &mut ChaCha8Rng::seed_from_u64(0));
         file::load(path, &mut model)?;
+        let classes = classes()?.map(str::to_owned).collect();
         Ok(Trained { model, classes, source })
     }
 }

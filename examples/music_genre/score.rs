@@ -103,10 +103,14 @@ impl Score {
     /// For each of the T steps the set of pitches that sound: bit p is set if pitch p does.
     pub(crate) fn piano_roll(&self) -> Vec<u128> {
         let mut roll = vec![0u128; self.steps()];
+        // Up to where each pitch is filled, so that notes over each other are filled once.
+        let mut filled = [0; 128];
         for note in &self.notes {
-            for cell in &mut roll[note.onset as usize..note.end() as usize] {
+            let end = &mut filled[usize::from(note.pitch)];
+            for cell in roll.iter_mut().take(note.end() as usize).skip(note.onset.max(*end) as usize) {
                 *cell |= 1 << note.pitch;
             }
+            *end = note.end().max(*end);
         }
         roll
     }
@@ -263,6 +267,18 @@ fn pitches(mut set: u128) -> impl Iterator<Item = usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_roll_has_all_notes_however_they_overlap() {
+        let note =
+            |n: u32| Note { onset: n * 7 % 50, pitch: (60 + n % 3) as u8, duration: 1 + n * 11 % 30, velocity: 64 };
+        let score = Score::new("", 60, (0..40).map(note).collect());
+        let mut expected = vec![0u128; 60];
+        for note in score.notes() {
+            (note.onset..note.end()).for_each(|step| expected[step as usize] |= 1 << note.pitch);
+        }
+        assert_eq!(score.piano_roll(), expected);
+    }
     use proptest::prelude::*;
 
     fn note(onset: u32, duration: u32, pitch: u8) -> Note {

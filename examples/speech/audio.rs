@@ -20,6 +20,8 @@ const LONGEST: usize = 3600;
 /// A program that writes to a pipe does not know the length: `ffmpeg` gives 0xFFFFFFFF, `arecord` 0x80000000, `sox` 0x7FFFF000.
 /// Such data last to the end.
 pub(crate) const UNKNOWN: u32 = 0x7FFF_F000;
+/// Frames that are decoded at once: on the way there are several copies of them.
+const BLOCK: usize = 1 << 10;
 /// What is wrong with other files.
 pub(crate) const NO_WAV: &str = "no WAV file: it does not begin with RIFF and WAVE";
 pub(crate) const NO_DATA: &str = "it has no samples: there is no chunk \"data\"";
@@ -109,6 +111,16 @@ impl Format {
     /// # Errors
     /// If a sample is no number.
     pub(crate) fn decode(&self, data: &[u8], before: usize) -> Result<Vec<f32>, String> {
+        // A part of a frame at the end is refused before anything else.
+        self.reader(&data[data.len() - data.len() % self.frame..])?;
+        let mut samples = Vec::with_capacity(data.len() / self.frame);
+        for (block, data) in data.chunks(BLOCK * self.frame).enumerate() {
+            samples.extend(self.decode_block(data, before + block * BLOCK)?);
+        }
+        Ok(samples)
+    }
+
+    fn decode_block(&self, data: &[u8], before: usize) -> Result<Vec<f32>, String> {
         let reader = self.reader(data)?;
         let WavSpec { channels, bits_per_sample: bits, sample_format, .. } = reader.spec();
         let values: Result<Vec<f32>, _> = match sample_format {
@@ -314,6 +326,12 @@ mod tests {
         assert_eq!(told(&broken), "sample 7 is NaN; expected a number from -1e6 to 1e6, 1 is full scale");
         broken[last..].copy_from_slice(&(-1e19_f32).to_le_bytes());
         assert_eq!(told(&broken), "sample 7 is -1e19; expected a number from -1e6 to 1e6, 1 is full scale");
+        // In the third block.
+        let mut broken = file(WavSpec { channels: 2, ..float }, 2 * BLOCK + 9);
+        let last = broken.len() - 4;
+        broken[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+        let number = 2 * (2 * BLOCK + 9);
+        assert!(told(&broken).starts_with(&format!("sample {number} is NaN; ")), "{}", told(&broken));
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.wav");

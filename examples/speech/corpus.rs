@@ -13,7 +13,7 @@ use rewind_examples::say;
 
 use crate::audio;
 use crate::features::FrontEnd;
-use crate::manifest::{MANIFEST, Row, read};
+use crate::manifest::{MANIFEST, Manifest, Row};
 use crate::normal::{Normal, Scales};
 use crate::phones::{Pronunciations, least_steps};
 use crate::streams::streams;
@@ -99,7 +99,7 @@ impl Corpus {
     /// The corpus of a source, not normalised yet. `leave_out` is a speaker who is only tested.
     ///
     /// # Errors
-    /// As [`read`]; if a recording cannot be used; or if a part is empty.
+    /// As [`Manifest::read`]; if a recording cannot be used; or if a part is empty.
     pub(crate) fn read(source: &Source, leave_out: Option<&str>, parts: Parts) -> Result<Corpus, Box<dyn Error>> {
         let Parts { train, streams: in_streams } = parts;
         let [learned, test] = match (&source.data, &source.test) {
@@ -108,18 +108,21 @@ impl Corpus {
                 return Err("--test needs a folder to train on, --data DIR, or a saved network, --load".into());
             }
             (data, test) => {
-                let rows = match data {
-                    Some(data) if train || test.is_none() => read(data, None)?,
-                    _ => Vec::new(),
-                };
-                let own = rows.iter().filter(|row| is_trained_on(row, leave_out)).filter(|_| train);
-                let learned = recordings(own, true)?;
-                let others = match test {
-                    Some(test) => read(test, data.as_deref())?,
+                let data = data.as_deref();
+                let manifest = data.filter(|_| train || test.is_none());
+                let manifest = manifest.map(|data| Manifest::read(data, None)).transpose()?;
+                let rows = || manifest.iter().flat_map(Manifest::rows);
+                let learned = recordings(rows().filter(|row| train && is_trained_on(row, leave_out)), true)?;
+                let is_judged = |row: &Row| is_judged(row, leave_out);
+                let judged = match test {
+                    Some(test) => recordings(Manifest::read(test, data)?.rows().filter(is_judged), false)?,
                     // A row without a split was trained on.
-                    None => rows.iter().filter(|row| leave_out.is_some() || !row.split.is_empty()).cloned().collect(),
+                    None => {
+                        let others = rows().filter(|row| leave_out.is_some() || !row.split.is_empty());
+                        recordings(others.filter(is_judged), false)?
+                    }
                 };
-                [learned, recordings(judged(&others, leave_out), false)?]
+                [learned, judged]
             }
         };
         if test.is_empty() {
@@ -156,18 +159,18 @@ fn alone(recordings: Vec<Recording>) -> Vec<Clip> {
 }
 
 fn nothing_to_test(leave_out: Option<&str>, source: &Source) -> String {
-    let rows =
-        source.test.as_ref().or(source.data.as_ref()).and_then(|folder| read(folder, source.data.as_deref()).ok());
-    let rows = rows.unwrap_or_default();
-    let names = |of: fn(&Row) -> &str| {
-        let names: BTreeSet<_> = rows.iter().map(of).filter(|name| !name.is_empty()).collect();
+    let folder = source.test.as_ref().or(source.data.as_ref());
+    let manifest = folder.and_then(|folder| Manifest::read(folder, source.data.as_deref()).ok());
+    let names = |of: fn(Row) -> String| {
+        let rows = manifest.iter().flat_map(Manifest::rows);
+        let names: BTreeSet<_> = rows.map(of).filter(|name| !name.is_empty()).collect();
         if names.is_empty() { "none".to_owned() } else { names.into_iter().collect::<Vec<_>>().join(", ") }
     };
     let expected = match leave_out {
         Some(speaker) => {
-            format!("of the speaker {speaker:?} in {MANIFEST}; its speakers: {}", names(|row| &row.speaker))
+            format!("of the speaker {speaker:?} in {MANIFEST}; its speakers: {}", names(|row| row.speaker))
         }
-        None => format!("in {MANIFEST} whose split is not \"{TRAIN}\"; its splits: {}", names(|row| &row.split)),
+        None => format!("in {MANIFEST} whose split is not \"{TRAIN}\"; its splits: {}", names(|row| row.split)),
     };
     format!("there is nothing to test on: expected rows {expected}")
 }
@@ -176,38 +179,36 @@ fn is_trained_on(row: &Row, leave_out: Option<&str>) -> bool {
     (row.split == TRAIN || row.split.is_empty()) && leave_out != Some(&row.speaker)
 }
 
-/// The rows to be judged on: all of the speaker that is left out, or those whose split is not that of training.
-fn judged<'r>(rows: &'r [Row], leave_out: Option<&'r str>) -> impl Iterator<Item = &'r Row> {
-    rows.iter().filter(move |row| match leave_out {
+/// The rows to be judged on are all of the speaker that is left out, or those whose split is not that of training.
+fn is_judged(row: &Row, leave_out: Option<&str>) -> bool {
+    match leave_out {
         Some(speaker) => row.speaker == speaker,
         None => row.split != TRAIN,
-    })
+    }
 }
 
 /// The recordings of rows. Those to be trained on must be long enough for their phones; shorter ones are left out and counted.
-fn recordings<'r>(rows: impl Iterator<Item = &'r Row>, train: bool) -> Result<Vec<Recording>, Box<dyn Error>> {
+fn recordings(rows: impl Iterator<Item = Row>, train: bool) -> Result<Vec<Recording>, Box<dyn Error>> {
     let front_end = FrontEnd::new();
-    let (mut recordings, mut short) = (Vec::new(), Vec::new());
-    for row in rows {
-        let wrong = |reason: String| format!("{}: {reason}", row.at);
-        let samples = audio::read(&row.file).map_err(wrong)?;
-        match front_end.features(&samples) {
-            None if train => short.push(row),
-            None => return Err(wrong(format!("{}: it is shorter than 25 ms", row.file.display())).into()),
-            Some(features) => {
-                let clip = Clip { name: row.name.clone(), features, pronunciations: row.pronunciations.clone() };
-                if train && clip.features.shape()[0] < clip.least_steps() {
-                    short.push(row);
-                } else {
-                    recordings.push(Recording { clip, samples, speaker: row.speaker.clone() });
-                }
+    let (mut recordings, mut short, mut first) = (Vec::new(), 0, None);
+    for Row { at, name, file, pronunciations, speaker, .. } in rows {
+        let samples = audio::read(&file).map_err(|reason| format!("{at}: {reason}"))?;
+        let features = front_end.features(&samples);
+        if features.is_none() && !train {
+            return Err(format!("{at}: {}: it is shorter than 25 ms", file.display()).into());
+        }
+        let clip = features.map(|features| Clip { name, features, pronunciations });
+        match clip.filter(|clip| !train || clip.features.shape()[0] >= clip.least_steps()) {
+            Some(clip) => recordings.push(Recording { clip, samples, speaker }),
+            None => {
+                short += 1;
+                first.get_or_insert(at);
             }
         }
     }
-    if let Some(first) = short.first() {
-        let (count, at) = (short.len(), &first.at);
+    if let Some(at) = first {
         say(format!(
-            "left out: {count} recordings too short for their phones, one step of 10 ms each; the first: {at}"
+            "left out: {short} recordings too short for their phones, one step of 10 ms each; the first: {at}"
         ));
     }
     Ok(recordings)

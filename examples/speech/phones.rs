@@ -62,7 +62,11 @@ pub(crate) fn parse(text: &str) -> Result<Vec<usize>, String> {
             .ok_or_else(|| format!("the phone {:?} is none of ARPAbet: {}", text::start(name), PHONES.join(" ")))
     };
     let names = text.split_whitespace().filter(|name| !name.eq_ignore_ascii_case(LEFT_OUT));
-    let classes = names.map(class).collect::<Result<Vec<_>, _>>()?;
+    // Each phone takes two bytes of the text at least: room that is doubled would be many times the text.
+    let mut classes = Vec::with_capacity(names.clone().count());
+    for name in names {
+        classes.push(class(name)?);
+    }
     if classes.is_empty() {
         Err("there are no phones; expected ARPAbet, such as S IH K S".to_owned())
     } else {

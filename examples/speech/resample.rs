@@ -7,10 +7,17 @@ const CROSSINGS: f64 = 16.0;
 /// The edge of the low-pass filter, as a share of half the lower rate.
 const EDGE: f64 = 0.92;
 
+/// Samples that are resampled at once.
+const PIECE: usize = 1 << 12;
+
 /// The samples at another rate. Beyond their ends they are taken for 0.
 pub(crate) fn resampled(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
     let mut resampler = Resampler::new(from, to);
-    let mut found = resampler.push(samples);
+    let mut found = Vec::with_capacity((samples.len() as u64 * u64::from(to)).div_ceil(from.into()) as usize);
+    // The resampler keeps a copy of what it is given at once.
+    for piece in samples.chunks(PIECE) {
+        found.extend(resampler.push(piece));
+    }
     found.extend(resampler.finish());
     found
 }

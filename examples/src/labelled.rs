@@ -1,6 +1,6 @@
 //! Labelled lines, `label<TAB>item`, and where those of a run come from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -83,7 +83,11 @@ pub fn read<X>(
 ) -> Result<Labelled<X>, Box<dyn Error>> {
     let at = path.display();
     let text = text::read(path)?;
-    let (mut items, mut names, mut left_out) = (Vec::new(), Vec::new(), 0);
+    // Room for as many items as there may be: a line of one has four bytes. Room that is doubled would be many times the text.
+    let most = text::lines(&text).filter(|row| row.contains('\t')).count().min(text.len() / 4 + 1);
+    let (mut items, mut labels, mut left_out) = (Vec::with_capacity(most), Vec::with_capacity(most), 0);
+    // The labels with their numbers, in the order in which they come.
+    let mut names = BTreeMap::new();
     // Only \n ends a line; other controls belong to the item.
     for (line, row) in (1..).zip(text::lines(&text)) {
         let wrong = |reason: String| format!("{at}, line {line}: {reason}");
@@ -106,6 +110,7 @@ pub fn read<X>(
             );
         }
         if let Some(classes) = classes
+            && !names.contains_key(label)
             && !classes.iter().any(|class| class == label)
         {
             let known = text::start(&classes.join(", "));
@@ -113,8 +118,13 @@ pub fn read<X>(
         }
         match parse(item).map_err(wrong)? {
             Some(item) => {
+                let next = names.len();
+                labels.push(*names.entry(label).or_insert(next));
                 items.push(item);
-                names.push(label);
+                if classes.is_none() && names.len() > MAX_CLASSES {
+                    // They are refused when all labels are counted.
+                    (items, labels) = (Vec::new(), Vec::new());
+                }
             }
             None => left_out += 1,
         }
@@ -122,27 +132,27 @@ pub fn read<X>(
     if left_out > 0 {
         say(format!("left out of {at}: {left_out} lines with nothing to classify"));
     }
-    if items.is_empty() {
+    if names.is_empty() {
         return Err(format!("{at} has no line with a label and something to classify").into());
     }
     let classes = match classes {
         Some(classes) => classes.to_vec(),
         None => found(&names, path)?,
     };
-    let places: BTreeMap<&str, usize> =
-        (0..classes.len()).rev().map(|place| (classes[place].as_str(), place)).collect();
-    let labels = names.iter().map(|name| places[name]).collect();
+    let place = |name: &str| classes.iter().position(|class| class == name).unwrap_or(classes.len());
+    let mut places = vec![0; names.len()];
+    names.into_iter().for_each(|(name, number)| places[number] = place(name));
+    labels.iter_mut().for_each(|label| *label = places[*label]);
     Ok(Labelled { labels, items, classes })
 }
 
 /// The distinct labels of a file.
-fn found(names: &[&str], path: &Path) -> Result<Vec<String>, String> {
-    let distinct: BTreeSet<_> = names.iter().collect();
-    let (at, count) = (path.display(), distinct.len());
+fn found(names: &BTreeMap<&str, usize>, path: &Path) -> Result<Vec<String>, String> {
+    let (at, count) = (path.display(), names.len());
     if count > MAX_CLASSES {
         return Err(format!("{at} has {count} labels; expected {MAX_CLASSES} at most, before the tab of each line"));
     }
-    let classes: Vec<String> = distinct.into_iter().map(|name| (*name).to_owned()).collect();
+    let classes: Vec<String> = names.keys().map(|&name| name.to_owned()).collect();
     expect_two(&classes, &format!("{at} has"))?;
     Ok(classes)
 }

@@ -7,22 +7,23 @@ use rewind_autograd::{Tape, Tensor};
 use rewind_examples::Answers;
 use rewind_examples::labelled::Labelled;
 
-use crate::words::{Vocabulary, pairs};
+use crate::words::{Vocabulary, Words, pairs};
 
 /// Naive Bayes on the words that a text has, however often, with one more text of each class for every word (Laplace):
 /// log p(c | text) = log p(c) + Σ log p(word | c) + constant. Words that the training part does not have count nothing.
 ///
 /// `with_pairs` also counts each word with the one before it.
-pub(crate) fn naive_bayes(train: &Labelled<Vec<String>>, test: &Labelled<Vec<String>>, with_pairs: bool) -> Answers {
-    let features = |texts: &[Vec<String>]| -> Vec<Vec<String>> {
-        let all = |text: &Vec<String>| if with_pairs { [&text[..], &pairs(text)].concat() } else { text.clone() };
+pub(crate) fn naive_bayes(train: &Labelled<Words>, test: &Labelled<Words>, with_pairs: bool) -> Answers {
+    let features = |texts: &[Words]| -> Vec<Words> {
+        let both = |text: &Words| text.iter().chain(pairs(text).iter()).collect();
+        let all = |text: &Words| if with_pairs { both(text) } else { text.clone() };
         texts.iter().map(all).collect()
     };
     let classes = train.classes.len();
     let known = Vocabulary::new(&features(&train.items), &train.labels, classes, 1);
     let of_class = |c| train.labels.iter().filter(|&&label| label == c).count() as f32;
     let first: Vec<f32> = (0..classes).map(|c| of_class(c).ln()).collect();
-    let row = |text: &Vec<String>| {
+    let row = |text: &Words| {
         let mut row = first.clone();
         for word in text.iter().collect::<BTreeSet<_>>() {
             row.iter_mut().zip(known.evidence(word, None)).for_each(|(sum, evidence)| *sum += evidence);
@@ -40,7 +41,7 @@ mod tests {
     use super::*;
     use crate::words;
 
-    fn labelled(lines: &[(&str, usize)]) -> Labelled<Vec<String>> {
+    fn labelled(lines: &[(&str, usize)]) -> Labelled<Words> {
         let (items, labels) = lines.iter().map(|&(text, label)| (words::of(text), label)).unzip();
         Labelled { classes: vec!["a".to_owned(), "b".to_owned()], items, labels }
     }

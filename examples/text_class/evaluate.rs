@@ -5,7 +5,7 @@ use rewind_examples::Answers;
 use rewind_rnn::Shards;
 
 use crate::model::Classifier;
-use crate::words::Reader;
+use crate::words::{Reader, Words};
 
 /// The answers for texts as a network reads them, `[T, I]` each. `truth` are their classes.
 pub(crate) fn answer(
@@ -24,7 +24,7 @@ pub(crate) fn answer(
 pub(crate) fn over_time(
     model: &Classifier<Tensor<f32>>,
     reader: &Reader,
-    text: &[String],
+    text: &Words,
     shards: &Shards<f32>,
 ) -> rewind_rnn::Result<Vec<Vec<f32>>> {
     let whole = reader.read(text, None);

@@ -13,7 +13,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 use rewind_examples::labelled::Labelled;
 
-use crate::words;
+use crate::words::{self, Words};
 
 /// Sentences for training and for testing.
 const COUNTS: [usize; 2] = [4000, 1000];
@@ -80,7 +80,7 @@ fn sentence(is_positive: bool, rng: &mut impl Rng) -> String {
 }
 
 /// The training part and the test part of a seed: no sentence is in both, and none comes twice.
-pub(crate) fn write(seed: u64) -> [Labelled<Vec<String>>; 2] {
+pub(crate) fn write(seed: u64) -> [Labelled<Words>; 2] {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut seen = BTreeSet::new();
     COUNTS.map(|count| {

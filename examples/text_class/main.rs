@@ -35,6 +35,7 @@ use arguments::Arguments;
 use model::Classifier;
 use recipe::Recipe;
 use saved::Saved;
+use words::Words;
 
 fn main() -> ExitCode {
     rewind_examples::run::main(|line, interrupt| run(line, interrupt, &mut io::stdout()))
@@ -119,13 +120,13 @@ fn test_loaded(
 }
 
 /// The words of a text, if it has any.
-fn parse(text: &str) -> Result<Option<Vec<String>>, String> {
+fn parse(text: &str) -> Result<Option<Words>, String> {
     Ok(Some(words::of(text)).filter(|words| !words.is_empty()))
 }
 
-fn describe(parts: &[(&str, &Labelled<Vec<String>>)]) {
+fn describe(parts: &[(&str, &Labelled<Words>)]) {
     for (name, part) in parts {
-        let lengths = || part.items.iter().map(Vec::len);
+        let lengths = || part.items.iter().map(Words::len);
         let (shortest, longest) = (lengths().min().unwrap_or(0), lengths().max().unwrap_or(0));
         say(format!("{name}: {} ({shortest} to {longest} words)", part.summary()));
         let cut = lengths().filter(|&length| length > words::MAX_WORDS).count();

@@ -4,7 +4,7 @@ use rewind_rnn::optim::schedule::{cosine, warm_up};
 
 use crate::arguments::Arguments;
 use crate::model::Design;
-use crate::words::{Reader, Vocabulary, pairs};
+use crate::words::{Reader, Vocabulary, Words, pairs};
 use rewind_examples::ReadOut;
 use rewind_examples::labelled::Labelled;
 
@@ -79,11 +79,11 @@ impl Recipe {
     }
 
     /// What is known of the training part before the network is trained: its words, and with evidence its pairs.
-    pub(crate) fn reader(&self, train: &Labelled<Vec<String>>) -> Reader {
+    pub(crate) fn reader(&self, train: &Labelled<Words>) -> Reader {
         let (classes, least) = (train.classes.len(), self.least as u32);
         let words = Vocabulary::new(&train.items, &train.labels, classes, least);
         let pairs = self.evidence.then(|| {
-            let pairs: Vec<_> = train.items.iter().map(|text| pairs(text)).collect();
+            let pairs: Vec<_> = train.items.iter().map(pairs).collect();
             Vocabulary::new(&pairs, &train.labels, classes, least)
         });
         Reader { words, pairs }

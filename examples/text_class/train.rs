@@ -17,7 +17,7 @@ use rewind_rnn::{Noise, Shards, clip};
 use crate::evaluate::answer;
 use crate::model::Classifier;
 use crate::recipe::Recipe;
-use crate::words::Reader;
+use crate::words::{MAX_WORDS, Reader, Words};
 
 /// Shards of a batch, computed in parallel. Fixed, so that the number of threads changes no result.
 const SHARDS: usize = 2;
@@ -37,7 +37,7 @@ struct Shard {
 
 /// The training texts as the network reads them. Their evidence is counted in the texts of other parts, as that of a
 /// test text is: a word that one text alone has would tell its class.
-fn encode(reader: &Reader, train: &Labelled<Vec<String>>, at: &Position) -> Vec<Tensor<f32>> {
+fn encode(reader: &Reader, train: &Labelled<Words>, at: &Position) -> Vec<Tensor<f32>> {
     if reader.pairs.is_none() {
         return train.items.iter().map(|text| reader.read(text, None)).collect();
     }
@@ -57,7 +57,7 @@ fn encode(reader: &Reader, train: &Labelled<Vec<String>>, at: &Position) -> Vec<
 /// learning curves only: no choice depends on the test.
 pub(crate) fn train(
     model: &mut Classifier<Tensor<f32>>,
-    (reader, [train, test]): (&Reader, [&Labelled<Vec<String>>; 2]),
+    (reader, [train, test]): (&Reader, [&Labelled<Words>; 2]),
     recipe: &Recipe,
     run: &mut Run,
     from: Option<&Path>,
@@ -68,7 +68,7 @@ pub(crate) fn train(
         run.resume(from, model, &mut optimizer, vec![])?;
     }
     let tested: Vec<_> = test.items.iter().map(|text| reader.read(text, None)).collect();
-    let lengths: Vec<_> = train.items.iter().map(|text| text.len().min(crate::words::MAX_WORDS)).collect();
+    let lengths: Vec<_> = train.items.iter().map(|text| text.len().min(MAX_WORDS)).collect();
     let (epochs, steps) = (recipe.epochs as u64, train.items.len().div_ceil(recipe.batch) as u64);
     let mut progress = Progress::new(&run.history.name, run.history.metric, epochs, steps, run.at.step());
     while run.at.epoch() < epochs {

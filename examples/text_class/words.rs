@@ -13,16 +13,49 @@ const UNKNOWN_NAME: &str = "";
 /// What stands before the first word.
 const START: &str = "<";
 
+/// The words of a text, or its pairs, one after the other: a `String` for each would take many times the text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Words(Box<str>);
+
+/// Ends each of the words: none of them has a line end.
+const END: char = '\n';
+
+impl Words {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.split_terminator(END)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<S: AsRef<str>> FromIterator<S> for Words {
+    fn from_iter<I: IntoIterator<Item = S>>(words: I) -> Self {
+        let mut text = String::new();
+        for word in words {
+            text.push_str(word.as_ref());
+            text.push(END);
+        }
+        Words(text.into())
+    }
+}
+
 /// The words of a text: runs of letters in lower case, runs of digits with every digit read as 0, and any other
 /// character alone.
-pub(crate) fn of(text: &str) -> Vec<String> {
+pub(crate) fn of(text: &str) -> Words {
     #[derive(PartialEq)]
     enum Kind {
         Letters,
         Digits,
         Other,
     }
-    let (mut words, mut before) = (Vec::<String>::new(), Kind::Other);
+    let (mut words, mut before) = (String::new(), Kind::Other);
     for c in text.chars() {
         if c.is_whitespace() {
             before = Kind::Other;
@@ -33,24 +66,25 @@ pub(crate) fn of(text: &str) -> Vec<String> {
             _ if c.is_alphabetic() || (c == '\'' && before == Kind::Letters) => Kind::Letters,
             _ => Kind::Other,
         };
-        if kind == Kind::Other || kind != before {
-            words.push(String::new());
+        if !words.is_empty() && (kind == Kind::Other || kind != before) {
+            words.push(END);
         }
-        if let Some(word) = words.last_mut() {
-            match kind {
-                Kind::Digits => word.push('0'),
-                _ => word.extend(c.to_lowercase()),
-            }
+        match kind {
+            Kind::Digits => words.push('0'),
+            _ => words.extend(c.to_lowercase()),
         }
         before = kind;
     }
-    words
+    if !words.is_empty() {
+        words.push(END);
+    }
+    Words(words.into())
 }
 
 /// Each word with the one before it, `a b`.
-pub(crate) fn pairs(words: &[String]) -> Vec<String> {
-    let before = std::iter::once(START).chain(words.iter().map(String::as_str));
-    before.zip(words).map(|(a, b)| format!("{a} {b}")).collect()
+pub(crate) fn pairs(words: &Words) -> Words {
+    let before = std::iter::once(START).chain(words.iter());
+    before.zip(words.iter()).map(|(a, b)| format!("{a} {b}")).collect()
 }
 
 /// Words or pairs of the training part, with the texts of each class that have them.
@@ -66,10 +100,10 @@ pub(crate) struct Vocabulary {
 
 impl Vocabulary {
     /// The words of the texts that at least `least` of them have. `labels` are their classes, below `classes`.
-    pub(crate) fn new(texts: &[Vec<String>], labels: &[usize], classes: usize, least: u32) -> Self {
+    pub(crate) fn new(texts: &[Words], labels: &[usize], classes: usize, least: u32) -> Self {
         let mut counts = BTreeMap::<&str, Vec<u32>>::new();
         for (text, &label) in texts.iter().zip(labels) {
-            for word in text.iter().map(String::as_str).collect::<BTreeSet<_>>() {
+            for word in text.iter().collect::<BTreeSet<_>>() {
                 counts.entry(word).or_insert_with(|| vec![0; classes])[label] += 1;
             }
         }
@@ -147,17 +181,15 @@ pub(crate) struct Part {
 
 impl Reader {
     /// The counts of some of the texts that the reader was made from, to be left out.
-    pub(crate) fn part(&self, texts: &[Vec<String>], labels: &[usize]) -> Part {
+    pub(crate) fn part(&self, texts: &[Words], labels: &[usize]) -> Part {
         let classes = self.words.totals.len();
-        let counts = |of: &Vocabulary, texts: &[Vec<String>]| {
-            let kept: Vec<Vec<String>> = texts
-                .iter()
-                .map(|text| text.iter().filter(|word| of.place(word) != UNKNOWN).cloned().collect())
-                .collect();
+        let counts = |of: &Vocabulary, texts: &[Words]| {
+            let known = |text: &Words| text.iter().filter(|word| of.place(word) != UNKNOWN).collect();
+            let kept: Vec<Words> = texts.iter().map(known).collect();
             Vocabulary::new(&kept, labels, classes, 1)
         };
         let pairs = self.pairs.as_ref().map(|all| {
-            let pairs: Vec<_> = texts.iter().map(|text| pairs(text)).collect();
+            let pairs: Vec<_> = texts.iter().map(pairs).collect();
             counts(all, &pairs)
         });
         Part { words: counts(&self.words, texts), pairs }
@@ -170,19 +202,19 @@ impl Reader {
 
     /// A text as a network reads it, `[T, 1 + evidence]`: the place of each word and its evidence, without the counts of
     /// `without`.
-    pub(crate) fn read(&self, text: &[String], without: Option<&Part>) -> Tensor<f32> {
-        let text = &text[..text.len().min(MAX_WORDS)];
-        let width = 1 + self.evidence_width();
-        let mut values = Vec::with_capacity(text.len() * width);
-        for (word, pair) in text.iter().zip(pairs(text)) {
+    pub(crate) fn read(&self, text: &Words, without: Option<&Part>) -> Tensor<f32> {
+        let text: Words = text.iter().take(MAX_WORDS).collect();
+        let (width, length) = (1 + self.evidence_width(), text.len());
+        let mut values = Vec::with_capacity(length * width);
+        for (word, pair) in text.iter().zip(pairs(&text).iter()) {
             // A place is a whole number below 2²⁴, which an f32 holds exactly.
             values.push(self.words.place(word) as f32);
             if let Some(pairs) = &self.pairs {
                 values.extend(self.words.evidence(word, without.map(|part| &part.words)));
-                values.extend(pairs.evidence(&pair, without.and_then(|part| part.pairs.as_ref())));
+                values.extend(pairs.evidence(pair, without.and_then(|part| part.pairs.as_ref())));
             }
         }
-        Tensor::from_vec(values, &[text.len(), width])
+        Tensor::from_vec(values, &[length, width])
     }
 }
 
@@ -190,12 +222,13 @@ impl Reader {
 mod tests {
     use super::*;
 
-    fn texts(lines: &[&str]) -> Vec<Vec<String>> {
+    fn texts(lines: &[&str]) -> Vec<Words> {
         lines.iter().map(|line| of(line)).collect()
     }
 
     #[test]
     fn a_text_is_cut_into_words() {
+        let of = |text: &str| super::of(text).iter().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(
             of("It's NOT 'good', é!! call 0871-22"),
             ["it's", "not", "'", "good'", ",", "é", "!", "!", "call", "0000", "-", "00"]
@@ -204,7 +237,8 @@ mod tests {
         assert_eq!(of(" \u{85}\t"), [""; 0]);
         assert_eq!(of("\u{92}s"), ["\u{92}", "s"]);
         assert_eq!(of(&"x".repeat(100_000)).len(), 1);
-        assert_eq!(pairs(&of("not good")), ["< not", "not good"]);
+        assert!(super::of(" ").is_empty() && !super::of("x").is_empty());
+        assert!(pairs(&super::of("not good")).iter().eq(["< not", "not good"]));
     }
 
     #[test]
@@ -237,7 +271,7 @@ mod tests {
     fn a_network_reads_places_and_evidence() {
         let some = texts(&["not good", "not bad"]);
         let words = Vocabulary::new(&some, &[0, 1], 2, 1);
-        let of_pairs: Vec<_> = some.iter().map(|text| pairs(text)).collect();
+        let of_pairs: Vec<_> = some.iter().map(pairs).collect();
         let pairs = Some(Vocabulary::new(&of_pairs, &[0, 1], 2, 1));
         let reader = Reader { words: words.clone(), pairs };
         let x = reader.read(&of("not ugly good"), None);
@@ -252,6 +286,6 @@ mod tests {
         let less = reader.read(&some[0], Some(&part));
         assert!(less.at(&[1, 1]) < reader.read(&some[0], None).at(&[1, 1]));
         let plain = Reader { words, pairs: None };
-        assert_eq!(plain.read(&vec!["not".to_owned(); 2000], None).shape(), [MAX_WORDS, 1]);
+        assert_eq!(plain.read(&["not"; 2000].into_iter().collect(), None).shape(), [MAX_WORDS, 1]);
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Sentence {
 pub(crate) fn read(path: &Path, unit: Unit) -> Result<Vec<Sentence>, Box<dyn Error>> {
     let (at, text) = (path.display(), text::read(path)?);
     let (mut sentences, mut places, mut known) = (Vec::<Sentence>::new(), BTreeMap::new(), BTreeSet::new());
-    let (mut long, mut empty) = (Vec::new(), 0);
+    let (mut long, mut first, mut empty) = (0, None, 0);
     for (line, row) in (1..).zip(text::lines(&text)) {
         if row.trim().is_empty() {
             empty += 1;
@@ -45,11 +45,12 @@ pub(crate) fn read(path: &Path, unit: Unit) -> Result<Vec<Sentence>, Box<dyn Err
         // A word has a letter at least: long texts need not be cut.
         let is_long = |text: &str, unit: Unit| text.len() > 100 * MAX_LENGTH || unit.split(text).len() > MAX_LENGTH;
         if is_long(source, Unit::Words) || is_long(target, unit) {
-            long.push(line);
+            long += 1;
+            first.get_or_insert(line);
             continue;
         }
         let place = *places.entry(source).or_insert_with(|| {
-            sentences.push(Sentence { source: source.to_owned(), targets: Vec::new() });
+            sentences.push(Sentence { source: source.to_owned(), targets: Vec::with_capacity(1) });
             sentences.len() - 1
         });
         if known.insert((place, target)) {
@@ -59,10 +60,10 @@ pub(crate) fn read(path: &Path, unit: Unit) -> Result<Vec<Sentence>, Box<dyn Err
     if empty > 0 {
         say(format!("left out of {at}: {empty} empty lines"));
     }
-    if let Some(first) = long.first() {
-        let (count, unit) = (long.len(), unit.name());
+    if let Some(first) = first {
+        let unit = unit.name();
         say(format!(
-            "left out of {at}: {count} lines with more than {MAX_LENGTH} words, or {unit} of the target, the first of them line {first}"
+            "left out of {at}: {long} lines with more than {MAX_LENGTH} words, or {unit} of the target, the first of them line {first}"
         ));
     }
     if sentences.is_empty() {

@@ -14,13 +14,14 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use rewind_examples::image::{Channels, Image, Size};
+use rewind_fuzz::large::{SIZE, large, numbered, repeated};
 use rewind_fuzz::{Bound, Folder, seed};
 use words::Vocabulary;
 
 static FOLDER: LazyLock<Folder> = LazyLock::new(folder);
 
-/// A caption is one with its image, of 8 × 8 pixels here.
-const BOUND: Bound = Bound { ratio: 40, fixed: 256 << 10 };
+/// With the images, of 8 × 8 pixels, and what they are read through.
+const BOUND: Bound = Bound { fixed: 256 << 10, ..Bound::TEN };
 
 fuzz_target!(init: seeds(), |data: &[u8]| {
     // No image of this machine is part of the input.
@@ -53,4 +54,6 @@ fn seeds() {
     let line = |at: usize| format!("{at}.png\ta red circle above a {at}\n");
     seed("five", (0..5).map(line).collect::<String>());
     seed("all", (0..9).map(line).collect::<String>());
+    large("short", || (0..5).flat_map(|at| repeated(format!("{at}.png\ta\n").as_bytes(), SIZE / 5)).collect());
+    large("missing", || numbered(SIZE, |number| format!("{number:x}\ta\n")));
 }

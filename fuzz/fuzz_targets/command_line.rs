@@ -34,10 +34,11 @@ mod words;
 
 use libfuzzer_sys::fuzz_target;
 use rewind_examples::{CommandLine, Task};
+use rewind_fuzz::large::{SIZE, large, repeated};
 use rewind_fuzz::{Bound, seed};
 
-/// The parser of the arguments has a description of each, whatever is given.
-const BOUND: Bound = Bound { ratio: 256, fixed: 1 << 20 };
+/// The parser of the arguments has a description of each, whatever is given, and keeps a word of one letter three times, in lists that double.
+const BOUND: Bound = Bound { ratio: 160, fixed: 1 << 20 };
 
 fuzz_target!(init: seeds(), |data: &[u8]| {
     let text = String::from_utf8_lossy(data);
@@ -80,4 +81,6 @@ fn seeds() {
     seed("cell", "heartbeat\n--cell\ngru\n--read-out=mean\n--both-ways\ntrue\n--shift\n2\n--scale\n0.1\n");
     seed("sample", "char_model\n--sample\n-x\n--length=300\n--temperature\n0.7\n--recurrent-dropout\n0.1\n");
     seed("help", "speech\n--help\n");
+    large("words", || [&b"caption\n--load\nnet\n--describe\n"[..], &repeated(b"a\n", SIZE)].concat());
+    large("empty", || [&b"caption\n--load\nnet\n--describe\n"[..], &repeated(b"\n", SIZE)].concat());
 }

@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 
 use corpus::{Alphabet, Source};
 use libfuzzer_sys::fuzz_target;
+use rewind_fuzz::large::{SIZE, large, numbered};
 use rewind_fuzz::{Bound, Folder, seed};
 
 static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::default);
@@ -31,4 +32,8 @@ fn seeds() {
     let text = "({[one \"two\" é]} 3)\n".repeat(8);
     seed("brackets", &text);
     seed("windows", format!("\u{feff}{}", text.replace('\n', "\r\n")));
+    // As many as an alphabet may have, nearly.
+    large("characters", || {
+        numbered(SIZE, |number| char::from_u32(0x1_0000 + (number % 9000) as u32).map_or(" ".into(), String::from))
+    });
 }

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use png::Encoder;
 use rewind_examples::image::{Channels, Image, MAX_SIDE, Size};
+use rewind_fuzz::large::{SIZE, large, repeated};
 use rewind_fuzz::{Bound, Folder, seed};
 
 static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::default);
@@ -26,6 +27,19 @@ fuzz_target!(init: seeds(), |data: &[u8]| {
 
 fn seeds() {
     seed("long-text", with_text(8 << 20));
+    large("chunks", || {
+        let image = with_text(0);
+        // Behind the signature and the header: chunks of no bytes, with their checksum.
+        [&image[..33], &repeated(b"\0\0\0\0quIt\xd6\x2e\xf3\x37", SIZE), &image[33..]].concat()
+    });
+    large("largest", || {
+        let size = Size { width: MAX_SIDE, height: MAX_SIDE };
+        let noise = |x: usize, y: usize, k: usize| (x * 7919 + y * 104_729 + k * 31 + x * y * x) % 256;
+        let image = Image::from_fn(size, Channels::Rgb, |x, y| [0, 1, 2].map(|k| noise(x, y, k) as f32 / 255.0));
+        let path = FOLDER.path().join("seed.png");
+        image.write(&path).expect("TMPDIR can be written to");
+        std::fs::read(&path).expect("it was written")
+    });
     for (name, channels) in [("grey", Channels::Grey), ("rgb", Channels::Rgb)] {
         let path = FOLDER.path().join("seed.png");
         let size = Size { width: 9, height: 7 };

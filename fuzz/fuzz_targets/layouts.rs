@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use rand::{SeedableRng, rngs::StdRng};
 use rewind_autograd::Tensor;
-use rewind_fuzz::{Bound, Folder, seed, tensors};
+use rewind_fuzz::{Bound, Folder, seed_up_to, tensors};
 use rewind_rnn::file::{self, Metadata, Precision, TensorFile};
 use rewind_rnn::keras::KerasLayer;
 use rewind_rnn::torch::{FromTorch, LayerName, TorchLayer, TorchStackLayer, load_stack, save_stack};
@@ -37,20 +37,20 @@ fn both_ways(inputs: usize) -> BothWays {
 fn seeds() {
     let path = FOLDER.path().join("seed.safetensors");
     save_stack(&path, "rnn", &[lstm(1), lstm(2)]).expect("PyTorch has it");
-    seed("lstm", tensors::described(&path));
+    seed_up_to(tensors::LARGE, "lstm", tensors::described(&path));
     save_stack(&path, "", &[both_ways(3), both_ways(2)]).expect("PyTorch has it");
-    seed("gru", tensors::described(&path));
+    seed_up_to(tensors::LARGE, "gru", tensors::described(&path));
     let projected = ProjectedLstm::<Weights>::new(2, 3, 1, &mut StdRng::seed_from_u64(1));
     save_stack(&path, "rnn", &[Recurrent(projected)]).expect("PyTorch has it");
-    seed("projected", tensors::described(&path));
+    seed_up_to(tensors::LARGE, "projected", tensors::described(&path));
     for (name, gates, bias) in [("lstm", 4, &[8][..]), ("gru", 3, &[2, 6])] {
         let [kernel, recurrent] = [[3, 2 * gates], [2, 2 * gates]].map(|shape| Tensor::full(&shape, 0.5_f32));
         let named = [("kernel", kernel), ("recurrent_kernel", recurrent), ("bias", Tensor::full(bias, 0.5))];
         let named = named.map(|(name, tensor)| (name.to_owned(), tensor));
         file::save_tensors(&path, &named, &Metadata::new()).expect("TMPDIR can be written to");
-        seed(&format!("keras-{name}"), tensors::described(&path));
+        seed_up_to(tensors::LARGE, &format!("keras-{name}"), tensors::described(&path));
     }
-    seed("linear", "rnn.weight|F32|2 3\nrnn.bias|F32|2\n");
+    seed_up_to(tensors::LARGE, "linear", "rnn.weight|F32|2 3\nrnn.bias|F32|2\n");
 }
 
 fn read(path: &Path) {

@@ -11,13 +11,15 @@ mod score;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
+use rewind_fuzz::large::{SIZE, large, repeated};
 use rewind_fuzz::{Bound, Folder, seed};
 use score::{Encoding, Note, Score};
 
 static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::default);
 
-/// A note takes three bytes of a file at least.
-const BOUND: Bound = Bound { ratio: 40, fixed: 128 << 10 };
+/// A note of three bytes is one of 24 with the ticks of its start and end; beside it is its place among those that are held, in a list that
+/// doubles, or after that a note of a score, of 12 bytes.
+const BOUND: Bound = Bound { ratio: 14, ..Bound::TEN };
 
 fuzz_target!(init: seeds(), |data: &[u8]| {
     let path = FOLDER.file("a.mid", data);
@@ -52,4 +54,25 @@ fn seeds() {
         let one = [&b"MTrk"[..], &(track.len() as u32).to_be_bytes(), &track].concat();
         seed(&format!("format-{format}"), [&header[..], &one, &one].concat());
     }
+    let track = |events: &[u8]| [&b"MTrk"[..], &(events.len() as u32).to_be_bytes(), events].concat();
+    let file = |tracks: u16, rest: &[u8]| {
+        let count = tracks.to_be_bytes();
+        [&b"MThd\0\0\0\x06\0\x01"[..], &count, &[1, 0xE0], rest].concat()
+    };
+    // Notes of three bytes: never released, and each released after the longest time.
+    let held = [&[0, 0x90, 60, 64][..], &repeated(&[0, 60, 64], SIZE)].concat();
+    large("held", || file(1, &track(&[&held[..], &[0, 0xFF, 0x2F, 0]].concat())));
+    large("long-notes", || {
+        let released = [&[0x83, 0xDF, 0xFF, 0x7F, 60, 0][..], &repeated(&[0, 60, 0], SIZE)].concat();
+        file(1, &track(&[&held[..], &released, &[0, 0xFF, 0x2F, 0]].concat()))
+    });
+    large("short-notes", || {
+        file(1, &track(&[&[0, 0x90, 60, 64, 0, 60, 0][..], &repeated(&[0, 60, 64, 0, 60, 0], SIZE)].concat()))
+    });
+    large("all-off", || file(1, &track(&[&held[..], &repeated(&[0, 0xB0, 123, 0], SIZE)].concat())));
+    large("tracks", || file(u16::MAX, &repeated(&track(&[0, 0x90, 60, 64]), SIZE)));
+    large("empty-tracks", || file(u16::MAX, &[&track(&held)[..], &repeated(&track(&[]), SIZE)].concat()));
+    // Each claims one byte; its events lead through the heads of those behind it.
+    large("short-tracks", || file(u16::MAX, &repeated(b"MTrk\0\0\0\x01\0\x90<@", SIZE)));
+    large("letters", || file(u16::MAX, &repeated(b"MTrk\xF1\0MTr", SIZE)));
 }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use rewind_autograd::{Tensor, parameters};
 use rewind_examples::{History, Metric};
-use rewind_fuzz::{Bound, Folder, seed, tensors};
+use rewind_fuzz::{Bound, Folder, seed_up_to, tensors};
 use rewind_rnn::file::{self, Metadata};
 use rewind_rnn::optim::{Adam, Optimizer, Sgd};
 use rewind_rnn::resume::Position;
@@ -77,7 +77,7 @@ fn seeds() {
     let mut run = Run::new();
     for name in ["begun", "one", "two", "three"] {
         run.save(&path);
-        seed(name, tensors::described(&path));
+        seed_up_to(tensors::LARGE, name, tensors::described(&path));
         run.step().expect("a good step");
     }
 }

@@ -21,7 +21,8 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
-use rewind_fuzz::networks::{Program, seed_of};
+use rewind_fuzz::large;
+use rewind_fuzz::networks::{Program, large_of, seed_of};
 
 static PROGRAM: LazyLock<Program<arguments::Arguments>> = LazyLock::new(Program::default);
 
@@ -36,5 +37,13 @@ fn seeds() {
         let model = model::Captioner::new(model::Design { kind, hidden: 2, words, size }, rng);
         let trained = saved::Trained { model, vocabulary: vocabulary.clone(), source: source.clone() };
         seed_of::<arguments::Arguments>(kind.name(), &trained.model, trained.metadata());
+    }
+    if large::are_wanted() {
+        let many: String = (0..words::MAX_WORDS).map(|number| format!("{number:x} ")).collect();
+        let vocabulary = words::Vocabulary::of([many.as_str()]).expect("there are words");
+        let (kind, words) = (arguments::ModelKind::Lstm, vocabulary.len());
+        let model = model::Captioner::new(model::Design { kind, hidden: 2, words, size }, rng);
+        let trained = saved::Trained { model, vocabulary, source };
+        large_of::<arguments::Arguments>("vocabulary", &trained.model, trained.metadata());
     }
 }

@@ -13,13 +13,14 @@ mod words;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
+use rewind_fuzz::large::{SIZE, large, numbered, repeated};
 use rewind_fuzz::{Bound, Folder, seed};
 use words::{Language, Unit};
 
 static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::default);
 
-/// A line of four bytes is a sentence, its translation and a place in an index.
-const BOUND: Bound = Bound { ratio: 64, fixed: 128 << 10 };
+/// A line of five bytes is a sentence, its list of translations with one of them, and an entry in two indexes.
+const BOUND: Bound = Bound { ratio: 40, ..Bound::TEN };
 
 fuzz_target!(init: seeds(), |data: &[u8]| {
     let path = FOLDER.file("a.tsv", data);
@@ -44,4 +45,15 @@ fn seeds() {
         train[..4].iter().map(|sentence| format!("{}\t{}\n", sentence.source, sentence.targets[0])).collect();
     seed("numbers", lines);
     seed("languages", "Go.\tVa !\nI'm 7.5 (well-known)\tJ’ai \"7,5\" peut-être…\tfrom a page\n");
+    large("sources", || numbered(SIZE, |number| format!("{}\ty\n", letters(number))));
+    large("targets", || numbered(SIZE, |number| format!("x\t{}\n", letters(number))));
+    large("equal", || repeated(b"x\ty\n", SIZE));
+    large("long", || [&b"x\ty\nx\t"[..], &repeated(b"y ", SIZE)].concat());
+    large("names", || numbered(SIZE, |number| format!("x\ty {}\n", letters(number).to_uppercase())));
+}
+
+/// A word for each number.
+fn letters(number: usize) -> String {
+    let letter = char::from(b'a' + (number % 26) as u8);
+    if number < 26 { letter.into() } else { letters(number / 26 - 1) + letter.encode_utf8(&mut [0; 4]) }
 }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use rewind_autograd::{Tensor, parameters};
 use rewind_examples::testing::sealed;
-use rewind_fuzz::{Bound, Folder, seed, tensors};
+use rewind_fuzz::{Bound, Folder, seed_up_to, tensors};
 use rewind_rnn::file::{self, Metadata, Precision, TensorFile};
 
 parameters! { struct Model<P> { weight: P, bias: P } }
@@ -31,11 +31,11 @@ fn seeds() {
     let metadata = Metadata::from([("epoch".to_owned(), "12".to_owned())]);
     file::save(&path, &Model { weight, bias }, &metadata).expect("TMPDIR can be written to");
     let bytes = std::fs::read(&path).expect("it was written");
-    seed("model", &bytes);
-    seed("header", &bytes[8..]);
+    seed_up_to(tensors::LARGE, "model", &bytes);
+    seed_up_to(tensors::LARGE, "header", &bytes[8..]);
     for dtype in ["F64", "BF16", "F16", "I64"] {
         let header = format!("{{\"a\":{{\"dtype\":\"{dtype}\",\"shape\":[1],\"data_offsets\":[0,8]}}}}");
-        seed(dtype, tensors::framed(header.as_bytes(), &[63; 8]));
+        seed_up_to(tensors::LARGE, dtype, tensors::framed(header.as_bytes(), &[63; 8]));
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::large::{SIZE, grow};
+
 /// A temporary folder whose files are written anew for each input. It lies where `TMPDIR` says, in memory if that is a memory file system.
 #[derive(Debug)]
 pub struct Folder(tempfile::TempDir);
@@ -27,9 +29,15 @@ impl Folder {
     }
 }
 
-/// Writes a seed into the corpus of the target: the first folder of its command line. `LLVMFuzzerInitialize` calls it, before the corpus
-/// is read.
+/// Writes a seed into the corpus of the target, the first folder of its command line, and the [large inputs](crate::large) that it gives.
+/// `LLVMFuzzerInitialize` calls it, before the corpus is read.
 pub fn seed(name: &str, contents: impl AsRef<[u8]>) {
+    seed_up_to(SIZE, name, contents);
+}
+
+/// As [`seed`], with large inputs of so many bytes.
+pub fn seed_up_to(size: usize, name: &str, contents: impl AsRef<[u8]>) {
+    grow(name, contents.as_ref(), size);
     let folder = std::env::args().skip(1).map(PathBuf::from).find(|path| path.is_dir());
     if let Some(folder) = folder {
         fs::write(folder.join(format!("seed-{name}")), contents).expect("the corpus can be written to");

@@ -6,18 +6,40 @@ use std::path::Path;
 use rewind_examples::{CommandLine, Task};
 use rewind_rnn::file::{self, FileModule, Metadata};
 
-use crate::{Bound, Folder, seed, tensors};
+use crate::large::{SIZE, large, repeated};
+use crate::{Bound, Folder, seed_up_to, tensors};
 
 const FILE: &str = "net.safetensors";
 
-/// A word of the vocabulary, of two bytes in the file, has a place in memory.
-const BOUND: Bound = Bound { ratio: 64, ..Bound::TEN };
-
-/// The parser of the arguments has a description of each.
+/// The parser of the arguments has a description of each, and keeps what was given to one in several lists.
 const LINE: Bound = Bound { ratio: 64, fixed: 1 << 20 };
 
 /// Writes the file of a network as a seed: with the metadata of its program, and those that every program adds.
 pub fn seed_of<A: Task>(name: &str, network: &impl FileModule<f32>, metadata: Metadata) {
+    let lines = lines_of::<A>(name, network, metadata);
+    // Each of its settings, over and over, and nested.
+    for (line, (key, value)) in lines.lines().filter_map(|line| Some((line, line.split_once('\t')?))) {
+        let with = |value: &[u8]| {
+            let (before, after) = lines.split_once(line).expect("it is one of them");
+            [before.as_bytes(), key.as_bytes(), b"\t", value, after.as_bytes()].concat()
+        };
+        large(&format!("{name}-{key}"), || with(&repeated(value.as_bytes(), SIZE)));
+        large(&format!("{name}-{key}-nested"), || with(&vec![b'['; SIZE]));
+        large(&format!("{name}-{key}-words"), || with(&repeated(b"a ", SIZE)));
+    }
+    large(&format!("{name}-many-values"), || {
+        // The last command counts.
+        [lines.as_bytes(), b"command\t{\"--hidden\":[\"\"", &repeated(b",\"a\"", SIZE), b"]}\n"].concat()
+    });
+    seed_up_to(tensors::LARGE, name, lines);
+}
+
+/// As [`seed_of`], for a large file alone.
+pub fn large_of<A: Task>(name: &str, network: &impl FileModule<f32>, metadata: Metadata) {
+    large(name, || lines_of::<A>(name, network, metadata).into_bytes());
+}
+
+fn lines_of<A: Task>(name: &str, network: &impl FileModule<f32>, metadata: Metadata) -> String {
     let line = CommandLine::<A>::parse([A::NAME, "--seed", "3", "--epochs", "2"]).expect("the arguments are right");
     let (folder, mut all) = (Folder::default(), line.metadata(name));
     all.extend(metadata);
@@ -25,7 +47,7 @@ pub fn seed_of<A: Task>(name: &str, network: &impl FileModule<f32>, metadata: Me
     all.remove("out");
     let path = folder.path().join(FILE);
     file::save::<f32, _>(&path, network, &all).expect("TMPDIR can be written to");
-    seed(name, tensors::described(&path));
+    tensors::described(&path)
 }
 
 /// A program, and the file that its command lines name.
@@ -56,7 +78,7 @@ impl<A: Task + Clone> Program<A> {
         }
         let bytes = tensors::file(data);
         let path = self.folder.file(FILE, &bytes);
-        let _ = BOUND.check(bytes.len(), || load(&path).map(drop).map_err(|error| error.to_string()));
+        let _ = Bound::TEN.check(bytes.len(), || load(&path).map(drop).map_err(|error| error.to_string()));
         for line in &self.lines {
             let line = line.clone();
             let _ = LINE.check(bytes.len(), || line.prepared().map(drop).map_err(|error| error.to_string()));

@@ -7,7 +7,11 @@ use rewind_examples::testing::sealed;
 use rewind_rnn::file::TensorFile;
 use serde_json::{Map, Value, json};
 
-/// The most elements of a file. A tensor that says it has more is listed without them.
+/// The bytes of large inputs of such lines. A header of many short entries takes more memory than its readers promise, and those of
+/// thousands of layers time with the square of their number.
+pub const LARGE: usize = 8_000;
+
+/// The most elements of a file of short lines; that of long ones has as many as bytes. A tensor that says it has more is listed without them.
 const MOST: usize = 1 << 13;
 /// Every element, and that of a tensor which is marked by a `!`.
 const ELEMENT: f32 = 0.25;
@@ -27,7 +31,8 @@ pub fn file(data: &[u8]) -> Vec<u8> {
         let count = shape.iter().try_fold(1, |all: u64, &length| all.checked_mul(length));
         let bits = if dtype == "F64" { 64 } else { 32 };
         let bytes = usize::try_from(count.unwrap_or(0)).unwrap_or(usize::MAX);
-        let (bytes, from) = (bytes.min(MOST - (elements.len() / 8).min(MOST)) * bits / 8, elements.len());
+        let most = data.len().max(MOST);
+        let (bytes, from) = (bytes.min(most - (elements.len() / 8).min(most)) * bits / 8, elements.len());
         for at in 0..bytes * 8 / bits {
             let x = if at == 0 && columns.clone().next() == Some("!") { MARKED } else { ELEMENT };
             match bits {

@@ -23,27 +23,38 @@ pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Reading, MidiError> {
     let parts = take_apart(bytes, &mut oddities)?;
     let grid = Grid::from_division(parts.division)?;
     let one_after_the_other = parts.format == 2;
-    let (mut notes, mut all_off) = (Vec::new(), Vec::new());
+    // A note may take three bytes of the file: room that is doubled would be many times the file.
+    let count = |is_counted: fn(Event) -> bool| {
+        let events = parts.tracks.iter().flat_map(|data| Events::new(data).map_while(Result::ok));
+        events.filter(|&(_, event)| is_counted(event)).count()
+    };
+    let mut notes = Vec::with_capacity(count(|event| matches!(event, Event::NoteOn { .. })));
+    let mut all_off = Vec::with_capacity(count(|event| matches!(event, Event::AllOff { .. })));
     let mut offset = 0;
     for (index, data) in parts.tracks.iter().enumerate() {
-        let track = match Track::read(data) {
-            Ok(track) => track,
+        let end = match end_of_music(data, &mut oddities) {
+            Ok(end) => end,
             Err(byte) if index < parts.announced => return Err(MidiError::BadEvent { track: index + 1, byte }),
             Err(_) => {
                 oddities.add(Oddity::UnreadableExtraTrack);
                 continue;
             }
         };
-        oddities.extend(track.oddities);
-        notes.extend(track.notes.into_iter().map(|note| note.later(offset)));
+        let mut track = Track { notes: &mut notes, ticks: offset, held: BTreeMap::new(), all_off: &mut all_off };
+        let mut events = Events::new(&data[..end]);
+        for (delta, event) in events.by_ref().map_while(Result::ok) {
+            track.ticks += u64::from(delta);
+            track.take(event);
+        }
+        oddities.extend(events.oddities);
         if one_after_the_other {
-            offset += track.ticks;
-        } else {
-            all_off.extend(track.all_off);
+            offset = track.ticks;
+            // They end no notes of other tracks.
+            all_off.clear();
         }
     }
     end_across_tracks(&mut notes, &mut all_off);
-    notes.iter().filter(|note| note.end.is_none()).for_each(|_| oddities.add(Oddity::NeverReleased));
+    notes.iter().filter(|note| note.end == HELD).for_each(|_| oddities.add(Oddity::NeverReleased));
     Ok(Reading { score: place(name, &notes, &grid)?, oddities })
 }
 
@@ -52,21 +63,17 @@ fn place(name: &str, notes: &[TickNote], grid: &Grid) -> Result<Score, MidiError
     let bar = u128::from(STEPS_PER_BAR);
     let first = notes.iter().map(|note| grid.step(note.start)).min().ok_or(MidiError::NoNotes)?;
     let origin = first - first % bar;
-    let spans: Vec<(u128, u128)> = notes
-        .iter()
-        .map(|note| {
-            let start = grid.step(note.start);
-            let end = note.end.map_or(0, |end| grid.step(end)).max(start + 1);
-            (start - origin, end - origin)
-        })
-        .collect();
-    let steps = spans.iter().map(|span| span.1).max().unwrap_or(0);
+    let spans = notes.iter().map(|note| {
+        let start = grid.step(note.start);
+        let end = if note.end == HELD { 0 } else { grid.step(note.end) }.max(start + 1);
+        (start - origin, end - origin)
+    });
+    let steps = spans.clone().map(|span| span.1).max().unwrap_or(0);
     if steps > u128::from(MAX_STEPS) {
         return Err(MidiError::TooLong { steps });
     }
     // From here on every number fits: it is at most MAX_STEPS.
     let notes = spans
-        .into_iter()
         .zip(notes)
         .map(|((start, end), note)| Note {
             onset: start as u32,
@@ -114,64 +121,46 @@ impl Grid {
     }
 }
 
+/// The end of a note that is not released: no file is that long.
+const HELD: u64 = u64::MAX;
+
 /// A note in the file's own time.
 struct TickNote {
     channel: u8,
     start: u64,
-    /// `None` if it is never released.
-    end: Option<u64>,
+    end: u64,
     pitch: u8,
     velocity: u8,
 }
 
-impl TickNote {
-    fn later(self, ticks: u64) -> TickNote {
-        TickNote { start: self.start + ticks, end: self.end.map(|end| end + ticks), ..self }
-    }
-}
-
-/// What a track holds, and how long it is.
-#[derive(Default)]
-struct Track {
-    notes: Vec<TickNote>,
+/// A track while it is read.
+struct Track<'a> {
+    /// Those of all tracks so far.
+    notes: &'a mut Vec<TickNote>,
     ticks: u64,
-    /// For each channel and pitch the notes that sound, as indices into the notes, the earliest first.
-    held: BTreeMap<(u8, u8), VecDeque<usize>>,
+    /// For each channel and pitch the notes of this track that sound, as indices into the notes, the earliest first. A file has fewer bytes
+    /// than 32 bits can say.
+    held: BTreeMap<(u8, u8), VecDeque<u32>>,
     /// When all notes of a channel were ended: channel and tick.
-    all_off: Vec<(u8, u64)>,
-    oddities: Oddities,
+    all_off: &'a mut Vec<(u8, u64)>,
 }
 
-impl Track {
-    /// Reads the events of a track, or returns the offset of one that cannot be read.
-    fn read(data: &[u8]) -> Result<Track, usize> {
-        let mut track = Track::default();
-        let end = end_of_music(data, &mut track.oddities)?;
-        let mut events = Events::new(&data[..end]);
-        for event in events.by_ref() {
-            let (delta, event) = event?;
-            track.ticks += u64::from(delta);
-            track.take(event);
-        }
-        track.oddities.extend(events.oddities);
-        Ok(track)
-    }
-
+impl Track<'_> {
     fn take(&mut self, event: Event) {
         match event {
             Event::NoteOn { channel, pitch, velocity } if channel != DRUMS => {
                 let held = self.held.entry((channel, pitch)).or_default();
                 // What All Notes Off has ended no longer waits for a release. It ends all that are held, so these come
                 // first.
-                while held.front().is_some_and(|&index| self.notes[index].end.is_some()) {
+                while held.front().is_some_and(|&index| self.notes[index as usize].end != HELD) {
                     held.pop_front();
                 }
-                held.push_back(self.notes.len());
-                self.notes.push(TickNote { channel, start: self.ticks, end: None, pitch, velocity });
+                held.push_back(self.notes.len() as u32);
+                self.notes.push(TickNote { channel, start: self.ticks, end: HELD, pitch, velocity });
             }
             Event::NoteOff { channel, pitch } => {
                 if let Some(index) = self.held.get_mut(&(channel, pitch)).and_then(VecDeque::pop_front) {
-                    self.notes[index].end = Some(self.ticks);
+                    self.notes[index as usize].end = self.ticks;
                 }
             }
             Event::AllOff { channel } => {
@@ -179,11 +168,11 @@ impl Track {
                 // They stay held: if the key is released before it is struck again, that is where they end.
                 for (_, held) in self.held.range((channel, 0)..=(channel, 127)) {
                     for &index in held.iter().rev() {
-                        let end = &mut self.notes[index].end;
-                        if end.is_some() {
+                        let end = &mut self.notes[index as usize].end;
+                        if *end != HELD {
                             break; // and so have all before it
                         }
-                        *end = Some(self.ticks);
+                        *end = self.ticks;
                     }
                 }
             }
@@ -226,8 +215,9 @@ fn end_of_music(data: &[u8], oddities: &mut Oddities) -> Result<usize, usize> {
 /// Ends the notes that their own track does not end when another track ends all notes of their channel.
 fn end_across_tracks(notes: &mut [TickNote], all_off: &mut [(u8, u64)]) {
     all_off.sort_unstable();
-    for note in notes.iter_mut().filter(|note| note.end.is_none()) {
+    for note in notes.iter_mut().filter(|note| note.end == HELD) {
         let next = all_off.partition_point(|&off| off <= (note.channel, note.start));
-        note.end = all_off.get(next).filter(|(channel, _)| *channel == note.channel).map(|&(_, tick)| tick);
+        let off = all_off.get(next).filter(|(channel, _)| *channel == note.channel);
+        note.end = off.map_or(HELD, |&(_, tick)| tick);
     }
 }

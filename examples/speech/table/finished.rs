@@ -55,24 +55,25 @@ impl Finished {
             return Ok(finished);
         }
         let table = Table::read(finished.path.clone())?;
-        if table.header != HEADER {
+        if !table.header().eq(HEADER) {
             let (at, expected) = (finished.path.display(), HEADER.join(", "));
-            return Err(format!("{at} has the columns {}; expected {expected}", table.header.join(", ")).into());
+            let found: Vec<_> = table.header().collect();
+            return Err(format!("{at} has the columns {}; expected {expected}", found.join(", ")).into());
         }
-        for (line, cells) in &table.rows {
-            let row = finished.row(cells).map_err(|reason| format!("{}: {reason}", table.at(*line)))?;
+        for line in table.rows() {
+            let row = finished.row(&line.cells()).map_err(|reason| format!("{}: {reason}", table.at(line.number)))?;
             finished.push(row);
         }
         Ok(finished)
     }
 
-    fn row(&self, cells: &[String]) -> Result<Row, String> {
+    fn row(&self, cells: &[&str]) -> Result<Row, String> {
         let number = |place: usize| {
             let wrong = || format!("{} is {:?}; expected a whole number", HEADER[place], cells[place]);
             cells[place].parse::<usize>().map_err(|_| wrong())
         };
         let row = Row {
-            network: cells[0].clone(),
+            network: cells[0].to_owned(),
             seed: number(1)? as u64,
             parameters: number(2)?,
             epochs: number(3)?,
