@@ -83,7 +83,7 @@ pub(super) fn damage(parsed: &Parsed, file: &[u8]) -> Option<String> {
     };
     let found = of_parsed(parsed, file);
     let why = || format!("its contents have the checksum {found}; expected {expected:?}, as its metadata `{KEY}` says");
-    (found != *expected).then_some(why())
+    (found != *expected).then(why)
 }
 
 /// Parts, each so that it cannot be taken for the end of the one before.

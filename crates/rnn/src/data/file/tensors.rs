@@ -72,7 +72,8 @@ impl TensorFile {
     /// was saved with one.
     ///
     /// # Errors
-    /// If the file cannot be read, is a folder, a pipe or a device, is truncated or is not a safetensors file, or its contents are not those that it was saved with.
+    /// If the file cannot be read, is a folder, a pipe or a device, is truncated or is not a safetensors file, or its contents are not
+    /// those that it was saved with.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let bytes = match expect_regular(&path).and_then(|()| fs::read(&path)) {

@@ -87,13 +87,13 @@ fn a_file_of_weights_alone_has_a_checksum() {
     let folder = Folder::new();
     file::save(folder.file(), &model::<f32>(), &Metadata::new()).expect("a good module");
     let good = fs::read(folder.file()).expect("the file just saved");
-    for at in 0..good.len() {
-        for byte in [!good[at], good[at] ^ 0x20, b'0', b' '].into_iter().filter(|&byte| byte != good[at]) {
+    for (at, &own) in good.iter().enumerate() {
+        for byte in [!own, own ^ 0x20, b'0', b' '].into_iter().filter(|&byte| byte != own) {
             put(&folder.file(), at, byte);
             assert!(file::load(folder.file(), &mut empty::<f32>()).is_err(), "{byte:#04x} at {at}");
             assert!(TensorFile::open(folder.file()).is_err(), "{byte:#04x} at {at}");
         }
-        put(&folder.file(), at, good[at]);
+        put(&folder.file(), at, own);
     }
 }
 
