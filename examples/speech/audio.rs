@@ -338,7 +338,7 @@ mod tests {
         fs::write(&path, wav(&[0.0; 800]).unwrap()).unwrap();
         assert_eq!(read(&path).unwrap_err(), format!("{}: it is silent: all samples are equal", path.display()));
         let told = read(folder.path()).unwrap_err();
-        assert!(told.ends_with(" is a folder, a pipe or a device; expected a file"), "{told}");
+        assert!(told.ends_with(" cannot be read: it is a folder; expected a regular file"), "{told}");
     }
 
     #[test]

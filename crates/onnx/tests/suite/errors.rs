@@ -148,7 +148,7 @@ fn a_wrong_width_and_a_path_that_cannot_be_written_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let exported = export(&model, 3).unwrap();
     let error = exported.write(folder.path()).unwrap_err().to_string();
-    assert_eq!(error, format!("{}: it is no regular file", folder.path().display()));
+    assert_eq!(error, format!("{}: it is a folder; expected a regular file", folder.path().display()));
     let path = folder.path().join("model.onnx");
     fs::write(&path, "old").unwrap();
     exported.write(&path).unwrap();
