@@ -144,12 +144,15 @@ impl Format {
 }
 
 /// The description of a format without bits of padding. In the extensible format, samples of 24 bits may take 4 bytes, the upper ones
-/// of which are the sample; so they are samples of 32 bits that end with zeros. `hound` takes the lower ones.
+/// of which are the sample; so they are samples of 32 bits that end with zeros. `hound` takes the lower ones. What follows the 40 bytes of
+/// that format it would take for the next chunk, even for the samples.
 fn with_whole_samples(chunk: &[u8]) -> Vec<u8> {
     const EXTENSIBLE: [u8; 2] = [0xFE, 0xFF];
+    const LENGTH: usize = 40;
     let mut chunk = chunk.to_vec();
     if chunk.starts_with(&EXTENSIBLE) && chunk.len() >= 20 {
         chunk.copy_within(14..16, 18);
+        chunk.truncate(LENGTH);
     }
     chunk
 }
@@ -260,29 +263,44 @@ mod tests {
         }
     }
 
+    /// A file in the extensible format: of samples of 32 bits, so many of which are valid, and with more in the description of the format.
+    fn extensible(valid: u16, more: &[u8], samples: &[i32]) -> Vec<u8> {
+        let bits = |n: u16| n.to_le_bytes();
+        let format = [
+            &[0xFE, 0xFF, 1, 0][..],
+            &8000_u32.to_le_bytes(),
+            &32_000_u32.to_le_bytes(),
+            &bits(4),
+            &bits(32),
+            &bits(22),
+            &bits(valid),
+            &[0; 4],
+            // The name of whole numbers among formats.
+            &[1, 0, 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71],
+            more,
+        ]
+        .concat();
+        let data: Vec<u8> = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let size = |bytes: &[u8]| (bytes.len() as u32).to_le_bytes();
+        let body = [&b"WAVEfmt "[..], &size(&format), &format, b"data", &size(&data), &data].concat();
+        [&b"RIFF"[..], &size(&body), &body].concat()
+    }
+
+    #[test]
+    fn samples_are_not_looked_for_in_the_description_of_the_format() {
+        let samples = [0x1234_5678, -7, 5];
+        let plain = parse(&extensible(32, &[], &samples)).unwrap();
+        for more in [&[0_u8; 2][..], b"data\x08\0\0\0abcdefgh", &[1; 133]] {
+            assert_eq!(parse(&extensible(32, more, &samples)).unwrap(), plain, "{more:?}");
+        }
+    }
+
     #[test]
     fn the_upper_bytes_of_a_padded_sample_are_read() {
-        let bits = |n: u16| n.to_le_bytes();
         for (valid, samples) in
             [(24_u16, [0x1234_5600_i32, -0x0100_0000]), (20, [0x1234_5000, i32::MIN]), (32, [0x1234_5678, -1])]
         {
-            let format = [
-                &[0xFE, 0xFF, 1, 0][..],
-                &8000_u32.to_le_bytes(),
-                &32_000_u32.to_le_bytes(),
-                &bits(4),
-                &bits(32),
-                &bits(22),
-                &bits(valid),
-                &[0; 4],
-                // The name of whole numbers among formats.
-                &[1, 0, 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71],
-            ]
-            .concat();
-            let data: Vec<u8> = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
-            let size = |bytes: &[u8]| (bytes.len() as u32).to_le_bytes();
-            let body = [&b"WAVEfmt "[..], &size(&format), &format, b"data", &size(&data), &data].concat();
-            let (found, _) = parse(&[&b"RIFF"[..], &size(&body), &body].concat()).unwrap();
+            let (found, _) = parse(&extensible(valid, &[], &samples)).unwrap();
             assert_eq!(found, samples.map(|x| (f64::from(x) / 2_f64.powi(31)) as f32), "{valid} bits");
         }
     }
