@@ -22,8 +22,8 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 ///
 /// # Errors
 ///
-/// If the file cannot be read, is a folder or a device, is empty, is no text (it has a zero byte), or is not UTF-8: with the line; and if its lines end as on old
-/// Macs.
+/// If the file cannot be read, is a folder or a device, is empty, is no text (it has a zero byte), or is not UTF-8: with the line; and if
+/// its lines end as on old Macs.
 pub fn read(path: &Path) -> Result<String, Box<dyn Error>> {
     let at = path.display();
     expect_file_or_pipe(path).map_err(|reason| format!("{at} {reason}"))?;

@@ -138,8 +138,8 @@ struct Track<'a> {
     /// Those of all tracks so far.
     notes: &'a mut Vec<TickNote>,
     ticks: u64,
-    /// For each channel and pitch the notes of this track that sound, as indices into the notes, the earliest first. A file has fewer bytes
-    /// than 32 bits can say.
+    /// For each channel and pitch the notes of this track that sound, as indices into the notes, the earliest first. A file of
+    /// [`MAX_BYTES`](super::MAX_BYTES) has fewer notes than 32 bits can say.
     held: BTreeMap<(u8, u8), VecDeque<u32>>,
     /// When all notes of a channel were ended: channel and tick.
     all_off: &'a mut Vec<(u8, u64)>,

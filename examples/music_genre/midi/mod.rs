@@ -26,6 +26,8 @@ mod tests;
 use std::io;
 use std::path::Path;
 
+use rewind_rnn::file;
+
 use crate::score::Score;
 pub(crate) use decode::decode;
 #[cfg(test)]
@@ -105,6 +107,8 @@ pub(crate) enum MidiError {
 ///
 /// A [`MidiError`] of any kind.
 pub(crate) fn read_file(path: &Path) -> Result<Reading, MidiError> {
+    // The length of a device or a pipe says nothing.
+    file::expect_regular(path)?;
     let bytes = std::fs::metadata(path)?.len();
     if bytes > MAX_BYTES {
         return Err(MidiError::TooLarge { bytes });

@@ -188,6 +188,12 @@ fn files_are_read_by_name_and_size() {
     std::fs::File::options().write(true).open(&path).unwrap().set_len(MAX_BYTES + 1).unwrap();
     assert!(matches!(read_file(&path), Err(MidiError::TooLarge { .. })));
     assert!(matches!(read_file(&folder.path().join("none.mid")), Err(MidiError::Io(_))));
+    // Its length is 0, and it has no end.
+    #[cfg(unix)]
+    assert_eq!(
+        read_file(Path::new("/dev/zero")).unwrap_err().to_string(),
+        "cannot be read: it is a device; expected a regular file"
+    );
 }
 
 #[test]

@@ -169,6 +169,11 @@ fn truncated_and_foreign_files_are_named() {
     assert!(refused(&folder).contains("no whole safetensors file"));
     fs::write(folder.file(), "MThd, a song, and certainly not a checkpoint").expect("writable");
     assert!(refused(&folder).contains("no whole safetensors file"));
+    let entry = r#""a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}"#;
+    let header = format!("{{{entry},{entry}}}");
+    let doubled = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+    fs::write(folder.file(), doubled).expect("writable");
+    assert!(refused(&folder).contains("(invalid header: `a` is listed twice); expected"), "{}", refused(&folder));
 
     let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).expect("one number");
     fs::write(folder.file(), safetensors::serialize([("scale", view)], None).expect("a tensor")).expect("writable");
